@@ -1,0 +1,50 @@
+// Everything that can go wrong, by name. What a visitor reads about each is worded in pages/error-page.ts.
+
+/** The base of all failures that we expect; the original stays in `cause` for the log and is never shown. */
+export class Failure extends Error {
+  override get name(): string {
+    return this.constructor.name
+  }
+}
+
+// On the way in
+export class NotFound extends Failure {}
+export class CrossSite extends Failure {}
+export class NotAForm extends Failure {}
+export class BadValues extends Failure {}
+export class TooManyVisits extends Failure {}
+
+// Signing in
+export class BadCallback extends Failure {}
+export class UnknownState extends Failure {}
+/** Discord came back with an error other than the visitor's "no". */
+export class SignInFailed extends Failure {}
+/** Discord refused the authorization code or refresh token (`invalid_grant`, `invalid_request`). */
+export class GrantRefused extends Failure {}
+/** Discord refused an access token (401). */
+export class TokenRefused extends Failure {}
+/** Discord refused us, not the visitor: wrong credentials, or a fresh token that it does not take. */
+export class DiscordRefusedUs extends Failure {}
+export class DiscordAway extends Failure {}
+export class DiscordSilent extends Failure {}
+/** Discord asked us to wait (429), now or a while ago. */
+export class DiscordBusy extends Failure {
+  readonly retryAfterS: number
+  constructor(message: string, retryAfterS: number, options?: ErrorOptions) {
+    super(message, options)
+    this.retryAfterS = retryAfterS
+  }
+}
+
+// What we keep
+export class StoreAway extends Failure {}
+
+// The avatar
+export class DiceBearAway extends Failure {}
+export class UnsafeSvg extends Failure {}
+
+// An outside call, before its caller gives it the caller's name
+/** No connection, a broken or oversized answer, an unexpected redirect. */
+export class UpstreamAway extends Failure {}
+/** No whole answer within the time limit. */
+export class UpstreamSilent extends Failure {}
