@@ -12,7 +12,14 @@ export class NotFound extends Failure {}
 export class CrossSite extends Failure {}
 export class NotAForm extends Failure {}
 export class BadValues extends Failure {}
-export class TooManyVisits extends Failure {}
+export class WrongMethod extends Failure {}
+export class TooManyVisits extends Failure {
+  readonly retryAfterS: number
+  constructor(message: string, retryAfterS: number) {
+    super(message)
+    this.retryAfterS = retryAfterS
+  }
+}
 
 // Signing in
 export class BadCallback extends Failure {}
@@ -35,6 +42,9 @@ export class DiscordBusy extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
+
+/** The visitor has no session with a Discord user in it, or it has ended. */
+export class NotSignedIn extends Failure {}
 
 // What we keep
 export class StoreAway extends Failure {}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import { Choice, dicebearOptions } from './choice.ts'
+import { drawEmbedded } from './embedded.ts'
+import type { FileCache } from './file-cache.ts'
+
+/** An avatar as a visitor's session remembers it. */
+export const Avatar = z.object({
+  /** Hash of what was asked: the same choice has the same id. */
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  /** With the seed that was drawn. */
+  choice: Choice,
+  /** False where the seed is the Discord username. */
+  seedTyped: z.boolean(),
+  /** Path in the cache folder. */
+  file: z.string(),
+  /** SHA-256 of the SVG. */
+  checksum: z.string(),
+})
+export type Avatar = z.infer<typeof Avatar>
+
+/** Goes into every key: the same seed gives another face with another major version of DiceBear. */
+const drawing = 'dicebear-10'
+
+export type AvatarsOptions = {
+  /** DiceBear's HTTP API, or undefined: everything is drawn in this process. */
+  askDiceBear: ((choice: Choice) => Promise<string>) | undefined
+  cache: FileCache
+  /** Told why DiceBear's own answer was not used. */
+  onFallback: (why: unknown) => void
+}
+
+/** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
+export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions) {
+  const underWay = new Map<string, Promise<string>>()
+
+  async function draw(choice: Choice): Promise<string> {
+    if (askDiceBear === undefined) return drawEmbedded(choice)
+    return askDiceBear(choice).catch((why) => {
+      onFallback(why)
+      return drawEmbedded(choice)
+    })
+  }
+
+  // Everybody who asks for the same new picture meanwhile shares one drawing of it.
+  function drawOnce(id: string, choice: Choice): Promise<string> {
+    const drawing =
+      underWay.get(id) ??
+      draw(choice)
+        .then(async (svg) => {
+          await cache.write(id, svg)
+          return svg
+        })
+        .finally(() => underWay.delete(id))
+    underWay.set(id, drawing)
+    return drawing
+  }
+
+  async function pictureOf(id: string, choice: Choice): Promise<string> {
+    return (await cache.read(id)) ?? drawOnce(id, choice)
+  }
+
+  return {
+    /** The avatar of this choice, its picture kept as a file. */
+    async make(choice: Choice, seedTyped: boolean): Promise<Avatar> {
+      const id = avatarId(choice)
+      const svg = await pictureOf(id, choice)
+      return { id, choice, seedTyped, file: cache.path(id), checksum: checksum(svg) }
+    },
+
+    /** The SVG of an avatar; a file that is lost or damaged is drawn anew. */
+    svg(avatar: Avatar): Promise<string> {
+      return pictureOf(avatar.id, avatar.choice)
+    },
+  }
+}
+export type Avatars = ReturnType<typeof createAvatars>
+
+/** SHA-256 in hex. */
+export const checksum = (text: string) => createHash('sha256').update(text).digest('hex')
+
+/** Hash of all that decides what the picture looks like. */
+export function avatarId(choice: Choice): string {
+  return checksum(JSON.stringify([drawing, choice.style, dicebearOptions(choice)]))
+}

@@ -1,0 +1,18 @@
+import { Avatar, Style } from '@dicebear/core'
+import { type Choice, dicebearOptions } from './choice.ts'
+
+// A definition is up to 300 KB of JSON: each is read when it is first asked for.
+const loaded = new Map<string, Promise<Style>>()
+
+function load(name: string): Promise<Style> {
+  const loading =
+    loaded.get(name) ??
+    import(`@dicebear/styles/${name}.json`, { with: { type: 'json' } }).then((module) => new Style(module.default))
+  loaded.set(name, loading)
+  return loading
+}
+
+/** Draws the SVG in this process by the DiceBear library: the same options as at its HTTP API, the same picture. */
+export async function drawEmbedded(choice: Choice): Promise<string> {
+  return new Avatar(await load(choice.style), dicebearOptions(choice)).toString()
+}

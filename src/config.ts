@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { isIP } from 'node:net'
+import { z } from 'zod'
+
+const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+
+const address = (...protocols: string[]) =>
+  z.string().refine(
+    (text) => {
+      const url = URL.canParse(text) ? new URL(text) : undefined
+      return url !== undefined && protocols.includes(url.protocol) && url.hostname !== ''
+    },
+    `must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+  )
+
+const origin = address('https:', 'http:').refine((text) => {
+  if (!URL.canParse(text)) return true
+  const url = new URL(text)
+  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+}, 'must be an origin: no path, query or password')
+
+const secrets = z
+  .string()
+  .transform((text) => text.split(',').map((secret) => secret.trim()))
+  .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
+
+/** Express counts proxies, or knows them by address; to trust everybody would let anyone name any client address. */
+const trustedProxies = z
+  .string()
+  .refine((text) => text === 'off' || /^\d$/.test(text) || text.split(',').every(isProxyAddress), {
+    message:
+      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8), never everybody',
+  })
+  .transform((text) => {
+    if (text === 'off') return false
+    return /^\d$/.test(text) ? Number(text) : text.split(',').map((part) => part.trim())
+  })
+
+function isProxyAddress(part: string): boolean {
+  const text = part.trim()
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
+  const [ip = '', prefix, ...rest] = text.split('/')
+  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(ip)] ?? 0
+  if (bits === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) > 0 && Number(prefix) <= bits)
+}
+
+function isSafeOrigin(url: URL): boolean {
+  return url.protocol === 'https:' || /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
+}
+
+const Environment = z.object({
+  NODE_ENV: z.string().optional(),
+  PORT: wholeNumber(1, 65_535).default(3000),
+  HOST: z.string().default('127.0.0.1'),
+  BASE_URL: origin.optional(),
+  SESSION_SECRET: secrets.optional(),
+  REDIS_URL: address('redis:', 'rediss:').optional(),
+  DISCORD_CLIENT_ID: z.string().optional(),
+  DISCORD_CLIENT_SECRET: z.string().optional(),
+  DISCORD_API_URL: address('https:', 'http:').default('https://discord.com/api/v10'),
+  DISCORD_AUTHORIZE_URL: address('https:', 'http:').default('https://discord.com/oauth2/authorize'),
+  DICEBEAR_URL: z.union([z.literal('embedded'), address('https:', 'http:')]).default('https://api.dicebear.com/10.x'),
+  CACHE_DIR: z.string().default('.cache/avatars'),
+  CACHE_MAX_MB: wholeNumber(1, 1_000_000).default(512),
+  UPSTREAM_TIMEOUT_MS: wholeNumber(1, 60_000).default(5000),
+  TRUST_PROXY: trustedProxies.default(false),
+  RATE_LIMIT: flag.default('on'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'must be one of pino’s levels')
+    .default('info'),
+})
+
+/** What the settings ask of one another; apart from the schema, so that it is told even when a single value is wrong. */
+function demands(given: NodeJS.ProcessEnv): string[] {
+  const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET, BASE_URL } = given
+  const missing: string[] = []
+  if (DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) missing.push('DISCORD_CLIENT_SECRET is missing beside the client id')
+  if (DISCORD_CLIENT_SECRET && !DISCORD_CLIENT_ID) missing.push('DISCORD_CLIENT_ID is missing beside the client secret')
+  if (given.NODE_ENV !== 'production') return missing
+  if (!DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) {
+    missing.push('DISCORD_CLIENT_ID is needed in production, where there is no demo')
+    missing.push('DISCORD_CLIENT_SECRET is needed in production, where there is no demo')
+  }
+  if (!given.SESSION_SECRET) missing.push('SESSION_SECRET is needed in production')
+  if (!given.REDIS_URL) missing.push('REDIS_URL is needed in production')
+  if (BASE_URL && URL.canParse(BASE_URL) && !isSafeOrigin(new URL(BASE_URL))) {
+    missing.push('BASE_URL must begin with https:// in production')
+  }
+  return missing
+}
+
+/**
+ * The settings, read once; the names of the environment are known here only.
+ * Throws an Error that names every wrong setting in plain words, and no value.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv) {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const read = Environment.safeParse(given)
+  const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
+  const complaints = [...wrong, ...demands(given)]
+  if (!read.success || complaints.length > 0) {
+    throw new Error(`Cannot start. Please mend these settings:\n${complaints.map((line) => `  ${line}`).join('\n')}`)
+  }
+  const settings = read.data
+  const baseUrl = new URL(settings.BASE_URL ?? `http://localhost:${settings.PORT}`)
+  return Object.freeze({
+    production: settings.NODE_ENV === 'production',
+    demo: settings.DISCORD_CLIENT_ID === undefined,
+    host: settings.HOST,
+    port: settings.PORT,
+    baseUrl: baseUrl.origin,
+    https: baseUrl.protocol === 'https:',
+    sessionSecrets: settings.SESSION_SECRET ?? [randomBytes(32).toString('base64url')],
+    redisUrl: settings.REDIS_URL,
+    discord: {
+      clientId: settings.DISCORD_CLIENT_ID ?? 'demo',
+      clientSecret: settings.DISCORD_CLIENT_SECRET ?? randomBytes(32).toString('base64url'),
+      apiUrl: settings.DISCORD_API_URL.replace(/\/$/, ''),
+      authorizeUrl: settings.DISCORD_AUTHORIZE_URL,
+      cdnUrl: 'https://cdn.discordapp.com',
+    },
+    /** Address of DiceBear's HTTP API, or undefined: everything is drawn in this process. */
+    dicebearUrl: settings.DICEBEAR_URL === 'embedded' ? undefined : settings.DICEBEAR_URL.replace(/\/$/, ''),
+    cacheDir: settings.CACHE_DIR,
+    cacheMaxBytes: settings.CACHE_MAX_MB * 1024 * 1024,
+    upstreamTimeoutMs: settings.UPSTREAM_TIMEOUT_MS,
+    trustProxy: settings.TRUST_PROXY,
+    rateLimit: settings.RATE_LIMIT === 'on',
+    logLevel: settings.LOG_LEVEL,
+  })
+}
+export type Config = ReturnType<typeof readConfig>

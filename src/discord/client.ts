@@ -1,0 +1,190 @@
+import * as oauth from 'oauth4webapi'
+import type { Dispatcher } from 'undici'
+import { z } from 'zod'
+import { DiscordAway, DiscordRefusedUs, DiscordSilent, GrantRefused, TokenRefused, UpstreamSilent } from '../errors.ts'
+import { type Answer, ask, type Question } from '../upstream.ts'
+import type { Gate, Gates } from './gates.ts'
+import type { Tokens } from './tokens.ts'
+
+/** Discord's issuer identifier, RFC 9207; the only `iss` that we take. */
+export const issuer = 'https://discord.com'
+
+const maxAnswerBytes = 64 * 1024
+
+const UserAnswer = z
+  .object({
+    id: z.string().regex(/^\d{1,20}$/),
+    username: z.string().min(1).max(200),
+    global_name: z.string().max(200).nullish(),
+    discriminator: z.string().max(10).nullish(),
+    avatar: z
+      .string()
+      .regex(/^\w{1,100}$/)
+      .nullish(),
+  })
+  .transform((answer) => ({
+    id: answer.id,
+    username: answer.username,
+    globalName: answer.global_name || undefined,
+    discriminator: answer.discriminator ?? '0',
+    avatar: answer.avatar ?? undefined,
+  }))
+
+/** A Discord user as we keep one: what is shown, and no more. */
+export const User = z.object({
+  id: z.string(),
+  username: z.string(),
+  globalName: z.string().optional(),
+  discriminator: z.string(),
+  /** Hash of the present picture. */
+  avatar: z.string().optional(),
+})
+export type User = z.infer<typeof User>
+
+const Busy = z.object({ retry_after: z.number().nonnegative().optional(), global: z.boolean().optional() }).catch({})
+const OAuthError = z.object({ error: z.string() })
+
+export type DiscordOptions = {
+  clientId: string
+  clientSecret: string
+  apiUrl: string
+  authorizeUrl: string
+  redirectUri: string
+  userAgent: string
+  timeoutMs: number
+  dispatcher: Dispatcher
+  gates: Gates
+}
+
+/**
+ * Discord's OAuth2 (RFC 6749, PKCE of RFC 7636, `iss` of RFC 9207) and its user address.
+ * https://discord.com/developers/docs/topics/oauth2
+ *
+ * Every call throws DiscordAway, DiscordSilent, DiscordBusy or DiscordRefusedUs; what else it throws is said beside it.
+ */
+export function createDiscord(options: DiscordOptions) {
+  const { clientId, apiUrl, redirectUri, userAgent, gates } = options
+  const server: oauth.AuthorizationServer = {
+    issuer,
+    authorization_endpoint: options.authorizeUrl,
+    token_endpoint: `${apiUrl}/oauth2/token`,
+    revocation_endpoint: `${apiUrl}/oauth2/token/revoke`,
+  }
+  const client: oauth.Client = { client_id: clientId }
+  const clientAuth = oauth.ClientSecretPost(options.clientSecret)
+  const upstream = { timeoutMs: options.timeoutMs, maxBytes: maxAnswerBytes, dispatcher: options.dispatcher }
+
+  /** Where the visitor is sent to sign in. */
+  async function authorizeUrl(state: string, verifier: string, prompt: 'none' | 'consent'): Promise<string> {
+    const url = new URL(options.authorizeUrl)
+    url.search = new URLSearchParams({
+      response_type: 'code',
+      client_id: clientId,
+      scope: 'identify',
+      redirect_uri: redirectUri,
+      state,
+      prompt,
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }).toString()
+    return url.href
+  }
+
+  /** Authorization code -> tokens. Throws GrantRefused when Discord does not take the code. */
+  async function exchangeCode(code: string, state: string, verifier: string): Promise<Tokens> {
+    const callback = oauth.validateAuthResponse(server, client, new URLSearchParams({ code, state }), state)
+    const answer = await tokenCall((request) =>
+      oauth.authorizationCodeGrantRequest(server, client, clientAuth, callback, redirectUri, verifier, request),
+    )
+    return readTokens(() => oauth.processAuthorizationCodeResponse(server, client, answer))
+  }
+
+  /** Refresh token -> new tokens; the old refresh token is dead then. Throws GrantRefused when it was already. */
+  async function refresh(refreshToken: string): Promise<Tokens> {
+    const answer = await tokenCall((request) =>
+      oauth.refreshTokenGrantRequest(server, client, clientAuth, refreshToken, request),
+    )
+    return readTokens(() => oauth.processRefreshTokenResponse(server, client, answer))
+  }
+
+  /** Ends all tokens that this visitor has given us. */
+  async function revoke(token: string): Promise<void> {
+    await tokenCall((request) => oauth.revocationRequest(server, client, clientAuth, token, request))
+  }
+
+  /** Access token -> user. `visitor` is who is counted by Discord. Throws TokenRefused when the token is not taken. */
+  async function whoIs(accessToken: string, visitor: string): Promise<User> {
+    const gate: Gate = `user:${visitor}`
+    await gates.pass(gate)
+    const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
+    const answer = await askDiscord(`${apiUrl}/users/@me`, { headers })
+    if (answer.status === 429) throw await gates.shut(gate, answer.headers, Busy.parse(readJson(answer)))
+    if (answer.status === 401) throw new TokenRefused('Discord does not take the access token')
+    if (answer.status >= 400 && answer.status < 500) {
+      throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
+    }
+    const user = UserAnswer.safeParse(answer.status === 200 ? readJson(answer) : undefined)
+    if (!user.success) throw new DiscordAway(`users/@me gave no user (${answer.status})`)
+    return user.data
+  }
+
+  /** One call to the token address; what comes back is a 200. */
+  async function tokenCall(send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>): Promise<Response> {
+    await gates.pass('token')
+    let answer: Answer | undefined
+    const response = await send({
+      [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
+      [oauth.customFetch]: async (url: string, { method, headers, body }) => {
+        answer = await askDiscord(url, { method, headers, body: String(body) })
+        return new Response(bodyFor(answer), { status: answer.status, headers: answer.headers })
+      },
+    })
+    if (answer === undefined || answer.status === 200) return response
+    if (answer.status === 429) throw await gates.shut('token', answer.headers, Busy.parse(readJson(answer)))
+    if (answer.status < 400 || answer.status >= 500)
+      throw new DiscordAway(`the token address answered ${answer.status}`)
+    const refused = OAuthError.safeParse(readJson(answer)).data?.error
+    if (answer.status === 400 && (refused === 'invalid_grant' || refused === 'invalid_request')) {
+      throw new GrantRefused(`the token address answered ${refused}`)
+    }
+    throw new DiscordRefusedUs(
+      `the token address answered ${answer.status}${refused === 'invalid_client' ? ', invalid_client: check client id and secret' : ''}`,
+    )
+  }
+
+  async function readTokens(read: () => Promise<oauth.TokenEndpointResponse>): Promise<Tokens> {
+    const reply = await read().catch((cause) => {
+      throw new DiscordAway('the token address gave no tokens', { cause })
+    })
+    const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInS, scope } = reply
+    // Discord may grant more scopes than were asked for, never fewer.
+    const identifies = scope === undefined || scope.split(' ').includes('identify')
+    if (!refreshToken || !expiresInS || !identifies || reply.token_type !== 'bearer') {
+      throw new DiscordAway('the token address gave tokens of no use')
+    }
+    return { accessToken, refreshToken, expiresAt: Date.now() + expiresInS * 1000 }
+  }
+
+  async function askDiscord(url: string, question: Question): Promise<Answer> {
+    const headers = { ...question.headers, 'user-agent': userAgent }
+    return ask(url, { ...question, headers }, upstream).catch((cause) => {
+      const Failure = cause instanceof UpstreamSilent ? DiscordSilent : DiscordAway
+      throw new Failure(new URL(url).pathname, { cause })
+    })
+  }
+
+  return { authorizeUrl, exchangeCode, refresh, revoke, whoIs }
+}
+export type Discord = ReturnType<typeof createDiscord>
+
+// Status first, then content type, then parse: a 429 may be plain text, an error a page of Cloudflare's.
+function readJson(answer: Answer): unknown {
+  if (!answer.headers.get('content-type')?.startsWith('application/json')) return undefined
+  try {
+    return JSON.parse(answer.body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+const bodyFor = (answer: Answer) => ([204, 205, 304].includes(answer.status) ? null : new Uint8Array(answer.body))

@@ -1,0 +1,42 @@
+import type { RequestHandler } from 'express'
+import helmet from 'helmet'
+import type { Config } from '../config.ts'
+
+/** What every answer says to the browser; avatar files have a stricter policy of their own. */
+export function headers(config: Config): RequestHandler[] {
+  const guard = helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        'default-src': ["'none'"],
+        'script-src': ["'self'"],
+        'style-src': ["'self'"],
+        'img-src': ["'self'", new URL(config.discord.cdnUrl).origin],
+        // The live preview.
+        'connect-src': ["'self'"],
+        // The form's 302 leads to Discord, and Chrome and Safari hold that redirect to form-action too.
+        'form-action': ["'self'", new URL(config.discord.authorizeUrl).origin],
+        'base-uri': ["'none'"],
+        'frame-ancestors': ["'none'"],
+        // On plain http Safari would upgrade the stylesheet of localhost too, and find nothing there.
+        ...(config.https ? { 'upgrade-insecure-requests': [] } : {}),
+      },
+    },
+    // Discord's pictures load without a header that lets them in; credentials don't go along.
+    crossOriginEmbedderPolicy: { policy: 'credentialless' },
+    // 'no-referrer' would make browsers send "Origin: null" with our own form.
+    referrerPolicy: { policy: 'same-origin' },
+    strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
+    xFrameOptions: { action: 'deny' },
+  })
+  return [guard, privateByDefault]
+}
+
+// Pages and redirects are one visitor's; what may be kept says so itself.
+const privateByDefault: RequestHandler = (_req, res, next) => {
+  res.set('Cache-Control', 'no-store')
+  next()
+}
+
+/** The policy of a picture that is opened on its own: it can draw, and nothing else. */
+export const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

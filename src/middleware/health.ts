@@ -1,0 +1,36 @@
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { Router } from 'express'
+import type { Config } from '../config.ts'
+import type { Store } from '../store.ts'
+
+/** GET /healthz: the process lives. GET /readyz: it can do its work, so send it visitors. */
+export function health(config: Config, store: Store): Router {
+  const router = Router()
+  router.get('/healthz', (_req, res) => {
+    res.set('Cache-Control', 'no-store').json({ status: 'ok' })
+  })
+  router.get('/readyz', async (_req, res) => {
+    const [redis, cache] = await Promise.all([
+      state(store.ping()),
+      state(access(config.cacheDir, constants.R_OK | constants.W_OK)),
+    ])
+    // Without the cache folder everything is still served, only slower.
+    const ready = redis === 'ok'
+    res
+      .set('Cache-Control', 'no-store')
+      .status(ready ? 200 : 503)
+      .json({
+        status: ready ? 'ok' : 'not ready',
+        dependencies: { redis: config.redisUrl === undefined ? 'not used' : redis, cache },
+      })
+  })
+  return router
+}
+
+function state(check: Promise<void>): Promise<'ok' | 'down'> {
+  return check.then(
+    () => 'ok' as const,
+    () => 'down' as const,
+  )
+}

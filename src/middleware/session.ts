@@ -1,0 +1,203 @@
+import { RedisStore } from 'connect-redis'
+import type { CookieOptions, Request, RequestHandler, Response } from 'express'
+import session, { type SessionData, Store as SessionStore } from 'express-session'
+import { LRUCache } from 'lru-cache'
+import { z } from 'zod'
+import { Avatar } from '../avatar/avatars.ts'
+import { Choice } from '../avatar/choice.ts'
+import type { Config } from '../config.ts'
+import { User } from '../discord/client.ts'
+import { SealedTokens } from '../discord/tokens.ts'
+import { NotSignedIn } from '../errors.ts'
+import { alone, inTime, type RedisClient, type Store } from '../store.ts'
+
+/** What a session holds: what we know of a visitor. */
+const Visitor = z.object({
+  /** The last form data. */
+  choice: Choice.optional(),
+  user: User.optional(),
+  tokens: SealedTokens.optional(),
+  /** Newest first. */
+  avatars: z.array(Avatar),
+})
+export type Visitor = z.infer<typeof Visitor>
+
+declare module 'express-session' {
+  interface SessionData {
+    visitor?: unknown
+  }
+}
+
+/** From the last visit, like Discord's access tokens. */
+const sessionS = 7 * 24 * 60 * 60
+
+/** A name in the browser, with https under the prefix that keeps other hosts and plain http from setting it. */
+export function cookieName(config: Config, name: string): string {
+  return config.https ? `__Host-${name}` : name
+}
+
+/** How our cookies are set. */
+export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
+  return { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https, maxAge: maxAgeS * 1000 }
+}
+
+/** The visitor's session, for the routes that need one; nothing is stored or set before there is something to keep. */
+export function visitorSession(
+  config: Config,
+  sessions: SessionStore,
+  onTrouble: (text: string) => void,
+): RequestHandler {
+  const handler = session({
+    name: cookieName(config, 'session'),
+    secret: config.sessionSecrets,
+    store: sessions,
+    resave: false,
+    saveUninitialized: false,
+    rolling: true,
+    cookie: cookieOptions(config, sessionS),
+  })
+  let warned = false
+  return (req, res, next) => {
+    if (config.https && !req.secure) {
+      if (!warned)
+        onTrouble('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
+      warned = true
+      // express-session would silently set no cookie; BASE_URL decides, not a header that a proxy may leave out.
+      Object.defineProperty(req, 'secure', { value: true })
+    }
+    handler(req, res, next)
+  }
+}
+
+/** What we know of this visitor; of a stranger, or from a session of an older form, nothing. */
+export function visitorOf(req: Request): Visitor {
+  return Visitor.safeParse(req.session.visitor).data ?? { avatars: [] }
+}
+
+/** Stores the visitor in the present session. */
+export async function save(req: Request, visitor: Visitor): Promise<void> {
+  req.session.visitor = visitor
+  await done((callback) => req.session.save(callback))
+}
+
+/** Stores the visitor in a session with a new id; the old id opens nothing any more. */
+export async function renew(req: Request, visitor: Visitor): Promise<void> {
+  await done((callback) => req.session.regenerate(callback))
+  await save(req, visitor)
+}
+
+/** Goes on in the session of this id, as another request of this browser left it. False when it is gone. */
+export async function adopt(req: Request, id: string): Promise<boolean> {
+  const kept = await load(req, id)
+  if (!kept) return false
+  req.sessionID = id
+  req.sessionStore.createSession(req, kept)
+  return true
+}
+
+/** What another session, named by its id, knows of its visitor. */
+export async function visitorIn(req: Request, id: string): Promise<Visitor | undefined> {
+  const kept = await load(req, id)
+  return Visitor.safeParse(kept?.visitor).data
+}
+
+/**
+ * Changes what the session holds, one request at a time and from what is stored now: express-session writes a session
+ * whole, and two requests would lose each other's change. Throws NotSignedIn when the session has ended meanwhile.
+ */
+export async function change(
+  req: Request,
+  store: Store,
+  patienceMs: number,
+  alter: (visitor: Visitor) => Visitor | Promise<Visitor>,
+): Promise<Visitor> {
+  return alone(store, `session:${req.sessionID}`, patienceMs, async () => {
+    if (!(await adopt(req, req.sessionID))) throw new NotSignedIn('the session has ended')
+    const visitor = await alter(visitorOf(req))
+    await save(req, visitor)
+    return visitor
+  })
+}
+
+/** Ends the session, here and in the browser. */
+export async function end(req: Request, res: Response, config: Config): Promise<void> {
+  await done((callback) => req.session.destroy(callback))
+  res.clearCookie(cookieName(config, 'session'), cookieOptions(config, 0))
+}
+
+/** Sessions in Redis. */
+export function redisSessions(client: RedisClient): SessionStore {
+  return new RedisStore({
+    // connect-redis calls these four; each with an end in time.
+    client: {
+      get: (key: string) => inTime(client.get(key)),
+      set: (...args: Parameters<RedisClient['set']>) => inTime(client.set(...args)),
+      expire: (key: string, seconds: number) => inTime(client.expire(key, seconds)),
+      del: (keys: string[]) => inTime(client.del(keys)),
+    },
+    prefix: 'session:',
+    ttl: sessionS,
+    serializer: { stringify: JSON.stringify, parse: readSession },
+  })
+}
+
+/** Sessions in this process: bounded, expiring, gone at a restart. */
+export function memorySessions(maxSessions = 10_000): SessionStore {
+  return new MemorySessions(maxSessions)
+}
+
+class MemorySessions extends SessionStore {
+  readonly #kept: LRUCache<string, string>
+
+  constructor(max: number) {
+    super()
+    this.#kept = new LRUCache({ max, ttl: sessionS * 1000 })
+  }
+
+  get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
+    const text = this.#kept.get(id)
+    callback(null, text === undefined ? null : readSession(text))
+  }
+
+  set(id: string, data: SessionData, callback?: (error?: unknown) => void): void {
+    this.#kept.set(id, JSON.stringify(data))
+    callback?.()
+  }
+
+  override touch(id: string, _data: SessionData, callback?: (error?: unknown) => void): void {
+    const text = this.#kept.get(id)
+    if (text !== undefined) this.#kept.set(id, text)
+    callback?.()
+  }
+
+  destroy(id: string, callback?: (error?: unknown) => void): void {
+    this.#kept.delete(id)
+    callback?.()
+  }
+}
+
+const StoredSession = z.custom<SessionData>(
+  (value) =>
+    z.looseObject({ cookie: z.looseObject({ originalMaxAge: z.number().nullable() }) }).safeParse(value).success,
+)
+
+// By this code express-session takes a session that cannot be read as one that is not there.
+const unreadable = Object.assign(new Error('unreadable session'), { code: 'ENOENT' })
+
+function readSession(text: string): SessionData {
+  try {
+    return StoredSession.parse(JSON.parse(text))
+  } catch {
+    throw unreadable
+  }
+}
+
+function load(req: Request, id: string): Promise<SessionData | null | undefined> {
+  return new Promise((resolve, reject) => {
+    req.sessionStore.get(id, (error, kept) => (error && error !== unreadable ? reject(error) : resolve(kept)))
+  })
+}
+
+function done(run: (callback: (error?: unknown) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => run((error) => (error ? reject(error) : resolve())))
+}

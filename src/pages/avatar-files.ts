@@ -1,0 +1,115 @@
+import { create as contentDisposition } from 'content-disposition'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { LRUCache } from 'lru-cache'
+import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
+import type { Choice } from '../avatar/choice.ts'
+import { drawEmbedded } from '../avatar/embedded.ts'
+import { drawPng } from '../avatar/png.ts'
+import { BadValues, NotFound } from '../errors.ts'
+import { picturePolicy } from '../middleware/headers.ts'
+import { change, visitorOf } from '../middleware/session.ts'
+import type { Parts } from '../parts.ts'
+import { onlyBy } from './error-page.ts'
+import { readForm } from './form.ts'
+import { withoutAvatar } from './history.ts'
+
+const sizes = ['128', '256', '512', '1024']
+const defaultSize = '512'
+
+const avatarCaching = 'private, max-age=31536000, immutable'
+/** Long, but a new version of DiceBear's styles should show within days. */
+const previewCaching = 'public, max-age=604800'
+
+/** GET /preview.svg: the live preview beside the form, always drawn here. */
+export function previewFile(): Router {
+  const router = Router()
+  const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
+
+  router.get('/preview.svg', async (req, res) => {
+    const { choice } = readForm(req.query)
+    if (!choice) throw new BadValues('not a look that can be drawn')
+    const id = avatarId(choice)
+    const svg = drawn.get(id) ?? (await drawEmbedded(choice))
+    drawn.set(id, svg)
+    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
+  })
+  router.all('/preview.svg', onlyBy('GET', 'HEAD'))
+  return router
+}
+
+/** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
+export function avatarFiles({ avatars, store, patienceMs }: Parts, session: RequestHandler): Router {
+  const router = Router()
+  const pngs = createPngs()
+
+  router.get('/avatars/:id.svg', session, async (req, res) => {
+    const avatar = ownAvatar(req)
+    const svg = await avatars.svg(avatar)
+    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'svg'))
+    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum(svg)}"`, avatarCaching)
+  })
+
+  router.get('/avatars/:id.png', session, async (req, res) => {
+    const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
+    if (size === undefined) throw new BadValues('not a size that we draw')
+    const avatar = ownAvatar(req)
+    const svg = await avatars.svg(avatar)
+    const png = await pngs(svg, Number(size))
+    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
+    sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
+  })
+
+  router.post('/avatars/:id/forget', session, async (req, res) => {
+    const { id } = ownAvatar(req)
+    await change(req, store, patienceMs, (known) => ({ ...known, avatars: withoutAvatar(known.avatars, id) }))
+    res.redirect(303, '/show_avatar')
+  })
+
+  router.all(['/avatars/:id.svg', '/avatars/:id.png'], onlyBy('GET', 'HEAD'))
+  router.all('/avatars/:id/forget', onlyBy('POST'))
+  return router
+}
+
+/** The avatar named in the address, if it is one of this visitor's; anyone else's is not there. */
+function ownAvatar(req: Request): Avatar {
+  const avatar = visitorOf(req).avatars.find(({ id }) => id === req.params.id)
+  if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
+  return avatar
+}
+
+/** Drawn once for all who ask meanwhile, and kept in memory for who asks again soon. */
+function createPngs() {
+  const drawn = new LRUCache<string, Buffer>({ maxSize: 32 * 1024 * 1024, sizeCalculation: (png) => png.length })
+  const underWay = new Map<string, Promise<Buffer>>()
+  return async (svg: string, size: number): Promise<Buffer> => {
+    const key = `${checksum(svg)} ${size}`
+    const known = drawn.get(key)
+    if (known) return known
+    const drawing = underWay.get(key) ?? drawPng(svg, size).finally(() => underWay.delete(key))
+    underWay.set(key, drawing)
+    const png = await drawing
+    drawn.set(key, png)
+    return png
+  }
+}
+
+function sendPicture(res: Response, type: string, picture: string | Buffer, etag: string, caching: string): void {
+  res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
+  res.send(picture)
+}
+
+/** RFC 6266: a readable name, such as juniper.moss-adventurer-happy.png. */
+function attachment(req: Request, { style, mood }: Choice, extension: string): string {
+  const username = visitorOf(req).user?.username ?? ''
+  const parts = [fileNamePart(username) || 'avatar', style, mood].filter((part) => part !== '')
+  return contentDisposition(`${parts.join('-')}.${extension}`)
+}
+
+// Letters, marks and digits of any script; nothing that a file system or a shell takes for something else.
+function fileNamePart(name: string): string {
+  const safe = name.normalize('NFC').replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '-')
+  return [...safe]
+    .slice(0, 40)
+    .join('')
+    .replace(/^[.-]+|[.-]+$/g, '')
+}

@@ -1,0 +1,109 @@
+import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
+import {
+  BadCallback,
+  BadValues,
+  CrossSite,
+  DiscordAway,
+  DiscordBusy,
+  DiscordRefusedUs,
+  DiscordSilent,
+  GrantRefused,
+  NotAForm,
+  NotFound,
+  NotSignedIn,
+  SignInFailed,
+  StoreAway,
+  TooManyVisits,
+  UnknownState,
+  WrongMethod,
+} from '../errors.ts'
+import { words } from '../words.ts'
+
+type Said = { title: string; advice: string }
+type Answer = Said & { status: number; retryAfterS?: number }
+
+const said = words.errors
+
+/** How soon Redis may be back. */
+const storeRetryS = 5
+
+const answers = new Map<unknown, { status: number; said: Said }>([
+  [BadCallback, { status: 400, said: said.badValues }],
+  [BadValues, { status: 400, said: said.badValues }],
+  [UnknownState, { status: 400, said: said.lostTrack }],
+  [SignInFailed, { status: 400, said: said.signInFailed }],
+  [GrantRefused, { status: 400, said: said.grantRefused }],
+  [NotSignedIn, { status: 400, said: said.lostTrack }],
+  [CrossSite, { status: 403, said: said.crossSite }],
+  [NotFound, { status: 404, said: said.notFound }],
+  [WrongMethod, { status: 405, said: said.wrongMethod }],
+  [NotAForm, { status: 415, said: said.notAForm }],
+  [DiscordRefusedUs, { status: 502, said: said.discordRefusedUs }],
+  [DiscordAway, { status: 502, said: said.discordAway }],
+])
+
+/** What Express and its body parser refuse: their status, in our words. */
+const refusals = new Map<unknown, Said>([
+  [400, said.badValues],
+  [413, said.tooLarge],
+  [415, said.notAForm],
+])
+
+function answerTo(error: unknown, timeoutMs: number): Answer {
+  if (error instanceof DiscordSilent) return { status: 504, ...said.discordSilent(Math.ceil(timeoutMs / 1000)) }
+  if (error instanceof DiscordBusy) return later(503, said.discordBusy, error.retryAfterS)
+  if (error instanceof TooManyVisits) return later(429, said.tooManyVisits, error.retryAfterS)
+  if (error instanceof StoreAway) return later(503, said.storeAway, storeRetryS)
+  const known = error instanceof Error ? answers.get(error.constructor) : undefined
+  if (known) return { status: known.status, ...known.said }
+  const status = error instanceof Error && 'status' in error ? error.status : undefined
+  const refusal = refusals.get(status)
+  return refusal ? { status: Number(status), ...refusal } : { status: 500, ...said.ourFault }
+}
+
+/** Whether a failure is for us to mend: none of those that we expect, or Discord does not take our credentials. */
+export function isOurs(error: unknown): boolean {
+  return answerTo(error, 0).status === 500 || error instanceof DiscordRefusedUs
+}
+
+const later = (status: number, say: (seconds: number) => Said, seconds: number): Answer => ({
+  status,
+  ...say(seconds),
+  retryAfterS: seconds,
+})
+
+/** Every failure as a page, or as problem+json (RFC 9457) for a program; the cause goes to the log alone. */
+export function errorPage(timeoutMs: number): ErrorRequestHandler {
+  return (error, req, res, next) => {
+    if (res.headersSent) return next(error)
+    const answer = answerTo(error, timeoutMs)
+    const errorNumber = `${answer.status}-${String(req.id).slice(0, 8)}`
+    // The request's one log line tells the failure.
+    res.err = error
+    res.status(answer.status).set('Cache-Control', 'no-store').vary('Accept')
+    if (answer.retryAfterS !== undefined) res.set('Retry-After', String(answer.retryAfterS))
+    if (wantsJson(req)) {
+      const { status, title, advice: detail } = answer
+      return res
+        .type('application/problem+json')
+        .send(JSON.stringify({ type: 'about:blank', status, title, detail, errorNumber }))
+    }
+    res.render('error-page', { ...answer, choice: res.locals.choice, errorNumber })
+  }
+}
+
+/** Whether a program asks, not a browser. */
+export const wantsJson = (req: Request) => req.accepts(['html', 'json']) === 'json'
+
+/** Whatever no page answered. */
+export const notFound: RequestHandler = () => {
+  throw new NotFound('no such page')
+}
+
+/** A page that is there, asked in another way than it can answer. */
+export function onlyBy(...methods: string[]): RequestHandler {
+  return (_req, res) => {
+    res.set('Allow', methods.join(', '))
+    throw new WrongMethod('no such method here')
+  }
+}

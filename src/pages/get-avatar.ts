@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { z } from 'zod'
+import type { Choice } from '../avatar/choice.ts'
+import { issuer, type User } from '../discord/client.ts'
+import { type Outcome, outcomeS } from '../discord/pending.ts'
+import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
+import { BadCallback, DiscordRefusedUs, SignInFailed, TokenRefused, UnknownState } from '../errors.ts'
+import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
+import { adopt, renew, save, type Visitor, visitorIn, visitorOf } from '../middleware/session.ts'
+import type { Parts } from '../parts.ts'
+import { alone } from '../store.ts'
+import { onlyBy } from './error-page.ts'
+import { formRefused, readForm } from './form.ts'
+import { withAvatar } from './history.ts'
+import { lookUrl } from './look.ts'
+
+/** POST /get_avatar: off to Discord. GET /get_avatar: back again, with an avatar at the end. */
+export function getAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
+  const { config, log, store, sealer, pending, discord, avatars, patienceMs } = parts
+  const cookies = stateCookies(config)
+  const accounts = accountSwitch(config)
+  const router = Router()
+
+  router.post('/get_avatar', ...form, async (req, res) => {
+    const { choice, entered, problems } = readForm(req.body)
+    if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
+    res.locals.choice = choice
+    const { state, verifier, cookie } = await pending.start(choice)
+    cookies.set(res, cookie)
+    const prompt = accounts.isAsked(req) ? 'consent' : 'none'
+    res.redirect(302, await discord.authorizeUrl(state, verifier, prompt))
+  })
+
+  router.get('/get_avatar', untouched, session, async (req, res) => {
+    const callback = readCallback(req.query)
+    if (callback === undefined) return res.redirect(303, '/')
+    const secret = cookies.secretOf(req, callback.state)
+    const visit = await pending.take(callback.state, secret)
+    if (secret) cookies.letGo(res, callback.state, secret)
+    if (visit.ended) return land(req, res, visit.ended.choice, visit.ended.outcome)
+    res.locals.choice = visit.choice
+    try {
+      const outcome = await comeBack(req, callback, visit)
+      await visit.settle(outcome)
+      await land(req, res, visit.choice, outcome)
+    } catch (error) {
+      await visit.settle({ end: 'failed' }).catch((err) => log.warn({ err, reqId: req.id }, 'outcome not kept'))
+      throw error
+    }
+  })
+
+  router.all('/get_avatar', onlyBy('GET', 'HEAD', 'POST'))
+
+  async function comeBack(
+    req: Request,
+    callback: Callback,
+    visit: { choice: Choice; verifier: string },
+  ): Promise<Outcome> {
+    if (callback.error === 'access_denied') return { end: 'declined' }
+    if (callback.code === undefined) {
+      log.warn({ reqId: req.id, error: callback.error?.slice(0, 40) }, 'Discord came back with an error')
+      throw new SignInFailed('Discord came back with an error')
+    }
+    const { choice, verifier } = visit
+    // A typed seed is all that DiceBear needs: it is asked while Discord is. An empty one waits for the name.
+    const early = choice.seed === '' ? undefined : avatars.make(choice, true)
+    early?.catch(() => undefined)
+    const { user, tokens } = await signIn(req, callback.code, callback.state, verifier)
+    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
+    await keep(req, user, (known) => ({
+      choice,
+      user,
+      tokens,
+      avatars: withAvatar(known.user?.id === user.id ? known.avatars : [], avatar),
+    }))
+    return { end: 'signed-in', sessionId: req.sessionID }
+  }
+
+  /** Who the visitor is: by the token that the session holds while it is good, else by the code in hand. */
+  async function signIn(req: Request, code: string, state: string, verifier: string) {
+    const visitor = visitorOf(req)
+    const cached = await openTokens(sealer, visitor.tokens)
+    if (cached && visitor.tokens && fresh(cached)) {
+      const user = await whoIs(visitor, cached).catch((error) => {
+        if (error instanceof TokenRefused) return undefined
+        throw error
+      })
+      if (user) return { user, tokens: visitor.tokens }
+    }
+    const tokens = await discord.exchangeCode(code, state, verifier)
+    const sealed = await sealTokens(sealer, tokens)
+    try {
+      return { user: await whoIs(visitor, tokens), tokens: sealed }
+    } catch (error) {
+      if (error instanceof TokenRefused)
+        throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
+      // The tokens are good, and the next try needs no exchange.
+      await renew(req, { ...visitor, tokens: sealed })
+      throw error
+    }
+  }
+
+  function whoIs(visitor: Visitor, tokens: Tokens): Promise<User> {
+    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken))
+  }
+
+  /** Keeps the visitor under a new session id. */
+  async function keep(req: Request, user: User, next: (known: Visitor) => Visitor): Promise<void> {
+    const [browser, ...others] = cookies.allSecrets(req)
+    if (browser === undefined || others.length === 0) return renew(req, next(visitorOf(req)))
+    // Several tabs may come back at once: the second goes on in the first one's new session, if it is the same user's.
+    const name = `browser:${hash(browser)}`
+    await alone(store, name, patienceMs, async () => {
+      const other = await store.get(name)
+      const there = other === undefined || other === req.sessionID ? undefined : await visitorIn(req, other)
+      if (other && there?.user?.id === user.id && (await adopt(req, other))) await save(req, next(there))
+      else await renew(req, next(visitorOf(req)))
+      await store.set(name, req.sessionID, outcomeS)
+    })
+  }
+
+  /** Where a visit ends, for its first request and for a second one of the same browser. */
+  async function land(req: Request, res: Response, choice: Choice, outcome: Outcome): Promise<void> {
+    if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
+    res.locals.choice = choice
+    const isHere =
+      outcome.end === 'signed-in' && (outcome.sessionId === req.sessionID || (await adopt(req, outcome.sessionId)))
+    if (!isHere) throw new UnknownState('this visit ended without an avatar')
+    accounts.done(req, res)
+    res.redirect(302, '/show_avatar')
+  }
+
+  return router
+}
+
+// A browser that looks ahead must not use up the code, nor must a HEAD.
+const untouched: RequestHandler = (req, res, next) => {
+  const ahead = `${req.get('sec-purpose') ?? ''} ${req.get('purpose') ?? ''}`.includes('prefetch')
+  if (req.method === 'HEAD' || ahead) res.status(204).end()
+  else next()
+}
+
+// Visible ASCII, RFC 6749 appendix A; Discord's codes have 30 characters, and may grow.
+const once = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
+
+const CallbackQuery = z
+  .object({ code: once, state: once, error: once, iss: z.literal(issuer) })
+  .partial()
+  .refine(({ code, error }) => code === undefined || error === undefined)
+
+type Callback = { state: string; code?: string | undefined; error?: string | undefined }
+
+/** What Discord's redirect says (RFC 6749, 4.1.2), or undefined when it is no redirect of Discord's at all. */
+function readCallback(query: unknown): Callback | undefined {
+  const read = CallbackQuery.safeParse(query)
+  if (!read.success) throw new BadCallback('a wrong, repeated or overlong parameter')
+  const { code, state, error } = read.data
+  if (code === undefined && state === undefined && error === undefined) return undefined
+  if (state === undefined || (code === undefined && error === undefined))
+    throw new BadCallback('state, code or error is missing')
+  return { state, code, error }
+}
+
+const hash = (text: string) => createHash('sha256').update(text).digest('base64url')

@@ -1,0 +1,43 @@
+import { Router } from 'express'
+import type { Config } from '../config.ts'
+import { words } from '../words.ts'
+import { onlyBy } from './error-page.ts'
+import { type Entered, type Problem, readForm } from './form.ts'
+
+/** What the form opens with: a good first picture, without a click. */
+const firstChoice: Entered = { seed: '', style: 'adventurer', backgroundColor: 'ffd29d', mood: '', animated: false }
+
+/** Why the visitor was sent here, as named in the address. */
+const notices = new Map<unknown, string>([
+  ['declined', words.notices.declined],
+  ['sign-in', words.notices.signInAgain],
+])
+
+/** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
+export function homePage(config: Config): Router {
+  const router = Router()
+  router.get('/', (req, res) => {
+    const { choice, problems } = fromQuery(req.query)
+    const said = [notices.get(req.query.notice), problems.length > 0 ? words.notices.badLink : undefined]
+    res.render('home', {
+      choice,
+      problems: [],
+      notices: said.filter((notice) => notice !== undefined),
+      canonical: `${config.baseUrl}/`,
+    })
+  })
+  router.all('/', onlyBy('GET', 'HEAD'))
+  return router
+}
+
+function fromQuery(query: Record<string, unknown>): { choice: Entered; problems: Problem[] } {
+  const named = Object.keys(firstChoice).filter((field) => query[field] !== undefined)
+  if (named.length === 0) return { choice: firstChoice, problems: [] }
+  const read = readForm({ style: firstChoice.style, ...query })
+  if (read.choice) return { choice: read.choice, problems: [] }
+  // Without what was wrong, the rest is good.
+  const wrong = new Set<string>(read.problems.map(({ field }) => field))
+  const good = Object.fromEntries(Object.entries(query).filter(([field]) => !wrong.has(field)))
+  const rest = readForm({ style: firstChoice.style, ...good })
+  return { choice: rest.choice ?? firstChoice, problems: read.problems }
+}

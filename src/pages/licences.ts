@@ -1,0 +1,12 @@
+import { Router } from 'express'
+import { onlyBy } from './error-page.ts'
+
+/** GET /licences: who drew the styles, and on what terms. */
+export function licencesPage(): Router {
+  const router = Router()
+  router.get('/licences', (_req, res) => {
+    res.render('licences')
+  })
+  router.all('/licences', onlyBy('GET', 'HEAD'))
+  return router
+}

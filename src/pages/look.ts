@@ -1,0 +1,26 @@
+// Addresses of a look, for the views.
+
+export type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
+
+/** Stands in for the username where the seed is left empty and nobody has signed in. */
+export const exampleSeed = 'juniper'
+
+/** The live preview's address; page.js builds the same, so that the browser's cache serves both. */
+export function pictureUrl({ seed, style, backgroundColor, mood, animated }: Look): string {
+  const query = new URLSearchParams({ seed: seed || exampleSeed, style })
+  if (backgroundColor && backgroundColor !== 'transparent') query.set('backgroundColor', backgroundColor)
+  if (mood) query.set('mood', mood)
+  if (animated) query.set('animated', 'on')
+  return `/preview.svg?${query}`
+}
+
+/** The form filled with this look. None is written as "transparent", so that it does not read as "not said". */
+export function lookUrl({ seed, style, backgroundColor, mood, animated }: Look): string {
+  const query = new URLSearchParams()
+  if (seed) query.set('seed', seed)
+  if (style) query.set('style', style)
+  query.set('backgroundColor', backgroundColor || 'transparent')
+  if (mood) query.set('mood', mood)
+  if (animated) query.set('animated', 'on')
+  return `/?${query}`
+}

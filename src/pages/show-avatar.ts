@@ -1,0 +1,153 @@
+import { randomInt } from 'node:crypto'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Avatar } from '../avatar/avatars.ts'
+import { findStyle } from '../avatar/styles.ts'
+import type { User } from '../discord/client.ts'
+import { pictureOf } from '../discord/picture.ts'
+import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
+import { GrantRefused, NotFound, TokenRefused } from '../errors.ts'
+import { change, type Visitor, visitorOf } from '../middleware/session.ts'
+import type { Parts } from '../parts.ts'
+import { words } from '../words.ts'
+import { onlyBy } from './error-page.ts'
+import { type Entered, formRefused, type Problem, readForm } from './form.ts'
+import { withAvatar } from './history.ts'
+import { lookUrl } from './look.ts'
+
+/** GET /show_avatar: the avatar where Discord shows it. POST: another one, without a trip to Discord. */
+export function showAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
+  const { config, store, sealer, discord, avatars, patienceMs } = parts
+  const router = Router()
+
+  router.get('/show_avatar', session, (req, res) => {
+    const { user, avatars: kept } = visitorOf(req)
+    const [newest] = kept
+    if (user === undefined || newest === undefined) return res.redirect(303, '/')
+    const named = req.query.avatar
+    const avatar = named === undefined ? newest : kept.find(({ id }) => id === named)
+    if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
+    res.render('show-avatar', page(user, avatar, kept))
+  })
+
+  router.post('/show_avatar', session, ...form, async (req, res) => {
+    const { choice, entered, problems } = readForm(req.body)
+    const visitor = visitorOf(req)
+    if (!visitor.user || !visitor.tokens) return signInAgain(res, entered)
+    if (!choice) return refused(req, res, visitor, entered, problems)
+    res.locals.choice = choice
+    const early = choice.seed === '' ? undefined : avatars.make(choice, true)
+    early?.catch(() => undefined)
+    const user = await whoIsIt(req, visitor.user)
+    if (user === undefined) return signInAgain(res, entered)
+    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
+    await change(req, store, patienceMs, (known) => ({
+      ...known,
+      choice,
+      user,
+      avatars: withAvatar(known.avatars, avatar),
+    }))
+    res.redirect(303, '/show_avatar')
+  })
+
+  router.all('/show_avatar', onlyBy('GET', 'HEAD', 'POST'))
+
+  /** The user, asked anew; undefined when the visitor has to sign in again. */
+  async function whoIsIt(req: Request, user: User): Promise<User | undefined> {
+    const tokens = await freshTokens(req)
+    if (tokens === undefined) return undefined
+    try {
+      return await discord.whoIs(tokens.accessToken, user.id)
+    } catch (error) {
+      if (!(error instanceof TokenRefused)) throw error
+    }
+    const renewed = await freshTokens(req, tokens.accessToken)
+    if (renewed === undefined) return undefined
+    try {
+      return await discord.whoIs(renewed.accessToken, user.id)
+    } catch (error) {
+      if (!(error instanceof TokenRefused)) throw error
+      await change(req, store, patienceMs, withoutTokens)
+      return undefined
+    }
+  }
+
+  /** Tokens that Discord should take: those of the session, refreshed where they have ended or were refused. */
+  async function freshTokens(req: Request, refused?: string): Promise<Tokens | undefined> {
+    const known = await openTokens(sealer, visitorOf(req).tokens)
+    const good = (tokens: Tokens) => fresh(tokens) && tokens.accessToken !== refused
+    if (known && good(known)) return known
+    let tokens: Tokens | undefined
+    // A refresh token works once, so one request refreshes; those that waited for it find the new tokens.
+    await change(req, store, patienceMs, async (visitor) => {
+      tokens = await openTokens(sealer, visitor.tokens)
+      if (tokens && good(tokens)) return visitor
+      tokens = tokens && (await refreshed(tokens.refreshToken))
+      return tokens ? { ...visitor, tokens: await sealTokens(sealer, tokens) } : withoutTokens(visitor)
+    })
+    return tokens
+  }
+
+  async function refreshed(refreshToken: string): Promise<Tokens | undefined> {
+    try {
+      return await discord.refresh(refreshToken)
+    } catch (error) {
+      if (error instanceof GrantRefused) return undefined
+      throw error
+    }
+  }
+
+  function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]): void {
+    const [newest] = visitor.avatars
+    if (visitor.user === undefined || newest === undefined) {
+      return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
+    }
+    return formRefused(req, res, 'show-avatar', {
+      ...page(visitor.user, newest, visitor.avatars),
+      choice: entered,
+      problems,
+    })
+  }
+
+  function page(user: User, avatar: Avatar, kept: Avatar[]) {
+    return {
+      user: {
+        displayName: user.globalName ?? user.username,
+        username: user.username,
+        pictureUrl: pictureOf(config.discord.cdnUrl, user),
+      },
+      avatar: shown(avatar),
+      avatars: kept.map(shown),
+      problems: [],
+      notices: [],
+      lookLink: lookUrl({ ...avatar.choice, seed: avatar.seedTyped ? avatar.choice.seed : '' }),
+      freshSeed: freshSeed(),
+    }
+  }
+
+  return router
+}
+
+function signInAgain(res: Response, entered: Entered): void {
+  res.redirect(303, `${lookUrl(entered)}&notice=sign-in`)
+}
+
+function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
+  return visitor
+}
+
+function shown(avatar: Avatar) {
+  return {
+    ...avatar,
+    styleTitle: findStyle(avatar.choice.style)?.title ?? avatar.choice.style,
+    svgUrl: `/avatars/${avatar.id}.svg`,
+    pngUrl: `/avatars/${avatar.id}.png`,
+  }
+}
+
+function freshSeed(): string {
+  const pick = (list: string) => {
+    const all = list.split(' ')
+    return all[randomInt(all.length)] ?? ''
+  }
+  return `${pick(words.script.rollFirst)} ${pick(words.script.rollSecond)}`
+}

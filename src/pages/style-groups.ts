@@ -1,0 +1,86 @@
+export type StyleGroup = 'people' | 'faces' | 'creatures' | 'shapes' | 'text'
+
+/** What each style draws, as a visitor would say it; found by looking at several seeds of every style. */
+const drawnAs: Record<StyleGroup, readonly string[]> = {
+  // Somebody with a head and hair of their own, down to the silhouette.
+  people: [
+    'adventurer',
+    'avataaars',
+    'big-ears',
+    'big-smile',
+    'croodles',
+    'cutouts',
+    'dylan',
+    'lorelei',
+    'micah',
+    'miniavs',
+    'notionists',
+    'open-peeps',
+    'personas',
+    'pixel-art',
+    'shadows',
+    'toon-head',
+    'voxel-art',
+  ],
+  // A face and nobody around it.
+  faces: [
+    'adventurer-neutral',
+    'avataaars-neutral',
+    'big-ears-neutral',
+    'cameo',
+    'croodles-neutral',
+    'fun-emoji',
+    'line-face',
+    'lorelei-neutral',
+    'marbles',
+    'moods',
+    'notionists-neutral',
+    'pixel-art-neutral',
+  ],
+  // Robots, plants, lumps with eyes.
+  creatures: ['bottts', 'bottts-neutral', 'clay', 'critters', 'gaze', 'pixelbot', 'sprouts', 'thumbs', 'voxel-bot'],
+  shapes: [
+    'blobs',
+    'constellation',
+    'disco',
+    'glass',
+    'icons',
+    'identicon',
+    'landscape',
+    'loops',
+    'patchwork',
+    'planets',
+    'rings',
+    'shape-grid',
+    'shapes',
+    'slice',
+    'squircles',
+    'stack',
+    'stripes',
+    'triangles',
+    'waves',
+    'weave',
+  ],
+  text: ['glyphs', 'initial-face', 'initials'],
+}
+
+/** The filter group of each style. */
+export const groups: Readonly<Record<string, StyleGroup>> = Object.fromEntries(
+  Object.entries(drawnAs).flatMap(([group, names]) => names.map((name) => [name, group as StyleGroup])),
+)
+
+/** The first twelve a visitor meets, in this order. */
+export const popular: readonly string[] = [
+  'adventurer',
+  'lorelei',
+  'notionists',
+  'avataaars',
+  'open-peeps',
+  'micah',
+  'fun-emoji',
+  'bottts',
+  'pixel-art',
+  'big-smile',
+  'toon-head',
+  'thumbs',
+]

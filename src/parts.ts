@@ -1,0 +1,66 @@
+import type { Store as SessionStore } from 'express-session'
+import type { Logger } from 'pino'
+import { Agent } from 'undici'
+import { createAvatars } from './avatar/avatars.ts'
+import { Choice } from './avatar/choice.ts'
+import { createDiceBear } from './avatar/dicebear.ts'
+import { openFileCache } from './avatar/file-cache.ts'
+import type { Config } from './config.ts'
+import { createDiscord } from './discord/client.ts'
+import { createGates } from './discord/gates.ts'
+import { createPending } from './discord/pending.ts'
+import { createSealer } from './discord/tokens.ts'
+import { memorySessions, redisSessions } from './middleware/session.ts'
+import { memoryStore, redisClient, redisStore, type Store } from './store.ts'
+
+/** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
+const marginMs = 1500
+
+/**
+ * The parts of the app, made real from the settings. Throws when the cache folder cannot be used; does not wait for
+ * Redis, which may come later.
+ */
+export async function openParts(config: Config, log: Logger) {
+  const { store, sessions } = openStore(config, log)
+  const cache = await openFileCache({
+    folder: config.cacheDir,
+    maxBytes: config.cacheMaxBytes,
+    onTrouble: (err) => log.warn({ err }, 'avatar cache'),
+  })
+  const dispatcher = new Agent({ connect: { timeout: config.upstreamTimeoutMs } })
+  const calls = { timeoutMs: config.upstreamTimeoutMs, dispatcher, userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)` }
+  const sealer = createSealer(config.sessionSecrets)
+  const patienceMs = config.upstreamTimeoutMs + marginMs
+  return {
+    config,
+    log,
+    store,
+    sessions,
+    sealer,
+    patienceMs,
+    cache,
+    pending: createPending({ store, sealer, choice: Choice, patienceMs }),
+    discord: createDiscord({
+      ...config.discord,
+      ...calls,
+      redirectUri: `${config.baseUrl}/get_avatar`,
+      gates: createGates(store),
+    }),
+    avatars: createAvatars({
+      askDiceBear: config.dicebearUrl === undefined ? undefined : createDiceBear({ url: config.dicebearUrl, ...calls }),
+      cache,
+      onFallback: (err) => log.warn({ err }, 'drawn here instead of at DiceBear'),
+    }),
+    async close() {
+      await Promise.all([dispatcher.destroy(), cache.close(), store.close()])
+    },
+  }
+}
+export type Parts = Awaited<ReturnType<typeof openParts>>
+
+function openStore(config: Config, log: Logger): { store: Store; sessions: SessionStore } {
+  if (config.redisUrl === undefined) return { store: memoryStore(), sessions: memorySessions() }
+  const client = redisClient(config.redisUrl, (err) => log.warn({ err }, 'redis'))
+  client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  return { store: redisStore(client), sessions: redisSessions(client) }
+}

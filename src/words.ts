@@ -1,0 +1,338 @@
+// Every English text of the pages. A second language is another object of the type Words.
+// **Two stars** are bold, {name} is a value filled in later; there is no HTML in here.
+
+/** "{style} has no face" with { style: 'Rings' } -> "Rings has no face". */
+export function fill(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
+}
+
+const orList = new Intl.ListFormat('en-GB', { type: 'disjunction' })
+
+/** What the page's script says too: plain strings, handed over in one attribute. */
+const script = {
+  locale: 'en-GB',
+  look: '{style}, {mood}',
+  by: 'by {creator}',
+  moodAll: '{style} can show them all.',
+  moodSome: '{style} can’t look {moods}.',
+  moodNone: '{style} has no face, so no mood.',
+  moodKept: 'Your picture shows any mood until you choose another.',
+  example: 'With an example seed',
+  drawing: 'Drawing…',
+  failed: 'This is your last picture.',
+  tryAgain: 'Try again',
+  seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
+  rolled: 'New roll: {seed}',
+  backTo: 'Back to {seed}',
+  leaving: 'Off to Discord…',
+  working: 'One moment…',
+  copied: 'Copied',
+  rollFirst:
+    'amber brave bright calm clever cosy dapper dusty early fuzzy gentle golden happy hidden jolly kind little lucky mellow merry misty nimble noble quiet rusty shy silver sleepy snowy sunny swift tiny velvet wild witty',
+  rollSecond:
+    'acorn badger biscuit bramble cedar clover comet cricket dune ember fern finch fox gecko hazel heron iris juniper kite lark lemon maple marble moss newt oak otter owl pebble pine plum quail raven river robin sage sparrow thistle tulip walnut willow wren',
+}
+
+export const words = {
+  lang: 'en',
+  dir: 'ltr',
+  script,
+
+  site: {
+    name: 'Avatar generator',
+    description: 'Make a new avatar for Discord: 61 styles, eight moods, any colour. See it at once, then download it.',
+    demo: '**Demo.** Discord and DiceBear are played by stand-ins here; neither hears from you.',
+    demoName: 'Demo',
+    errorInTitle: 'Error: {title}',
+    drawnWith: 'Drawn with ',
+    notTheirs: '. Not made by Discord or DiceBear.',
+    whoDrew: 'Who drew the styles',
+    signOut: 'Sign out',
+    signedInAs: 'Signed in as',
+    note: 'Note',
+  },
+
+  home: {
+    title: 'Make a new face for Discord',
+    lead: 'Pick a style and a mood, see it at once, then see yourself wearing it.',
+    form: 'Your look',
+    style: 'Style',
+    styleHint: 'Each picture is your avatar in that style.',
+    filter: 'Show',
+    animated: 'Let it move',
+    animatedHint: 'for the {count} styles that can',
+    moves: 'can move',
+    mood: 'Mood',
+    anyMood: 'Any',
+    background: 'Background',
+    backgroundHint: '“None” takes on the colour of whoever looks at it: dark for some, white for others.',
+    none: 'None',
+    ownColour: 'Your own colour',
+    seed: 'Seed',
+    seedHint: 'Any word; the same word always gives the same avatar. Left empty, it is your Discord username.',
+    roll: 'Roll',
+    rollLong: 'Roll the dice for a new seed',
+    lastRolls: 'Last rolls',
+    preview: 'Preview',
+    previewAlt: 'Your avatar: {look}',
+    sizes: 'The avatar at 80, 40 and 32 pixels',
+    circle: 'Discord cuts off what lies outside the circle.',
+    next: 'Continue with Discord',
+    promise: 'Discord tells us your name, username and picture, nothing else. We can’t post or change anything.',
+    update: 'Update the picture',
+  },
+
+  groups: {
+    popular: 'Popular',
+    people: 'People',
+    faces: 'Faces',
+    creatures: 'Creatures',
+    shapes: 'Shapes',
+    text: 'Text',
+    moving: 'Moving',
+    all: 'All',
+  },
+
+  /** name: on a tile · inText: "Adventurer, love" · look: "can’t look in love" */
+  moods: {
+    happy: { name: 'Happy', inText: 'happy', look: 'happy' },
+    sad: { name: 'Sad', inText: 'sad', look: 'sad' },
+    angry: { name: 'Angry', inText: 'angry', look: 'angry' },
+    surprised: { name: 'Surprised', inText: 'surprised', look: 'surprised' },
+    neutral: { name: 'Neutral', inText: 'neutral', look: 'neutral' },
+    playful: { name: 'Playful', inText: 'playful', look: 'playful' },
+    love: { name: 'Love', inText: 'love', look: 'in love' },
+    sleepy: { name: 'Sleepy', inText: 'sleepy', look: 'sleepy' },
+  } as Record<string, { name: string; inText: string; look: string }>,
+
+  colours: {
+    apricot: 'Apricot',
+    coral: 'Coral',
+    blossom: 'Blossom',
+    lilac: 'Lilac',
+    sky: 'Sky',
+    mint: 'Mint',
+    cream: 'Cream',
+    pine: 'Pine',
+    harbour: 'Harbour',
+    plum: 'Plum',
+    slate: 'Slate',
+  },
+
+  /** Under the moods: which ones this style lacks, and that the chosen one is among them. */
+  moodHint(style: string, hasFace: boolean, lacking: readonly string[], chosenIsLacking = false): string {
+    if (!hasFace) return fill(script.moodNone, { style })
+    if (lacking.length === 0) return fill(script.moodAll, { style })
+    const moods = orList.format(lacking.map((mood) => words.moods[mood]?.look ?? mood))
+    const said = fill(script.moodSome, { style, moods })
+    return chosenIsLacking ? `${said} ${script.moodKept}` : said
+  },
+
+  /** "Adventurer, happy", or "Adventurer" where no mood was chosen. */
+  look(style: string, mood: string): string {
+    return mood ? fill(script.look, { style, mood: words.moods[mood]?.inText ?? mood }) : style
+  },
+
+  problems: {
+    error: 'Error:',
+    summary: (count: number): string =>
+      `${['No', 'One', 'Two', 'Three', 'Four', 'Five'][count] ?? count} ${count === 1 ? 'thing' : 'things'} to put right`,
+    seedTooLong: (count: number, most = 128): string => fill(script.seedTooLong, { count, most }),
+    unreadable: (field: string): string => `A character in ${field} can’t be shown. Write it anew, as one line.`,
+    styleMissing: 'Choose a style.',
+    styleUnknown: (style: string): string => `“${style}” is not one of our styles. Choose a style.`,
+    colourWrong: (text: string): string => `“${text}” is not a colour code. Use six digits such as #ffd29d.`,
+    moodLacking: (style: string, mood: string): string =>
+      `${style} can’t look ${words.moods[mood]?.look ?? mood}. Choose another mood or style.`,
+    moodFaceless: (style: string): string => `${style} has no face, so no mood. Choose “Any”, or another style.`,
+    moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of these.`,
+    animatedWrong: 'Tick “Let it move”, or leave it empty.',
+    repeated: (field: string): string => `The form sent ${field} twice. Choose once.`,
+    fields: {
+      seed: 'the seed',
+      style: 'the style',
+      backgroundColor: 'the background',
+      mood: 'the mood',
+      animated: '“Let it move”',
+    },
+  },
+
+  notices: {
+    declined: 'You said no at Discord, so we know nothing about you. Your look is still here.',
+    badLink: 'Part of that link made no sense to us; the rest is filled in.',
+    signedOut: 'You are signed out, and Discord knows it too.',
+    signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
+    noAvatarYet: 'You have no avatar yet. Make one here.',
+    forgotten: 'Forgotten. It is no longer among your looks.',
+  },
+
+  show: {
+    title: 'Looking good, {name}',
+    lead: '{look}, from the seed “{seed}”.',
+    alt: 'Your new avatar: {look}',
+    nowAlt: 'Your picture on Discord now',
+    now: 'On Discord now',
+    nowHint: 'It stays until you upload the new one yourself.',
+    download: 'Download for Discord',
+    downloads: 'Downloads',
+    sizeName: 'PNG, {size} pixels',
+    svg: 'SVG',
+    svgName: 'SVG, the drawing itself',
+    gif: 'GIF',
+    gifName: 'GIF that moves, for Discord Nitro',
+    downloadHint:
+      '512 pixels, just what Discord likes. The others are PNG in other sizes, and SVG for everything but Discord.',
+    remixed: ', remixed.',
+    creditBy: ' by ',
+    circle: 'The circle cuts off some of this one. Try another roll, or a style with more room.',
+    none: 'Without a background it takes on the colour of whoever looks at it, as below.',
+    where: 'Where people will see it',
+    dark: 'Dark theme',
+    light: 'Light theme',
+    whereAlt: 'Your avatar in a chat message, the list of members, a profile card and a voice call.',
+    friend: 'kit',
+    friendSays: 'new picture?',
+    youSay: 'yes! had to roll the dice a few times',
+    otherFriend: 'lena',
+    steps: 'Wear it in three steps',
+    stepList: [
+      '**Download for Discord** above: a PNG of 512 pixels.',
+      'In Discord open **User Settings**, then **Profiles**.',
+      'Choose **Change Avatar**, pick the file, and save.',
+    ],
+    restyle: 'Not quite you yet?',
+    restyleHint: 'A fresh seed keeps style, mood and colour. No need to sign in again.',
+    rollAgain: 'Roll again',
+    change: 'Change style or mood',
+    copy: 'Copy link to this look',
+    linkToLook: 'Link to this look',
+    linkHint: 'The link holds style, mood and colour, and the seed only if you typed it.',
+    here: 'Or change it right here',
+    hereSeedHint: 'Left empty, it is your Discord username.',
+    ownColour: 'Your own, #{colour}',
+    otherColour: 'As you wrote it: {colour}',
+    make: 'Make this one',
+    history: 'Your last looks',
+    historyHint: 'We keep the last 12, for seven days after your last visit.',
+    historyEmpty: 'Your next look will wait here.',
+    shown: 'shown above',
+    downloadOne: 'Download {look}',
+    forgetOne: 'Forget {look}',
+  },
+
+  errors: {
+    number: 'Number of this error, if you ask us about it:',
+    yourLook: 'Your look',
+    style: 'Style',
+    mood: 'Mood',
+    background: 'Background',
+    seed: 'Seed',
+    anyMood: 'Any',
+    noColour: 'None',
+    yourUsername: 'your username',
+    tryAgain: 'Try again',
+    back: 'Back to the form',
+    start: 'Go to the form',
+    crossSite: {
+      title: 'That came from another site',
+      advice: 'We only take this form from our own page, to keep you safe. Open the form here and send it again.',
+    },
+    notFound: {
+      title: 'There is nothing here',
+      advice: 'The address may be mistyped, or what was here is gone. The form is still where it was.',
+    },
+    notYours: {
+      title: 'There is nothing here',
+      advice: 'No avatar of yours has this address. It may have been forgotten, or it was another visit.',
+    },
+    wrongMethod: {
+      title: 'This page can’t do that',
+      advice: 'It is there, but not for this kind of request. Start from the form.',
+    },
+    notAForm: {
+      title: 'That was not our form',
+      advice: 'We can only read what the form sends. Please fill it in here.',
+    },
+    tooLarge: {
+      title: 'That was too much at once',
+      advice: 'What was sent is longer than our form can be. Please use the form as it is.',
+    },
+    badValues: {
+      title: 'That made no sense to us',
+      advice: 'Part of what was asked is missing or wrong. Start from the form.',
+    },
+    lostTrack: {
+      title: 'We lost track of your visit',
+      advice:
+        'It took longer than ten minutes, or this page was opened twice. Please start again; your look is kept where we still have it.',
+    },
+    signInFailed: {
+      title: 'The sign-in did not work',
+      advice: 'Discord could not finish it. Nothing was changed. Please start again; your look is kept.',
+    },
+    grantRefused: {
+      title: 'We lost track of your visit',
+      advice: 'Discord no longer knows this sign-in. Please start again; your look is kept.',
+    },
+    discordRefusedUs: {
+      title: 'Discord turned us away',
+      advice: 'That is our mistake, not yours, and we have noted it. Your choices are safe; please try again later.',
+    },
+    discordAway: {
+      title: 'Discord is not answering',
+      advice: 'We could not reach it. That is Discord’s side, not yours. Your choices are safe.',
+    },
+    discordSilent: (seconds: number) => ({
+      title: 'Discord is not answering',
+      advice: `We asked who you are and heard nothing for ${inWords(seconds)} ${seconds === 1 ? 'second' : 'seconds'}. That is Discord’s side, not yours. Your choices are safe.`,
+    }),
+    discordBusy: (seconds: number) => ({
+      title: 'Too many people at once',
+      advice: `Discord asks us to wait. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
+    }),
+    tooManyVisits: (seconds: number) => ({
+      title: 'That was very fast',
+      advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; nothing is lost.`,
+    }),
+    storeAway: (seconds: number) => ({
+      title: 'We can’t reach our memory',
+      advice: `Something of ours is down for a moment. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
+    }),
+    ourFault: {
+      title: 'Something broke on our side',
+      advice: 'We have noted it. Nothing of yours was changed; please try again.',
+    },
+  },
+
+  licences: {
+    title: 'Who drew the styles',
+    lead: 'Every avatar here is drawn by DiceBear in a style that somebody made and gave away. Thank you.',
+    attribution: '{count} of the {all} styles ask for a credit; we give one to all of them.',
+    back: 'Make an avatar',
+    source: 'Source',
+    creator: 'Creator',
+    licence: 'Licence',
+    sourceName: '“{title}”',
+    by: 'by ',
+    asks: 'asks for credit',
+  },
+
+  consent: {
+    title: 'Let “{app}” know who you are?',
+    rehearsal:
+      '**A rehearsal, not Discord.** The demo plays Discord’s part, so that you can walk the whole way without an account.',
+    accounts: 'Who do you want to be?',
+    may: ['Sees name, username and picture'],
+    mayNot: ['Sees no messages, servers, friends or e-mail', 'Can’t post or change anything'],
+    yes: 'Yes:',
+    no: 'No:',
+    agree: 'Agree and go on',
+    decline: 'Decline',
+  },
+}
+
+export type Words = typeof words
+
+function inWords(count: number): string {
+  return ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'][count] ?? String(count)
+}
