@@ -1,0 +1,323 @@
+// Adds to pages that work without it: live picture, address bar, dice, own colour, copying, busy buttons.
+const words = JSON.parse(document.body.dataset.words)
+const calm = matchMedia('(prefers-reduced-motion: reduce)')
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole)
+const orList = (list) => new Intl.ListFormat(words.locale, { type: 'disjunction' }).format(list)
+const oneOf = (list) => list[Math.floor(Math.random() * list.length)]
+const mostCharacters = 128
+
+/** For those who hear the page. */
+function say(text) {
+  const line = document.querySelector('[data-say]')
+  if (line) line.textContent = text
+}
+
+/** One run after the last of many calls. */
+function later(run, waitMs) {
+  let timer
+  return () => {
+    clearTimeout(timer)
+    timer = setTimeout(run, waitMs)
+  }
+}
+
+/** A form whose picture follows it. */
+function live(form) {
+  const at = (selector) => form.querySelector(selector)
+  const pictures = [...form.querySelectorAll('[data-preview]')]
+  const seedField = at('[name="seed"]')
+  const own = at('[data-own]')
+  const state = at('[data-state]')
+  const rolls = []
+  let wanted = pictures[0].getAttribute('src')
+  let asked = 0
+  let shown = 0
+  let stale
+
+  const chosen = (name) => at(`[name="${name}"]:checked, [name="${name}"] option:checked`)
+  const nameOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
+  const moodsOf = (style) => {
+    const { lacks = '' } = style.dataset
+    return lacks === 'all' ? [] : Object.keys(words.moods).filter((mood) => !lacks.split(' ').includes(mood))
+  }
+
+  function read() {
+    const filled = new FormData(form)
+    return {
+      seed: filled.get('seed').trim(),
+      style: filled.get('style') ?? '',
+      backgroundColor: (filled.get('backgroundColor') ?? '').replace(/^#/, ''),
+      mood: filled.get('mood') ?? '',
+      animated: filled.get('animated') === 'on',
+    }
+  }
+
+  // The same address as pictureUrl() in look.ts writes, so that the browser's cache serves both.
+  function pictureUrl({ seed, style, backgroundColor, mood, animated }) {
+    const query = new URLSearchParams({ seed: seed || form.dataset.example, style })
+    if (/^[0-9a-f]{6}$/i.test(backgroundColor)) query.set('backgroundColor', backgroundColor)
+    if (mood) query.set('mood', mood)
+    if (animated) query.set('animated', 'on')
+    return `/preview.svg?${query}`
+  }
+
+  function tell(text, retry = false) {
+    form.classList.toggle('failed', retry)
+    if (state.textContent !== text) state.textContent = text
+    if (!retry) return
+    const button = document.createElement('button')
+    button.type = 'button'
+    button.textContent = words.tryAgain
+    button.addEventListener('click', () => draw(wanted))
+    state.append(' ', button)
+  }
+  const settled = () => tell(form.dataset.sample && !seedField.value.trim() ? words.example : '')
+
+  // Answers may overtake each other: an older one never replaces a newer one.
+  function draw(url) {
+    const turn = ++asked
+    wanted = url
+    clearTimeout(stale)
+    stale = setTimeout(() => {
+      form.classList.add('stale')
+      tell(words.drawing)
+    }, 150)
+    const end = () => {
+      clearTimeout(stale)
+      form.classList.remove('stale')
+    }
+    const picture = new Image()
+    picture.src = url
+    picture.decode().then(
+      () => {
+        if (turn < shown) return
+        shown = turn
+        for (const image of pictures) image.src = url
+        if (turn !== asked) return
+        end()
+        settled()
+      },
+      () => {
+        if (turn !== asked) return
+        end()
+        tell(words.failed, true)
+        say(words.failed)
+      },
+    )
+  }
+
+  let drawnAt = 0
+  let drawing
+  /** At once, but while a colour is dragged or a word typed no more than one in 60 ms. */
+  function redraw(url) {
+    clearTimeout(drawing)
+    const waitMs = drawnAt + 60 - performance.now()
+    if (waitMs > 0) drawing = setTimeout(redraw, waitMs, url)
+    else {
+      drawnAt = performance.now()
+      draw(url)
+    }
+  }
+
+  // Pictures out of sight are lazy: a new address costs nothing until they are seen.
+  const redrawTiles = later(() => {
+    const choice = { ...read(), animated: false }
+    if (tooLong(choice.seed)) choice.seed = ''
+    const style = chosen('style')
+    const swap = (image, changed) => {
+      const url = pictureUrl({ ...choice, ...changed })
+      if (image.getAttribute('src') === url) return
+      image.loading = 'lazy'
+      image.src = url
+    }
+    for (const radio of form.querySelectorAll('.tile [name="style"]')) {
+      const mood = moodsOf(radio).includes(choice.mood) ? choice.mood : ''
+      swap(radio.nextElementSibling, { style: radio.value, mood })
+    }
+    if (!style) return
+    for (const radio of form.querySelectorAll('.tile [name="mood"]')) {
+      swap(radio.nextElementSibling, { mood: moodsOf(style).includes(radio.value) ? radio.value : '' })
+    }
+    const mood = moodsOf(style).includes(choice.mood) ? choice.mood : ''
+    for (const button of form.querySelectorAll('[data-rolls] button')) {
+      swap(button.firstChild, { seed: button.dataset.seed, mood })
+    }
+  }, 180)
+
+  const tooLong = (seed) => [...seed].length > mostCharacters
+
+  const writeAddress = later(() => {
+    const { seed, style, backgroundColor, mood, animated } = read()
+    const query = new URLSearchParams()
+    if (seed) query.set('seed', seed)
+    if (style) query.set('style', style)
+    query.set('backgroundColor', backgroundColor || 'transparent')
+    if (mood) query.set('mood', mood)
+    if (animated) query.set('animated', 'on')
+    history.replaceState(null, '', `/?${query}`)
+  }, 120)
+
+  function showMoods(style, mood) {
+    const can = moodsOf(style)
+    const all = Object.keys(words.moods)
+    const lacking = all.filter((one) => !can.includes(one))
+    for (const one of form.querySelectorAll('[type="radio"][name="mood"], select[name="mood"] option')) {
+      one.disabled = lacking.includes(one.value) && one.value !== mood
+      if (one.type !== 'radio') continue
+      if (one.disabled) one.setAttribute('aria-describedby', 'mood-hint')
+      else one.removeAttribute('aria-describedby')
+    }
+    const name = nameOf(style)
+    const moods = orList(lacking.map((one) => words.moods[one].look))
+    const isLacking = lacking.includes(mood)
+    const text = fill(can.length === 0 ? words.moodNone : lacking.length ? words.moodSome : words.moodAll, {
+      style: name,
+      moods,
+    })
+    const hint = isLacking ? `${text} ${words.moodKept}` : text
+    const line = at('#mood-hint')
+    if (line.textContent !== hint) {
+      line.textContent = hint
+      if (isLacking) say(hint)
+    }
+    return isLacking ? '' : mood
+  }
+
+  function follow() {
+    const choice = read()
+    const style = chosen('style')
+    const text = style ? nameOf(style) : ''
+    const mood = style ? showMoods(style, choice.mood) : ''
+    const look = mood ? fill(words.look, { style: text, mood: words.moods[mood].inText }) : text
+    if (at('[data-look]')) {
+      at('[data-look]').textContent = look
+      at('[data-by]').textContent = style ? fill(words.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
+      pictures[0].alt = fill(words.previewAlt, { look })
+    }
+    for (const button of form.querySelectorAll('[data-rolls] button')) {
+      if (button.dataset.seed === choice.seed) button.setAttribute('aria-current', 'true')
+      else button.removeAttribute('aria-current')
+    }
+    redrawTiles()
+    if (tooLong(choice.seed)) {
+      tell(fill(words.seedTooLong, { count: [...choice.seed].length, most: mostCharacters }))
+      return
+    }
+    const style0 = choice.style || at('[name="style"]').value
+    const url = pictureUrl({ ...choice, style: style0, mood, animated: choice.animated && !calm.matches })
+    if (url !== wanted) redraw(url)
+    else if (asked === shown) settled()
+  }
+
+  function listRolls() {
+    const list = at('[data-rolls] ul')
+    for (const [i, item] of [...list.children].entries()) {
+      const seed = rolls[i]
+      if (!seed) continue
+      const button = document.createElement('button')
+      const image = new Image(44, 44)
+      image.alt = ''
+      button.type = 'button'
+      button.dataset.seed = seed
+      button.title = seed
+      button.setAttribute('aria-label', fill(words.backTo, { seed }))
+      button.append(image)
+      item.className = ''
+      item.replaceChildren(button)
+    }
+  }
+
+  function take(seed) {
+    seedField.value = seed
+    follow()
+    if ('address' in form.dataset) writeAddress()
+  }
+
+  function roll() {
+    const before = seedField.value.trim()
+    const seed = `${oneOf(words.rollFirst.split(' '))} ${oneOf(words.rollSecond.split(' '))}`
+    const kept = [seed, ...(before && !tooLong(before) ? [before] : []), ...rolls]
+    rolls.splice(0, rolls.length, ...[...new Set(kept)].slice(0, at('[data-rolls] ul').children.length))
+    listRolls()
+    take(seed)
+    say(fill(words.rolled, { seed }))
+  }
+
+  form.addEventListener('input', ({ target }) => {
+    if (target.name === 'filter') return
+    if ('ownColour' in target.dataset) {
+      own.value = target.value.slice(1)
+      own.checked = true
+    }
+    if (own?.checked) at('.own-value').textContent = ` #${own.value.replace(/^#/, '')}`
+    follow()
+    if ('address' in form.dataset) writeAddress()
+  })
+  form.addEventListener('click', ({ target }) => {
+    if (target.closest('[data-roll]')) roll()
+    const back = target.closest('[data-rolls] button')
+    if (back) take(back.dataset.seed)
+  })
+  if ('address' in form.dataset) {
+    at('.update')?.remove()
+    seedField.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter' || event.isComposing) return
+      event.preventDefault()
+      follow()
+    })
+  }
+  // A browser that comes back, or reloads, may have filled the form otherwise than the server did.
+  addEventListener('pageshow', follow)
+  calm.addEventListener('change', follow)
+}
+
+/** A form goes off once; the button says so until the next page is here, or the visitor comes back. */
+const away = new Map()
+function back(form) {
+  const { button, inside, timer } = away.get(form)
+  clearTimeout(timer)
+  button?.removeAttribute('aria-disabled')
+  if (inside) button.replaceChildren(...inside)
+  away.delete(form)
+}
+document.addEventListener('submit', (event) => {
+  const { target: form, submitter: button } = event
+  if (event.defaultPrevented || button?.formMethod === 'get') return
+  if (away.has(form)) return event.preventDefault()
+  const inside = button?.dataset.busy ? [...button.childNodes] : undefined
+  if (inside) {
+    button.style.minInlineSize = `${button.offsetWidth}px`
+    button.replaceChildren(button.dataset.busy)
+  }
+  button?.setAttribute('aria-disabled', 'true')
+  away.set(form, { button, inside, timer: setTimeout(back, 20_000, form) })
+})
+addEventListener('pageshow', () => {
+  for (const form of away.keys()) back(form)
+})
+
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text)
+  const field = document.createElement('textarea') // plain http: no clipboard there
+  field.value = text
+  document.body.append(field)
+  field.select()
+  document.execCommand('copy')
+  field.remove()
+}
+for (const button of document.querySelectorAll('[data-copy]')) {
+  const label = button.querySelector('span')
+  const text = label.textContent
+  button.addEventListener('click', async () => {
+    await copy(new URL(button.dataset.copy, location.href).href)
+    button.style.minInlineSize = `${button.offsetWidth}px`
+    label.textContent = words.copied
+    say(words.copied)
+    setTimeout(() => {
+      label.textContent = text
+    }, 2500)
+  })
+}
+
+for (const form of document.querySelectorAll('[data-live]')) live(form)
+document.documentElement.classList.add('js')

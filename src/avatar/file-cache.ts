@@ -1,0 +1,215 @@
+// SVGs on disk. Name: a sha256 of what was asked, never a visitor's text. Lifetime: until room is needed; then the least
+// recently used go first. There is no index: the folder is the truth, so several processes may share it.
+import { createHash, randomInt } from 'node:crypto'
+import { constants } from 'node:fs'
+import { lstat, lutimes, mkdir, mkdtemp, open, readdir, realpath, rmdir, unlink } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+
+export type FileCache = {
+  /** The SVG kept under this key, or undefined when there is none or it is damaged (a damaged one is removed). */
+  read(key: string): Promise<string | undefined>
+  /** Keeps an SVG. A full or read-only disk costs a slower page, not a failed one: it is told to `onTrouble` alone. */
+  write(key: string, svg: string): Promise<void>
+  /** Path of the file, relative to the folder. */
+  path(key: string): string
+  /** Waits for the work that nobody else waits for: making room, and noting which files are in use. */
+  settled(): Promise<void>
+  close(): Promise<void>
+}
+
+type Options = { folder: string; maxBytes: number; onTrouble: (error: unknown) => void }
+type Kept = { file: string; bytes: number; usedAtMs: number }
+/** Files last used before the cutoff go, and of those used right then, as many may be, so many bytes. */
+type Verdict = { cutoffMs: number; atCutoff: number }
+
+const minuteMs = 60_000
+const checkEveryMs = minuteMs / 2 // other processes write here too, and what they add is only seen by looking
+const draftLifeMs = 5 * minuteMs // no living writer needs this long
+const sampleSize = 5_000 // files looked at to judge the whole folder; with fewer than this the judgement is exact
+const lanes = 32 // files looked at together: few, so that a visitor's file never waits long behind them
+const svgName = /^[0-9a-f]{64}\.svg$/
+const draftName = /^[0-9a-f]{64}\.svg\.\d+$/ // as write-file-atomic calls them
+const subFolders = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+
+/** Opens the folder, made if need be; takes no longer for a full one. Throws when it can't be made or written to. */
+export async function openFileCache({ folder, maxBytes, onTrouble }: Options): Promise<FileCache> {
+  const root = await writableFolder(folder)
+  const errands = new Set<Promise<void>>()
+  let usedBytes = 0 // as last judged, and all written since
+  let turn = randomInt(subFolders.length) // where the next look begins, so that in time every sub folder has its turn
+  let makingRoom = false
+  let closed = false
+
+  async function read(key: string): Promise<string | undefined> {
+    const file = join(root, path(key))
+    try {
+      // Links are not followed, and a pipe does not keep us waiting.
+      await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+      const { mtimeMs } = await handle.stat()
+      const svg = unseal(key, await handle.readFile())
+      if (svg === undefined) await discard(file, 'damaged')
+      else if (Date.now() - mtimeMs > minuteMs) errand(lutimes(file, new Date(), new Date())) // mtime is our time of use
+      return svg
+    } catch (error) {
+      if (codeOf(error) === 'ELOOP') await discard(file, 'a link')
+      else trouble(error)
+      return undefined
+    }
+  }
+
+  async function write(key: string, svg: string): Promise<void> {
+    const file = join(root, path(key))
+    const sealed = svg + seal(key, svg)
+    try {
+      // write-file-atomic writes through links, and they may lead anywhere.
+      for (const step of [dirname(file), file]) if (await isLink(step)) await discard(step, 'a link')
+      await mkdir(dirname(file), { recursive: true })
+      await writeFileAtomic(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
+      // On a nearly full disk it keeps the part that fitted and says nothing: reading finds that and removes it.
+      if ((await read(key)) === undefined) return
+      usedBytes += onDisk(Buffer.byteLength(sealed))
+      if (usedBytes > maxBytes) errand(makeRoom())
+    } catch (error) {
+      trouble(error)
+    }
+  }
+
+  async function makeRoom(): Promise<void> {
+    if (makingRoom) return
+    makingRoom = true
+    try {
+      while ((await evict(await judge())) > 0);
+    } finally {
+      makingRoom = false
+    }
+  }
+
+  /** Finds the age to part at. Keys are hashes, so any sub folders are a fair sample of all of them. */
+  async function judge(): Promise<Verdict> {
+    const before = usedBytes
+    const sample: Kept[] = []
+    let looked = 0
+    for (; looked < subFolders.length && sample.length < sampleSize && !closed; looked++, turn++)
+      for await (const files of filesIn(subFolders[turn % subFolders.length] ?? '')) sample.push(...files)
+    const scale = subFolders.length / Math.max(looked, 1)
+    const total = scale * sample.reduce((sum, { bytes }) => sum + bytes, 0)
+    usedBytes += total - before // what was written meanwhile stays added
+    let excess = total > maxBytes ? total - 0.9 * maxBytes : 0
+    let [cutoffMs, atCutoff] = [-Infinity, 0]
+    for (const { bytes, usedAtMs } of sample.sort((a, b) => a.usedAtMs - b.usedAtMs)) {
+      if (excess <= 0) break
+      excess -= scale * bytes
+      atCutoff = scale * bytes + (usedAtMs === cutoffMs ? atCutoff : 0)
+      cutoffMs = usedAtMs
+    }
+    return { cutoffMs, atCutoff }
+  }
+
+  /** Removes what the verdict says; answers the bytes freed. */
+  async function evict({ cutoffMs, atCutoff }: Verdict): Promise<number> {
+    let freed = 0
+    let failure: unknown // one is enough to hear of: a disk turned read-only fails them all
+    for (const subFolder of cutoffMs === -Infinity ? [] : subFolders)
+      for await (const files of filesIn(subFolder))
+        for (const { file, bytes, usedAtMs } of files) {
+          if (usedAtMs > cutoffMs || (usedAtMs === cutoffMs && atCutoff <= 0)) continue
+          if (usedAtMs === cutoffMs) atCutoff -= bytes
+          try {
+            await unlink(file)
+            freed += bytes
+          } catch (error) {
+            if (codeOf(error) !== 'ENOENT') failure = error
+          }
+        }
+    if (failure) onTrouble(failure)
+    return freed
+  }
+
+  /** The SVGs of one sub folder, a few at a time. Drafts of killed writers are removed on the way. */
+  async function* filesIn(subFolder: string): AsyncGenerator<Kept[]> {
+    const folder = join(root, subFolder)
+    const names = (await isLink(folder)) ? [] : ((await readdir(folder).catch(trouble)) ?? [])
+    for (let i = 0; i < names.length && !closed; i += lanes) {
+      const found = await Promise.all(names.slice(i, i + lanes).map((name) => look(join(folder, name), name)))
+      yield found.filter((kept) => kept !== undefined)
+    }
+  }
+
+  async function look(file: string, name: string): Promise<Kept | undefined> {
+    const stats = await lstat(file).catch(trouble)
+    if (!stats?.isFile()) return undefined
+    if (draftName.test(name) && Date.now() - stats.mtimeMs > draftLifeMs) await unlink(file).catch(trouble)
+    return svgName.test(name) ? { file, bytes: onDisk(stats.size), usedAtMs: stats.mtimeMs } : undefined
+  }
+
+  async function discard(file: string, why: string): Promise<void> {
+    await unlink(file).catch(trouble)
+    onTrouble(new Error(`${relative(root, file)} in the avatar cache was ${why}, and is removed`))
+  }
+
+  async function isLink(file: string): Promise<boolean> {
+    return (await lstat(file).catch(trouble))?.isSymbolicLink() ?? false
+  }
+
+  /** A file that is not there, or no longer, is what a cache is used to. */
+  function trouble(error: unknown): undefined {
+    if (codeOf(error) !== 'ENOENT') onTrouble(error)
+  }
+
+  function errand(work: Promise<void>): void {
+    const done = work.catch(trouble).finally(() => errands.delete(done))
+    errands.add(done)
+  }
+
+  async function settled(): Promise<void> {
+    while (errands.size > 0) await Promise.all(errands)
+  }
+
+  async function close(): Promise<void> {
+    closed = true
+    clearInterval(checks)
+    await settled()
+  }
+
+  const checks = setInterval(() => errand(makeRoom()), checkEveryMs).unref()
+  errand(makeRoom()) // what is there from before is judged while we already serve
+  return { read, write, path, settled, close }
+}
+
+function path(key: string): string {
+  if (!/^[0-9a-f]{64}$/.test(key)) throw new TypeError('A cache key is a sha256 in lower-case hex')
+  return `${key.slice(0, 2)}/${key}.svg`
+}
+
+/** The last line of a file, by which it proves to be whole and to belong to its name; the file is still a valid SVG. */
+function seal(key: string, svg: string | Buffer): string {
+  return `\n<!-- ${createHash('sha256').update(key).update(svg).digest('hex')} -->\n`
+}
+
+function unseal(key: string, sealed: Buffer): string | undefined {
+  const svg = sealed.subarray(0, -seal('', '').length)
+  return sealed.toString('latin1', svg.length) === seal(key, svg) ? svg.toString() : undefined
+}
+
+/** A disk gives whole blocks. */
+function onDisk(bytes: number): number {
+  return Math.ceil(bytes / 4096) * 4096
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+async function writableFolder(folder: string): Promise<string> {
+  try {
+    await mkdir(folder, { recursive: true })
+    const root = await realpath(folder)
+    await rmdir(await mkdtemp(join(root, 'probe-')))
+    return root
+  } catch (cause) {
+    throw new Error(`Avatars cannot be kept in ${folder}: it cannot be made or written to (${codeOf(cause)})`, {
+      cause,
+    })
+  }
+}
