@@ -1,0 +1,124 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type RequestListener } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { agent } from 'supertest'
+import { createApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { logSerializers } from '../../src/log.ts'
+import { openParts } from '../../src/parts.ts'
+import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from './doubles.ts'
+
+export const clientId = '1234567890'
+export const clientSecret = 'a client secret of Discord’s own making'
+export const sessionSecret = 'a session secret of more than thirty-two characters'
+
+export type OpenOptions = {
+  /** Settings by their names in the environment, over those that the tests need. */
+  settings?: Record<string, string>
+  redisUrl?: string
+  /** A second instance of the same site: the first one's address and doubles. */
+  beside?: { url: string; discord: DiscordDouble; dicebear: DiceBearDouble }
+}
+
+/**
+ * The real app on loopback, guards and all, as main.ts makes it; only Discord and DiceBear are others, at the network.
+ * Sessions are in Redis where an address is given, else in memory.
+ */
+export async function openApp({ settings = {}, redisUrl, beside }: OpenOptions = {}) {
+  let listener: RequestListener = (_req, res) => res.destroy()
+  const server = createServer((req, res) => listener(req, res))
+  const port = await new Promise<number>((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      resolve(typeof address === 'object' && address !== null ? address.port : 0)
+    })
+  })
+  const own = `http://127.0.0.1:${port}`
+  const url = beside?.url ?? own
+  const redirectUri = `${url}/get_avatar`
+  const discord = beside?.discord ?? (await openDiscord({ clientId, clientSecret, redirectUri }))
+  const dicebear = beside?.dicebear ?? (await openDiceBear())
+  const folder = await mkdtemp(join(tmpdir(), 'avatars-'))
+
+  const config = readConfig({
+    BASE_URL: url,
+    PORT: String(port),
+    SESSION_SECRET: sessionSecret,
+    DISCORD_CLIENT_ID: clientId,
+    DISCORD_CLIENT_SECRET: clientSecret,
+    DISCORD_API_URL: discord.apiUrl,
+    DISCORD_AUTHORIZE_URL: discord.authorizeUrl,
+    DICEBEAR_URL: dicebear.apiUrl,
+    CACHE_DIR: folder,
+    UPSTREAM_TIMEOUT_MS: '1000',
+    RATE_LIMIT: 'off',
+    LOG_LEVEL: 'debug',
+    ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
+    ...settings,
+  })
+  const logged: string[] = []
+  const log = pino(
+    { level: config.logLevel, serializers: logSerializers },
+    { write: (line: string) => logged.push(line) },
+  )
+  const parts = await openParts(config, log)
+  const app = createApp(parts)
+  listener = app
+
+  return {
+    /** Where this instance listens. */
+    url: own,
+    discord,
+    dicebear,
+    /** The cache folder. */
+    folder,
+    config,
+    parts,
+    /** Lines of the log so far. */
+    logged,
+    /** A browser without script: it keeps cookies and follows no redirect by itself. */
+    visitor: () => agent(own).redirects(0),
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await parts.close()
+      if (!beside) await Promise.all([discord.close(), dicebear.close()])
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+export type TestApp = Awaited<ReturnType<typeof openApp>>
+export type Visitor = ReturnType<TestApp['visitor']>
+
+/** What is sent with the form unless a test says otherwise. */
+export const look = { seed: 'fern', style: 'adventurer', backgroundColor: '#ffd29d', mood: 'happy' }
+
+/** Off to Discord: gives the authorize address. */
+export async function leave(visitor: Visitor, choice: Record<string, string> = look): Promise<string> {
+  const leaving = await visitor.post('/get_avatar').type('form').send(choice)
+  if (leaving.status !== 302) throw new Error(`POST /get_avatar answered ${leaving.status}`)
+  return leaving.headers.location ?? ''
+}
+
+/** Back from Discord, at the address that it sends the browser to. */
+export function comeBack(visitor: Visitor, callbackUrl: string) {
+  const { pathname, search } = new URL(callbackUrl)
+  return visitor.get(`${pathname}${search}`)
+}
+
+/** The whole sign-in, as far as the callback's answer. */
+export async function signIn(
+  app: TestApp,
+  visitor: Visitor,
+  choice: Record<string, string> = look,
+  accountId?: string,
+) {
+  return comeBack(visitor, app.discord.codeFor(await leave(visitor, choice), accountId))
+}
+
+/** Id of the avatar that a show page is about. */
+export function shownAvatar(html: string): string {
+  return /<img class="portrait[^>]*src="\/avatars\/([0-9a-f]{64})\.svg"/.exec(html)?.[1] ?? 'no avatar on this page'
+}
