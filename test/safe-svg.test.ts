@@ -127,7 +127,7 @@ describe('what DiceBear draws', () => {
       fc.property(fc.constantFrom('initials', 'initial-face', ...styles.keys()), seed, (name, seed) => {
         checkSvg(draw(name, { seed, tags: ['animation'] }))
       }),
-      { numRuns: 1000 },
+      { numRuns: 600 },
     )
   })
 })
@@ -220,6 +220,7 @@ describe('what is more than a drawing', () => {
       svg('<use href=""/>'),
       svg('<use href="#"/>'),
       svg('<g id="%61"/><use href="#%61"/>'),
+      svg('<g id="a"/><use href="#a%62"/>'),
       rect('fill="url(https://evil.example/x.svg#a)"'),
       rect('fill="url(//evil.example)"'),
       rect('fill="URL(x.svg#a)"'),
@@ -446,7 +447,7 @@ describe('chance', () => {
           expect(complaint(svg.slice(0, after) + injected.element + svg.slice(after))).toBeDefined()
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     )
   })
 
@@ -482,7 +483,7 @@ describe('chance', () => {
       fc.property(text, (text) => {
         complaint(typeof text === 'string' ? text : text.join(''))
       }),
-      { numRuns: 5000 },
+      { numRuns: 2500 },
     )
   })
 
@@ -504,9 +505,9 @@ describe('chance', () => {
         passed += 1
         expectOnlyAllowed(damaged)
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     )
-    expect(passed).toBeGreaterThan(300)
+    expect(passed).toBeGreaterThan(200)
   })
 
   test('the other parser would tell', () => {

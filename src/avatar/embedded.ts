@@ -5,9 +5,9 @@ import { type Choice, dicebearOptions } from './choice.ts'
 const loaded = new Map<string, Promise<Style>>()
 
 function load(name: string): Promise<Style> {
+  const definition = `@dicebear/styles/${name}.json`
   const loading =
-    loaded.get(name) ??
-    import(`@dicebear/styles/${name}.json`, { with: { type: 'json' } }).then((module) => new Style(module.default))
+    loaded.get(name) ?? import(definition, { with: { type: 'json' } }).then((module) => new Style(module.default))
   loaded.set(name, loading)
   return loading
 }

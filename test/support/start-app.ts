@@ -1,0 +1,50 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const main = join(import.meta.dirname, '../../src/main.ts')
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('There is no free port')
+  return address.port
+}
+
+/** The app as `npm start` runs it, in an empty folder of its own: with no settings it is the demo. */
+export async function startApp(settings: Record<string, string> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'app-'))
+  const port = await freePort()
+  const environment = { PATH: process.env.PATH, PORT: String(port), ...settings }
+  const child = spawn(process.execPath, [main], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (part: Buffer) => {
+    output.stdout += part
+  })
+  const exited = once(child, 'exit')
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on('data', (part: Buffer) => {
+      output.stderr += part
+      if (output.stderr.includes('Open http')) resolve()
+    })
+    child.once('exit', () => reject(new Error(`The app did not start:\n${output.stderr}${output.stdout}`)))
+  })
+  return {
+    url: `http://localhost:${port}`,
+    child: child satisfies ChildProcess,
+    output,
+    async stop() {
+      child.kill('SIGTERM')
+      await exited
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+export type StartedApp = Awaited<ReturnType<typeof startApp>>
