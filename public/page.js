@@ -29,6 +29,7 @@ function live(form) {
   const own = at('[data-own]')
   const state = at('[data-state]')
   const rolls = []
+  const good = new WeakMap()
   let wanted = pictures[0].getAttribute('src')
   let asked = 0
   let shown = 0
@@ -126,7 +127,9 @@ function live(form) {
     const style = chosen('style')
     const swap = (image, changed) => {
       const url = pictureUrl({ ...choice, ...changed })
-      if (image.getAttribute('src') === url) return
+      const before = image.getAttribute('src')
+      if (before === url) return
+      if (before && image.naturalWidth) good.set(image, before)
       image.loading = 'lazy'
       image.src = url
     }
@@ -191,7 +194,7 @@ function live(form) {
     const look = mood ? fill(words.look, { style: text, mood: words.moods[mood].inText }) : text
     if (at('[data-look]')) {
       at('[data-look]').textContent = look
-      at('[data-by]').textContent = style ? fill(words.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
+      at('[data-credit]').textContent = style ? fill(words.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
       pictures[0].alt = fill(words.previewAlt, { look })
     }
     for (const button of form.querySelectorAll('[data-rolls] button')) {
@@ -201,10 +204,16 @@ function live(form) {
     redrawTiles()
     if (tooLong(choice.seed)) {
       tell(fill(words.seedTooLong, { count: [...choice.seed].length, most: mostCharacters }))
+      form.classList.add('failed')
       return
     }
     const style0 = choice.style || at('[name="style"]').value
-    const url = pictureUrl({ ...choice, style: style0, mood, animated: choice.animated && !calm.matches })
+    const url = pictureUrl({
+      ...choice,
+      style: style0,
+      mood,
+      animated: choice.animated && !calm.matches && style !== null && 'moving' in style.dataset,
+    })
     if (url !== wanted) redraw(url)
     else if (asked === shown) settled()
   }
@@ -268,6 +277,15 @@ function live(form) {
   }
   // A browser that comes back, or reloads, may have filled the form otherwise than the server did.
   addEventListener('pageshow', follow)
+  // A tile whose new picture does not come keeps the one it had.
+  const restore = ({ target: image }) => {
+    const before = good.get(image)
+    good.delete(image)
+    if (before) image.src = before
+  }
+  form.addEventListener('error', restore, true)
+  // From here on the script itself sees to less motion.
+  for (const source of form.querySelectorAll('source')) source.remove()
   calm.addEventListener('change', follow)
 }
 

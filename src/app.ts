@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import ejs from 'ejs'
-import express, { type Express, type RequestHandler, type Router } from 'express'
+import express, { type Express, type RequestHandler, Router } from 'express'
 import { pinoHttp } from 'pino-http'
 import { moods } from './avatar/moods.ts'
 import { styles } from './avatar/styles.ts'
@@ -10,6 +11,7 @@ import { NotAForm } from './errors.ts'
 import { logSerializers } from './log.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
+import { onlyBy } from './middleware/methods.ts'
 import { limits } from './middleware/rate-limit.ts'
 import { sameOrigin } from './middleware/same-origin.ts'
 import { visitorSession } from './middleware/session.ts'
@@ -117,12 +119,18 @@ function asset(file: string): string {
   return `/${file}?v=${hash}`
 }
 
-function staticFiles(): RequestHandler {
-  return express.static(publicFolder, {
-    index: false,
-    setHeaders: (res) => {
-      const versioned = 'req' in res && URL.parse(res.req.url ?? '', 'http://a')?.searchParams.has('v')
-      res.setHeader('Cache-Control', versioned ? 'public, max-age=31536000, immutable' : 'public, max-age=3600')
-    },
-  })
+/** The files of public/, and no other method for them than reading. */
+function staticFiles(): Router {
+  const router = Router()
+  router.use(
+    express.static(publicFolder, {
+      index: false,
+      setHeaders: (res) => {
+        const versioned = 'req' in res && res.req instanceof IncomingMessage && res.req.url?.includes('?v=')
+        res.setHeader('Cache-Control', versioned ? 'public, max-age=31536000, immutable' : 'public, max-age=3600')
+      },
+    }),
+  )
+  const files = readdirSync(publicFolder).map((file) => `/${file}`)
+  return router.all(files, onlyBy('GET', 'HEAD'))
 }

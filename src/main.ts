@@ -42,11 +42,14 @@ async function start(): Promise<void> {
   const config = settings()
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   const parts = await openParts(config, log)
-  const server = createServer(createApp(parts, config.demo ? standIns(config) : undefined))
+  const app = createApp(parts, config.demo ? standIns(config) : undefined)
+  const server = createServer({ connectionsCheckingInterval: 5000 }, app)
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
+  // A socket that says nothing; while we wait for the outside it has a reason to.
+  server.timeout = Math.max(20_000, 4 * config.upstreamTimeoutMs)
   server.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.port}: ${error.message}`))
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')

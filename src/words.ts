@@ -17,7 +17,7 @@ const script = {
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
   moodKept: 'Your picture shows any mood until you choose another.',
-  example: 'With an example seed',
+  example: 'Example seed',
   drawing: 'Drawing…',
   failed: 'This is your last picture.',
   tryAgain: 'Try again',
@@ -160,7 +160,7 @@ export const words = {
   notices: {
     declined: 'You said no at Discord, so we know nothing about you. Your look is still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
-    signedOut: 'You are signed out, and Discord knows it too.',
+    signedOut: 'You are signed out. Next time Discord will ask you again.',
     signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
     noAvatarYet: 'You have no avatar yet. Make one here.',
     forgotten: 'Forgotten. It is no longer among your looks.',

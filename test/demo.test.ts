@@ -415,12 +415,19 @@ describe('the stand-in Discord', () => {
     const invalidVerifier = refused('invalid_request', 'Invalid "code_verifier"')
 
     test.each([
-      ['too short', 'v'.repeat(42), invalidVerifier],
-      ['too long', 'v'.repeat(129), invalidVerifier],
-      ['of other characters', `${'v'.repeat(42)}+`, invalidVerifier],
-      ['another one', 'w'.repeat(43), invalidVerifier],
-      ['the challenge itself', challenge, invalidVerifier],
-      ['missing', undefined, refused('invalid_request', 'Missing "code_verifier"')],
+      ['too short', 'v'.repeat(42)],
+      ['too long', 'v'.repeat(129)],
+      ['of other characters', `${'v'.repeat(42)}+`],
+    ])('a verifier %s is refused, even with its own challenge', async (_what, code_verifier) => {
+      const code_challenge = await oauth.calculatePKCECodeChallenge(code_verifier)
+      const code = newCode(authorizeUrl({ code_challenge }))
+      expect(await answerOf(await exchange({ code, code_verifier }))).toEqual(invalidVerifier)
+    })
+
+    test.each([
+      ['other than the challenge’s', 'w'.repeat(43), invalidVerifier],
+      ['that is the challenge itself', challenge, invalidVerifier],
+      ['that is missing', undefined, refused('invalid_request', 'Missing "code_verifier"')],
     ])('a verifier %s is refused', async (_what, code_verifier, answer) => {
       expect(await answerOf(await exchange({ code_verifier }))).toEqual(answer)
     })
@@ -471,7 +478,7 @@ describe('the stand-in Discord', () => {
           code_verifier: verifier,
         }),
       })
-      expect(await answerOf(answer)).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+      expect(await answerOf(answer)).toEqual(refused('invalid_request', 'The request body must be form-encoded.'))
     })
 
     test('a parameter that is there twice is refused', async () => {

@@ -93,7 +93,7 @@ export function createDiscord(options: DiscordOptions) {
   /** Authorization code -> tokens. Throws GrantRefused when Discord does not take the code. */
   async function exchangeCode(code: string, state: string, verifier: string): Promise<Tokens> {
     const callback = oauth.validateAuthResponse(server, client, new URLSearchParams({ code, state }), state)
-    const answer = await tokenCall((request) =>
+    const answer = await tokenCall('token', (request) =>
       oauth.authorizationCodeGrantRequest(server, client, clientAuth, callback, redirectUri, verifier, request),
     )
     return readTokens(() => oauth.processAuthorizationCodeResponse(server, client, answer))
@@ -101,7 +101,7 @@ export function createDiscord(options: DiscordOptions) {
 
   /** Refresh token -> new tokens; the old refresh token is dead then. Throws GrantRefused when it was already. */
   async function refresh(refreshToken: string): Promise<Tokens> {
-    const answer = await tokenCall((request) =>
+    const answer = await tokenCall('token', (request) =>
       oauth.refreshTokenGrantRequest(server, client, clientAuth, refreshToken, request),
     )
     return readTokens(() => oauth.processRefreshTokenResponse(server, client, answer))
@@ -109,7 +109,7 @@ export function createDiscord(options: DiscordOptions) {
 
   /** Ends all tokens that this visitor has given us. */
   async function revoke(token: string): Promise<void> {
-    await tokenCall((request) => oauth.revocationRequest(server, client, clientAuth, token, request))
+    await tokenCall('revoke', (request) => oauth.revocationRequest(server, client, clientAuth, token, request))
   }
 
   /** Access token -> user. `visitor` is who is counted by Discord. Throws TokenRefused when the token is not taken. */
@@ -129,8 +129,11 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /** One call to the token address; what comes back is a 200. */
-  async function tokenCall(send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>): Promise<Response> {
-    await gates.pass('token')
+  async function tokenCall(
+    gate: Gate,
+    send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>,
+  ): Promise<Response> {
+    await gates.pass(gate)
     let answer: Answer | undefined
     const response = await send({
       [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
@@ -140,7 +143,7 @@ export function createDiscord(options: DiscordOptions) {
       },
     })
     if (answer === undefined || answer.status === 200) return response
-    if (answer.status === 429) throw await gates.shut('token', answer.headers, Busy.parse(readJson(answer)))
+    if (answer.status === 429) throw await gates.shut(gate, answer.headers, Busy.parse(readJson(answer)))
     if (answer.status < 400 || answer.status >= 500)
       throw new DiscordAway(`the token address answered ${answer.status}`)
     const refused = OAuthError.safeParse(readJson(answer)).data?.error

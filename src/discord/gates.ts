@@ -2,10 +2,10 @@ import { DiscordBusy } from '../errors.ts'
 import type { Store } from '../store.ts'
 
 /**
- * Whom a limit of Discord stops: everybody at the token address, one visitor at the user address, or everybody
- * everywhere. https://discord.com/developers/docs/topics/rate-limits
+ * Whom a limit of Discord stops: everybody at the token or revoke address, one visitor at the user address, or
+ * everybody everywhere. https://discord.com/developers/docs/topics/rate-limits
  */
-export type Gate = 'everywhere' | 'token' | `user:${string}`
+export type Gate = 'everywhere' | 'token' | 'revoke' | `user:${string}`
 
 const key = (gate: Gate) => `gate:${gate}`
 

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises'
 import { Router } from 'express'
 import type { Config } from '../config.ts'
 import type { Store } from '../store.ts'
+import { onlyBy } from './methods.ts'
 
 /** GET /healthz: the process lives. GET /readyz: it can do its work, so send it visitors. */
 export function health(config: Config, store: Store): Router {
@@ -25,6 +26,7 @@ export function health(config: Config, store: Store): Router {
         dependencies: { redis: config.redisUrl === undefined ? 'not used' : redis, cache },
       })
   })
+  router.all(['/healthz', '/readyz'], onlyBy('GET', 'HEAD'))
   return router
 }
 

@@ -69,6 +69,11 @@ export function visitorSession(
   }
 }
 
+/** Loads the session now, for a handler that first has to see whether it needs one. */
+export function load(session: RequestHandler, req: Request, res: Response): Promise<void> {
+  return done((callback) => session(req, res, callback))
+}
+
 /** What we know of this visitor; of a stranger, or from a session of an older form, nothing. */
 export function visitorOf(req: Request): Visitor {
   return Visitor.safeParse(req.session.visitor).data ?? { avatars: [] }
@@ -88,7 +93,7 @@ export async function renew(req: Request, visitor: Visitor): Promise<void> {
 
 /** Goes on in the session of this id, as another request of this browser left it. False when it is gone. */
 export async function adopt(req: Request, id: string): Promise<boolean> {
-  const kept = await load(req, id)
+  const kept = await stored(req, id)
   if (!kept) return false
   req.sessionID = id
   req.sessionStore.createSession(req, kept)
@@ -97,7 +102,7 @@ export async function adopt(req: Request, id: string): Promise<boolean> {
 
 /** What another session, named by its id, knows of its visitor. */
 export async function visitorIn(req: Request, id: string): Promise<Visitor | undefined> {
-  const kept = await load(req, id)
+  const kept = await stored(req, id)
   return Visitor.safeParse(kept?.visitor).data
 }
 
@@ -192,7 +197,7 @@ function readSession(text: string): SessionData {
   }
 }
 
-function load(req: Request, id: string): Promise<SessionData | null | undefined> {
+function stored(req: Request, id: string): Promise<SessionData | null | undefined> {
   return new Promise((resolve, reject) => {
     req.sessionStore.get(id, (error, kept) => (error && error !== unreadable ? reject(error) : resolve(kept)))
   })

@@ -4,12 +4,12 @@ import { LRUCache } from 'lru-cache'
 import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
-import { drawPng } from '../avatar/png.ts'
+import { createPngs } from '../avatar/png.ts'
 import { BadValues, NotFound } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
+import { onlyBy } from '../middleware/methods.ts'
 import { change, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
-import { onlyBy } from './error-page.ts'
 import { readForm } from './form.ts'
 import { withoutAvatar } from './history.ts'
 
@@ -75,22 +75,6 @@ function ownAvatar(req: Request): Avatar {
   const avatar = visitorOf(req).avatars.find(({ id }) => id === req.params.id)
   if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
   return avatar
-}
-
-/** Drawn once for all who ask meanwhile, and kept in memory for who asks again soon. */
-function createPngs() {
-  const drawn = new LRUCache<string, Buffer>({ maxSize: 32 * 1024 * 1024, sizeCalculation: (png) => png.length })
-  const underWay = new Map<string, Promise<Buffer>>()
-  return async (svg: string, size: number): Promise<Buffer> => {
-    const key = `${checksum(svg)} ${size}`
-    const known = drawn.get(key)
-    if (known) return known
-    const drawing = underWay.get(key) ?? drawPng(svg, size).finally(() => underWay.delete(key))
-    underWay.set(key, drawing)
-    const png = await drawing
-    drawn.set(key, png)
-    return png
-  }
 }
 
 function sendPicture(res: Response, type: string, picture: string | Buffer, etag: string, caching: string): void {

@@ -99,11 +99,3 @@ export const wantsJson = (req: Request) => req.accepts(['html', 'json']) === 'js
 export const notFound: RequestHandler = () => {
   throw new NotFound('no such page')
 }
-
-/** A page that is there, asked in another way than it can answer. */
-export function onlyBy(...methods: string[]): RequestHandler {
-  return (_req, res) => {
-    res.set('Allow', methods.join(', '))
-    throw new WrongMethod('no such method here')
-  }
-}

@@ -7,10 +7,10 @@ import { type Outcome, outcomeS } from '../discord/pending.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
 import { BadCallback, DiscordRefusedUs, SignInFailed, TokenRefused, UnknownState } from '../errors.ts'
 import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
-import { adopt, renew, save, type Visitor, visitorIn, visitorOf } from '../middleware/session.ts'
+import { onlyBy } from '../middleware/methods.ts'
+import { adopt, load, renew, save, type Visitor, visitorIn, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { alone } from '../store.ts'
-import { onlyBy } from './error-page.ts'
 import { formRefused, readForm } from './form.ts'
 import { withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
@@ -32,9 +32,10 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     res.redirect(302, await discord.authorizeUrl(state, verifier, prompt))
   })
 
-  router.get('/get_avatar', untouched, session, async (req, res) => {
+  router.get('/get_avatar', untouched, async (req, res) => {
     const callback = readCallback(req.query)
     if (callback === undefined) return res.redirect(303, '/')
+    await load(session, req, res)
     const secret = cookies.secretOf(req, callback.state)
     const visit = await pending.take(callback.state, secret)
     if (secret) cookies.letGo(res, callback.state, secret)

@@ -1,7 +1,7 @@
 import { Router } from 'express'
 import type { Config } from '../config.ts'
+import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
-import { onlyBy } from './error-page.ts'
 import { type Entered, type Problem, readForm } from './form.ts'
 
 /** What the form opens with: a good first picture, without a click. */

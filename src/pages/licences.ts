@@ -1,5 +1,5 @@
 import { Router } from 'express'
-import { onlyBy } from './error-page.ts'
+import { onlyBy } from '../middleware/methods.ts'
 
 /** GET /licences: who drew the styles, and on what terms. */
 export function licencesPage(): Router {

@@ -1,0 +1,48 @@
+import { createRequire } from 'node:module'
+import { Avatar, Style } from '@dicebear/core'
+import { z } from 'zod'
+import moodsJson from '../../src/avatar/moods.json' with { type: 'json' }
+import stylesJson from '../../src/avatar/styles.json' with { type: 'json' }
+
+const Options = z.record(z.string(), z.union([z.array(z.string()), z.number()]))
+
+/** The mood map as it is written, read without the app's own code. */
+export const moodMap = z
+  .object({
+    moods: z.array(z.string()),
+    noMood: z.array(z.string()),
+    styles: z.record(z.string(), z.record(z.string(), Options)),
+    always: z.record(z.string(), Options),
+  })
+  .parse(moodsJson)
+
+/** The styles as they are written. */
+export const styleList = z
+  .array(z.looseObject({ name: z.string(), moods: z.array(z.string()), animated: z.boolean(), hasFace: z.boolean() }))
+  .parse(stylesJson)
+
+const require = createRequire(import.meta.url)
+const loaded = new Map<string, Style>()
+
+/** A style of @dicebear/styles. */
+export function styleOf(name: string): Style {
+  const style = loaded.get(name) ?? new Style(require(`@dicebear/styles/${name}.json`))
+  loaded.set(name, style)
+  return style
+}
+
+/** The look of an avatar, as the form says it. */
+export type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: string }
+
+/** The picture that a look must give: drawn by DiceBear's library alone. */
+export function drawn({ seed, style, backgroundColor = '', mood = '', animated = '' }: Look): string {
+  const colour = backgroundColor.replace('#', '').toLowerCase()
+  const face = mood === '' ? {} : { ...moodMap.always[style], ...moodMap.styles[style]?.[mood] }
+  const moves = animated === 'on' && styleList.some(({ name, animated: can }) => name === style && can)
+  return new Avatar(styleOf(style), {
+    seed,
+    backgroundColor: [colour === '' || colour === 'transparent' ? 'ffffff00' : colour],
+    ...face,
+    ...(moves ? { tags: ['animation'] } : {}),
+  }).toString()
+}

@@ -1,0 +1,63 @@
+import type { Response } from 'supertest'
+import { avatarId } from '../../src/avatar/avatars.ts'
+import { look, type TestApp, type Visitor } from './open-app.ts'
+
+/** The same browser at another instance, as behind a load balancer: one jar, and a cookie knows no port. */
+export function sameBrowserAt(app: TestApp, visitor: Visitor): Visitor {
+  const there = app.visitor()
+  there.jar = visitor.jar
+  return there
+}
+
+/** What the answer sets, each as `name=value; attributes`. */
+export function setCookies(answer: Response): string[] {
+  return answer.get('Set-Cookie') ?? []
+}
+
+/** The one cookie of this name that an answer sets; a name may be only begun. */
+export function setCookie(answer: Response, name: string): string {
+  const lines = setCookies(answer).filter((line) => line.startsWith(name))
+  const [line] = lines
+  if (line === undefined || lines.length > 1) throw new Error(`${lines.length} cookies named ${name}`)
+  return line
+}
+
+/** What a browser sends back of what the answer sets: for a jar with nothing else in it. */
+export function cookiesOf(answer: Response): string {
+  return setCookies(answer)
+    .map((line) => line.split(';')[0] ?? '')
+    .join('; ')
+}
+
+/** The session id in a session cookie; it is signed, not secret to the visitor. */
+export function sessionIdIn(cookie: string): string {
+  const id = /session=s%3A([^.;]+)\./.exec(cookie)?.[1]
+  if (id === undefined) throw new Error('no session cookie')
+  return decodeURIComponent(id)
+}
+
+/** Whether this look is among the visitor's avatars. */
+export async function hasAvatar(visitor: Visitor, choice: Partial<typeof look> = {}): Promise<boolean> {
+  const { backgroundColor, ...rest } = { ...look, ...choice }
+  const id = avatarId({ ...rest, backgroundColor: backgroundColor.replace('#', ''), animated: false })
+  const picture = await visitor.get(`/avatars/${id}.svg`)
+  return picture.status === 200
+}
+
+/** Whether a page offers to go on with the look that was sent. */
+export function keepsLook(html: string, choice: Record<string, string> = look): boolean {
+  const values = { ...choice, backgroundColor: (choice.backgroundColor ?? '').replace('#', '') }
+  return Object.entries(values).every(([name, value]) => new RegExp(`name="${name}"\\s+value="${value}"`).test(html))
+}
+
+/** An answer, and how long it was waited for. */
+export async function timed(asking: PromiseLike<Response>): Promise<{ answer: Response; ms: number }> {
+  const since = performance.now()
+  const answer = await asking
+  return { answer, ms: performance.now() - since }
+}
+
+/** Sends a request now; supertest itself waits for `then`. */
+export function send(asking: PromiseLike<Response>): Promise<Response> {
+  return Promise.resolve(asking)
+}
