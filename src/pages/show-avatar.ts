@@ -96,16 +96,11 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     }
   }
 
+  /** The form again: on this page, or on the first one where every avatar was forgotten. */
   function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]): void {
     const [newest] = visitor.avatars
-    if (visitor.user === undefined || newest === undefined) {
-      return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
-    }
-    return formRefused(req, res, 'show-avatar', {
-      ...page(visitor.user, newest, visitor.avatars),
-      choice: entered,
-      problems,
-    })
+    const there = visitor.user && newest && page(visitor.user, newest, visitor.avatars)
+    formRefused(req, res, there ? 'show-avatar' : 'home', { notices: [], ...there, choice: entered, problems })
   }
 
   function page(user: User, avatar: Avatar, kept: Avatar[]) {

@@ -120,5 +120,7 @@ export async function signIn(
 
 /** Id of the avatar that a show page is about. */
 export function shownAvatar(html: string): string {
-  return /<img class="[^"]*portrait[^>]*src="\/avatars\/([0-9a-f]{64})\.svg"/.exec(html)?.[1] ?? 'no avatar on this page'
+  return (
+    /<img class="[^"]*portrait[^>]*src="\/avatars\/([0-9a-f]{64})\.svg"/.exec(html)?.[1] ?? 'no avatar on this page'
+  )
 }
