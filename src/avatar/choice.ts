@@ -18,6 +18,9 @@ export type Choice = z.infer<typeof Choice>
 /** DiceBear has no word for none, but takes a colour with no opacity. */
 const noColour = 'ffffff00'
 
+/** Light on dark, and next to nothing on the page's own ground: where no colour is picked, their own shows. */
+const needOwnBackground = new Set(['constellation', 'glass'])
+
 /**
  * The choice in DiceBear's words, the same for its HTTP API and its library.
  * Names and types: https://www.dicebear.com/guides/core-options/
@@ -25,8 +28,13 @@ const noColour = 'ffffff00'
 export function dicebearOptions(choice: Choice): Record<string, string | number | string[]> {
   return {
     seed: choice.seed,
-    backgroundColor: [choice.backgroundColor || noColour],
+    ...background(choice),
     ...moodOptions(choice.style, choice.mood),
     ...(choice.animated && findStyle(choice.style)?.animated ? { tags: ['animation'] } : {}),
   }
+}
+
+function background({ style, backgroundColor }: Choice): { backgroundColor?: string[] } {
+  if (backgroundColor === '' && needOwnBackground.has(style)) return {}
+  return { backgroundColor: [backgroundColor || noColour] }
 }

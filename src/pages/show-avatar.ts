@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
+import { isCutByCircle } from '../avatar/circle.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -19,14 +20,14 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   const { config, store, sealer, discord, avatars, patienceMs } = parts
   const router = Router()
 
-  router.get('/show_avatar', session, (req, res) => {
+  router.get('/show_avatar', session, async (req, res) => {
     const { user, avatars: kept } = visitorOf(req)
     const [newest] = kept
     if (user === undefined || newest === undefined) return res.redirect(303, '/')
     const named = req.query.avatar
     const avatar = named === undefined ? newest : kept.find(({ id }) => id === named)
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    res.render('show-avatar', page(user, avatar, kept))
+    res.render('show-avatar', await page(user, avatar, kept))
   })
 
   router.post('/show_avatar', session, ...form, async (req, res) => {
@@ -97,20 +98,20 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   }
 
   /** The form again: on this page, or on the first one where every avatar was forgotten. */
-  function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]): void {
+  async function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]) {
     const [newest] = visitor.avatars
-    const there = visitor.user && newest && page(visitor.user, newest, visitor.avatars)
+    const there = visitor.user && newest && (await page(visitor.user, newest, visitor.avatars))
     formRefused(req, res, there ? 'show-avatar' : 'home', { notices: [], ...there, choice: entered, problems })
   }
 
-  function page(user: User, avatar: Avatar, kept: Avatar[]) {
+  async function page(user: User, avatar: Avatar, kept: Avatar[]) {
     return {
       user: {
         displayName: user.globalName ?? user.username,
         username: user.username,
         pictureUrl: pictureOf(config.discord.cdnUrl, user),
       },
-      avatar: shown(avatar),
+      avatar: { ...shown(avatar), cutOff: await isCutByCircle(avatar.choice) },
       avatars: kept.map(shown),
       problems: [],
       notices: [],
