@@ -12,7 +12,7 @@ const headShare = 0.7
 /** Percent of the drawing; less is a curl or a corner of a hat. */
 const toleratedPercent = 2
 /** What fills this much of the corners is a ground, not a head. */
-const patternShare = 0.6
+const patternShare = 0.3
 
 const known = new LRUCache<string, boolean>({ max: 5000 })
 
@@ -39,17 +39,15 @@ async function opacityOf(choice: Choice): Promise<Buffer> {
 function cutPercent(opacity: Buffer): number {
   const radius = side / 2
   let whole = 0
-  let outside = 0
   let cut = 0
   let corners = 0
   for (const [pixel, value] of opacity.entries()) {
     const [x, y] = [pixel % side, Math.floor(pixel / side)]
     whole += value
-    if (Math.hypot(x + 0.5 - radius, y + 0.5 - radius) <= radius) continue
+    if (y >= side * headShare || Math.hypot(x + 0.5 - radius, y + 0.5 - radius) <= radius) continue
     corners += 255
-    outside += value
-    if (y < side * headShare) cut += value
+    cut += value
   }
-  const isPattern = outside > patternShare * corners
+  const isPattern = cut > patternShare * corners
   return isPattern || whole === 0 ? 0 : (100 * cut) / whole
 }

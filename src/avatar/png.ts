@@ -1,7 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { LRUCache } from 'lru-cache'
 import sharp from 'sharp'
-import { checksum } from './avatars.ts'
 
 /** What a picture may cost before it is given up: DiceBear's own take a fraction of a second. */
 const timeout = { seconds: 5 }
@@ -36,22 +34,4 @@ async function drawWithMargin(svg: string, size: number): Promise<Buffer> {
     .timeout(timeout)
     .png()
     .toBuffer()
-}
-
-const keptBytes = 32 * 1024 * 1024
-
-/** Draws PNGs once for all who ask for one at the same time, and keeps the last ones in memory for who asks again. */
-export function createPngs(): typeof drawPng {
-  const drawn = new LRUCache<string, Buffer>({ maxSize: keptBytes, sizeCalculation: (png) => png.length })
-  const underWay = new Map<string, Promise<Buffer>>()
-  return async (svg, size) => {
-    const key = `${checksum(svg)} ${size}`
-    const known = drawn.get(key)
-    if (known) return known
-    const drawing = underWay.get(key) ?? drawPng(svg, size).finally(() => underWay.delete(key))
-    underWay.set(key, drawing)
-    const png = await drawing
-    drawn.set(key, png)
-    return png
-  }
 }

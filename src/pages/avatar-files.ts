@@ -2,16 +2,21 @@ import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { LRUCache } from 'lru-cache'
 import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
+import { drawCard } from '../avatar/card.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
-import { createPngs } from '../avatar/png.ts'
+import { drawPng } from '../avatar/png.ts'
+import { findStyle } from '../avatar/styles.ts'
 import { BadValues, NotFound } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
+import { words } from '../words.ts'
 import { readForm } from './form.ts'
 import { withoutAvatar } from './history.ts'
+import { exampleSeed } from './look.ts'
 
 const sizes = ['128', '256', '512', '1024']
 const defaultSize = '512'
@@ -20,10 +25,11 @@ const avatarCaching = 'private, max-age=31536000, immutable'
 /** Long, but a new version of DiceBear's styles should show within days. */
 const previewCaching = 'public, max-age=604800'
 
-/** GET /preview.svg: the live preview beside the form, always drawn here. */
+/** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile(): Router {
   const router = Router()
   const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
+  const cards = drawnOnce(16 * 1024 * 1024)
 
   router.get('/preview.svg', async (req, res) => {
     const { choice } = readForm(req.query)
@@ -33,14 +39,24 @@ export function previewFile(): Router {
     drawn.set(id, svg)
     sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
   })
-  router.all('/preview.svg', onlyBy('GET', 'HEAD'))
+
+  router.get('/og.png', async (req, res) => {
+    const { choice } = readForm(req.query)
+    if (!choice) throw new BadValues('not a look that can be drawn')
+    const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
+    const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
+    const card = await cards(avatarId(still), async () => drawCard(await drawEmbedded(still), title, words.home.title))
+    sendPicture(res, 'image/png', card, `"${avatarId(still)}"`, previewCaching)
+  })
+
+  router.all(['/preview.svg', '/og.png'], onlyBy('GET', 'HEAD'))
   return router
 }
 
 /** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles({ avatars, store, patienceMs }: Parts, session: RequestHandler): Router {
   const router = Router()
-  const pngs = createPngs()
+  const pngs = drawnOnce(32 * 1024 * 1024)
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
@@ -54,7 +70,7 @@ export function avatarFiles({ avatars, store, patienceMs }: Parts, session: Requ
     if (size === undefined) throw new BadValues('not a size that we draw')
     const avatar = ownAvatar(req)
     const svg = await avatars.svg(avatar)
-    const png = await pngs(svg, Number(size))
+    const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawPng(svg, Number(size)))
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
     sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
   })

@@ -3,9 +3,16 @@ import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
 import { type Entered, type Problem, readForm } from './form.ts'
+import { lookUrl } from './look.ts'
 
 /** What the form opens with: a good first picture, without a click. */
-const firstChoice: Entered = { seed: '', style: 'adventurer', backgroundColor: 'ffd29d', mood: '', animated: false }
+const firstChoice: Entered = {
+  seed: '',
+  style: 'adventurer',
+  backgroundColor: 'ffd29d',
+  mood: 'happy',
+  animated: false,
+}
 
 /** Why the visitor was sent here, as named in the address. */
 const notices = new Map<unknown, string>([
@@ -17,27 +24,30 @@ const notices = new Map<unknown, string>([
 export function homePage(config: Config): Router {
   const router = Router()
   router.get('/', (req, res) => {
-    const { choice, problems } = fromQuery(req.query)
+    const { choice, problems, linked } = fromQuery(req.query)
     const said = [notices.get(req.query.notice), problems.length > 0 ? words.notices.badLink : undefined]
     res.render('home', {
       choice,
       problems: [],
       notices: said.filter((notice) => notice !== undefined),
-      canonical: `${config.baseUrl}/`,
+      canonical: `${config.baseUrl}${linked ? lookUrl(choice) : '/'}`,
+      ogImage: `${config.baseUrl}/og.png${lookUrl(choice).slice(1)}`,
+      ...(linked ? { lookLink: lookUrl(choice) } : {}),
     })
   })
   router.all('/', onlyBy('GET', 'HEAD'))
   return router
 }
 
-function fromQuery(query: Record<string, unknown>): { choice: Entered; problems: Problem[] } {
+/** `linked`: the address names a look, as a shared link does. */
+function fromQuery(query: Record<string, unknown>): { choice: Entered; problems: Problem[]; linked: boolean } {
   const named = Object.keys(firstChoice).filter((field) => query[field] !== undefined)
-  if (named.length === 0) return { choice: firstChoice, problems: [] }
+  if (named.length === 0) return { choice: firstChoice, problems: [], linked: false }
   const read = readForm({ style: firstChoice.style, ...query })
-  if (read.choice) return { choice: read.choice, problems: [] }
+  if (read.choice) return { choice: read.choice, problems: [], linked: true }
   // Without what was wrong, the rest is good.
   const wrong = new Set<string>(read.problems.map(({ field }) => field))
   const good = Object.fromEntries(Object.entries(query).filter(([field]) => !wrong.has(field)))
   const rest = readForm({ style: firstChoice.style, ...good })
-  return { choice: rest.choice ?? firstChoice, problems: read.problems }
+  return { choice: rest.choice ?? firstChoice, problems: read.problems, linked: rest.choice !== undefined }
 }
