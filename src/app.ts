@@ -121,10 +121,11 @@ function asset(file: string): string {
 
 /** The files of public/, and no other method for them than reading. */
 function staticFiles(): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.use(
     express.static(publicFolder, {
       index: false,
+      redirect: false,
       setHeaders: (res) => {
         const versioned = 'req' in res && res.req instanceof IncomingMessage && res.req.url?.includes('?v=')
         res.setHeader('Cache-Control', versioned ? 'public, max-age=31536000, immutable' : 'public, max-age=3600')

@@ -39,7 +39,7 @@ export async function openParts(config: Config, log: Logger) {
     sealer,
     patienceMs,
     cache,
-    pending: createPending({ store, sealer, choice: Choice, patienceMs }),
+    pending: createPending({ store, sealer, choice: Choice, patienceMs: 3 * config.upstreamTimeoutMs + marginMs }),
     discord: createDiscord({
       ...config.discord,
       ...calls,

@@ -8,6 +8,7 @@ import {
   cookiesOf,
   hasAvatar,
   keepsLook,
+  locationOf,
   sameBrowserAt,
   send,
   sessionIdIn,
@@ -104,10 +105,10 @@ describe('a state', () => {
 
   test('has a cookie that scripts and other sites cannot use, and that ends after ten minutes', async () => {
     const leaving = await app.visitor().post('/get_avatar').type('form').send(look)
-    const [pair, ...attributes] = setCookie(leaving, 'state').split('; ')
+    const [pair = '', ...attributes] = setCookie(leaving, 'state').split('; ')
     expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'SameSite=Lax', 'Path=/', 'Max-Age=600']))
     expect(attributes.join()).not.toMatch(/Domain|Secure/)
-    const state = stateOf(leaving.headers.location)
+    const state = stateOf(locationOf(leaving))
     expect(pair).not.toContain(state)
     expect(leaving.get('Set-Cookie')).toHaveLength(1)
 
@@ -169,9 +170,9 @@ describe('a state belongs to the browser that asked', () => {
   test('a cookie of the right name with another value is no better', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
-    const callback = app.discord.codeFor(leaving.headers.location)
+    const callback = app.discord.codeFor(locationOf(leaving))
     const name = setCookie(leaving, 'state').split('=')[0]
-    for (const value of ['', 'guessed', stateOf(leaving.headers.location), '%E0%A4%A']) {
+    for (const value of ['', 'guessed', stateOf(locationOf(leaving)), '%E0%A4%A']) {
       const answer = await comeBack(app.visitor(), callback).set('Cookie', `${name}=${value}`)
       expect(answer.status).toBe(400)
     }
@@ -222,7 +223,7 @@ describe('a callback that is opened twice', () => {
   test('one after the other: one exchange, and both land on the avatar, signed in', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
-    const callback = app.discord.codeFor(leaving.headers.location)
+    const callback = app.discord.codeFor(locationOf(leaving))
     expectLanding(await comeBack(visitor, callback))
     expectLanding(await comeBack(visitor, callback))
 
@@ -307,9 +308,9 @@ describe('a callback that is opened twice', () => {
     const visitor = app.visitor()
     const callback = await agreeAtDiscord(await leave(visitor), { decision: 'decline' })
     const answers = await Promise.all([comeBack(visitor, callback), comeBack(visitor, callback)])
-    for (const { status, headers } of answers) {
-      expect(status).toBe(303)
-      const { pathname, searchParams } = new URL(headers.location, app.url)
+    for (const answer of answers) {
+      expect(answer.status).toBe(303)
+      const { pathname, searchParams } = new URL(locationOf(answer), app.url)
       expect([pathname, searchParams.get('seed'), searchParams.get('style')]).toEqual(['/', look.seed, look.style])
     }
     await forget('outcome:*')
@@ -469,7 +470,7 @@ describe('the issuer', () => {
 })
 
 describe('absurd callbacks are a 400 page, and nothing is exchanged', () => {
-  const [good, none] = ['https%3A%2F%2Fdiscord.com', '']
+  const good = 'https%3A%2F%2Fdiscord.com'
   test.each([
     ['code twice', (state: string) => `code=a&code=b&state=${state}`],
     ['the same code twice', (state: string) => `code=a&code=a&state=${state}`],
@@ -481,7 +482,7 @@ describe('absurd callbacks are a 400 page, and nothing is exchanged', () => {
     ['code without state', () => 'code=a'],
     ['error without state', () => 'error=access_denied'],
     ['state alone', (state: string) => `state=${state}`],
-    ['an empty code', (state: string) => `code=${none}&state=${state}`],
+    ['an empty code', (state: string) => `code=&state=${state}`],
     ['an empty state', () => 'code=a&state='],
     ['a code of 8 KB', (state: string) => `code=${'c'.repeat(8192)}&state=${state}`],
     ['a state of 8 KB', () => `code=a&state=${'s'.repeat(8192)}`],
@@ -551,7 +552,7 @@ describe('Discord comes back with an error', () => {
     expect((await comeBack(app.visitor(), changed(callback, { state: 'unknown' }))).status).toBe(400)
   })
 
-  test.each(['invalid_scope', 'invalid_request', 'server_error', 'temporarily_unavailable', '<b>made up</b>'])(
+  test.each(['invalid_scope', 'invalid_request', 'server_error', 'temporarily_unavailable', '<b>made-up</b>'])(
     '%s: a 400 page that repeats none of it, the look kept, the state used up, and a line in the log',
     async (error) => {
       const visitor = app.visitor()
@@ -564,7 +565,7 @@ describe('Discord comes back with an error', () => {
       expect(answer.status).toBe(400)
       expect(answer.text).not.toContain('evil.example')
       expect(answer.text).not.toContain(error)
-      expect(answer.text).not.toContain('made up')
+      expect(answer.text).not.toContain('made-up')
       expect(keepsLook(answer.text)).toBe(true)
       expect(app.logged.slice(linesBefore).join('')).toContain('"level":40')
 
@@ -635,8 +636,8 @@ test('the address to come back to is ours, whatever the request says of its host
   const visitor = app.visitor()
   const leaving = await visitor.post('/get_avatar').set(astray).type('form').send(look)
   const redirectUri = `${app.url}/get_avatar`
-  expect(new URL(leaving.headers.location).searchParams.get('redirect_uri')).toBe(redirectUri)
-  const returning = await comeBack(visitor, app.discord.codeFor(leaving.headers.location)).set(astray)
+  expect(new URL(locationOf(leaving)).searchParams.get('redirect_uri')).toBe(redirectUri)
+  const returning = await comeBack(visitor, app.discord.codeFor(locationOf(leaving))).set(astray)
   expectLanding(returning)
   const exchange = app.discord.calls.find(({ path }) => path === at.token)
   expect(new URLSearchParams(exchange?.body).get('redirect_uri')).toBe(redirectUri)
@@ -652,10 +653,7 @@ describe('a new session id at sign-in', () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').set('Cookie', planted).type('form').send(look)
     const cookies = `${planted}; ${cookiesOf(leaving)}`
-    const returning = await comeBack(app.visitor(), app.discord.codeFor(leaving.headers.location)).set(
-      'Cookie',
-      cookies,
-    )
+    const returning = await comeBack(app.visitor(), app.discord.codeFor(locationOf(leaving))).set('Cookie', cookies)
     expectLanding(returning)
     expect(sessionIdIn(cookiesOf(returning))).not.toBe(sessionIdIn(planted))
     await expectSignedIn(returning)
@@ -672,7 +670,7 @@ describe('a new session id at sign-in', () => {
   test('a made-up session id is not taken over', async () => {
     const planted = 'session=s%3Aplanted.c2lnbmF0dXJl'
     const leaving = await app.visitor().post('/get_avatar').set('Cookie', planted).type('form').send(look)
-    const returning = await comeBack(app.visitor(), app.discord.codeFor(leaving.headers.location)).set(
+    const returning = await comeBack(app.visitor(), app.discord.codeFor(locationOf(leaving))).set(
       'Cookie',
       `${planted}; ${cookiesOf(leaving)}`,
     )
@@ -728,6 +726,8 @@ test('code and state do not leak from the callback’s answers', async () => {
     for (const value of new URL(callback).searchParams.values()) {
       if (value !== 'https://discord.com') expect(answer.text + JSON.stringify(answer.headers)).not.toContain(value)
     }
-    expect(answer.text).not.toMatch(/(src|href|action)="(https?:)?\/\//)
+    // Nothing from outside is loaded, and a link that leads outside tells nobody where from.
+    const outside = answer.text.match(/<[^>]+\s(src|href|action)="(https?:)?\/\/[^>]*>/g) ?? []
+    for (const tag of outside) expect(tag).toMatch(/^<a [^>]*rel="noreferrer"/)
   }
 })

@@ -1,31 +1,36 @@
 import { parseCookie } from 'cookie'
 import type { Request, Response } from 'express'
 import type { Config } from '../config.ts'
-import { outcomeS, pendingS, stateCookieName } from '../discord/pending.ts'
+import { outcomeS, pendingS, type StateCookie, stateCookieName } from '../discord/pending.ts'
 import { cookieName, cookieOptions } from './session.ts'
 
 /** Cookies that bind each state to the browser that asked for it. */
 export function stateCookies(config: Config) {
-  const prefix = cookieName(config, 'state')
+  const prefix = cookieName(config, '')
   return {
-    set(res: Response, { name, value }: { name: string; value: string }): void {
-      res.cookie(cookieName(config, name), value, cookieOptions(config, pendingS))
+    set(res: Response, { name, value }: StateCookie): void {
+      res.cookie(`${prefix}${name}`, value, cookieOptions(config, pendingS))
     },
 
-    /** The secret that this browser holds for the state. */
-    secretOf(req: Request, state: string): string | undefined {
-      return cookiesOf(req)[cookieName(config, stateCookieName(state))]
+    /** This browser's cookie for the state, if it has one. */
+    of(req: Request, state: string): StateCookie | undefined {
+      const name = stateCookieName(state)
+      const value = cookiesOf(req)[`${prefix}${name}`]
+      return value ? { name, value } : undefined
     },
 
-    /** Every secret that this browser holds: one for each tab that is or was just away at Discord. */
-    allSecrets(req: Request): string[] {
-      const cookies = Object.entries(cookiesOf(req))
-      return cookies.flatMap(([name, value]) => (name.startsWith(prefix) && value ? [value] : [])).sort()
+    /** Its cookies for other states: one for each tab that is away at Discord or just came back. */
+    besides(req: Request, own: StateCookie): StateCookie[] {
+      return Object.entries(cookiesOf(req)).flatMap(([full, value]) => {
+        const name = full.slice(prefix.length)
+        const isOther = full.startsWith(`${prefix}state-`) && name !== own.name
+        return isOther && value ? [{ name, value }] : []
+      })
     },
 
     /** Keeps the cookie as long as the outcome, for a second request of this browser. */
-    letGo(res: Response, state: string, secret: string): void {
-      res.cookie(cookieName(config, stateCookieName(state)), secret, cookieOptions(config, outcomeS))
+    letGo(res: Response, { name, value }: StateCookie): void {
+      res.cookie(`${prefix}${name}`, value, cookieOptions(config, outcomeS))
     },
   }
 }

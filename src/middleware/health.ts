@@ -7,7 +7,7 @@ import { onlyBy } from './methods.ts'
 
 /** GET /healthz: the process lives. GET /readyz: it can do its work, so send it visitors. */
 export function health(config: Config, store: Store): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.get('/healthz', (_req, res) => {
     res.set('Cache-Control', 'no-store').json({ status: 'ok' })
   })

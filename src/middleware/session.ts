@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { RedisStore } from 'connect-redis'
 import type { CookieOptions, Request, RequestHandler, Response } from 'express'
 import session, { type SessionData, Store as SessionStore } from 'express-session'
@@ -79,19 +80,16 @@ export function visitorOf(req: Request): Visitor {
   return Visitor.safeParse(req.session.visitor).data ?? { avatars: [] }
 }
 
-/** Stores the visitor in the present session. */
-export async function save(req: Request, visitor: Visitor): Promise<void> {
+async function save(req: Request, visitor: Visitor): Promise<void> {
   req.session.visitor = visitor
   await done((callback) => req.session.save(callback))
 }
 
-/** Stores the visitor in a session with a new id; the old id opens nothing any more. */
-export async function renew(req: Request, visitor: Visitor): Promise<void> {
-  await done((callback) => req.session.regenerate(callback))
-  await save(req, visitor)
-}
+/** How long a session's successor is known, for requests that were under way. */
+const successorS = 60
+const successorKey = (id: string) => `successor:${createHash('sha256').update(id).digest('base64url')}`
 
-/** Goes on in the session of this id, as another request of this browser left it. False when it is gone. */
+/** Goes on in the session of this id, as it is stored now. False when it is gone. */
 export async function adopt(req: Request, id: string): Promise<boolean> {
   const kept = await stored(req, id)
   if (!kept) return false
@@ -100,27 +98,50 @@ export async function adopt(req: Request, id: string): Promise<boolean> {
   return true
 }
 
-/** What another session, named by its id, knows of its visitor. */
-export async function visitorIn(req: Request, id: string): Promise<Visitor | undefined> {
-  const kept = await stored(req, id)
-  return Visitor.safeParse(kept?.visitor).data
-}
+type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
+type Turn = { store: Store; patienceMs: number }
 
 /**
  * Changes what the session holds, one request at a time and from what is stored now: express-session writes a session
- * whole, and two requests would lose each other's change. Throws NotSignedIn when the session has ended meanwhile.
+ * whole, and two requests would lose each other's change. Where a sign-in in another tab has just put a new session in
+ * its place, and it is the same user's, that one is changed. Throws NotSignedIn when the session has ended.
  */
-export async function change(
-  req: Request,
-  store: Store,
-  patienceMs: number,
-  alter: (visitor: Visitor) => Visitor | Promise<Visitor>,
-): Promise<Visitor> {
-  return alone(store, `session:${req.sessionID}`, patienceMs, async () => {
-    if (!(await adopt(req, req.sessionID))) throw new NotSignedIn('the session has ended')
-    const visitor = await alter(visitorOf(req))
+export async function change(req: Request, turn: Turn, alter: Alter): Promise<Visitor> {
+  const { user } = visitorOf(req)
+  const visitor = await changeIn(req, turn, req.sessionID, alter, user)
+  if (visitor) return visitor
+  const successor = await turn.store.get(successorKey(req.sessionID))
+  const there = successor && user && (await changeIn(req, turn, successor, alter, user))
+  if (there) return there
+  throw new NotSignedIn('the session has ended')
+}
+
+/** Changes another session of this browser and goes on in it. Undefined when it is gone, or another user's. */
+export function join(req: Request, turn: Turn, id: string, user: User, alter: Alter): Promise<Visitor | undefined> {
+  return changeIn(req, turn, id, alter, user)
+}
+
+async function changeIn(req: Request, { store, patienceMs }: Turn, id: string, alter: Alter, user: User | undefined) {
+  return alone(store, `session:${id}`, patienceMs, async () => {
+    const there = Visitor.safeParse((await stored(req, id))?.visitor).data
+    if (there === undefined || there.user?.id !== user?.id || !(await adopt(req, id))) return undefined
+    const visitor = await alter(there)
     await save(req, visitor)
     return visitor
+  })
+}
+
+/** Stores the visitor under a new session id; the old id opens nothing any more. */
+export async function renew(req: Request, { store, patienceMs }: Turn, alter: Alter): Promise<void> {
+  // A stranger's session has a new id already, which nobody knows.
+  if (req.session.visitor === undefined) return save(req, await alter(visitorOf(req)))
+  const old = req.sessionID
+  await alone(store, `session:${old}`, patienceMs, async () => {
+    await adopt(req, old)
+    const visitor = await alter(visitorOf(req))
+    await done((callback) => req.session.regenerate(callback))
+    await save(req, visitor)
+    await store.set(successorKey(old), req.sessionID, successorS)
   })
 }
 

@@ -27,7 +27,7 @@ const previewCaching = 'public, max-age=604800'
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile(): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
   const cards = drawnOnce(16 * 1024 * 1024)
 
@@ -54,13 +54,13 @@ export function previewFile(): Router {
 }
 
 /** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
-export function avatarFiles({ avatars, store, patienceMs }: Parts, session: RequestHandler): Router {
-  const router = Router()
+export function avatarFiles(parts: Parts, session: RequestHandler): Router {
+  const router = Router({ caseSensitive: true })
   const pngs = drawnOnce(32 * 1024 * 1024)
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const svg = await avatars.svg(avatar)
+    const svg = await parts.avatars.svg(avatar)
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'svg'))
     sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum(svg)}"`, avatarCaching)
   })
@@ -69,7 +69,7 @@ export function avatarFiles({ avatars, store, patienceMs }: Parts, session: Requ
     const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
     if (size === undefined) throw new BadValues('not a size that we draw')
     const avatar = ownAvatar(req)
-    const svg = await avatars.svg(avatar)
+    const svg = await parts.avatars.svg(avatar)
     const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawPng(svg, Number(size)))
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
     sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
@@ -77,7 +77,7 @@ export function avatarFiles({ avatars, store, patienceMs }: Parts, session: Requ
 
   router.post('/avatars/:id/forget', session, async (req, res) => {
     const { id } = ownAvatar(req)
-    await change(req, store, patienceMs, (known) => ({ ...known, avatars: withoutAvatar(known.avatars, id) }))
+    await change(req, parts, (known) => ({ ...known, avatars: withoutAvatar(known.avatars, id) }))
     res.redirect(303, '/show_avatar')
   })
 

@@ -70,8 +70,9 @@ export function readForm(sent: unknown): ReadForm {
 }
 
 // Asked apart from the schema, which tells nothing of two fields together while a third is wrong.
-function moodProblem({ style: name, mood }: Entered): Problem | undefined {
-  const style = findStyle(name)
+function moodProblem(entered: Entered): Problem | undefined {
+  const { mood } = entered
+  const style = findStyle(entered.style)
   if (style === undefined || mood === '' || style.moods.includes(mood)) return undefined
   const message = style.hasFace ? said.moodLacking(style.title, mood) : said.moodFaceless(style.title)
   return { field: 'mood', message }
@@ -87,7 +88,7 @@ const inOrder = (problems: Problem[]) =>
 function asEntered(given: Record<string, unknown>): Entered {
   const first = (field: Field) => {
     const value = Array.isArray(given[field]) ? given[field][0] : given[field]
-    return typeof value === 'string' ? value : ''
+    return typeof value === 'string' ? value.trim() : ''
   }
   return {
     seed: first('seed'),

@@ -3,24 +3,23 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { z } from 'zod'
 import type { Choice } from '../avatar/choice.ts'
 import { issuer, type User } from '../discord/client.ts'
-import { type Outcome, outcomeS } from '../discord/pending.ts'
+import type { Outcome, StateCookie } from '../discord/pending.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
 import { BadCallback, DiscordRefusedUs, SignInFailed, TokenRefused, UnknownState } from '../errors.ts'
 import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { adopt, load, renew, save, type Visitor, visitorIn, visitorOf } from '../middleware/session.ts'
+import { adopt, join, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
-import { alone } from '../store.ts'
 import { formRefused, readForm } from './form.ts'
-import { withAvatar } from './history.ts'
+import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 
 /** POST /get_avatar: off to Discord. GET /get_avatar: back again, with an avatar at the end. */
 export function getAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
-  const { config, log, store, sealer, pending, discord, avatars, patienceMs } = parts
+  const { config, log, sealer, pending, discord, avatars } = parts
   const cookies = stateCookies(config)
   const accounts = accountSwitch(config)
-  const router = Router()
+  const router = Router({ caseSensitive: true })
 
   router.post('/get_avatar', ...form, async (req, res) => {
     const { choice, entered, problems } = readForm(req.body)
@@ -35,14 +34,15 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   router.get('/get_avatar', untouched, async (req, res) => {
     const callback = readCallback(req.query)
     if (callback === undefined) return res.redirect(303, '/')
+    const cookie = cookies.of(req, callback.state)
+    if (cookie === undefined) throw new UnknownState('no state cookie for this state')
     await load(session, req, res)
-    const secret = cookies.secretOf(req, callback.state)
-    const visit = await pending.take(callback.state, secret)
-    if (secret) cookies.letGo(res, callback.state, secret)
+    const visit = await pending.take(cookie)
+    cookies.letGo(res, cookie)
     if (visit.ended) return land(req, res, visit.ended.choice, visit.ended.outcome)
     res.locals.choice = visit.choice
     try {
-      const outcome = await comeBack(req, callback, visit)
+      const outcome = await comeBack(req, callback, cookie, visit)
       await visit.settle(outcome)
       await land(req, res, visit.choice, outcome)
     } catch (error) {
@@ -56,24 +56,25 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   async function comeBack(
     req: Request,
     callback: Callback,
-    visit: { choice: Choice; verifier: string },
+    cookie: StateCookie,
+    { choice, verifier, since }: { choice: Choice; verifier: string; since: number },
   ): Promise<Outcome> {
     if (callback.error === 'access_denied') return { end: 'declined' }
     if (callback.code === undefined) {
       log.warn({ reqId: req.id, error: callback.error?.slice(0, 40) }, 'Discord came back with an error')
       throw new SignInFailed('Discord came back with an error')
     }
-    const { choice, verifier } = visit
     // A typed seed is all that DiceBear needs: it is asked while Discord is. An empty one waits for the name.
     const early = choice.seed === '' ? undefined : avatars.make(choice, true)
     early?.catch(() => undefined)
     const { user, tokens } = await signIn(req, callback.code, callback.state, verifier)
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
-    await keep(req, user, (known) => ({
+    const beside = await pending.signedInBeside(cookies.besides(req, cookie), since)
+    await keep(req, user, beside, (known) => ({
       choice,
       user,
       tokens,
-      avatars: withAvatar(known.user?.id === user.id ? known.avatars : [], avatar),
+      avatars: withAvatar(historyOf(known, user), avatar),
     }))
     return { end: 'signed-in', sessionId: req.sessionID }
   }
@@ -97,7 +98,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       if (error instanceof TokenRefused)
         throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
       // The tokens are good, and the next try needs no exchange.
-      await renew(req, { ...visitor, tokens: sealed })
+      await renew(req, parts, (known) => ({ ...known, tokens: sealed }))
       throw error
     }
   }
@@ -106,28 +107,22 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken))
   }
 
-  /** Keeps the visitor under a new session id. */
-  async function keep(req: Request, user: User, next: (known: Visitor) => Visitor): Promise<void> {
-    const [browser, ...others] = cookies.allSecrets(req)
-    if (browser === undefined || others.length === 0) return renew(req, next(visitorOf(req)))
-    // Several tabs may come back at once: the second goes on in the first one's new session, if it is the same user's.
-    const name = `browser:${hash(browser)}`
-    await alone(store, name, patienceMs, async () => {
-      const other = await store.get(name)
-      const there = other === undefined || other === req.sessionID ? undefined : await visitorIn(req, other)
-      if (other && there?.user?.id === user.id && (await adopt(req, other))) await save(req, next(there))
-      else await renew(req, next(visitorOf(req)))
-      await store.set(name, req.sessionID, outcomeS)
-    })
+  /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */
+  async function keep(req: Request, user: User, beside: string[], next: (known: Visitor) => Visitor): Promise<void> {
+    for (const id of beside) {
+      if (id !== req.sessionID && (await join(req, parts, id, user, next))) return
+    }
+    await renew(req, parts, next)
   }
 
   /** Where a visit ends, for its first request and for a second one of the same browser. */
   async function land(req: Request, res: Response, choice: Choice, outcome: Outcome): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
-    const isHere =
-      outcome.end === 'signed-in' && (outcome.sessionId === req.sessionID || (await adopt(req, outcome.sessionId)))
-    if (!isHere) throw new UnknownState('this visit ended without an avatar')
+    if (outcome.end === 'failed') throw new UnknownState('this visit ended without an avatar')
+    // Another tab may have put a newer session in the place of the one that this visit ended with.
+    const isHere = outcome.sessionId === req.sessionID || (await adopt(req, outcome.sessionId)) || visitorOf(req).user
+    if (!isHere) throw new UnknownState('the session of this visit has ended')
     accounts.done(req, res)
     res.redirect(302, '/show_avatar')
   }

@@ -22,7 +22,7 @@ const notices = new Map<unknown, string>([
 
 /** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
 export function homePage(config: Config): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.get('/', (req, res) => {
     const { choice, problems, linked } = fromQuery(req.query)
     const said = [notices.get(req.query.notice), problems.length > 0 ? words.notices.badLink : undefined]

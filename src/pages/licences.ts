@@ -3,7 +3,7 @@ import { onlyBy } from '../middleware/methods.ts'
 
 /** GET /licences: who drew the styles, and on what terms. */
 export function licencesPage(): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.get('/licences', (_req, res) => {
     res.render('licences')
   })

@@ -12,13 +12,14 @@ import { change, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { words } from '../words.ts'
 import { type Entered, formRefused, type Problem, readForm } from './form.ts'
-import { withAvatar } from './history.ts'
+import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 
 /** GET /show_avatar: the avatar where Discord shows it. POST: another one, without a trip to Discord. */
 export function showAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
-  const { config, store, sealer, discord, avatars, patienceMs } = parts
-  const router = Router()
+  const { config, sealer, discord, avatars } = parts
+  const refreshing = new Map<string, Promise<Tokens | undefined>>()
+  const router = Router({ caseSensitive: true })
 
   router.get('/show_avatar', session, async (req, res) => {
     const { user, avatars: kept } = visitorOf(req)
@@ -41,11 +42,11 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const user = await whoIsIt(req, visitor.user)
     if (user === undefined) return signInAgain(res, entered)
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
-    await change(req, store, patienceMs, (known) => ({
+    await change(req, parts, (known) => ({
       ...known,
       choice,
       user,
-      avatars: withAvatar(known.avatars, avatar),
+      avatars: withAvatar(historyOf(known, user), avatar),
     }))
     res.redirect(303, '/show_avatar')
   })
@@ -67,7 +68,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       return await discord.whoIs(renewed.accessToken, user.id)
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
-      await change(req, store, patienceMs, withoutTokens)
+      await change(req, parts, withoutTokens)
       return undefined
     }
   }
@@ -77,9 +78,17 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const known = await openTokens(sealer, visitorOf(req).tokens)
     const good = (tokens: Tokens) => fresh(tokens) && tokens.accessToken !== refused
     if (known && good(known)) return known
+    // Who asks meanwhile shares the answer, a failure too.
+    const { sessionID } = req
+    const underWay = refreshing.get(sessionID) ?? refreshedIn(req, good).finally(() => refreshing.delete(sessionID))
+    refreshing.set(sessionID, underWay)
+    return underWay
+  }
+
+  async function refreshedIn(req: Request, good: (tokens: Tokens) => boolean): Promise<Tokens | undefined> {
     let tokens: Tokens | undefined
-    // A refresh token works once, so one request refreshes; those that waited for it find the new tokens.
-    await change(req, store, patienceMs, async (visitor) => {
+    // A refresh token works once, so one request refreshes; another instance that waited finds the new tokens.
+    await change(req, parts, async (visitor) => {
       tokens = await openTokens(sealer, visitor.tokens)
       if (tokens && good(tokens)) return visitor
       tokens = tokens && (await refreshed(tokens.refreshToken))

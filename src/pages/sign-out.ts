@@ -11,7 +11,7 @@ const revokeTimeoutMs = 1500
 
 /** POST /sign_out: the session ends here first, then at Discord. */
 export function signOut({ config, log, sealer, discord }: Parts, session: RequestHandler): Router {
-  const router = Router()
+  const router = Router({ caseSensitive: true })
   router.post('/sign_out', session, async (req, res) => {
     const { tokens: kept } = visitorOf(req)
     await end(req, res, config)

@@ -37,11 +37,14 @@ export type Look = { seed: string; style: string; backgroundColor?: string; mood
 /** The picture that a look must give: drawn by DiceBear's library alone. */
 export function drawn({ seed, style, backgroundColor = '', mood = '', animated = '' }: Look): string {
   const colour = backgroundColor.replace('#', '').toLowerCase()
+  const isNone = colour === '' || colour === 'transparent'
+  // These two are next to nothing without a ground, so they keep their own.
+  const none = ['constellation', 'glass'].includes(style) ? {} : { backgroundColor: ['ffffff00'] }
   const face = mood === '' ? {} : { ...moodMap.always[style], ...moodMap.styles[style]?.[mood] }
   const moves = animated === 'on' && styleList.some(({ name, animated: can }) => name === style && can)
   return new Avatar(styleOf(style), {
     seed,
-    backgroundColor: [colour === '' || colour === 'transparent' ? 'ffffff00' : colour],
+    ...(isNone ? none : { backgroundColor: [colour] }),
     ...face,
     ...(moves ? { tags: ['animation'] } : {}),
   }).toString()

@@ -9,6 +9,11 @@ export function sameBrowserAt(app: TestApp, visitor: Visitor): Visitor {
   return there
 }
 
+/** Where an answer sends the browser. */
+export function locationOf(answer: Response): string {
+  return answer.get('Location') ?? ''
+}
+
 /** What the answer sets, each as `name=value; attributes`. */
 export function setCookies(answer: Response): string[] {
   return answer.get('Set-Cookie') ?? []
