@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { agent } from 'supertest'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import type { Account } from '../../src/demo/discord.ts'
 import { logSerializers } from '../../src/log.ts'
 import { openParts } from '../../src/parts.ts'
 import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from './doubles.ts'
@@ -18,6 +19,8 @@ export type OpenOptions = {
   /** Settings by their names in the environment, over those that the tests need. */
   settings?: Record<string, string>
   redisUrl?: string
+  /** Who can sign in at Discord, instead of the demo's people. */
+  accounts?: Account[]
   /** A second instance of the same site: the first one's address and doubles. */
   beside?: { url: string; discord: DiscordDouble; dicebear: DiceBearDouble }
 }
@@ -26,7 +29,7 @@ export type OpenOptions = {
  * The real app on loopback, guards and all, as main.ts makes it; only Discord and DiceBear are others, at the network.
  * Sessions are in Redis where an address is given, else in memory.
  */
-export async function openApp({ settings = {}, redisUrl, beside }: OpenOptions = {}) {
+export async function openApp({ settings = {}, redisUrl, accounts, beside }: OpenOptions = {}) {
   let listener: RequestListener = (_req, res) => res.destroy()
   const server = createServer((req, res) => listener(req, res))
   const port = await new Promise<number>((resolve) => {
@@ -38,7 +41,8 @@ export async function openApp({ settings = {}, redisUrl, beside }: OpenOptions =
   const own = `http://127.0.0.1:${port}`
   const url = beside?.url ?? own
   const redirectUri = `${url}/get_avatar`
-  const discord = beside?.discord ?? (await openDiscord({ clientId, clientSecret, redirectUri }))
+  const people = accounts === undefined ? {} : { accounts }
+  const discord = beside?.discord ?? (await openDiscord({ clientId, clientSecret, redirectUri, ...people }))
   const dicebear = beside?.dicebear ?? (await openDiceBear())
   const folder = await mkdtemp(join(tmpdir(), 'avatars-'))
 
