@@ -64,7 +64,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     try {
       // write-file-atomic writes through links, and they may lead anywhere.
       for (const step of [dirname(file), file]) if (await isLink(step)) await discard(step, 'a link')
-      await mkdir(dirname(file), { recursive: true })
+      await makeFolder(dirname(file))
       await writeFileAtomic(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
       // On a nearly full disk it keeps the part that fitted and says nothing: reading finds that and removes it.
       if ((await read(key)) === undefined) return
@@ -201,9 +201,26 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
+// Node's own recursive mkdir never ends in a place such as /proc, where a folder is there and takes no other.
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await makeOneFolder(folder)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error
+    await makeFolder(dirname(folder))
+    await makeOneFolder(folder)
+  }
+}
+
+async function makeOneFolder(folder: string): Promise<void> {
+  await mkdir(folder).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw error
+  })
+}
+
 async function writableFolder(folder: string): Promise<string> {
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     const root = await realpath(folder)
     await rmdir(await mkdtemp(join(root, 'probe-')))
     return root

@@ -5,7 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const main = join(import.meta.dirname, '../../src/main.ts')
+/** The app's beginning. */
+export const main = join(import.meta.dirname, '../../src/main.ts')
 
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
@@ -21,8 +22,8 @@ export async function freePort(): Promise<number> {
 /** The app as `npm start` runs it, in an empty folder of its own: with no settings it is the demo. */
 export async function startApp(settings: Record<string, string> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'app-'))
-  const port = await freePort()
-  const environment = { PATH: process.env.PATH, PORT: String(port), ...settings }
+  const port = settings.PORT ?? String(await freePort())
+  const environment = { PATH: process.env.PATH, PORT: port, ...settings }
   const child = spawn(process.execPath, [main], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (part: Buffer) => {
@@ -40,6 +41,8 @@ export async function startApp(settings: Record<string, string> = {}) {
     url: `http://localhost:${port}`,
     child: child satisfies ChildProcess,
     output,
+    /** Exit code and signal, once it has ended. */
+    exited,
     async stop() {
       child.kill('SIGTERM')
       await exited
