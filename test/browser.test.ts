@@ -1,29 +1,16 @@
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openBrowser } from './support/browser.ts'
 import { type StartedApp, startApp } from './support/start-app.ts'
-
-const chromiumPath = '/usr/bin/chromium'
-const quiet = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 let app: StartedApp
 let browser: Browser
 
 beforeAll(async () => {
-  if (!existsSync(chromiumPath))
-    throw new Error('These tests need a real browser: install the Debian package `chromium`')
   app = await startApp()
-  browser = await chromium.launch({ executablePath: chromiumPath, args: quiet })
+  browser = await openBrowser()
 })
 afterAll(async () => {
   await browser.close()

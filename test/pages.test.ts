@@ -1,0 +1,314 @@
+import axe from 'axe-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inPage, openBrowser, walkToAvatar } from './support/browser.ts'
+import { type StartedApp, startApp } from './support/start-app.ts'
+
+let app: StartedApp
+let browser: Browser
+
+beforeAll(async () => {
+  app = await startApp({ RATE_LIMIT: 'off' })
+  browser = await openBrowser()
+})
+afterAll(async () => {
+  await browser.close()
+  await app.stop()
+})
+
+const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
+const preview = '.crop img[data-preview]'
+const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
+const addressOf = (page: Page) => new URL(page.url()).searchParams
+/** The query of a picture's address. */
+const drawnWith = async (page: Page, selector: string) =>
+  new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
+
+describe('for everybody', () => {
+  /** What axe holds against the page as it stands. */
+  async function shutsOut(page: Page): Promise<string[]> {
+    await page.evaluate(axe.source)
+    const { violations } = await page.evaluate(() => globalThis.axe.run())
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`))
+  }
+  const overflow = (page: Page) =>
+    page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+
+  describe.each([
+    { width: 320, colorScheme: 'dark' },
+    { width: 360, colorScheme: 'light' },
+    { width: 768, colorScheme: 'dark' },
+    { width: 768, colorScheme: 'light' },
+    { width: 1440, colorScheme: 'dark' },
+    { width: 1440, colorScheme: 'light' },
+  ] as const)('at $width px, $colorScheme', ({ width, colorScheme }) => {
+    test('axe finds nothing on any page, and nothing has to be scrolled sideways', async () => {
+      await visit({ viewport: { width, height: 800 }, colorScheme }, async (page) => {
+        const found: [string, string[], number][] = []
+        const look = async (name: string) => found.push([name, await shutsOut(page), await overflow(page)])
+        await page.goto(app.url)
+        await look('form')
+        await page.goto(`${app.url}/?style=micah&mood=sleepy&seed=x`)
+        await look('form with a notice')
+        await page.goto(`${app.url}/licences`)
+        await look('licences')
+        await page.goto(`${app.url}/nowhere`)
+        await look('error')
+        await page.goto(`${app.url}/?style=rings&seed=${'W'.repeat(128)}`)
+        await page.locator('#seed').fill('W'.repeat(140))
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('alert').waitFor()
+        await look('form refused')
+        await page.goto(app.url)
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('button', { name: 'Agree and go on' }).waitFor()
+        await look('consent')
+        await page.getByRole('button', { name: 'Agree and go on' }).click()
+        await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+        await look('avatar')
+        expect(found.filter(([, violations, sideways]) => violations.length > 0 || sideways > 0)).toEqual([])
+      })
+    })
+  })
+
+  test('a visit needs no mouse: tab, arrows, space and enter are enough', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await page.goto(app.url)
+      const tabTo = async (isThere: () => boolean) => {
+        for (let i = 0; i < 60; i += 1) {
+          await page.keyboard.press('Tab')
+          if (await page.evaluate(isThere)) return
+        }
+        throw new Error('the tab key does not lead there')
+      }
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'style')
+      await page.keyboard.press('ArrowRight')
+      expect(await style(page, 'Lorelei').isChecked()).toBe(true)
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'mood')
+      await page.keyboard.press('ArrowRight')
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'seed')
+      await page.keyboard.type('fern')
+      await tabTo(() => document.activeElement?.textContent === 'Continue with Discord')
+      const ring = await page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineWidth)
+      expect(Number.parseFloat(ring)).toBeGreaterThanOrEqual(2)
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+      await tabTo(() => document.activeElement?.textContent === 'Agree and go on')
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+    })
+  })
+
+  test('who asked for less motion sees the still form', async () => {
+    await visit({ reducedMotion: 'reduce' }, async (page) => {
+      await page.goto(`${app.url}/?style=thumbs&animated=on&seed=fern`)
+      await page.locator(preview).waitFor()
+      expect((await drawnWith(page, preview)).has('animated')).toBe(false)
+    })
+    await visit({ reducedMotion: 'no-preference' }, async (page) => {
+      await page.goto(`${app.url}/?style=thumbs&animated=on&seed=fern`)
+      await page.locator(preview).waitFor()
+      expect((await drawnWith(page, preview)).get('animated')).toBe('on')
+    })
+  })
+})
+
+describe('the form', () => {
+  test('all 61 styles are there as pictures, and the filter shows some of them, with and without script', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(app.url)
+        const tiles = page.locator('.tile:has([name="style"])')
+        expect(await tiles.count()).toBe(61)
+        expect(await tiles.filter({ visible: true }).count()).toBe(12)
+        await page.getByRole('radio', { name: /^Creatures/ }).check({ force: true })
+        // The nine creatures, and the chosen style stays in sight.
+        expect(await tiles.filter({ visible: true }).count()).toBe(10)
+        await page.getByRole('radio', { name: /^Moving/ }).check({ force: true })
+        expect(await tiles.filter({ visible: true }).count()).toBe(20)
+      })
+    }
+  })
+
+  test('the picture, the words and the address follow every change', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      await style(page, 'Bottts').check({ force: true })
+      await page.getByRole('radio', { name: 'Love' }).check({ force: true })
+      await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
+      await page.getByRole('textbox', { name: 'Seed' }).fill('otter')
+      await page.waitForFunction((selector) => {
+        const { src, complete } = document.querySelector<HTMLImageElement>(selector) ?? {}
+        return complete && src?.includes('seed=otter')
+      }, preview)
+      expect(Object.fromEntries(await drawnWith(page, preview))).toEqual({
+        seed: 'otter',
+        style: 'bottts',
+        backgroundColor: 'a9d6f5',
+        mood: 'love',
+      })
+      expect(await page.locator('[data-look]').textContent()).toBe('Bottts, love')
+      await page.waitForURL(/seed=otter/)
+      const shared = page.url()
+      await page.goto(shared)
+      expect(await style(page, 'Bottts').isChecked()).toBe(true)
+      expect(await page.getByRole('radio', { name: 'Love' }).isChecked()).toBe(true)
+    })
+  })
+
+  test('an older answer never replaces a newer one', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      let letGo: () => void = () => undefined
+      const held = new Promise<void>((resolve) => {
+        letGo = resolve
+      })
+      await page.route(/preview\.svg\?seed=older&/, async (route) => {
+        await held
+        await route.continue()
+      })
+      const seed = page.getByRole('textbox', { name: 'Seed' })
+      const older = page.waitForRequest(/preview\.svg\?seed=older&/)
+      await seed.fill('older')
+      await older
+      await page.locator('form.stale').waitFor()
+      expect(await page.locator('[data-state]').textContent()).toBe('Drawing…')
+      await seed.fill('newer')
+      await page.waitForFunction(
+        (selector) => document.querySelector<HTMLImageElement>(selector)?.src.includes('seed=newer'),
+        preview,
+      )
+      const late = page.waitForResponse(/preview\.svg\?seed=older&/)
+      letGo()
+      await late
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)))
+      expect((await drawnWith(page, preview)).get('seed')).toBe('newer')
+      expect(await page.locator('form.stale').count()).toBe(0)
+    })
+  })
+
+  test('a mood that the style lacks is disabled with the reason; one chosen before stays, with a word about it', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=sleepy`)
+      await style(page, 'Micah').check({ force: true })
+      await page
+        .getByText(/Micah can’t look .*sleepy/)
+        .first()
+        .waitFor()
+      expect(await page.getByRole('radio', { name: 'Angry' }).isDisabled()).toBe(true)
+      expect(await page.getByRole('radio', { name: 'Angry' }).getAttribute('aria-describedby')).toBe('mood-hint')
+      expect(await page.getByRole('radio', { name: 'Sleepy' }).isChecked()).toBe(true)
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('alert').getByText('Micah can’t look sleepy. Choose another mood or style.').waitFor()
+    })
+  })
+
+  test('the dice draw a seed, announce it, and the last rolls can be stepped back through', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      const seed = page.getByRole('textbox', { name: 'Seed' })
+      const roll = page.getByRole('button', { name: 'Roll', exact: true })
+      await roll.click()
+      const first = await seed.inputValue()
+      expect(first).toMatch(/^\w+ \w+$/)
+      await page.getByRole('status').getByText(`New roll: ${first}`).waitFor()
+      await roll.click()
+      await page.getByRole('button', { name: `Back to ${first}` }).click()
+      expect(await seed.inputValue()).toBe(first)
+    })
+  })
+
+  test('a colour of one’s own', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      await page.locator('input[type="color"]').fill('#123456')
+      await page.waitForFunction(
+        (selector) => document.querySelector<HTMLImageElement>(selector)?.src.includes('backgroundColor=123456'),
+        preview,
+      )
+      await page.waitForURL(/backgroundColor=123456/)
+      expect(addressOf(page).getAll('backgroundColor')).toEqual(['123456'])
+    })
+  })
+
+  test('without script a press redraws the picture', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(app.url)
+      await style(page, 'Lorelei').check({ force: true })
+      await page.getByRole('button', { name: 'Update the picture' }).click()
+      expect((await drawnWith(page, preview)).get('style')).toBe('lorelei')
+    })
+  })
+
+  test('a double click signs in once, and going back makes the button ready again', async () => {
+    await visit({}, async (page) => {
+      let posts = 0
+      page.on('request', (request) => {
+        if (request.method() === 'POST') posts += 1
+      })
+      await page.goto(app.url)
+      await page.getByRole('button', { name: 'Continue with Discord' }).dblclick()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+      expect(posts).toBe(1)
+      await page.goBack()
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+    })
+  })
+})
+
+describe('the page of the avatar', () => {
+  test('shows it in Discord’s places at their sizes, beside the present picture', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const sizes = await page
+        .locator('.there-dark img[src^="/avatars/"]')
+        .evaluateAll((images) => images.map((image) => image.getBoundingClientRect().width))
+      expect(sizes).toEqual([40, 32, 80, 80])
+      const broken = await page
+        .locator('img')
+        .evaluateAll((images) =>
+          images.flatMap((image) =>
+            image instanceof HTMLImageElement && image.complete && image.naturalWidth === 0 ? [image.src] : [],
+          ),
+        )
+      expect(broken).toEqual([])
+    })
+  })
+
+  test('restyles, keeps a history, shows an older one and forgets it, without leaving', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await walkToAvatar(page, app.url)
+        await page.getByRole('button', { name: 'Roll again' }).click()
+        await page.getByRole('listitem').nth(1).waitFor()
+        const looks = page.locator('a[href^="/show_avatar?avatar="]')
+        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+        await looks.last().click()
+        await page.getByText('from the seed “fern”').waitFor()
+        await page
+          .getByRole('button', { name: /^Forget/ })
+          .last()
+          .click()
+        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      })
+    }
+  })
+
+  test('copies a link to the look; the seed is in it only if it was typed', async () => {
+    const copied = (page: Page) => page.evaluate(() => navigator.clipboard.readText())
+    const permissions = ['clipboard-read', 'clipboard-write']
+    await visit({ permissions }, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.getByRole('button', { name: 'Copy link to this look' }).click()
+      await page.getByText('Copied').first().waitFor()
+      expect(await copied(page)).toBe(`${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`)
+    })
+    await visit({ permissions }, async (page) => {
+      await walkToAvatar(page, app.url, 'style=bottts&seed=')
+      await page.getByRole('button', { name: 'Copy link to this look' }).click()
+      await page.getByText('Copied').first().waitFor()
+      expect(await copied(page)).toBe(`${app.url}/?style=bottts&backgroundColor=transparent`)
+    })
+  })
+})

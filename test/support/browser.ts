@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+
+const chromiumPath = '/usr/bin/chromium'
+
+/** Keeps Chromium from asking anything but our own pages. */
+const quiet = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** Debian's Chromium, headless. */
+export async function openBrowser(): Promise<Browser> {
+  if (!existsSync(chromiumPath)) {
+    throw new Error('These tests need a real browser: install the Debian package `chromium` (apt-get install chromium)')
+  }
+  return chromium.launch({ executablePath: chromiumPath, args: quiet })
+}
+
+/** Runs a visit in a page of a browser profile of its own. */
+export async function inPage(browser: Browser, options: BrowserContextOptions, visit: (page: Page) => Promise<void>) {
+  const context = await browser.newContext(options)
+  try {
+    await visit(await context.newPage())
+  } finally {
+    await context.close()
+  }
+}
+
+/** From the form to the show page, as the demo's first account. */
+export async function walkToAvatar(
+  page: Page,
+  url: string,
+  look = 'style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d',
+) {
+  await page.goto(`${url}/?${look}`)
+  await page.getByRole('button', { name: 'Continue with Discord' }).click()
+  await page.getByRole('button', { name: 'Agree and go on' }).click()
+  await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+}
