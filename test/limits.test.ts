@@ -1,86 +1,226 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { look, openApp, type TestApp } from './support/open-app.ts'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type Asked, type AskOptions, ask, formOf } from './support/ask.ts'
+import { look, type OpenOptions, openApp, signIn, type TestApp } from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
 
-let redis: Redis
-const apps: TestApp[] = []
+const perMinute = { signIns: 30, files: 1200, others: 600 }
 
-beforeAll(async () => {
-  redis = await openRedis()
-})
-afterAll(async () => {
-  for (const app of apps.reverse()) await app.close()
-  await redis.stop()
-})
-
-async function limited(settings: Record<string, string> = {}, beside?: TestApp) {
-  const app = await openApp({
-    settings: { RATE_LIMIT: 'on', ...settings },
-    redisUrl: redis.url,
-    ...(beside ? { beside } : {}),
-  })
-  apps.push(app)
-  return app
+/** An app for one test alone, with nobody counted yet. */
+async function ownApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
+  const own = await openApp({ settings: { RATE_LIMIT: 'on', ...settings }, ...options })
+  onTestFinished(() => own.close())
+  return own
 }
 
-/** Statuses of so many requests, and how often each was answered. */
-async function tally(times: number, ask: () => PromiseLike<{ status: number }>): Promise<Record<number, number>> {
-  const counts: Record<number, number> = {}
-  for (let i = 0; i < times; i += 1) {
-    const { status } = await ask()
-    counts[status] = (counts[status] ?? 0) + 1
+/** So many requests, a few at a time; gives the statuses, in no order. */
+async function times(count: number, send: (turn: number) => Promise<{ status: number }>): Promise<number[]> {
+  const statuses: number[] = []
+  let turn = 0
+  const lane = async () => {
+    while (turn < count) {
+      turn += 1
+      statuses.push((await send(turn)).status)
+    }
   }
-  return counts
+  await Promise.all(Array.from({ length: 20 }, lane))
+  return statuses
 }
 
-describe('limits by client address and minute', () => {
-  test('30 sign-ins or restyles, every answer counted, at all instances together; then a page that says when', async () => {
-    const one = await limited({ TRUST_PROXY: 'loopback' })
-    const two = await limited({ TRUST_PROXY: 'loopback' }, one)
-    const from = '203.0.113.7'
-    const start = (app: TestApp, path: string, body: object) =>
-      app.visitor().post(path).set('X-Forwarded-For', from).type('form').send(body)
+async function get(app: TestApp, path: string): Promise<Response> {
+  const answer = await fetch(app.url + path, { redirect: 'manual' })
+  await answer.arrayBuffer()
+  return answer
+}
 
-    expect(await tally(10, () => start(one, '/get_avatar', look))).toEqual({ 302: 10 })
-    expect(await tally(10, () => start(two, '/get_avatar', { style: 'none of ours' }))).toEqual({ 422: 10 })
-    expect(await tally(10, () => start(one, '/show_avatar', look))).toEqual({ 303: 10 })
-    for (const app of [one, two]) {
-      const tooMany = await start(app, '/get_avatar', look)
-      expect(tooMany.status).toBe(429)
-      expect(Number(tooMany.headers['retry-after'])).toBeGreaterThan(0)
-      expect(Number(tooMany.headers['retry-after'])).toBeLessThanOrEqual(60)
-      expect(tooMany.text).toContain('Too many requests came from your address')
-    }
-    const other = one.visitor().post('/get_avatar').set('X-Forwarded-For', '203.0.113.8').type('form').send(look)
-    expect((await other).status).toBe(302)
-    expect((await one.visitor().get('/').set('X-Forwarded-For', from)).status).toBe(200)
+const start = (app: TestApp, headers: Record<string, string> = {}) => {
+  const form = formOf(look)
+  return ask(app.url, '/get_avatar', { ...form, headers: { ...form.headers, ...headers } })
+}
+const from = (address: string) => ({ 'X-Forwarded-For': address })
+
+function refuses(answer: Asked): void {
+  expect(answer.status).toBe(429)
+  const retryAfterS = Number(answer.headers['retry-after'])
+  expect(retryAfterS).toBeGreaterThan(0)
+  expect(retryAfterS).toBeLessThanOrEqual(60)
+  expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+  expect(answer.headers['cache-control']).toBe('no-store')
+  expect(answer.text).toContain('Too many requests came from your address')
+  expect(answer.text).toContain(`Try again in ${retryAfterS} second`)
+  expect(answer.headers['set-cookie']).toBeUndefined()
+}
+
+describe('sign-in starts and restyles', () => {
+  test('thirty a minute, then 429 with a page that says when', async () => {
+    const app = await ownApp()
+    for (let turn = 1; turn <= perMinute.signIns; turn += 1) expect((await start(app)).status).toBe(302)
+    refuses(await start(app))
+    refuses(await start(app))
+    const problem = await start(app, { Accept: 'application/json' })
+    expect([problem.status, problem.headers['content-type']]).toEqual([429, 'application/problem+json; charset=utf-8'])
+    expect(Number(problem.headers['retry-after'])).toBeGreaterThan(0)
   })
 
-  test('X-Forwarded-For fools nobody where no proxy is trusted', async () => {
-    const app = await limited()
-    let address = 0
-    const start = () => {
-      address += 1
-      const visit = app.visitor().post('/get_avatar').set('X-Forwarded-For', `203.0.113.${address}`)
-      return visit.type('form').send(look)
-    }
-    expect(await tally(35, start)).toEqual({ 302: 30, 429: 5 })
-  })
-
-  test('1200 previews and files, 600 of anything else, health free', async () => {
-    const app = await limited()
+  test('every answer counts, and both kinds together', async () => {
+    const app = await ownApp()
     const visitor = app.visitor()
-    expect(await tally(601, () => visitor.get('/nowhere'))).toEqual({ 404: 600, 429: 1 })
-    expect((await visitor.get('/')).status).toBe(429)
-    expect(await tally(600, () => visitor.get('/favicon.svg'))).toEqual({ 200: 600 })
-    expect(await tally(601, () => visitor.get('/preview.svg?style=rings&seed=a'))).toEqual({ 200: 600, 429: 1 })
-    expect((await visitor.get('/healthz')).status).toBe(200)
+    await signIn(app, visitor)
+    const form = formOf(look)
+    const kinds: [number, string, AskOptions][] = [
+      [302, '/get_avatar', form],
+      [422, '/get_avatar', formOf({ style: 'nope' })],
+      [403, '/get_avatar', { ...form, headers: { ...form.headers, Origin: 'https://evil.example' } }],
+      [413, '/get_avatar', { ...form, body: 'x'.repeat(16 * 1024 + 1) }],
+      [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
+      [303, '/show_avatar', form],
+      [403, '/show_avatar', { ...form, headers: { 'Sec-Fetch-Site': 'cross-site' } }],
+    ]
+    let counted = 1
+    for (const [status, path, options] of [...kinds, ...kinds, ...kinds]) {
+      expect((await ask(app.url, path, options)).status).toBe(status)
+      counted += 1
+    }
+    for (; counted < perMinute.signIns; counted += 1) {
+      expect((await visitor.post('/show_avatar').type('form').send(look)).status).toBe(303)
+    }
+    for (const [, path, options] of kinds) refuses(await ask(app.url, path, options))
+    expect((await visitor.post('/show_avatar').type('form').send(look)).status).toBe(429)
   })
 
-  test('RateLimit headers tell how much is left', async () => {
-    const app = await limited()
-    const { headers } = await app.visitor().get('/licences')
-    expect(headers['ratelimit-policy']).toMatch(/^"page"; q=600; w=60/)
-    expect(headers.ratelimit).toMatch(/^"page"; r=599; t=\d+/)
+  test.each(['/GET_AVATAR', '/Show_avatar', '/get_avatar/', '//get_avatar', '/get%5favatar', '/get_avatar?x'])(
+    'no other spelling goes on: %s',
+    async (path) => {
+      const app = await ownApp()
+      for (let turn = 1; turn <= perMinute.signIns; turn += 1) await start(app)
+      expect([404, 429]).toContain((await ask(app.url, path, formOf(look))).status)
+    },
+  )
+
+  test('coming back from Discord, looking and signing out are not among them', async () => {
+    const app = await ownApp()
+    const visitor = app.visitor()
+    for (let turn = 1; turn < perMinute.signIns; turn += 1) await start(app)
+    expect((await signIn(app, visitor)).headers.location).toBe('/show_avatar')
+    refuses(await start(app))
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+    expect((await visitor.post('/sign_out')).status).toBe(303)
   })
+})
+
+describe('the rest', () => {
+  test('1200 files and previews', async () => {
+    const app = await ownApp()
+    const paths = ['/preview.svg?style=rings&seed=a', '/style.css', `/avatars/${'0'.repeat(64)}.svg`, '/preview.svg']
+    const statuses = await times(perMinute.files, (turn) => get(app, paths[turn % paths.length] ?? ''))
+    expect(new Set(statuses)).toEqual(new Set([200, 404, 400]))
+    for (const path of [...paths, `/avatars/${'0'.repeat(64)}.png`, '/favicon.svg']) refuses(await ask(app.url, path))
+    expect((await get(app, '/')).status).toBe(200)
+    expect((await start(app)).status).toBe(302)
+  })
+
+  test('600 of anything else; health is free', async () => {
+    const app = await ownApp()
+    const paths = ['/', '/nope', '/licences', '/show_avatar', '/get_avatar?code=x']
+    const statuses = await times(perMinute.others, (turn) => get(app, paths[turn % paths.length] ?? ''))
+    expect(new Set(statuses)).toEqual(new Set([200, 404, 303, 400]))
+    for (const path of paths) refuses(await ask(app.url, path))
+    refuses(await ask(app.url, '/sign_out', { method: 'POST' }))
+    expect((await get(app, '/preview.svg?style=rings')).status).toBe(200)
+    expect((await start(app)).status).toBe(302)
+    const health = await times(700, (turn) => get(app, turn % 2 ? '/healthz' : '/readyz'))
+    expect(new Set(health)).toEqual(new Set([200]))
+  })
+
+  test('with RATE_LIMIT=off nobody is counted', async () => {
+    const app = await ownApp({ settings: { RATE_LIMIT: 'off' } })
+    expect(new Set(await times(perMinute.signIns + 5, () => start(app)))).toEqual(new Set([302]))
+    expect((await start(app)).headers.ratelimit).toBeUndefined()
+  })
+})
+
+describe('who is counted', () => {
+  test('without TRUST_PROXY nobody hides behind a header', async () => {
+    const app = await ownApp()
+    for (let turn = 1; turn <= perMinute.signIns; turn += 1) {
+      const names = { ...from(`10.0.0.${turn}`), 'X-Real-IP': `10.0.1.${turn}`, Forwarded: `for=10.0.2.${turn}` }
+      expect((await start(app, names)).status).toBe(302)
+    }
+    refuses(await start(app, from('10.9.9.9')))
+  })
+
+  test.each([
+    ['1', 'one proxy'],
+    ['loopback', 'a proxy by its address'],
+  ])('with TRUST_PROXY=%s, %s, each address that it names', async (trusted) => {
+    const app = await ownApp({ settings: { TRUST_PROXY: trusted } })
+    const someone = from('203.0.113.7')
+    for (let turn = 1; turn <= perMinute.signIns; turn += 1) expect((await start(app, someone)).status).toBe(302)
+    refuses(await start(app, someone))
+    // What the visitor wrote there stands to the left of what the proxy wrote.
+    refuses(await start(app, from('198.51.100.1, 203.0.113.7')))
+    expect((await start(app, from('203.0.113.8'))).status).toBe(302)
+    expect((await start(app)).status).toBe(302)
+  })
+
+  test('one home has many addresses of IPv6, and is one', async () => {
+    const app = await ownApp({ settings: { TRUST_PROXY: '1' } })
+    for (let turn = 1; turn <= perMinute.signIns; turn += 1) {
+      expect((await start(app, from(`2001:db8:0:1::${turn.toString(16)}`))).status).toBe(302)
+    }
+    refuses(await start(app, from('2001:db8:0:1:ffff::1')))
+    expect((await start(app, from('2001:db8:0:2::1'))).status).toBe(302)
+  })
+})
+
+describe('on Redis', () => {
+  let redis: Redis
+  beforeAll(async () => {
+    redis = await openRedis()
+  })
+  afterAll(() => redis.stop())
+
+  test('two instances count sign-ins together, and the minute ends', async () => {
+    const first = await ownApp({ redisUrl: redis.url })
+    const second = await ownApp({ redisUrl: redis.url, beside: first })
+    const both = [first, second]
+    const statuses = await times(perMinute.signIns, (turn) => start(turn % 2 ? first : second))
+    expect(new Set(statuses)).toEqual(new Set([302]))
+    for (const app of both) refuses(await start(app))
+
+    const client = await createClient({ url: redis.url }).connect()
+    const keys = await client.keys('limit:*')
+    expect(keys).toHaveLength(1)
+    for (const key of keys) {
+      const leftS = await client.ttl(key)
+      expect(leftS).toBeGreaterThan(0)
+      expect(leftS).toBeLessThanOrEqual(60)
+      await client.pExpire(key, 1)
+    }
+    await expect.poll(() => client.keys('limit:*')).toEqual([])
+    for (const app of both) expect((await start(app)).status).toBe(302)
+    client.destroy()
+  })
+
+  test('while Redis is away a sign-in is refused for that, and pages are counted all the same', async () => {
+    const app = await ownApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
+    const away = await start(app)
+    expect([away.status, away.headers['retry-after']]).toEqual([503, '5'])
+    expect((await get(app, '/')).headers.get('ratelimit')).toMatch(/r=599/)
+  })
+})
+
+test('each answer tells what is left', async () => {
+  const app = await ownApp()
+  const left = (answer: Asked) => Number(/^"[\w-]+"; r=(\d+); t=\d+$/.exec(String(answer.headers.ratelimit))?.[1])
+  for (const [most, send] of [
+    [perMinute.signIns, () => start(app)],
+    [perMinute.files, () => ask(app.url, '/style.css')],
+    [perMinute.others, () => ask(app.url, '/nope')],
+  ] as const) {
+    const [first, second] = [await send(), await send()]
+    expect([left(first), left(second)]).toEqual([most - 1, most - 2])
+    expect(first.headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
+  }
+  expect((await ask(app.url, '/healthz')).headers.ratelimit).toBeUndefined()
 })

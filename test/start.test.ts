@@ -1,15 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { agent } from 'supertest'
 import { afterEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { readConfig } from '../src/config.ts'
+import { ask, formOf } from './support/ask.ts'
 import { agreeAtDiscord, at, openDiceBear, openDiscord } from './support/doubles.ts'
 import { clientId, clientSecret, comeBack, leave, sessionSecret, shownAvatar } from './support/open-app.ts'
-import { freePort, main, startApp } from './support/start-app.ts'
+import { openRedis } from './support/redis.ts'
+import { freePort, main, type StartedApp, startApp } from './support/start-app.ts'
 
 const cleanUps: (() => Promise<void>)[] = []
 const cleanUpLater = (cleanUp: () => Promise<void>) => cleanUps.push(cleanUp)
@@ -40,22 +44,51 @@ async function refused(settings: Record<string, string>) {
   return { code, said }
 }
 
+const Line = z.looseObject({
+  level: z.number(),
+  time: z.number(),
+  msg: z.string().optional(),
+  req: z.looseObject({ method: z.string(), path: z.string() }).optional(),
+  res: z.looseObject({ statusCode: z.number() }).optional(),
+})
+
+/** The log so far: each line is JSON by itself. */
+const linesOf = ({ output }: StartedApp) =>
+  output.stdout
+    .trim()
+    .split('\n')
+    .map((line) => Line.parse(JSON.parse(line)))
+
 describe('the demo, with no settings at all', () => {
   test('prints the address, and the whole visit works, with every page saying that it is the demo', async () => {
     const app = await started()
     expect(app.output.stderr).toContain(`Open ${app.url} `)
     const visitor = agent(app.url).redirects(0)
     const form = await visitor.get('/')
-    const callback = await agreeAtDiscord(await leave(visitor))
+    const authorize = await leave(visitor)
+    expect(authorize).toMatch(`${app.url}/demo/discord/oauth2/authorize?`)
+    const { pathname, search } = new URL(authorize)
+    const consent = await visitor.get(pathname + search)
+    const callback = await agreeAtDiscord(authorize)
     const back = await comeBack(visitor, callback)
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
     const page = await visitor.get('/show_avatar')
     const svg = await visitor.get(`/avatars/${shownAvatar(page.text)}.svg`)
     expect(svg.body.toString()).toMatch(/^<svg /)
-    const others = await Promise.all(
-      ['/licences', '/nowhere', '/get_avatar?code=x&state=y'].map((path) => visitor.get(path)),
-    )
-    for (const { text } of [form, page, ...others]) expect(text).toContain('played by stand-ins here')
+    const [, picture = ''] = /<img class="round" src="([^"]*\/demo\/discord\/cdn\/[^"]*)"/.exec(page.text) ?? []
+    expect((await visitor.get(new URL(picture.replaceAll('&amp;', '&'), app.url).pathname)).status).toBe(200)
+    const others = await Promise.all([
+      ...['/licences', '/nowhere', '/get_avatar?code=x&state=y'].map((path) => visitor.get(path)),
+      visitor.post('/get_avatar').type('form').send({ style: 'nope' }),
+      visitor.post('/get_avatar').set('Origin', 'https://evil.example'),
+      visitor.put('/'),
+    ])
+    for (const { text } of [form, consent, page, ...others]) expect(text).toContain('played by stand-ins here')
+    // The stand-ins are spoken to over HTTP, by the client that speaks to the real ones.
+    const asked = linesOf(app).flatMap(({ req }) => (req ? [`${req.method} ${req.path}`] : []))
+    expect(asked).toContain('POST /demo/discord/api/v10/oauth2/token')
+    expect(asked).toContain('GET /demo/discord/api/v10/users/@me')
+    expect(asked).toContain('GET /demo/dicebear/10.x/adventurer/svg')
   })
 
   test('logs one JSON line for each request, with no query of the callback', async () => {
@@ -65,12 +98,8 @@ describe('the demo, with no settings at all', () => {
     await visitor.get('/get_avatar?code=the-code&state=the-state')
     await visitor.get('/%0d%0a{"forged":1}')
     await app.stop()
-    const lines = app.output.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-    const requests = lines.filter(({ req }) => req !== undefined)
-    expect(requests.map(({ req, res }) => [req.path, res.statusCode])).toEqual([
+    const requests = linesOf(app).filter(({ req }) => req !== undefined)
+    expect(requests.map(({ req, res }) => [req?.path, res?.statusCode])).toEqual([
       ['/licences', 200],
       ['/get_avatar', 400],
       ['/%0d%0a%7B%22forged%22:1%7D', 404],
@@ -78,6 +107,36 @@ describe('the demo, with no settings at all', () => {
     expect(app.output.stdout).not.toMatch(/the-code|the-state/)
   })
 })
+
+test('a log line is no visitor’s to write', async () => {
+  const app = await started({ LOG_LEVEL: 'trace' })
+  const forged = '{"level":60,"msg":"forged"}'
+  for (const path of [`/%0a${forged}`, `/%0d%0a${forged}`, `/%e2%80%a8${forged}`, '/%1b[2J%e2%80%ae']) {
+    const headers = {
+      'User-Agent': `x\t${forged}`,
+      Referer: `\u0085${forged}`,
+      'X-Request-Id': forged,
+      'X-Forwarded-For': forged,
+      Cookie: `session=${forged}; state-x=${forged}`,
+    }
+    await sendRaw(Number(new URL(app.url).port), path, headers)
+  }
+  await ask(app.url, '/get_avatar', formOf({ seed: `\n${forged}\u2028`, style: forged }))
+  await app.stop()
+  const lines = linesOf(app)
+  expect(lines.filter(({ req }) => req !== undefined)).toHaveLength(5)
+  expect(lines.filter(({ msg, level }) => msg === 'forged' || level > 40)).toEqual([])
+  expect([...app.output.stdout].filter((character) => character < ' ' && character !== '\n')).toEqual([])
+})
+
+/** A request by the byte, as no client would send it; waits for the end of the answer. */
+async function sendRaw(port: number, path: string, headers: Record<string, string>): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${lines.join('')}\r\n`, 'latin1')
+  socket.resume()
+  await once(socket, 'end')
+}
 
 describe('settings', () => {
   test('production names everything that is missing or weak at once, and no value', async () => {
@@ -88,32 +147,77 @@ describe('settings', () => {
     })
     expect(code).toBe(1)
     for (const name of ['SESSION_SECRET', 'BASE_URL', 'REDIS_URL', 'DISCORD_CLIENT_ID', 'DISCORD_CLIENT_SECRET']) {
-      expect(said).toContain(name)
+      expect(said).toContain(`  ${name} `)
     }
-    expect(said).not.toMatch(/too short to be secret|avatars\.example/)
+    expect(said).not.toMatch(/too short to be secret|avatars\.example|^\s+at /m)
   })
 
-  test.each([
-    ['PORT', '0'],
-    ['PORT', '80 '],
-    ['PORT', '65536'],
-    ['BASE_URL', 'https://avatars.example/path'],
-    ['BASE_URL', 'avatars.example'],
-    ['SESSION_SECRET', `${sessionSecret},short`],
-    ['REDIS_URL', 'http://127.0.0.1:6379'],
-    ['DISCORD_API_URL', 'discord.com'],
-    ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)'],
-    ['DICEBEAR_URL', 'embed'],
-    ['CACHE_MAX_MB', '0'],
-    ['CACHE_MAX_MB', '1.5'],
-    ['UPSTREAM_TIMEOUT_MS', '-1'],
-    ['TRUST_PROXY', 'true'],
-    ['TRUST_PROXY', '0.0.0.0/0'],
-    ['TRUST_PROXY', 'loopback,::/0'],
-    ['RATE_LIMIT', 'yes'],
-    ['LOG_LEVEL', 'loud'],
-  ])('%s=%s is refused by name', (name, value) => {
-    expect(() => readConfig({ [name]: value })).toThrow(`  ${name} `)
+  const good = {
+    NODE_ENV: 'production',
+    SESSION_SECRET: sessionSecret,
+    REDIS_URL: 'rediss://user:password@redis.example:6380',
+    DISCORD_CLIENT_ID: clientId,
+    DISCORD_CLIENT_SECRET: clientSecret,
+    BASE_URL: 'https://avatars.example',
+  }
+  const bad: [name: string, ...values: string[]][] = [
+    ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
+    [
+      'BASE_URL',
+      'https://avatars.example/path',
+      'avatars.example',
+      'ftp://avatars.example',
+      'https://u:p@avatars.example',
+    ],
+    ['BASE_URL', 'http://avatars.example', 'http://localhost.avatars.example', 'https://avatars.example/?x', '//x'],
+    ['SESSION_SECRET', 'x'.repeat(31), `${sessionSecret},short`, `${sessionSecret},`],
+    ['REDIS_URL', 'http://127.0.0.1:6379', '127.0.0.1:6379', 'redis://'],
+    ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
+    ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
+    ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
+    ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
+    ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
+    ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
+    ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
+    ['LOG_LEVEL', 'loud', 'INFO'],
+  ]
+
+  test.each(bad.flatMap(([name, ...values]) => values.map((value) => ({ name, value }))))(
+    '$name=$value is refused by name and in words',
+    ({ name, value }) => {
+      expect(() => readConfig({ ...good, [name]: value })).toThrow(
+        new RegExp(`^[^\n]+:(\n {2}${name} (must|is needed) [^\n]+)+$`),
+      )
+      expect(() => readConfig({ ...good, [name]: value })).not.toThrow(/Invalid input/)
+    },
+  )
+
+  test('all that is wrong is named at once, no value among it', () => {
+    const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
+    let said = ''
+    try {
+      readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
+    } catch (error) {
+      said = String(error)
+    }
+    for (const name of [...Object.keys(wrong), 'DISCORD_CLIENT_SECRET']) {
+      if (name !== 'SESSION_SECRET') expect(said).toContain(`  ${name} `)
+    }
+    expect(said).not.toContain('wrong value')
+  })
+
+  test.each<Record<string, string>>([
+    {},
+    { BASE_URL: 'http://localhost:3000' },
+    { BASE_URL: 'http://127.0.0.1' },
+    { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
+    { TRUST_PROXY: '1' },
+    { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
+    { DICEBEAR_URL: 'embedded' },
+    { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
+    { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
+  ])('%o is good', (settings) => {
+    expect(readConfig({ ...good, ...settings }).production).toBe(true)
   })
 
   test('one Discord credential without the other is refused', () => {
@@ -125,7 +229,7 @@ describe('settings', () => {
     const port = await freePort()
     const folder = await mkdtemp(join(tmpdir(), 'dotenv-'))
     cleanUpLater(() => rm(folder, { recursive: true, force: true }))
-    await writeFile(join(folder, '.env'), `PORT=${port}\nLOG_LEVEL=loud\n`)
+    await writeFile(join(folder, '.env'), `PORT=${port}\nCACHE_DIR=kept here\nLOG_LEVEL=loud\n`)
     const child = spawn(process.execPath, [main], {
       cwd: folder,
       env: { PATH: process.env.PATH, LOG_LEVEL: 'warn' },
@@ -136,6 +240,7 @@ describe('settings', () => {
     })
     const [said] = await once(child.stderr, 'data')
     expect(String(said)).toContain(`http://localhost:${port} `)
+    expect(await readdir(folder)).toContain('kept here')
   })
 
   test('a cache folder that cannot be made, or a port that is taken, is told in plain words', async () => {
@@ -148,12 +253,28 @@ describe('settings', () => {
   })
 
   test('with a Redis that is not there it starts and stays up', async () => {
-    const app = await started({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
+    const redis = await openRedis()
+    cleanUpLater(() => redis.stop())
+    await redis.kill()
+    const app = await started({ REDIS_URL: redis.url })
     const visitor = agent(app.url).redirects(0)
     expect((await visitor.get('/')).status).toBe(200)
     expect((await visitor.get('/readyz')).status).toBe(503)
-    expect((await visitor.post('/get_avatar').type('form').send({ style: 'rings' })).status).toBe(503)
+    const since = performance.now()
+    const away = await visitor.post('/get_avatar').type('form').send({ style: 'rings' })
+    expect([away.status, Number(away.headers['retry-after']) > 0]).toEqual([503, true])
+    expect(performance.now() - since).toBeLessThan(2000)
     expect((await visitor.get('/healthz')).status).toBe(200)
+
+    await redis.restart()
+    const leaving = async () => (await visitor.post('/get_avatar').type('form').send({ style: 'rings' })).status
+    await expect.poll(leaving, { timeout: 5000 }).toBe(302)
+  })
+
+  test('with a Redis that is not there it ends as well', async () => {
+    const app = await started({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
+    app.child.kill('SIGTERM')
+    expect(await app.exited).toEqual([0, null])
   })
 })
 
@@ -193,6 +314,76 @@ describe('SIGTERM', () => {
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
     expect(await app.exited).toEqual([0, null])
   }, 15_000)
+})
+
+describe('idle connections do not hold up the end', () => {
+  const soonMs = 5000
+
+  /** Kills the app, and gives the time that it took to end. */
+  async function end(app: StartedApp, signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<number> {
+    const since = performance.now()
+    app.child.kill(signal)
+    expect(await app.exited).toEqual([0, null])
+    return performance.now() - since
+  }
+
+  /** One request on a connection that stays open. */
+  function get(url: string, agent: Agent, headers: Record<string, string> = {}): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const asking = request(url, { agent, headers }, (answer) => {
+        answer.resume()
+        answer.on('end', () => resolve(answer.statusCode ?? 0))
+      })
+      asking.on('error', reject)
+      asking.end()
+    })
+  }
+
+  function keptAlive(): Agent {
+    const agent = new Agent({ keepAlive: true })
+    cleanUpLater(async () => agent.destroy())
+    return agent
+  }
+
+  test('one whose request was answered long ago', async () => {
+    const app = await started()
+    expect(await get(`${app.url}/`, keptAlive())).toBe(200)
+    expect(await end(app, 'SIGINT')).toBeLessThan(soonMs)
+  })
+
+  test('one that never said a word, as browsers open them in advance', async () => {
+    const app = await started()
+    const silent = connect(Number(new URL(app.url).port), '127.0.0.1')
+    cleanUpLater(async () => {
+      silent.destroy()
+    })
+    await once(silent, 'connect')
+    // Answered on another connection, so the silent one is taken by now.
+    expect((await ask(app.url, '/healthz')).status).toBe(200)
+    expect(await end(app)).toBeLessThan(soonMs)
+  })
+
+  test('one whose request was still open then', async () => {
+    const port = await freePort()
+    const discord = await openDiscord({ clientId, clientSecret, redirectUri: `http://localhost:${port}/get_avatar` })
+    cleanUpLater(() => discord.close())
+    const app = await started({
+      PORT: String(port),
+      DISCORD_CLIENT_ID: clientId,
+      DISCORD_CLIENT_SECRET: clientSecret,
+      DISCORD_API_URL: discord.apiUrl,
+      DISCORD_AUTHORIZE_URL: discord.authorizeUrl,
+      DICEBEAR_URL: 'embedded',
+    })
+    const leaving = await ask(app.url, '/get_avatar', formOf({ style: 'rings' }))
+    const [cookie = ''] = String(leaving.headers['set-cookie']).split(';')
+    discord.delay(at.user, 500)
+    const back = get(discord.codeFor(String(leaving.headers.location)), keptAlive(), { Cookie: cookie })
+    await expect.poll(() => discord.count(at.user)).toBe(1)
+    const ended = end(app)
+    expect(await back).toBe(302)
+    expect(await ended).toBeLessThan(soonMs)
+  })
 })
 
 /** Resolves when nobody takes connections at the port any more. */

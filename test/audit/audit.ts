@@ -1,0 +1,37 @@
+// `npm run audit`: Lighthouse, as on a slow phone, on the form and on the page of an avatar. Ends with 1 when a score is
+// below what is promised.
+import lighthouse, { type Flags } from 'lighthouse'
+import { chromium } from 'playwright-core'
+import { walkToAvatar } from '../support/browser.ts'
+import { freePort, startApp } from '../support/start-app.ts'
+
+const promised: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
+
+const app = await startApp({ RATE_LIMIT: 'off' })
+const port = await freePort()
+const browser = await chromium.launchPersistentContext('', {
+  executablePath: '/usr/bin/chromium',
+  args: [`--remote-debugging-port=${port}`, '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+})
+let failed = false
+try {
+  const page = await browser.newPage()
+  await walkToAvatar(page, app.url)
+  await page.close()
+  // The visitor's session is to stay for the second page.
+  const flags: Flags = { port, output: 'json', logLevel: 'error', disableStorageReset: true }
+  for (const path of ['/', '/show_avatar']) {
+    const result = await lighthouse(`${app.url}${path}`, flags)
+    if (result === undefined) throw new Error(`no result for ${path}`)
+    for (const [name, least] of Object.entries(promised)) {
+      const score = Math.round((result.lhr.categories[name]?.score ?? 0) * 100)
+      const isLow = score < least
+      failed ||= isLow
+      process.stdout.write(`${path.padEnd(14)} ${name.padEnd(15)} ${score}${isLow ? `, below ${least}` : ''}\n`)
+    }
+  }
+} finally {
+  await browser.close()
+  await app.stop()
+}
+process.exitCode = failed ? 1 : 0
