@@ -40,8 +40,8 @@ export function createApp(parts: Parts, standIns?: Router): Express {
   const app = express()
   settings(app, parts)
 
-  app.use(health(config, store)) // first: must answer even when Redis does not
   app.use(requestLog(parts), ...headers(config))
+  app.use(health(config, store)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)
   app.use(...limits(config, store), staticFiles())
   app.use(homePage(config), previewFile(), licencesPage()) // none of these needs a session
@@ -79,12 +79,16 @@ function settings(app: Express, { config }: Parts): void {
   app.locals.demo = config.demo
 }
 
+/** Asked every few seconds by whoever looks after the machine. */
+const isHealth = /^\/(healthz|readyz)$/
+
 /** One JSON line for each request. The address goes without its query: a callback's holds code and state. */
 function requestLog({ log }: Parts): RequestHandler {
   return pinoHttp({
     logger: log,
     genReqId: () => randomUUID(),
-    customLogLevel: (_req, res, error = res.err) => {
+    customLogLevel: (req, res, error = res.err) => {
+      if (isHealth.test(req.url ?? '')) return 'debug'
       if (error !== undefined && isOurs(error)) return 'error'
       return res.statusCode >= 500 ? 'warn' : 'info'
     },

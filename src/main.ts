@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
@@ -11,6 +12,8 @@ import { openParts } from './parts.ts'
 
 /** Open requests get this long to finish after SIGTERM. */
 const closingMs = 9000
+/** How often connections without a request are dropped meanwhile; late enough for one that is on its way. */
+const idleClosingMs = 500
 
 function settings(): Config {
   if (existsSync('.env')) process.loadEnvFile('.env')
@@ -57,12 +60,32 @@ async function start(): Promise<void> {
       `Open ${config.baseUrl} in a browser${config.demo ? ' (demo: no Discord, no DiceBear)' : ''}\n`,
     )
   })
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => close(server, parts, log))
+  const dropIdle = idleConnections(server)
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => close(server, dropIdle, parts, log))
+  }
+}
+
+/** Drops the connections that wait for a request: browsers open some in advance and never say a word on them. */
+function idleConnections(server: Server): () => void {
+  const idle = new Set<Socket>()
+  server.on('connection', (socket) => {
+    idle.add(socket)
+    socket.once('close', () => idle.delete(socket))
+  })
+  server.on('request', ({ socket }, res) => {
+    idle.delete(socket)
+    res.once('close', () => !socket.destroyed && idle.add(socket))
+  })
+  return () => {
+    for (const socket of idle) socket.destroy()
+  }
 }
 
 /** Takes no new visitors, lets the present ones finish, and ends. */
-function close(server: Server, parts: { close(): Promise<void> }, log: Logger): void {
+function close(server: Server, dropIdle: () => void, parts: { close(): Promise<void> }, log: Logger): void {
   log.info('closing')
+  setInterval(dropIdle, idleClosingMs).unref()
   setTimeout(() => server.closeAllConnections(), closingMs).unref()
   server.close(async () => {
     await parts.close()

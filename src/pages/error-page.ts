@@ -44,7 +44,6 @@ const answers = new Map<unknown, { status: number; said: Said }>([
 
 /** What Express and its body parser refuse: their status, in our words. */
 const refusals = new Map<unknown, Said>([
-  [400, said.badValues],
   [413, said.tooLarge],
   [415, said.notAForm],
 ])
@@ -57,8 +56,10 @@ function answerTo(error: unknown, timeoutMs: number): Answer {
   const known = error instanceof Error ? answers.get(error.constructor) : undefined
   if (known) return { status: known.status, ...known.said }
   const status = error instanceof Error && 'status' in error ? error.status : undefined
-  const refusal = refusals.get(status)
-  return refusal ? { status: Number(status), ...refusal } : { status: 500, ...said.ourFault }
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return { status, ...(refusals.get(status) ?? said.badValues) }
+  }
+  return { status: 500, ...said.ourFault }
 }
 
 /** Whether a failure is for us to mend: none of those that we expect, or Discord does not take our credentials. */
@@ -80,6 +81,8 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
     const errorNumber = `${answer.status}-${String(req.id).slice(0, 8)}`
     // The request's one log line tells the failure.
     res.err = error
+    // A file that failed on its way has said already what it would have been.
+    for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
     res.status(answer.status).set('Cache-Control', 'no-store').vary('Accept')
     if (answer.retryAfterS !== undefined) res.set('Retry-After', String(answer.retryAfterS))
     if (wantsJson(req)) {
