@@ -104,7 +104,8 @@ export function createDiscord(options: DiscordOptions) {
     const answer = await tokenCall('token', (request) =>
       oauth.refreshTokenGrantRequest(server, client, clientAuth, refreshToken, request),
     )
-    return readTokens(() => oauth.processRefreshTokenResponse(server, client, answer))
+    // A server that gives no new one means the old one to stay (RFC 6749, 6).
+    return { refreshToken, ...(await readTokens(() => oauth.processRefreshTokenResponse(server, client, answer))) }
   }
 
   /** Ends all tokens that this visitor has given us. */
@@ -162,10 +163,10 @@ export function createDiscord(options: DiscordOptions) {
     const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInS, scope } = reply
     // Discord may grant more scopes than were asked for, never fewer.
     const identifies = scope === undefined || scope.split(' ').includes('identify')
-    if (!refreshToken || !expiresInS || !identifies || reply.token_type !== 'bearer') {
+    if (!expiresInS || !identifies || reply.token_type !== 'bearer') {
       throw new DiscordAway('the token address gave tokens of no use')
     }
-    return { accessToken, refreshToken, expiresAt: Date.now() + expiresInS * 1000 }
+    return { accessToken, ...(refreshToken && { refreshToken }), expiresAt: Date.now() + expiresInS * 1000 }
   }
 
   async function askDiscord(url: string, question: Question): Promise<Answer> {

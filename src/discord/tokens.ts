@@ -5,7 +5,8 @@ import { z } from 'zod'
 /** Discord's tokens, in the clear: never stored or logged like this. */
 export const Tokens = z.object({
   accessToken: z.string(),
-  refreshToken: z.string(),
+  /** Discord always gives one; RFC 6749 lets a server leave it out. */
+  refreshToken: z.string().optional(),
   /** When the access token ends, milliseconds since 1970. */
   expiresAt: z.number(),
 })

@@ -97,7 +97,8 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     return tokens
   }
 
-  async function refreshed(refreshToken: string): Promise<Tokens | undefined> {
+  async function refreshed(refreshToken: string | undefined): Promise<Tokens | undefined> {
+    if (refreshToken === undefined) return undefined
     try {
       return await discord.refresh(refreshToken)
     } catch (error) {

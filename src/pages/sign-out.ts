@@ -17,7 +17,7 @@ export function signOut({ config, log, sealer, discord }: Parts, session: Reques
     await end(req, res, config)
     accountSwitch(config).ask(res)
     const tokens = await openTokens(sealer, kept)
-    if (tokens) await Promise.race([revoke(tokens.refreshToken), wait(revokeTimeoutMs)])
+    if (tokens) await Promise.race([revoke(tokens.refreshToken ?? tokens.accessToken), wait(revokeTimeoutMs)])
     res.redirect(303, '/')
   })
   router.all('/sign_out', onlyBy('POST'))
