@@ -147,7 +147,7 @@ describe('on a machine without fonts', () => {
     const png = await inChild(ours, svg, await noFonts())
     const expected = await inChromium(svg, 256)
     expect((await difference(png, expected)).clear).toBeLessThan(1.5)
-    expect(png).toEqual(await inChild(ours, svg, {})) // the same as with whatever fonts this machine has
+    expect(png).toEqual(await inChild(ours, svg, {})) // the same as with the fonts of wherever this runs
     expect(png).not.toEqual(await inChild(bare, svg, await noFonts())) // else there were fonts after all
   })
 })

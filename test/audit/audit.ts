@@ -3,7 +3,8 @@
 import lighthouse, { type Flags } from 'lighthouse'
 import { chromium } from 'playwright-core'
 import { walkToAvatar } from '../support/browser.ts'
-import { freePort, startApp } from '../support/start-app.ts'
+import { freePort } from '../support/free-port.ts'
+import { startApp } from '../support/start-app.ts'
 
 const promised: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
 
