@@ -179,7 +179,6 @@ describe('the token address', () => {
 
   test.each([
     ...outages,
-    ['tokens without a refresh token', () => faults.json(200, { ...tokens, refresh_token: undefined }), 502],
     ['an empty access token', () => faults.json(200, { ...tokens, access_token: '' }), 502],
     ['tokens that last for no time', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
     ['tokens that last for words', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],

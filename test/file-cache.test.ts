@@ -79,6 +79,7 @@ test('any text comes back as it was', async () => {
       await cache.write(keyOf(text), text)
       expect(await cache.read(keyOf(text))).toBe(text)
     }),
+    { numRuns: 60 },
   )
 })
 
@@ -109,7 +110,7 @@ test('a flip of any bit is found, removed, told, and repaired by the next write'
       await cache.write(key, svg)
       expect(await cache.read(key)).toBe(svg)
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   )
 })
 
@@ -285,7 +286,7 @@ test('of files all of one age only the excess goes', async () => {
 })
 
 test('a folder too large to be looked at whole is bounded too, within 10 %', async () => {
-  const [count, limit] = [8_000, 7_000]
+  const [count, limit] = [7_000, 6_000]
   const { folder, fileOf } = await open()
   const keys = Array.from({ length: count }, (_, i) => keyOf(i))
   for (const [i, key] of keys.entries()) put(fileOf(key), hourMs + i * 1000)

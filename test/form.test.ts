@@ -446,6 +446,7 @@ describe('addresses', () => {
     [`/avatars/${id}.png`, ['GET', 'HEAD']],
     [`/avatars/${id}/forget`, ['POST']],
     ['/preview.svg', ['GET', 'HEAD']],
+    ['/og.png', ['GET', 'HEAD']],
     ['/sign_out', ['POST']],
     ['/licences', ['GET', 'HEAD']],
     ['/healthz', ['GET', 'HEAD']],

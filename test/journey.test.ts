@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { agreeAtDiscord, at, CookieJar } from './support/doubles.ts'
+import { agreeAtDiscord, at, CookieJar, type Fault, faults } from './support/doubles.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp } from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
 
@@ -157,4 +157,28 @@ test('a "no" at Discord leads back to the form, with the look and a notice', asy
   const form = await visitor.get(`${address.pathname}${address.search}`)
   expect(form.text).toContain('You said no at Discord')
   expect(form.text).toMatch(/name="seed"[^>]*value="fern"/)
+})
+
+test('without a refresh token the visit works, and ends with the access token', async () => {
+  const visitor = app.visitor()
+  const noRefreshToken: Fault = (_req, res) => {
+    res.json({ access_token: 'an-access-token', token_type: 'Bearer', expires_in: 1, scope: 'identify' })
+  }
+  app.discord.fail(at.token, noRefreshToken, { times: 1 })
+  app.discord.fail(at.user, faults.json(200, { id: '816822249063055437', username: 'juniper.moss' }), { times: 1 })
+  expect((await signIn(app, visitor)).headers.location).toBe('/show_avatar')
+  const restyled = await visitor.post('/show_avatar').type('form').send(look)
+  expect([restyled.status, restyled.headers.location]).toEqual([
+    303,
+    '/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy&notice=sign-in',
+  ])
+})
+
+test('a stranger’s restyle leads to the form, with what was good of it', async () => {
+  const sent = { ...look, style: 'none of ours', seed: 'x'.repeat(9000) }
+  const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
+  expect([restyled.status, restyled.headers.location]).toEqual([
+    303,
+    '/?backgroundColor=%23ffd29d&mood=happy&notice=sign-in',
+  ])
 })

@@ -1,318 +1,716 @@
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { at, faults } from './support/doubles.ts'
-import { freePort } from './support/free-port.ts'
+import type { Response } from 'supertest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { agreeAtDiscord, at, type Call, faults, openDiscord } from './support/doubles.ts'
 import {
+  clientId,
   clientSecret,
   comeBack,
   leave,
   look,
   openApp,
   sessionSecret,
-  shownAvatar,
   signIn,
   type TestApp,
   type Visitor,
 } from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
+import {
+  cookiesOf,
+  hasAvatar,
+  locationOf,
+  sameBrowserAt,
+  send,
+  sessionIdIn,
+  setCookie,
+  setCookies,
+  timed,
+} from './support/visits.ts'
+
+const weekS = 604_800
+/** "503 within two seconds"; what Discord itself takes comes on top. */
+const soonMs = 2000
+const backMs = 5000
 
 let redis: Redis
 let app: TestApp
+let db: ReturnType<typeof client>
+
+const client = () => {
+  const connection = createClient({ url: redis.url })
+  // Redis falls and rises here; the connection comes back by itself.
+  connection.on('error', () => undefined)
+  return connection
+}
 
 beforeAll(async () => {
   redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url })
+  // As in production: the limits count in Redis too.
+  app = await openApp({ redisUrl: redis.url, settings: { RATE_LIMIT: 'on' } })
+  db = client()
+  await db.connect()
 })
 afterAll(async () => {
+  db.destroy()
   await app.close()
   await redis.stop()
 })
+beforeEach(async () => {
+  await db.flushDb()
+  app.discord.calls.length = 0
+})
+afterEach(() => {
+  app.discord.heal()
+  app.dicebear.heal()
+  app.discord.tokenLifeS = weekS
+})
 
-const connection = () => createClient({ url: redis.url })
+const later = { ...look, seed: 'later' }
+const restyle = (visitor: Visitor, choice: Record<string, string> = later) =>
+  visitor.post('/show_avatar').type('form').send(choice)
 
-/** Runs commands at Redis itself. */
-async function atRedis<T>(run: (client: ReturnType<typeof connection>) => Promise<T>): Promise<T> {
-  const client = connection()
-  await client.connect()
-  try {
-    return await run(client)
-  } finally {
-    client.destroy()
-  }
+function expectLanding(answer: Response, status = 302): void {
+  expect([answer.status, answer.headers.location]).toEqual([status, '/show_avatar'])
 }
 
-const post = (visitor: Visitor, path: string, body: Record<string, string> = {}) =>
-  visitor.post(path).type('form').send(body)
-
-/** Everything that needs no session answers; everything that does says so in time. */
-async function expectAway(at: TestApp, visitor: Visitor, callback: string, id: string) {
-  for (const path of ['/', '/preview.svg?style=rings', '/style.css', '/licences', '/healthz']) {
-    expect([path, (await visitor.get(path)).status]).toEqual([path, 200])
-  }
-  const ready = await visitor.get('/readyz')
-  expect([ready.status, ready.body.dependencies.redis]).toEqual([503, 'down'])
-  const needy = [
-    () => post(visitor, '/get_avatar', look),
-    () => comeBack(visitor, callback),
-    () => visitor.get('/show_avatar'),
-    () => post(visitor, '/show_avatar', look),
-    () => visitor.get(`/avatars/${id}.svg`),
-    () => visitor.get(`/avatars/${id}.png`),
-    () => post(visitor, `/avatars/${id}/forget`),
-    () => post(visitor, '/sign_out'),
-  ]
-  const exchanges = at.discord.count(/token$/)
-  for (const ask of needy) {
-    const since = performance.now()
-    const answer = await ask()
-    expect(answer.status).toBe(503)
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
-    expect(answer.text).toContain('We can’t reach our memory')
-    expect(performance.now() - since).toBeLessThan(2000)
-  }
-  expect(at.discord.count(/token$/)).toBe(exchanges)
+function expectAway({ answer, ms }: { answer: Response; ms: number }): void {
+  expect(answer.status).toBe(503)
+  expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+  expect(answer.get('Set-Cookie')).toBeUndefined()
+  expect(answer.text).not.toContain('Juniper')
+  expect(ms).toBeLessThan(soonMs)
 }
 
-/** Asks until Redis is found again, for five seconds at most. */
-async function expectWellAgain(visitor: Visitor) {
-  const until = performance.now() + 5000
-  while ((await visitor.get('/readyz')).status !== 200) expect(performance.now()).toBeLessThan(until)
+/** Nobody: neither signed in nor known. */
+async function expectStranger(visitor: Visitor, cookie?: string): Promise<void> {
+  const asked = (path: string) => (cookie === undefined ? visitor.get(path) : visitor.get(path).set('Cookie', cookie))
+  const page = await asked('/show_avatar')
+  expect([cookie?.slice(0, 80), page.status, page.headers.location]).toEqual([cookie?.slice(0, 80), 303, '/'])
+  const posting =
+    cookie === undefined ? visitor.post('/show_avatar') : visitor.post('/show_avatar').set('Cookie', cookie)
+  const restyled = await posting.type('form').send(look)
+  expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
 }
 
-describe('Redis away', () => {
-  test('killed: what needs it says so at once, and all is well again soon after its return', async () => {
-    const visitor = app.visitor()
+/** An avatar's address, as the visitor's page names it. */
+async function avatarPath(visitor: Visitor): Promise<string> {
+  const page = await visitor.get('/show_avatar')
+  const path = /\/avatars\/[0-9a-f]{64}/.exec(page.text)?.[0]
+  if (path === undefined) throw new Error('no avatar on the page')
+  return path
+}
+
+/** Signed in, with an access token that is about to end. */
+async function signInShortly(visitor: Visitor): Promise<void> {
+  app.discord.tokenLifeS = 1
+  expectLanding(await signIn(app, visitor))
+  app.discord.tokenLifeS = weekS
+  app.discord.calls.length = 0
+}
+
+const outages = [
+  { how: 'is down', begin: () => redis.kill(), end: () => redis.restart(), forgets: true },
+  { how: 'does not answer', begin: async () => redis.pause(), end: async () => redis.resume(), forgets: false },
+]
+
+describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
+  let visitor: Visitor
+  let callback: string
+  let path: string
+  /** What ends an outage must not be left out by a test that fails. */
+  let out = false
+
+  async function fall(): Promise<void> {
+    out = true
+    await begin()
+  }
+  async function rise(): Promise<void> {
+    await end()
+    out = false
+    await expect.poll(() => db.ping().catch(() => 'away'), { timeout: backMs }).toBe('PONG')
+  }
+  beforeEach(async () => {
+    visitor = app.visitor()
     await signIn(app, visitor)
-    const id = shownAvatar((await visitor.get('/show_avatar')).text)
-    const callback = app.discord.codeFor(await leave(visitor))
-    await redis.kill()
-    await expectAway(app, visitor, callback, id)
-    await redis.restart()
-    await expectWellAgain(visitor)
-    expect((await signIn(app, app.visitor())).headers.location).toBe('/show_avatar')
+    path = await avatarPath(visitor)
+    callback = app.discord.codeFor(await leave(visitor, later))
+  })
+  afterEach(async () => {
+    if (out) await rise()
   })
 
-  test('not answering: the same, and nothing is lost', async () => {
-    const visitor = app.visitor()
-    await signIn(app, visitor)
-    const id = shownAvatar((await visitor.get('/show_avatar')).text)
-    const callback = app.discord.codeFor(await leave(visitor))
-    redis.pause()
-    try {
-      await expectAway(app, visitor, callback, id)
-    } finally {
-      redis.resume()
+  test('what needs no session is served', async () => {
+    await fall()
+    const paths = ['/', '/?seed=fern&style=bottts', '/licences', '/style.css', '/favicon.svg', '/healthz']
+    for (const asked of [...paths, '/preview.svg?seed=fern&style=bottts']) {
+      const { answer, ms } = await timed(visitor.get(asked))
+      expect([asked, answer.status]).toEqual([asked, 200])
+      expect(ms).toBeLessThan(800)
     }
-    await expectWellAgain(visitor)
-    expect((await comeBack(visitor, callback)).headers.location).toBe('/show_avatar')
-    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
+    expect((await visitor.get('/nowhere')).status).toBe(404)
+    expect((await visitor.get('/healthz')).body).toEqual({ status: 'ok' })
+    const { answer, ms } = await timed(visitor.get('/readyz'))
+    expect(answer.status).toBe(503)
+    expect(answer.body).toMatchObject({ dependencies: { redis: 'down' } })
+    expect(ms).toBeLessThan(soonMs)
   })
 
-  test('not there at the start, and there later', async () => {
-    const late = await openApp({ redisUrl: `redis://127.0.0.1:${await freePort()}` })
+  test('what needs one is a 503 within two seconds, and changes nothing', async () => {
+    await fall()
+    const asked = await Promise.all([
+      timed(visitor.post('/get_avatar').type('form').send(look)),
+      timed(app.visitor().post('/get_avatar').type('form').send(look)),
+      timed(comeBack(visitor, callback)),
+      timed(visitor.get('/show_avatar')),
+      timed(restyle(visitor)),
+      timed(visitor.get(`${path}.svg`)),
+      timed(visitor.get(`${path}.png?size=128`)),
+      timed(visitor.post(`${path}/forget`)),
+      timed(visitor.post('/sign_out')),
+    ])
+    for (const waited of asked) expectAway(waited)
+    const program = await visitor.get('/show_avatar').set('Accept', 'application/json')
+    expect(program.headers['content-type']).toMatch(/^application\/problem\+json/)
+    expect(app.discord.count(at.revoke)).toBe(0)
+
+    await rise()
+    expect(await hasAvatar(visitor)).toBe(!forgets)
+  })
+
+  test('the look is kept for who was about to leave', async () => {
+    await fall()
+    const answer = await visitor.post('/get_avatar').type('form').send(look)
+    expect(answer.status).toBe(503)
+    expect(answer.text).toMatch(/name="seed" value="fern"/)
+  })
+
+  test('a stranger’s callback is a 503 too, not a 400', async () => {
+    const stranger = app.visitor()
+    const theirs = app.discord.codeFor(await leave(stranger))
+    await fall()
+    expectAway(await timed(comeBack(stranger, theirs)))
+  })
+
+  test('all is well within five seconds of its return', async () => {
+    await fall()
+    expect((await visitor.get('/show_avatar')).status).toBe(503)
+    await end()
+    const since = performance.now()
+    await expect.poll(async () => (await visitor.get('/readyz')).status, { timeout: backMs }).toBe(200)
+    const newcomer = app.visitor()
+    expectLanding(await signIn(app, newcomer))
+    expect((await newcomer.get('/show_avatar')).status).toBe(200)
+    expect(performance.now() - since).toBeLessThan(backMs)
+
+    const returning = await comeBack(visitor, callback)
+    if (forgets) {
+      expect(returning.status).toBe(400)
+      await expectStranger(visitor)
+    } else {
+      expectLanding(returning)
+      expect(await hasAvatar(visitor, later)).toBe(true)
+    }
+  })
+
+  test('the app starts all the same, and is well within five seconds of Redis’s return', async () => {
+    await fall()
+    const early = await openApp({ redisUrl: redis.url, beside: app })
     try {
-      expect((await late.visitor().get('/')).status).toBe(200)
-      expect((await post(late.visitor(), '/get_avatar', look)).status).toBe(503)
+      expect((await early.visitor().get('/')).status).toBe(200)
+      expect((await early.visitor().get('/healthz')).status).toBe(200)
+      expect((await early.visitor().get('/readyz')).status).toBe(503)
+      expectAway(await timed(early.visitor().post('/get_avatar').type('form').send(look)))
+      await end()
+      await expect.poll(async () => (await early.visitor().get('/readyz')).status, { timeout: backMs }).toBe(200)
+      expectLanding(await signIn(early, early.visitor()))
     } finally {
-      await late.close()
+      await early.close()
     }
   })
 })
 
-describe('what lies in Redis', () => {
-  /** Every way in which a visit can end, so that every kind of key was written. */
-  async function allKindsOfVisits() {
-    const visitor = app.visitor()
-    await signIn(app, visitor)
-    await post(visitor, '/show_avatar', { ...look, seed: 'another' })
-    const declined = app.visitor()
-    const { searchParams } = new URL(await leave(declined))
-    await declined.get('/get_avatar').query({ error: 'access_denied', state: searchParams.get('state') ?? '' })
-    const failed = app.visitor()
-    app.discord.fail(at.user, faults.busy(30), { times: 1 })
-    await signIn(app, failed)
-    app.discord.fail(at.token, faults.busy(1), { times: 1 })
-    await signIn(app, app.visitor())
-    await leave(app.visitor()).catch(() => undefined)
-    return visitor
+describe('Redis stops answering in the middle of a visit', () => {
+  afterEach(() => redis.resume())
+
+  /** What the visitor gets when Redis stops while Discord is being asked, and how long after Discord's answer. */
+  async function stopDuring(place: string, asking: () => PromiseLike<Response>) {
+    const before = app.discord.count(place)
+    const discordMs = 200
+    app.discord.delay(place, discordMs)
+    const waiting = send(asking())
+    await expect.poll(() => app.discord.count(place), { interval: 5 }).toBe(before + 1)
+    redis.pause()
+    const { answer, ms } = await timed(waiting)
+    return { answer, ms: ms - discordMs }
   }
 
-  test('every key ends by itself, and a dump holds no secret', async () => {
-    await allKindsOfVisits()
-    const dump = await atRedis(async (client) => {
-      const keys = await client.keys('*')
-      expect(keys.length).toBeGreaterThan(5)
-      const kept: string[] = []
-      for (const key of keys) {
-        expect([key, await client.ttl(key)]).toEqual([key, expect.toSatisfy((ttl: number) => ttl > 0)])
-        kept.push(key, (await client.get(key)) ?? '')
-      }
-      return kept.join('\n')
-    })
-    const secrets = app.discord.calls.flatMap(({ answer, body }) => [
-      ...[...JSON.stringify(answer ?? {}).matchAll(/"(?:access|refresh)_token":"([^"]+)"/g)].map(
-        ([, token]) => token ?? '',
-      ),
-      new URLSearchParams(body).get('code_verifier') ?? '',
-    ])
-    const found = [...secrets, clientSecret, sessionSecret].filter((secret) => secret !== '')
-    expect(found.length).toBeGreaterThan(6)
-    for (const secret of found) {
-      const bytes = Buffer.from(secret)
-      for (const written of [secret, bytes.toString('base64'), bytes.toString('base64url'), bytes.toString('hex')]) {
-        expect(dump).not.toContain(written)
-      }
-    }
+  /** Also of who is signed in already: the cookie of the session may come along. */
+  function expectSoonAway({ answer, ms }: { answer: Response; ms: number }): void {
+    expect(answer.status).toBe(503)
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+    expect(ms).toBeLessThan(soonMs)
+  }
+
+  test('while a stranger’s code is exchanged', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    expectSoonAway(await stopDuring(at.token, () => comeBack(visitor, callback)))
+    redis.resume()
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test('while a known visitor’s code is exchanged', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    const callback = app.discord.codeFor(await leave(visitor))
+    expectSoonAway(await stopDuring(at.token, () => comeBack(visitor, callback)))
+    redis.resume()
+    expectLanding(await signIn(app, visitor))
+    expect(await hasAvatar(visitor)).toBe(true)
+  })
+
+  test('while Discord says who it is, in a browser with two tabs', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    await leave(visitor)
+    expectSoonAway(await stopDuring(at.user, () => comeBack(visitor, callback)))
+    redis.resume()
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test('while a restyle refreshes the tokens', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    expectSoonAway(await stopDuring(at.token, () => restyle(visitor)))
+    redis.resume()
     app.discord.heal()
-    await atRedis((client) => client.del(['gate:token', 'gate:everywhere']))
+    // No lock is left behind.
+    const { answer, ms } = await timed(restyle(visitor))
+    expect(answer.status).toBe(303)
+    expect(ms).toBeLessThan(1000)
+    expect(await hasAvatar(visitor)).toBe(true)
   })
 
-  /** Changes the text of this visitor's session; there is only one when it is called. */
-  async function changeSession(alter: (text: string) => string) {
-    await atRedis(async (client) => {
-      const [key = ''] = await client.keys('session:*')
-      await client.set(key, alter((await client.get(key)) ?? ''), { expiration: 'KEEPTTL' })
-    })
-  }
-  const alone = async () => {
-    await atRedis((client) => client.flushAll())
+  test('while a restyle asks who it is', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
-    return visitor
+    expectSoonAway(await stopDuring(at.user, () => restyle(visitor)))
+    redis.resume()
+    app.discord.heal()
+    const { answer, ms } = await timed(restyle(visitor))
+    expectLanding(answer, 303)
+    expect(ms).toBeLessThan(1000)
+  })
+})
+
+/** All that lies in Redis, keys too, as one text. */
+async function dump(): Promise<string> {
+  const parts: string[] = []
+  for await (const keys of db.scanIterator()) {
+    for (const key of keys) parts.push(key, JSON.stringify(await read(key)))
+  }
+  return parts.join('\n')
+}
+
+async function read(key: string): Promise<unknown> {
+  const type = await db.type(key)
+  switch (type) {
+    case 'string':
+      return db.get(key)
+    case 'hash':
+      return { ...(await db.hGetAll(key)) }
+    case 'list':
+      return db.lRange(key, 0, -1)
+    case 'set':
+      return db.sMembers(key)
+    case 'zset':
+      return db.zRangeWithScores(key, 0, -1)
+    case 'stream':
+      return db.xRange(key, '-', '+')
+    default:
+      throw new Error(`Redis holds a ${type}: the test does not know how to read it`)
+  }
+}
+
+/** The ways in which a text could lie in another; of base64 the part that its place does not change. */
+function writings(secret: string): string[] {
+  const base64 = [0, 1, 2].flatMap((place) => {
+    const packed = Buffer.concat([Buffer.alloc(place), Buffer.from(secret)]).toString('base64')
+    const inner = packed.slice(place === 0 ? 0 : 4, Math.floor((place + Buffer.byteLength(secret)) / 3) * 4)
+    return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')]
+  })
+  const hex = Buffer.from(secret).toString('hex')
+  return [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), hex, hex.toUpperCase(), ...base64]
+}
+
+function expectNone(text: string, secrets: string[]): void {
+  expect(secrets.length).toBeGreaterThan(0)
+  for (const secret of secrets) {
+    expect(secret.length).toBeGreaterThanOrEqual(16)
+    for (const writing of writings(secret)) expect(text.includes(writing), `${writing} in what was kept`).toBe(false)
+  }
+}
+
+const GivenTokens = z.object({ access_token: z.string(), refresh_token: z.string() })
+
+function tokensIn(calls: Call[]): string[] {
+  return calls.flatMap(({ answer }) => {
+    const { data } = GivenTokens.safeParse(answer)
+    return data ? [data.access_token, data.refresh_token] : []
+  })
+}
+
+const fieldsIn = (calls: Call[], name: string) =>
+  calls.flatMap(({ path, body }) => new URLSearchParams(path === at.token ? body : '').get(name) ?? [])
+
+describe('what lies in Redis', () => {
+  /** All that a visitor can do, with a look into Redis now and then. */
+  async function walk(looking: () => Promise<unknown>): Promise<void> {
+    const visitor = app.visitor()
+    const [first, second] = [await leave(visitor), await leave(visitor, later)]
+    await looking()
+    app.discord.tokenLifeS = 1
+    const returning = [first, second].map((address) => comeBack(visitor, app.discord.codeFor(address)))
+    for (const answer of await Promise.all(returning)) expectLanding(answer)
+    await looking()
+    app.discord.tokenLifeS = weekS
+    expectLanding(await restyle(visitor), 303)
+    await looking()
+    await visitor.post(`${await avatarPath(visitor)}/forget`)
+    await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { decision: 'decline' }))
+    app.discord.fail(at.user, faults.busy(30), { times: 1 })
+    expect((await restyle(visitor)).status).toBe(503)
+    const leaver = app.visitor()
+    await signIn(app, leaver, look, app.discord.accounts[1]?.id)
+    await leaver.post('/sign_out')
+    app.discord.fail(at.token, faults.busy(30, { global: true }), { times: 1 })
+    expect((await signIn(app, app.visitor())).status).toBe(503)
+    await leave(visitor)
+    await looking()
   }
 
-  test('a sealed token with a flipped byte: the visitor signs in again', async () => {
-    const visitor = await alone()
-    await changeSession((text) =>
-      text.replace(/("sealed":"[^"]*)(.)"/, (_, start: string, last: string) => `${start}${last === 'A' ? 'B' : 'A'}"`),
-    )
-    const restyled = await post(visitor, '/show_avatar', look)
-    expect([restyled.status, restyled.headers.location]).toEqual([303, expect.stringMatching(/^\/\?.*notice=sign-in/)])
-    expect((await signIn(app, visitor)).headers.location).toBe('/show_avatar')
-    expect((await post(visitor, '/show_avatar', look)).headers.location).toBe('/show_avatar')
+  test('ends by itself: every key has a time to live, a week at the most', async () => {
+    const kinds = new Set<string>()
+    await walk(async () => {
+      for (const key of await db.keys('*')) {
+        kinds.add(key.split(':')[0] ?? '')
+        const lifeS = await db.ttl(key)
+        expect(lifeS, key).toBeGreaterThan(0)
+        expect(lifeS, key).toBeLessThanOrEqual(weekS)
+      }
+    })
+    for (const kind of ['session', 'pending', 'outcome', 'gate', 'limit']) expect(kinds).toContain(kind)
   })
 
-  test.each(['', '{', 'null', '[]', '{"cookie":{}}', '{"cookie":{"originalMaxAge":1},"visitor":{"avatars":7}}'])(
-    'a session that reads %j is a stranger’s',
-    async (text) => {
-      const visitor = await alone()
-      await changeSession(() => text)
-      const page = await visitor.get('/show_avatar')
-      expect([page.status, page.headers.location]).toEqual([303, '/'])
-      expect((await signIn(app, visitor)).headers.location).toBe('/show_avatar')
-    },
-  )
+  test('a session ends a week after the last visit, not the first', async () => {
+    const visitor = app.visitor()
+    const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
+    await db.expire(session, 1000)
+    await visitor.get('/show_avatar')
+    expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
+  })
 
-  test('a visit renews the seven days, of the session and of its cookie', async () => {
-    const visitor = await alone()
-    const key = await atRedis(async (client) => {
-      const [session = ''] = await client.keys('session:*')
-      await client.expire(session, 60)
-      return session
-    })
-    const page = await visitor.get('/show_avatar')
-    const weekS = 7 * 24 * 60 * 60
-    expect(await atRedis((client) => client.ttl(key))).toBeGreaterThan(weekS - 60)
-    const [cookie = ''] = page.get('Set-Cookie') ?? []
-    expect(cookie).toMatch(/^session=.*; Path=\/; Expires=.*; HttpOnly; SameSite=Lax$/)
-    const expires = Date.parse(/Expires=([^;]+)/.exec(cookie)?.[1] ?? '')
-    expect(expires - Date.now()).toBeGreaterThan((weekS - 60) * 1000)
+  test('is neither token nor verifier nor secret, in plain, base64 or hex', async () => {
+    const dumps: string[] = []
+    await walk(async () => dumps.push(await dump()))
+    const kept = dumps.join('\n')
+    expect(kept).toContain('juniper.moss')
+    expectNone(kept, tokensIn(app.discord.calls))
+    expectNone(kept, fieldsIn(app.discord.calls, 'code_verifier'))
+    expectNone(kept, fieldsIn(app.discord.calls, 'code'))
+    expectNone(kept, [clientSecret, sessionSecret])
+  })
+})
+
+/** What express-session and we keep, as far as these tests change it. */
+const KeptSession = z.looseObject({
+  visitor: z.looseObject({ tokens: z.looseObject({ sealed: z.string() }) }),
+})
+
+describe('a session that was changed in Redis', () => {
+  async function signedIn() {
+    const visitor = app.visitor()
+    const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    return { visitor, key, kept: KeptSession.parse(JSON.parse((await db.get(key)) ?? '')) }
+  }
+
+  test('with one byte of the sealed tokens changed: the visitor signs in again, and nothing breaks', async () => {
+    const { visitor, key, kept } = await signedIn()
+    const { sealed } = kept.visitor.tokens
+    const dots = [...sealed.matchAll(/\./g)].map(({ index }) => index)
+    const parts = [0, ...dots.map((dot) => dot + 1)].filter((start) => !(sealed[start] === '.'))
+    // Each part of it once: header, vector, text, tag; and the very middle.
+    const places = [...parts.map((start) => start + 3), Math.floor(sealed.length / 2)]
+    expect(places.length).toBeGreaterThan(2)
+    for (const place of places) {
+      const flipped = sealed[place] === 'A' ? 'B' : 'A'
+      kept.visitor.tokens.sealed = `${sealed.slice(0, place)}${flipped}${sealed.slice(place + 1)}`
+      await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
+      app.discord.calls.length = 0
+      const restyled = await restyle(visitor)
+      expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
+      expect(app.discord.calls).toEqual([])
+    }
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+
+    await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
+    expectLanding(await signIn(app, visitor, later))
+    expect(app.discord.count(at.token)).toBe(1)
+    expect(await hasAvatar(visitor)).toBe(true)
+  })
+
+  test('with its sealed tokens changed, signing out still works', async () => {
+    const { visitor, key, kept } = await signedIn()
+    kept.visitor.tokens.sealed = 'not.sealed.at.all.'
+    await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
+    expect((await visitor.post('/sign_out')).status).toBe(303)
+    await expectStranger(visitor)
+  })
+
+  const cookie = { originalMaxAge: weekS * 1000, path: '/' }
+  test.each([
+    ['nothing', ''],
+    ['no JSON', '{"cookie":'],
+    ['null', 'null'],
+    ['a list', '[]'],
+    ['a word', '"session"'],
+    ['an empty object', '{}'],
+    ['no cookie', '{"visitor":{"avatars":[]}}'],
+    ['a cookie that is none', '{"cookie":null}'],
+    ['a visitor that is a word', JSON.stringify({ cookie, visitor: 'juniper' })],
+    ['avatars that are none', JSON.stringify({ cookie, visitor: { avatars: [{ id: '../../etc/passwd' }] } })],
+    ['a user without a name', JSON.stringify({ cookie, visitor: { avatars: [], user: { id: '1' } } })],
+    ['an expiry that is no date', JSON.stringify({ cookie: { ...cookie, expires: 'soon' }, visitor: {} })],
+  ])('into %s: the visitor is a stranger, who can sign in again', async (_, text) => {
+    const { visitor, key } = await signedIn()
+    await db.set(key, text, { expiration: 'KEEPTTL' })
+    await expectStranger(visitor)
+    expect(await hasAvatar(visitor)).toBe(false)
+    expectLanding(await signIn(app, visitor))
+    expect(await hasAvatar(visitor)).toBe(true)
+  })
+})
+
+describe('a new session secret', () => {
+  const newSecret = 'another session secret of more than thirty-two characters'
+  let both: TestApp
+  let newOnly: TestApp
+
+  beforeAll(async () => {
+    const settings = (secrets: string) => ({ redisUrl: redis.url, settings: { SESSION_SECRET: secrets }, beside: app })
+    both = await openApp(settings(`${newSecret},${sessionSecret}`))
+    newOnly = await openApp(settings(newSecret))
+  })
+  afterAll(() => Promise.all([both.close(), newOnly.close()]))
+
+  test('before the old one: sessions, tokens and visitors at Discord are still good', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const address = await leave(visitor, later)
+    const there = sameBrowserAt(both, visitor)
+    expect((await there.get('/show_avatar')).status).toBe(200)
+    expectLanding(await restyle(there), 303)
+    expectLanding(await comeBack(there, app.discord.codeFor(address)))
+    // The cached tokens were opened: neither exchanged nor refreshed.
+    expect(app.discord.count(at.token)).toBe(1)
+
+    // What has been used since is signed anew: the old secret can go.
+    expect((await sameBrowserAt(newOnly, visitor).get('/show_avatar')).status).toBe(200)
+  })
+
+  test('without the old one: signed out, and a visitor at Discord starts again', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const callback = app.discord.codeFor(await leave(visitor))
+    const exchanges = app.discord.count(at.token)
+    const there = sameBrowserAt(newOnly, visitor)
+    expect((await comeBack(there, callback)).status).toBe(400)
+    expect(app.discord.count(at.token)).toBe(exchanges)
+    await expectStranger(there)
+    expectLanding(await signIn(newOnly, there))
   })
 })
 
 describe('the session cookie', () => {
-  test('made up, tampered with or of another secret, it opens nothing and breaks nothing', async () => {
+  test('is for this site alone, and for no script', async () => {
     const visitor = app.visitor()
-    const [cookie = ''] = (await signIn(app, visitor)).get('Set-Cookie')?.filter((one) => /^session=/.test(one)) ?? []
-    const [value = ''] = cookie.split(';')
-    for (const made of [
+    const returning = await signIn(app, visitor)
+    const restyled = await restyle(visitor)
+    for (const answer of [returning, await visitor.get('/show_avatar'), restyled]) {
+      const [, ...attributes] = setCookie(answer, 'session=').split('; ')
+      expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'SameSite=Lax']))
+      expect(attributes.join()).not.toMatch(/Domain|Secure/)
+      const ends = attributes.find((attribute) => attribute.startsWith('Expires='))?.slice('Expires='.length) ?? ''
+      expect(Math.abs(Date.parse(ends) - Date.now() - weekS * 1000)).toBeLessThan(10_000)
+    }
+  })
+
+  test('is Secure and __Host- where the site is https, whether or not the proxy says so', async () => {
+    const url = 'https://avatars.example'
+    const discord = await openDiscord({ clientId, clientSecret, redirectUri: `${url}/get_avatar` })
+    const behindProxy = await openApp({ redisUrl: redis.url, beside: { url, discord, dicebear: app.dicebear } })
+    try {
+      for (const headers of [{}, { 'X-Forwarded-Proto': 'https' }, { 'X-Forwarded-Proto': 'http' }]) {
+        const leaving = await behindProxy.visitor().post('/get_avatar').set(headers).type('form').send(look)
+        const callback = discord.codeFor(locationOf(leaving))
+        const returning = await comeBack(behindProxy.visitor(), callback).set(headers).set('Cookie', cookiesOf(leaving))
+        expectLanding(returning)
+        for (const line of [...setCookies(leaving), ...setCookies(returning)]) {
+          expect(line).toMatch(/^__Host-/)
+          expect(line.split('; ')).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
+          expect(line).not.toMatch(/Domain/)
+        }
+        const page = await behindProxy.visitor().get('/show_avatar').set(headers).set('Cookie', cookiesOf(returning))
+        expect(page.status).toBe(200)
+        const unprefixed = cookiesOf(returning).replaceAll('__Host-', '')
+        await expectStranger(behindProxy.visitor(), unprefixed)
+      }
+      const warnings = behindProxy.logged.filter((line) => line.includes('X-Forwarded-Proto'))
+      expect(warnings).toHaveLength(1)
+    } finally {
+      await behindProxy.close()
+      await discord.close()
+    }
+  })
+
+  test('is not set before there is something to keep', async () => {
+    const visitor = app.visitor()
+    const paths = ['/', '/style.css', '/preview.svg?style=bottts', '/licences', '/nowhere', '/healthz', '/readyz']
+    for (const path of [...paths, '/show_avatar', '/get_avatar', '/get_avatar?code=a&state=b', '/avatars/x.svg']) {
+      const answer = await visitor.get(path)
+      expect([path, answer.get('Set-Cookie')]).toEqual([path, undefined])
+    }
+    expect(await db.keys('session:*')).toEqual([])
+  })
+
+  test('made up, tampered with or absurdly long opens nothing, and breaks nothing', async () => {
+    const visitor = app.visitor()
+    const good =
+      cookiesOf(await signIn(app, visitor))
+        .split('; ')
+        .find((pair) => pair.startsWith('session=')) ?? ''
+    expect((await app.visitor().get('/show_avatar').set('Cookie', good)).status).toBe(200)
+    const path = await avatarPath(visitor)
+    const id = sessionIdIn(good)
+    const signature = good.split('.').at(-1) ?? ''
+    const other = cookiesOf(await signIn(app, app.visitor(), look, app.discord.accounts[1]?.id))
+    const flipped = signature.startsWith('A') ? 'B' : 'A'
+    const cookies = [
       'session=',
-      'session=s%3Amade-up.signature',
-      `session=${'x'.repeat(5000)}`,
-      `${value}x`,
-      value.replace('s%3A', ''),
-      `${value.split('.')[0]}.AAAA`,
+      'session=guessed',
+      `session=${id}`,
+      `session=s%3A${id}`,
+      `session=s%3A${id}.`,
+      `session=s%3A${id}.${flipped}${signature.slice(1)}`,
+      `session=s%3A${sessionIdIn(other)}.${signature}`,
+      `session=s%3A${id}x.${signature}`,
+      `session=j%3A%7B%22id%22%3A%22${id}%22%7D`,
+      'session=s%3A',
+      'session=%E0%A4%A',
+      'session=s%3A__proto__.x',
+      `session=s%3A*.${signature}`,
+      `session=${'x'.repeat(5 * 1024)}`,
+      `session=s%3A${'x'.repeat(5 * 1024)}.${signature}`,
+      '=; ;;=session',
+    ]
+    for (const cookie of cookies) {
+      await expectStranger(app.visitor(), cookie)
+      const picture = await app.visitor().get(`${path}.svg`).set('Cookie', cookie)
+      expect([cookie.slice(0, 80), picture.status]).toEqual([cookie.slice(0, 80), 404])
+      const leaving = await app.visitor().get('/').set('Cookie', cookie)
+      expect(leaving.status).toBe(200)
+      // The limits count these too.
+      await db.del(await db.keys('limit:*'))
+    }
+  })
+})
+
+test('the log holds no code, token, state, verifier, secret or cookie, whatever goes wrong', async () => {
+  const talkative = await openApp({ redisUrl: redis.url, settings: { LOG_LEVEL: 'trace' }, beside: app })
+  const cookies: string[] = []
+  const addresses: string[] = []
+  const keep = (answer: Response) => {
+    for (const pair of cookiesOf(answer).split('; ')) cookies.push(pair.slice(pair.indexOf('=') + 1))
+    return answer
+  }
+  async function walk(visitor: Visitor): Promise<Response> {
+    const authorize = locationOf(keep(await visitor.post('/get_avatar').type('form').send(look)))
+    const callback = app.discord.codeFor(authorize)
+    addresses.push(authorize, callback)
+    return keep(await comeBack(visitor, callback))
+  }
+  try {
+    const visitor = talkative.visitor()
+    app.discord.tokenLifeS = 1
+    expectLanding(await walk(visitor))
+    expectLanding(keep(await restyle(visitor)), 303)
+    app.discord.tokenLifeS = weekS
+    expectLanding(keep(await restyle(visitor)), 303)
+    await visitor.get(`${await avatarPath(visitor)}.svg`)
+
+    // Discord's own answers go wrong in ways that a library may quote.
+    const told = { access_token: 'an access token in bad JSON', refresh_token: 'a refresh token in bad JSON' }
+    for (const fault of [
+      faults.answer(200, JSON.stringify(told).slice(0, -1), { 'content-type': 'application/json' }),
+      faults.json(200, told),
+      faults.json(200, { ...told, token_type: 'MAC', expires_in: 1 }),
+      faults.json(400, { error: 'invalid_grant', error_description: told.access_token }),
+      faults.json(401, { error: 'invalid_client', error_description: told.access_token }),
+      faults.json(500, { message: told.refresh_token }),
+      faults.busy(),
+      faults.reset(JSON.stringify(told).slice(0, -1)),
     ]) {
-      const answer = await app.visitor().get('/show_avatar').set('Cookie', made)
-      expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+      app.discord.fail(at.token, fault, { times: 1 })
+      expect((await walk(talkative.visitor())).status).toBeGreaterThanOrEqual(400)
+      await db.del('gate:token')
     }
-  })
+    for (const fault of [faults.json(401, { message: told.access_token }), faults.malformed(), faults.busy()]) {
+      app.discord.fail(at.user, fault, { times: 1 })
+      expect((await walk(talkative.visitor())).status).toBeGreaterThanOrEqual(400)
+    }
+    const callback = addresses.at(-1) ?? ''
+    expect((await comeBack(talkative.visitor(), callback)).status).toBe(400)
+    expect((await comeBack(visitor, `${callback}&code=twice`)).status).toBe(400)
+    const { search } = new URL(callback)
+    expect((await visitor.get(`/nowhere${search}`)).status).toBe(404)
+    expect((await visitor.get(`/show_avatar${search}&avatar=x`)).status).toBe(404)
+    expect((await visitor.get(`/get_avatar${search}`).set('Referer', callback)).status).toBe(400)
 
-  test('and the tokens outlive a change of the secret, as long as the old one is kept', async () => {
-    const fresh = 'another session secret of more than thirty-two characters'
-    const visitor = app.visitor()
-    await signIn(app, visitor)
-    const cookies =
-      (await visitor.get('/show_avatar'))
-        .get('Set-Cookie')
-        ?.map((one) => one.split(';')[0])
-        .join('; ') ?? ''
-    const with_ = (secret: string) =>
-      openApp({ redisUrl: redis.url, settings: { SESSION_SECRET: secret }, beside: app })
-    const both = await with_(`${fresh},${sessionSecret}`)
-    const one = await with_(fresh)
-    try {
-      expect((await both.visitor().get('/show_avatar').set('Cookie', cookies)).status).toBe(200)
-      const exchanges = app.discord.count(at.token)
-      const restyled = await post(both.visitor().set('Cookie', cookies), '/show_avatar', look)
-      expect([restyled.headers.location, app.discord.count(at.token)]).toEqual(['/show_avatar', exchanges])
-      const out = await one.visitor().get('/show_avatar').set('Cookie', cookies)
-      expect([out.status, out.headers.location]).toEqual([303, '/'])
-    } finally {
-      await both.close()
-      await one.close()
-    }
-  })
+    redis.pause()
+    expect((await walkWhilePaused(talkative, visitor, callback)).status).toBe(503)
+    redis.resume()
+    await redis.restart()
+    await expect.poll(async () => (await visitor.get('/readyz')).status, { timeout: backMs }).toBe(200)
+    await visitor.post('/sign_out')
+
+    const log = talkative.logged.join('')
+    for (const line of talkative.logged) JSON.parse(line)
+    expect(log).toContain('"path":"/get_avatar"')
+    expect(log).toContain('"level":50')
+    const queries = addresses.map((address) => new URL(address).searchParams)
+    expectNone(
+      log,
+      queries.flatMap((query) => [query.getAll('state'), query.getAll('code')].flat()),
+    )
+    expectNone(log, [...tokensIn(app.discord.calls), ...Object.values(told)])
+    expectNone(log, fieldsIn(app.discord.calls, 'code_verifier'))
+    expectNone(
+      log,
+      cookies.filter((value) => value.length > 1),
+    )
+    const sessions = cookies.flatMap((value) => /^s%3A([^.]+)\./.exec(value)?.[1] ?? [])
+    expectNone(log, sessions)
+    expectNone(log, [clientSecret, sessionSecret])
+  } finally {
+    redis.resume()
+    await talkative.close()
+    await expect.poll(() => db.ping().catch(() => 'away'), { timeout: backMs }).toBe('PONG')
+  }
 })
 
-test('no secret in the log, at debug, in good visits and bad', async () => {
-  const visitor = app.visitor()
-  const answers = [await signIn(app, visitor)]
-  // Half a token answer that a JSON parser would quote in its message.
-  app.discord.fail(
-    at.token,
-    faults.answer(200, '{"access_token":"half-a-token-that-leaks', { 'content-type': 'application/json' }),
-    { times: 1 },
-  )
-  answers.push(await signIn(app, app.visitor()))
-  answers.push(await visitor.get('/get_avatar').query({ code: 'made-up-code', state: 'made-up-state' }))
-  answers.push(await post(visitor, '/sign_out'))
-  const calls = app.discord.calls
-  const secrets = [
-    ...calls.flatMap(({ answer }) =>
-      [...JSON.stringify(answer ?? {}).matchAll(/_token":"([^"]+)"/g)].map(([, token]) => token ?? ''),
-    ),
-    ...calls.flatMap(({ body }) =>
-      ['code', 'code_verifier', 'client_secret', 'token'].map((name) => new URLSearchParams(body).get(name) ?? ''),
-    ),
-    ...answers.flatMap((answer) => answer.get('Set-Cookie') ?? []).map((cookie) => cookie.split(/[=;]/)[1] ?? ''),
-    'half-a-token-that-leaks',
-    'made-up-code',
-    'made-up-state',
-    sessionSecret,
-  ].filter((secret) => secret.length > 1)
-  expect(secrets.length).toBeGreaterThan(10)
-  const log = app.logged.join('')
-  expect(log.length).toBeGreaterThan(1000)
-  for (const secret of new Set(secrets)) expect(log).not.toContain(secret)
-  for (const line of app.logged) expect(JSON.parse(line)).toBeTypeOf('object')
-})
-
-describe('with no Redis, in memory', () => {
-  test('the same visit, a callback opened twice, and a sign-out', async () => {
-    const small = await openApp()
-    try {
-      const visitor = small.visitor()
-      const callback = small.discord.codeFor(await leave(visitor))
-      const both = await Promise.all([comeBack(visitor, callback), comeBack(visitor, callback)])
-      expect(both.map(({ headers }) => headers.location)).toEqual(['/show_avatar', '/show_avatar'])
-      expect(small.discord.count(at.token)).toBe(1)
-      expect((await visitor.get('/show_avatar')).status).toBe(200)
-      expect((await visitor.get('/readyz')).body.dependencies.redis).toBe('not used')
-      await post(visitor, '/sign_out')
-      expect((await visitor.get('/show_avatar')).status).toBe(303)
-    } finally {
-      await small.close()
-    }
-  })
-})
+async function walkWhilePaused(there: TestApp, visitor: Visitor, callback: string): Promise<Response> {
+  await Promise.all([there.visitor().post('/get_avatar').type('form').send(look), restyle(visitor)])
+  return comeBack(visitor, callback)
+}

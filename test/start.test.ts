@@ -11,9 +11,10 @@ import { z } from 'zod'
 import { readConfig } from '../src/config.ts'
 import { ask, formOf } from './support/ask.ts'
 import { agreeAtDiscord, at, openDiceBear, openDiscord } from './support/doubles.ts'
+import { freePort } from './support/free-port.ts'
 import { clientId, clientSecret, comeBack, leave, sessionSecret, shownAvatar } from './support/open-app.ts'
 import { openRedis } from './support/redis.ts'
-import { freePort, main, type StartedApp, startApp } from './support/start-app.ts'
+import { main, type StartedApp, startApp } from './support/start-app.ts'
 
 const cleanUps: (() => Promise<void>)[] = []
 const cleanUpLater = (cleanUp: () => Promise<void>) => cleanUps.push(cleanUp)

@@ -34,6 +34,11 @@ export function dicebearOptions(choice: Choice): Record<string, string | number 
   }
 }
 
+/** Whether the look has no ground at all, and takes on the colour of whoever looks at it. */
+export function isSeeThrough({ style, backgroundColor }: Choice): boolean {
+  return backgroundColor === '' && !needOwnBackground.has(style)
+}
+
 function background({ style, backgroundColor }: Choice): { backgroundColor?: string[] } {
   if (backgroundColor === '' && needOwnBackground.has(style)) return {}
   return { backgroundColor: [backgroundColor || noColour] }

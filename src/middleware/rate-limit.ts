@@ -14,13 +14,16 @@ export function limits(config: Config, store: Store): RequestHandler[] {
   if (!config.rateLimit) return []
   return [
     limit('sign-in', 30, isSignIn, counted(store)),
+    limit('card', 60, isCard),
     limit('file', 1200, isFile),
-    limit('page', 600, (req) => !isSignIn(req) && !isFile(req)),
+    limit('page', 600, (req) => !isSignIn(req) && !isCard(req) && !isFile(req)),
   ]
 }
 
 const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avatar\/?$/.test(req.path)
-const isFile = (req: Request) => /^\/avatars\/.+\.(svg|png)$|^\/[^/]+\.\w+$/.test(req.path)
+// The picture beside a link takes a hundred times the work of a preview.
+const isCard = (req: Request) => req.path === '/og.png'
+const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png)$|^\/[^/]+\.\w+$/.test(req.path)
 
 function limit(name: string, perMinute: number, applies: (req: Request) => boolean, counter?: Counter): RequestHandler {
   return rateLimit({

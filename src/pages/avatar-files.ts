@@ -101,12 +101,13 @@ function sendPicture(res: Response, type: string, picture: string | Buffer, etag
 /** RFC 6266: a readable name, such as juniper.moss-adventurer-happy.png. */
 function attachment(req: Request, { style, mood }: Choice, extension: string): string {
   const username = visitorOf(req).user?.username ?? ''
-  const parts = [fileNamePart(username) || 'avatar', style, mood].filter((part) => part !== '')
+  const parts = [fileNamePart(username), style, mood].filter((part) => part !== '')
   return contentDisposition(`${parts.join('-')}.${extension}`)
 }
 
 // Letters, marks and digits of any script; nothing that a file system or a shell takes for something else.
 function fileNamePart(name: string): string {
+  if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
   const safe = name.normalize('NFC').replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '-')
   return [...safe]
     .slice(0, 40)

@@ -69,6 +69,16 @@ export function readForm(sent: unknown): ReadForm {
   return { choice: read.data, entered: { ...read.data }, problems: [] }
 }
 
+/** What was entered, without what is wrong. */
+export function goodPart({ entered, problems }: ReadForm): Entered {
+  const good = { ...entered }
+  for (const { field } of problems) {
+    if (field === 'animated') good.animated = false
+    else good[field] = ''
+  }
+  return good
+}
+
 // Asked apart from the schema, which tells nothing of two fields together while a third is wrong.
 function moodProblem(entered: Entered): Problem | undefined {
   const { mood } = entered

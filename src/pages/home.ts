@@ -2,7 +2,7 @@ import { Router } from 'express'
 import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
-import { type Entered, type Problem, readForm } from './form.ts'
+import { type Entered, goodPart, type Problem, readForm } from './form.ts'
 import { lookUrl } from './look.ts'
 
 /** What the form opens with: a good first picture, without a click. */
@@ -44,10 +44,6 @@ function fromQuery(query: Record<string, unknown>): { choice: Entered; problems:
   const named = Object.keys(firstChoice).filter((field) => query[field] !== undefined)
   if (named.length === 0) return { choice: firstChoice, problems: [], linked: false }
   const read = readForm({ style: firstChoice.style, ...query })
-  if (read.choice) return { choice: read.choice, problems: [], linked: true }
-  // Without what was wrong, the rest is good.
-  const wrong = new Set<string>(read.problems.map(({ field }) => field))
-  const good = Object.fromEntries(Object.entries(query).filter(([field]) => !wrong.has(field)))
-  const rest = readForm({ style: firstChoice.style, ...good })
-  return { choice: rest.choice ?? firstChoice, problems: read.problems, linked: rest.choice !== undefined }
+  const good = goodPart(read)
+  return { choice: { ...good, style: good.style || firstChoice.style }, problems: read.problems, linked: true }
 }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
+import { isSeeThrough } from '../avatar/choice.ts'
 import { isCutByCircle } from '../avatar/circle.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
@@ -11,7 +12,7 @@ import { onlyBy } from '../middleware/methods.ts'
 import { change, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { words } from '../words.ts'
-import { type Entered, formRefused, type Problem, readForm } from './form.ts'
+import { type Entered, formRefused, goodPart, type Problem, type ReadForm, readForm } from './form.ts'
 import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 
@@ -32,15 +33,16 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   })
 
   router.post('/show_avatar', session, ...form, async (req, res) => {
-    const { choice, entered, problems } = readForm(req.body)
+    const read = readForm(req.body)
+    const { choice, entered, problems } = read
     const visitor = visitorOf(req)
-    if (!visitor.user || !visitor.tokens) return signInAgain(res, entered)
+    if (!visitor.user || !visitor.tokens) return signInAgain(res, read)
     if (!choice) return refused(req, res, visitor, entered, problems)
     res.locals.choice = choice
     const early = choice.seed === '' ? undefined : avatars.make(choice, true)
     early?.catch(() => undefined)
     const user = await whoIsIt(req, visitor.user)
-    if (user === undefined) return signInAgain(res, entered)
+    if (user === undefined) return signInAgain(res, read)
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
     await change(req, parts, (known) => ({
       ...known,
@@ -133,8 +135,8 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   return router
 }
 
-function signInAgain(res: Response, entered: Entered): void {
-  res.redirect(303, `${lookUrl(entered)}&notice=sign-in`)
+function signInAgain(res: Response, read: ReadForm): void {
+  res.redirect(303, `${lookUrl(goodPart(read))}&notice=sign-in`)
 }
 
 function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
@@ -144,6 +146,7 @@ function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
 function shown(avatar: Avatar) {
   return {
     ...avatar,
+    seeThrough: isSeeThrough(avatar.choice),
     styleTitle: findStyle(avatar.choice.style)?.title ?? avatar.choice.style,
     svgUrl: `/avatars/${avatar.id}.svg`,
     pngUrl: `/avatars/${avatar.id}.png`,
