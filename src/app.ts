@@ -36,7 +36,7 @@ const publicFolder = join(import.meta.dirname, '../public')
  * come before our guards.
  */
 export function createApp(parts: Parts, standIns?: Router): Express {
-  const { config, log, store, sessions } = parts
+  const { config, store } = parts
   const app = express()
   settings(app, parts)
 
@@ -46,9 +46,9 @@ export function createApp(parts: Parts, standIns?: Router): Express {
   app.use(...limits(config, store), staticFiles())
   app.use(homePage(config), previewFile(), licencesPage()) // none of these needs a session
   app.use(sameOrigin(config))
-  const session = visitorSession(config, sessions, (text) => log.warn(text))
+  const session = visitorSession(parts, true)
   app.use(getAvatarPage(parts, form, session), showAvatarPage(parts, form, session))
-  app.use(avatarFiles(parts, session), signOut(parts, session))
+  app.use(avatarFiles(parts, visitorSession(parts, false)), signOut(parts, session))
   app.use(notFound, errorPage(config.upstreamTimeoutMs))
   return app
 }
@@ -92,9 +92,11 @@ function requestLog({ log }: Parts): RequestHandler {
       if (error !== undefined && isOurs(error)) return 'error'
       return res.statusCode >= 500 ? 'warn' : 'info'
     },
+    // Ours get what happened itself, not pino's copy of it.
+    wrapSerializers: false,
     serializers: {
       ...logSerializers,
-      req: ({ id, method, url }) => ({ id, method, path: url.split('?', 1)[0] }),
+      req: ({ id, method, originalUrl, url }) => ({ id, method, path: (originalUrl ?? url).split('?', 1)[0] }),
       res: ({ statusCode }) => ({ statusCode }),
     },
   })

@@ -11,7 +11,7 @@ import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { memoryStore, redisClient, redisStore, type Store } from './store.ts'
+import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -60,7 +60,7 @@ export type Parts = Awaited<ReturnType<typeof openParts>>
 
 function openStore(config: Config, log: Logger): { store: Store; sessions: SessionStore } {
   if (config.redisUrl === undefined) return { store: memoryStore(), sessions: memorySessions() }
-  const client = redisClient(config.redisUrl, (err) => log.warn({ err }, 'redis'))
-  client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  return { store: redisStore(client), sessions: redisSessions(client) }
+  const redis = openRedis(config.redisUrl, (err) => log.warn({ err }, 'redis'))
+  redis.client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  return { store: redisStore(redis), sessions: redisSessions(redis) }
 }

@@ -24,22 +24,34 @@ export type Store = {
 
 /** The longest that one command may keep a visitor waiting, so that "Redis is away" is said within two seconds. */
 const commandTimeoutMs = 900
+/** And while Redis is silent: a visitor waits once, not as long again at each step. */
+const silentTimeoutMs = 200
 
-/** A command's answer, or StoreAway: Redis said no, is away, or does not answer in time. */
-export function inTime<T>(command: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timeUp = setTimeout(() => reject(new StoreAway('Redis did not answer in time')), commandTimeoutMs)
-    command
-      .then(resolve, (cause) => reject(new StoreAway('Redis is away', { cause })))
-      .finally(() => clearTimeout(timeUp))
-  })
+/** Gives a command's answer, or StoreAway: Redis said no, is away, or does not answer in time. */
+export type InTime = <T>(command: Promise<T>) => Promise<T>
+
+function createInTime(): InTime {
+  let isSilent = false
+  return (command) =>
+    new Promise((resolve, reject) => {
+      const giveUp = () => {
+        isSilent = true
+        reject(new StoreAway('Redis did not answer in time'))
+      }
+      const timeUp = setTimeout(giveUp, isSilent ? silentTimeoutMs : commandTimeoutMs)
+      const settled = () => {
+        isSilent = false
+        clearTimeout(timeUp)
+      }
+      command.then(resolve, (cause) => reject(new StoreAway('Redis is away', { cause }))).finally(settled)
+    })
 }
 
 /**
  * The same for a command that changes something. A stopped Redis still reads it when it wakes, long after the visitor
  * was told to try again: then `undo` gets the answer and takes the change back.
  */
-async function inTimeOrUndone<T>(command: Promise<T>, undo: (answer: T) => Promise<unknown>): Promise<T> {
+async function inTimeOrUndone<T>(inTime: InTime, command: Promise<T>, undo: (answer: T) => Promise<unknown>) {
   try {
     return await inTime(command)
   } catch (error) {
@@ -52,7 +64,7 @@ async function inTimeOrUndone<T>(command: Promise<T>, undo: (answer: T) => Promi
  * A connection to Redis that never queues while it is away, and comes back by itself.
  * Not connected yet: call connect(), and do not wait for it.
  */
-export function redisClient(url: string, onTrouble: (error: unknown) => void) {
+export function openRedis(url: string, onTrouble: (error: unknown) => void) {
   const client = createClient({
     url,
     disableOfflineQueue: true,
@@ -61,12 +73,12 @@ export function redisClient(url: string, onTrouble: (error: unknown) => void) {
     socket: { connectTimeout: 2000, reconnectStrategy: (retries) => Math.min(100 * 2 ** retries, 1000) },
   })
   client.on('error', onTrouble)
-  return client
+  return { client, inTime: createInTime() }
 }
-export type RedisClient = ReturnType<typeof redisClient>
+export type Redis = ReturnType<typeof openRedis>
 
 /** Remembers in Redis. Every call throws StoreAway when Redis does not answer. */
-export function redisStore(client: RedisClient): Store {
+export function redisStore({ client, inTime }: Redis): Store {
   return {
     async get(key) {
       return (await inTime(client.get(key))) ?? undefined
@@ -80,11 +92,12 @@ export function redisStore(client: RedisClient): Store {
     },
     async setIfAbsent(key, value, ttlS) {
       const command = client.set(key, value, { expiration: { type: 'EX', value: ttlS }, condition: 'NX' })
-      const answer = await inTimeOrUndone(command, async (set) => set !== null && client.del(key))
+      const answer = await inTimeOrUndone(inTime, command, async (set) => set !== null && client.del(key))
       return answer !== null
     },
     async take(key, putBackS) {
       const value = await inTimeOrUndone(
+        inTime,
         client.getDel(key),
         async (taken) => taken !== null && client.set(key, taken, { expiration: { type: 'EX', value: putBackS } }),
       )
@@ -144,6 +157,15 @@ export function memoryStore(maxEntries = 50_000): Store {
     },
     ping: async () => undefined,
     close: async () => undefined,
+  }
+}
+
+/** What was stored as JSON; what cannot be read is as good as gone. */
+export function readJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

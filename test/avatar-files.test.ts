@@ -6,6 +6,7 @@ import { Avatar, OptionsDescriptor } from '@dicebear/core'
 import { parse as parseDisposition } from 'content-disposition'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
+import { drawPng } from '../src/avatar/png.ts'
 import { ask } from './support/ask.ts'
 import { at, type Fault, faults } from './support/doubles.ts'
 import { drawn, type Look, moodMap, styleList, styleOf } from './support/drawn.ts'
@@ -279,6 +280,25 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(file).not.toMatch(/evil|passwd|width="7"/)
   })
 
+  test('of all that came in, nothing lies in the cache', async () => {
+    const own = await ownApp()
+    const bad = [
+      svg('<script>evil()</script>'),
+      svg('', ' onload="evil()"'),
+      svg(`<image href="${evil}/x.png"/>`),
+      svg(`<!-- evil -->${' '.repeat(300 * 1024)}`),
+    ]
+    for (const [i, picture] of bad.entries()) {
+      own.dicebear.replaceSvg(picture)
+      await wear({ seed: `bad picture ${i}` }, own)
+    }
+    const files = await filesIn(own.folder)
+    expect(files).toHaveLength(bad.length)
+    const kept = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+    expect(kept.filter((text) => text.includes('evil'))).toEqual([])
+    expect(own.dicebear.count(at.svg)).toBe(bad.length)
+  })
+
   test.each([
     ['a small one', svg('<rect width="7" height="7"/>')],
     ['one of just 256 KiB', svg(`<path d="${'M'.repeat(256 * 1024 - svg('<path d=""/>').length)}"/>`)],
@@ -286,6 +306,19 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     expect(await pictureOf(visitor, id)).toBe(picture)
+  })
+
+  test.each([
+    ['of no size', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ['0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
+    ['100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
+    ['next to nothing', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
+  ])('a picture %s, that no PNG can be drawn of: the PNG is the library’s', async (what, picture) => {
+    app.dicebear.replaceSvg(picture)
+    const { visitor, id } = await wear({ seed: what })
+    const png = await visitor.get(`/avatars/${id}.png`)
+    expect([png.status, png.headers['content-type']]).toEqual([200, 'image/png'])
+    expect(png.body).toEqual(await drawPng(drawn({ ...look, seed: what }), 512))
   })
 
   test('whose fault it was stands in the log, and nowhere for the visitor', async () => {
@@ -507,7 +540,7 @@ describe('who may see an avatar', () => {
       await visitor.post('/sign_out')
       return visitor
     }], // biome-ignore format: a row
-  ])('not %s: it is as if there were none', async (_who, find) => {
+  ])('not %s: it is as if there were none', async (who, find) => {
     const other = await find()
     const plain = (text: string) => text.replace(/404-[0-9a-f]{8}/, '')
     for (const part of parts) {
@@ -518,8 +551,9 @@ describe('who may see an avatar', () => {
     for (const one of [id, unknown]) expect((await other.post(`/avatars/${one}/forget`)).status).toBe(404)
     for (const one of [id, unknown]) {
       const page = await other.get(`/show_avatar?avatar=${one}`)
-      expect(['/', undefined]).toContain(page.headers.location)
-      expect([303, 404]).toContain(page.status)
+      // Who has no avatar at all has nothing to be shown yet.
+      const expected = who === 'another visitor' ? [404, undefined] : [303, '/']
+      expect([page.status, page.headers.location]).toEqual(expected)
     }
     expect((await owner.get(`/avatars/${id}.svg`)).status).toBe(200)
   })
@@ -703,6 +737,7 @@ describe('the answer with a picture', () => {
     ['PNG', () => `/avatars/${id}.png`, 'image/png', /^private, max-age=\d{6,}/],
     ['PNG of another size', () => `/avatars/${id}.png?size=128`, 'image/png', /^private, max-age=\d{6,}/],
     ['preview', () => '/preview.svg?style=rings&seed=x', 'image/svg+xml; charset=utf-8', /max-age=\d{4,}/],
+    ['picture beside a link', () => '/og.png?style=rings&seed=z', 'image/png', /max-age=\d{4,}/],
   ]
 
   test.each(files)('%s: can draw, and nothing else', async (_what, path, type, caching) => {
@@ -742,5 +777,82 @@ describe('the answer with a picture', () => {
     // The same bytes, to be shown or to be kept.
     expect(tags[1]).toBe(tags[0])
     expect(new Set(tags).size).toBe(tags.length - 1)
+  })
+})
+
+describe('the picture beside a link', () => {
+  const card = (fields: Record<string, string>) => ask(app.url, `/og.png?${query(fields)}`)
+
+  test.each<Look>([
+    { style: 'adventurer', seed: 'fern', mood: 'happy', backgroundColor: '#ffd29d' },
+    { style: 'glass', seed: '' },
+    { style: 'sprouts', seed: '<b>&amp;</b> 🦊', animated: 'on' },
+  ])('of %o is a PNG, 1200 by 630', async (choice) => {
+    const { status, headers, body } = await card(choice)
+    expect(status).toBe(200)
+    expect(headers['content-type']).toBe('image/png')
+    expect(headers['set-cookie']).toBeUndefined()
+    expect([body.toString('latin1', 1, 4), body.readUInt32BE(16), body.readUInt32BE(20)]).toEqual(['PNG', 1200, 630])
+  })
+
+  test('shows the look, and stands still', async () => {
+    const choice = { style: 'sprouts', seed: 'fern' }
+    const [one, again, moving, other] = await Promise.all(
+      [choice, choice, { ...choice, animated: 'on' }, { ...choice, seed: 'moss' }].map(card),
+    )
+    expect(again?.body).toEqual(one?.body)
+    expect(moving?.body).toEqual(one?.body)
+    expect(other?.body).not.toEqual(one?.body)
+    expect(other?.headers.etag).not.toBe(one?.headers.etag)
+  })
+
+  test.each([
+    '',
+    'style=nope',
+    'style=adventurer&style=rings',
+    'style=rings&mood=happy',
+    'style=rings&backgroundColor=red',
+    'style=rings&animated=yes',
+    'style=rings&seed=%00x%01',
+    `style=rings&seed=${'x'.repeat(129)}`,
+  ])('with %o is refused, as is the preview', async (values) => {
+    for (const path of ['/og.png', '/preview.svg']) {
+      const { status, headers } = await ask(app.url, `${path}?${values}`)
+      expect([path, status]).toEqual([path, 400])
+      expect(headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(headers.etag).toBeUndefined()
+    }
+  })
+})
+
+describe('forgetting', () => {
+  test('takes one avatar away from its owner, and nothing from anybody else', async () => {
+    const { visitor, id } = await wear({ seed: 'to forget' })
+    const { visitor: twin } = await wear({ seed: 'to forget' })
+    await signIn(app, visitor, { ...look, seed: 'to keep' })
+    const kept = shownAvatar((await visitor.get('/show_avatar')).text)
+
+    const forgotten = await visitor.post(`/avatars/${id}/forget`)
+    expect([forgotten.status, forgotten.headers.location]).toEqual([303, '/show_avatar'])
+    for (const file of [`${id}.svg`, `${id}.png`]) expect((await visitor.get(`/avatars/${file}`)).status).toBe(404)
+    expect((await visitor.get(`/show_avatar?avatar=${id}`)).status).toBe(404)
+    expect((await visitor.post(`/avatars/${id}/forget`)).status).toBe(404)
+    expect(await pictureOf(visitor, kept)).toBe(drawn({ ...look, seed: 'to keep' }))
+    expect(await pictureOf(twin, id)).toBe(drawn({ ...look, seed: 'to forget' }))
+  })
+
+  test('the last one leads back to the form', async () => {
+    const { visitor, id } = await wear({ seed: 'the only one' })
+    await visitor.post(`/avatars/${id}/forget`)
+    const page = await visitor.get('/show_avatar')
+    expect([page.status, page.headers.location]).toEqual([303, '/'])
+  })
+
+  test('is a post of our own page alone', async () => {
+    const { visitor, id } = await wear({ seed: 'not by others' })
+    const foreign = await visitor.post(`/avatars/${id}/forget`).set('Sec-Fetch-Site', 'cross-site')
+    expect(foreign.status).toBe(403)
+    expect((await visitor.get(`/avatars/${id}/forget`)).status).toBe(405)
+    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
   })
 })

@@ -76,6 +76,8 @@ const pages: Kind[] = [
   ['too much', 413, ({ app }) => ask(app.url, '/get_avatar', { ...formOf([]), body: 'x'.repeat(20_000) })],
   ['no form', 415, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', body: 'style=rings' })],
   ['a refused form', 422, ({ app }) => ask(app.url, '/get_avatar', formOf([]))],
+  ['bytes that are no UTF-8', 400, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
+  ['a HEAD', 200, ({ app }) => ask(app.url, '/', { method: 'HEAD' })],
   ['a refused restyle', 422, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf([])))],
   [
     'Discord’s trouble',
@@ -139,6 +141,7 @@ const pictures: Kind[] = [
   ['an avatar’s SVG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.svg`, withCookies(site))],
   ['an avatar’s PNG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.png`, withCookies(site))],
   ['a preview', 200, ({ app }) => ask(app.url, '/preview.svg?style=rings')],
+  ['a picture beside a link', 200, ({ app }) => ask(app.url, '/og.png?style=rings')],
 ]
 
 const everything = [...pages, ...redirects, ...machines, ...files, ...refusedFiles, ...pictures]
@@ -254,6 +257,91 @@ describe.each([
       expect(answer.text).not.toContain('seen')
     }
   })
+})
+
+describe('cookies', () => {
+  /** Each Set-Cookie of an answer: name, value, attributes. */
+  const cookiesSet = ({ headers }: Asked) =>
+    [headers['set-cookie'] ?? []].flat().map((line) => {
+      const [pair = '', ...attributes] = line.split('; ')
+      return { name: pair.split('=')[0] ?? '', attributes }
+    })
+
+  // No answer here went through a proxy: X-Forwarded-Proto says nothing, BASE_URL alone decides.
+  test.each([...redirects, ...pages])(
+    'over https, of %s (%i), are __Host- and Secure',
+    async (_what, _status, answer) => {
+      for (const { name, attributes } of cookiesSet(await answer(secure))) {
+        expect(name).toMatch(/^__Host-(session|state-\S+|switch-account)$/)
+        expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
+        expect(attributes.join()).not.toMatch(/domain/i)
+      }
+    },
+  )
+
+  test.each([
+    ['http', '', () => plain],
+    ['https', '__Host-', () => secure],
+  ])('over %s are those of a journey, by name', async (scheme, prefix, site) => {
+    const { app } = site()
+    const { leaving, callback, cookies } = await leave(app)
+    const landed = await ask(app.url, callback, { headers: { Cookie: cookies } })
+    const out = await ask(app.url, '/sign_out', { method: 'POST', headers: { Cookie: cookiesIn(landed) } })
+    const names = (answer: Asked) => cookiesSet(answer).map(({ name }) => name.replace(/state-.*/, 'state'))
+    expect(names(leaving)).toEqual([`${prefix}state`])
+    expect(names(landed).sort()).toEqual([`${prefix}session`, `${prefix}state`])
+    expect(names(out).sort()).toEqual([`${prefix}session`, `${prefix}switch-account`])
+    const attributes = [leaving, landed, out].flatMap(cookiesSet).map((cookie) => cookie.attributes.includes('Secure'))
+    expect(new Set(attributes)).toEqual(new Set([scheme === 'https']))
+  })
+
+  test.each([
+    ...files,
+    ...refusedFiles,
+    ...machines,
+    ...pictures.slice(2),
+    ...pages.filter(([what]) => /^(the form|the licences|nothing here|a HEAD|another method)$/.test(what)),
+  ])('are not set before they are needed: %s (%i)', async (_what, _status, answer) => {
+    for (const site of [plain, secure]) expect((await answer(site)).headers['set-cookie']).toBeUndefined()
+  })
+})
+
+test('what comes as a page or as JSON says so to caches', async () => {
+  for (const accept of ['text/html', 'application/json']) {
+    const headers = { Accept: accept }
+    for (const [path, options] of [
+      ['/nope', {}],
+      ['/get_avatar', { method: 'PUT' }],
+      ['/get_avatar', formOf([])],
+    ] as const) {
+      const answer = await ask(plain.app.url, path, { ...options, headers: { ...formOf([]).headers, ...headers } })
+      expect(String(answer.headers.vary).split(/, */)).toContain('Accept')
+      const type = accept === 'text/html' ? 'text/html; charset=utf-8' : 'application/problem+json; charset=utf-8'
+      expect([path, answer.headers['content-type']]).toEqual([path, type])
+    }
+  }
+})
+
+test('a picture that the browser has (304) is no less guarded', async () => {
+  for (const site of [plain, secure]) {
+    for (const [, , answer] of pictures) {
+      const { etag } = (await answer(site)).headers
+      const path = [
+        `/avatars/${site.id}.svg`,
+        `/avatars/${site.id}.png`,
+        '/preview.svg?style=rings',
+        '/og.png?style=rings',
+      ]
+      const known = await Promise.all(
+        path.map((one) => ask(site.app.url, one, withCookies(site, { headers: { 'If-None-Match': String(etag) } }))),
+      )
+      const [same, ...others] = known.filter(({ status }) => status === 304)
+      expect(others).toEqual([])
+      expect(same?.headers['x-content-type-options']).toBe('nosniff')
+      expect(same?.headers['cross-origin-resource-policy']).toBe('same-origin')
+      expect(same?.text).toBe('')
+    }
+  }
 })
 
 function readPolicy(text: string): Map<string, string[]> {

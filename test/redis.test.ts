@@ -2,6 +2,7 @@ import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { type AskOptions, ask, formOf } from './support/ask.ts'
 import { agreeAtDiscord, at, type Call, faults, openDiscord } from './support/doubles.ts'
 import {
   clientId,
@@ -178,13 +179,6 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(await hasAvatar(visitor)).toBe(!forgets)
   })
 
-  test('the look is kept for who was about to leave', async () => {
-    await fall()
-    const answer = await visitor.post('/get_avatar').type('form').send(look)
-    expect(answer.status).toBe(503)
-    expect(answer.text).toMatch(/name="seed" value="fern"/)
-  })
-
   test('a stranger’s callback is a 503 too, not a 400', async () => {
     const stranger = app.visitor()
     const theirs = app.discord.codeFor(await leave(stranger))
@@ -230,17 +224,33 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
   })
 })
 
-describe('Redis stops answering in the middle of a visit', () => {
-  afterEach(() => redis.resume())
+describe('Redis goes away in the middle of a visit', () => {
+  let isKilled = false
+  const kill = () => {
+    isKilled = true
+    return redis.kill()
+  }
+  const pause = async () => redis.pause()
+
+  /** Back, and the app knows. */
+  async function comeTo(): Promise<void> {
+    if (isKilled) await redis.restart()
+    isKilled = false
+    redis.resume()
+    app.discord.heal()
+    await expect.poll(() => db.ping().catch(() => 'away'), { timeout: backMs }).toBe('PONG')
+    await expect.poll(async () => (await app.visitor().get('/readyz')).status, { timeout: backMs }).toBe(200)
+  }
+  afterEach(comeTo)
 
   /** What the visitor gets when Redis stops while Discord is being asked, and how long after Discord's answer. */
-  async function stopDuring(place: string, asking: () => PromiseLike<Response>) {
+  async function stopDuring(place: string, asking: () => PromiseLike<Response>, away: () => Promise<void> = pause) {
     const before = app.discord.count(place)
     const discordMs = 200
     app.discord.delay(place, discordMs)
     const waiting = send(asking())
     await expect.poll(() => app.discord.count(place), { interval: 5 }).toBe(before + 1)
-    redis.pause()
+    await away()
     const { answer, ms } = await timed(waiting)
     return { answer, ms: ms - discordMs }
   }
@@ -301,6 +311,36 @@ describe('Redis stops answering in the middle of a visit', () => {
     const { answer, ms } = await timed(restyle(visitor))
     expectLanding(answer, 303)
     expect(ms).toBeLessThan(1000)
+  })
+
+  test('for good, while a stranger’s code is exchanged or Discord says who it is', async () => {
+    for (const place of [at.token, at.user]) {
+      const visitor = app.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      expectSoonAway(await stopDuring(place, () => comeBack(visitor, callback), kill))
+      await comeTo()
+      await expectStranger(visitor)
+      expectLanding(await signIn(app, visitor))
+    }
+  })
+
+  test('for good, while a restyle refreshes the tokens', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    expectSoonAway(await stopDuring(at.token, () => restyle(visitor), kill))
+    await comeTo()
+    await expectStranger(visitor)
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test('while Discord is told of a sign-out: signed out all the same', async () => {
+    const visitor = app.visitor()
+    const cookies = cookiesOf(await signIn(app, visitor))
+    const { answer, ms } = await stopDuring(at.revoke, () => visitor.post('/sign_out'))
+    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect(ms).toBeLessThan(soonMs)
+    await comeTo()
+    await expectStranger(app.visitor(), cookies)
   })
 })
 
@@ -375,7 +415,15 @@ describe('what lies in Redis', () => {
     for (const answer of await Promise.all(returning)) expectLanding(answer)
     await looking()
     app.discord.tokenLifeS = weekS
-    expectLanding(await restyle(visitor), 303)
+    // With a look while the tokens are refreshed, under a lock.
+    app.discord.delay(at.token, 100)
+    const before = app.discord.count(at.token)
+    const restyling = send(restyle(visitor))
+    await expect.poll(() => app.discord.count(at.token), { interval: 5 }).toBe(before + 1)
+    await looking()
+    expectLanding(await restyling, 303)
+    app.discord.heal()
+    expectLanding(await signIn(app, visitor, later))
     await looking()
     await visitor.post(`${await avatarPath(visitor)}/forget`)
     await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { decision: 'decline' }))
@@ -400,21 +448,50 @@ describe('what lies in Redis', () => {
         expect(lifeS, key).toBeLessThanOrEqual(weekS)
       }
     })
-    for (const kind of ['session', 'pending', 'outcome', 'gate', 'limit']) expect(kinds).toContain(kind)
+    const all = ['session', 'successor', 'lock', 'pending', 'outcome', 'gate', 'limit']
+    for (const kind of all) expect(kinds).toContain(kind)
   })
 
   test('a session ends a week after the last visit, not the first', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
+    const path = await avatarPath(visitor)
+    const visits = [
+      () => visitor.get('/show_avatar'),
+      () => restyle(visitor),
+      () => restyle(visitor, { ...later, style: 'no such style' }),
+    ]
+    for (const visit of visits) {
+      await db.expire(session, 1000)
+      const answer = await visit()
+      expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
+      const ends = Date.parse(/Expires=([^;]+)/.exec(setCookie(answer, 'session='))?.[1] ?? '')
+      expect(Math.abs(ends - Date.now() - weekS * 1000)).toBeLessThan(10_000)
+    }
+    // Whoever only looks at a picture is a visitor too.
     await db.expire(session, 1000)
-    await visitor.get('/show_avatar')
+    expect((await visitor.get(`${path}.svg`)).status).toBe(200)
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
+  })
+
+  test('a session does not outlive its end in Redis', async () => {
+    const visitor = app.visitor()
+    const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    await db.expire(session, 0)
+    await expectStranger(visitor)
+    expect(await db.exists(session)).toBe(0)
   })
 
   test('is neither token nor verifier nor secret, in plain, base64 or hex', async () => {
     const dumps: string[] = []
     await walk(async () => dumps.push(await dump()))
+    const leaving = await app.visitor().post('/get_avatar').type('form').send(look)
+    dumps.push(await dump())
+    expectNone(dumps.join('\n'), [
+      cookiesOf(leaving).split('=')[1] ?? '',
+      new URL(locationOf(leaving)).searchParams.get('state') ?? '',
+    ])
     const kept = dumps.join('\n')
     expect(kept).toContain('juniper.moss')
     expectNone(kept, tokensIn(app.discord.calls))
@@ -459,6 +536,17 @@ describe('a session that was changed in Redis', () => {
     expectLanding(await signIn(app, visitor, later))
     expect(app.discord.count(at.token)).toBe(1)
     expect(await hasAvatar(visitor)).toBe(true)
+  })
+
+  test('with sealed tokens of another form: the visitor signs in again, and nothing breaks', async () => {
+    for (const text of ['no JSON', '{}', '{"accessToken":1,"expiresAt":"soon"}']) {
+      const { visitor, key, kept } = await signedIn()
+      kept.visitor.tokens.sealed = await app.parts.sealer.seal(text)
+      await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
+      const restyled = await restyle(visitor)
+      expect([text, restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([text, 303, '/'])
+      expectLanding(await signIn(app, visitor))
+    }
   })
 
   test('with its sealed tokens changed, signing out still works', async () => {
@@ -652,7 +740,11 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
 
     // Discord's own answers go wrong in ways that a library may quote.
     const told = { access_token: 'an access token in bad JSON', refresh_token: 'a refresh token in bad JSON' }
+    // So short that a JSON parser quotes it whole.
+    const quoted = 'token-in-plain-text!'
+    expect(() => JSON.parse(quoted)).toThrow(quoted)
     for (const fault of [
+      faults.answer(200, quoted, { 'content-type': 'application/json' }),
       faults.answer(200, JSON.stringify(told).slice(0, -1), { 'content-type': 'application/json' }),
       faults.json(200, told),
       faults.json(200, { ...told, token_type: 'MAC', expires_in: 1 }),
@@ -671,6 +763,8 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
       expect((await walk(talkative.visitor())).status).toBeGreaterThanOrEqual(400)
     }
     const callback = addresses.at(-1) ?? ''
+    const own = locationOf(keep(await visitor.post('/get_avatar').type('form').send(look)))
+    addresses.push(own)
     expect((await comeBack(talkative.visitor(), callback)).status).toBe(400)
     expect((await comeBack(visitor, `${callback}&code=twice`)).status).toBe(400)
     const { search } = new URL(callback)
@@ -679,7 +773,7 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
     expect((await visitor.get(`/get_avatar${search}`).set('Referer', callback)).status).toBe(400)
 
     redis.pause()
-    expect((await walkWhilePaused(talkative, visitor, callback)).status).toBe(503)
+    expect((await walkWhilePaused(talkative, visitor, app.discord.codeFor(own))).status).toBe(503)
     redis.resume()
     await redis.restart()
     await expect.poll(async () => (await visitor.get('/readyz')).status, { timeout: backMs }).toBe(200)
@@ -694,7 +788,7 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
       log,
       queries.flatMap((query) => [query.getAll('state'), query.getAll('code')].flat()),
     )
-    expectNone(log, [...tokensIn(app.discord.calls), ...Object.values(told)])
+    expectNone(log, [...tokensIn(app.discord.calls), ...Object.values(told), quoted])
     expectNone(log, fieldsIn(app.discord.calls, 'code_verifier'))
     expectNone(
       log,
@@ -714,3 +808,135 @@ async function walkWhilePaused(there: TestApp, visitor: Visitor, callback: strin
   await Promise.all([there.visitor().post('/get_avatar').type('form').send(look), restyle(visitor)])
   return comeBack(visitor, callback)
 }
+
+test('the log tells what went wrong, under the number that the visitor was shown', async () => {
+  app.discord.fail(at.token, faults.malformed(), { times: 1 })
+  const answer = await signIn(app, app.visitor())
+  expect(answer.status).toBe(502)
+  const number = /<bdi>502-([0-9a-f]{8})<\/bdi>/.exec(answer.text)?.[1] ?? 'no number on the page'
+  const [line = '', ...others] = app.logged.filter((one) => one.includes(number) && one.includes('"res"'))
+  expect(others).toEqual([])
+  expect(JSON.parse(line)).toMatchObject({
+    req: { method: 'GET', path: '/get_avatar' },
+    res: { statusCode: 502 },
+    err: { type: 'DiscordAway', message: expect.stringMatching(/token address/), cause: { type: expect.any(String) } },
+  })
+  expect(line).not.toContain('?')
+})
+
+test('one request is one line of JSON in the log, whatever line ends and escapes it brings', async () => {
+  const quiet = await openApp({ redisUrl: redis.url, beside: app })
+  const forged = '{"level":60,"msg":"forged"}'
+  const ends = ['\r\n', '\n', '\r', '\u2028', '\u0085', '\u001b[2K\u001b[1G', '\0', '"},\n']
+  const headersOf = (value: string) => ({
+    'User-Agent': value,
+    Referer: value,
+    'X-Request-Id': value,
+    'X-Forwarded-For': value,
+    'Sec-Fetch-Site': 'same-origin',
+  })
+  try {
+    let asked = 0
+    const send = async (path: string, options?: AskOptions) => {
+      asked += 1
+      expect((await ask(quiet.url, path, options)).status).toBeLessThan(500)
+    }
+    for (const end of ends) {
+      const text = `${end}${forged}${end}`
+      const inPath = encodeURIComponent(text)
+      await send(`/?seed=${inPath}&style=bottts`)
+      await send(`/${inPath}`)
+      await send(`/avatars/${inPath}.svg`)
+      await send(`/get_avatar?error=${inPath}&state=${inPath}`)
+      await send('/get_avatar', formOf({ ...look, seed: text }))
+      await send('/show_avatar', { headers: { Cookie: `session=${inPath}; state-x=${inPath}` } })
+    }
+    // What HTTP lets a header hold; a line end itself never gets in.
+    for (const value of [`\\r\\n${forged}`, `%0D%0A${forged}`, `\t"${forged}`, `\x85${forged}`, `\\u000a${forged}`]) {
+      await send('/', { headers: headersOf(value) })
+      await send('/nowhere', { headers: headersOf(value) })
+    }
+    // An error of Discord's that is good ASCII is told in the log.
+    const visitor = quiet.visitor()
+    const state = new URL(await leave(visitor)).searchParams.get('state') ?? ''
+    const error = '"}\\n{"level":60,"msg":"forged"}'
+    expect((await visitor.get('/get_avatar').query({ error, state })).status).toBe(400)
+    asked += 2
+
+    const lines = quiet.logged.join('').split('\n')
+    expect(lines.pop()).toBe('')
+    const said = lines.map((line) => LogLine.parse(JSON.parse(line)))
+    expect(said.filter(({ req }) => req !== undefined)).toHaveLength(asked)
+    expect(said.filter(({ level, msg }) => level === 60 || msg === 'forged')).toEqual([])
+    // Terminals take these for orders, and some readers for line ends.
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\u2028\u2029]/u)
+  } finally {
+    await quiet.close()
+  }
+})
+
+const LogLine = z.looseObject({ level: z.number(), msg: z.string().optional(), req: z.unknown().optional() })
+
+describe('without Redis, in memory', () => {
+  let small: TestApp
+
+  beforeAll(async () => {
+    small = await openApp()
+  })
+  afterAll(() => small.close())
+  afterEach(() => small.discord.heal())
+
+  test('the same visit: form, Discord, avatar, restyle, a "no", sign-out', async () => {
+    const visitor = small.visitor()
+    expectLanding(await signIn(small, visitor))
+    expect((await visitor.get('/show_avatar')).text).toContain('Juniper Moss')
+    expect(await hasAvatar(visitor)).toBe(true)
+    expectLanding(await restyle(visitor), 303)
+    expect(await hasAvatar(visitor, later)).toBe(true)
+    expect(await hasAvatar(small.visitor(), later)).toBe(false)
+    expect(small.discord.count(at.token)).toBe(1)
+
+    const declined = await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { decision: 'decline' }))
+    expect([declined.status, new URL(locationOf(declined), small.url).pathname]).toEqual([303, '/'])
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+
+    const ready = await visitor.get('/readyz')
+    expect([ready.status, ready.body]).toMatchObject([200, { dependencies: { redis: 'not used' } }])
+    const cookies = cookiesOf(await visitor.get('/show_avatar'))
+    expect((await small.visitor().get('/show_avatar').set('Cookie', cookies)).status).toBe(200)
+    expect((await visitor.post('/sign_out')).status).toBe(303)
+    await expectStranger(visitor)
+    await expectStranger(small.visitor(), cookies)
+    expect(small.discord.count(at.revoke)).toBe(1)
+  })
+
+  test('a second callback waits for the first, and lands with it', async () => {
+    const visitor = small.visitor()
+    const callback = small.discord.codeFor(await leave(visitor))
+    const before = small.discord.count(at.token)
+    small.discord.delay(at.token, 300)
+    const first = send(comeBack(visitor, callback))
+    await expect.poll(() => small.discord.count(at.token), { interval: 5 }).toBe(before + 1)
+    const [second, third] = [comeBack(visitor, callback), comeBack(visitor, callback)]
+    for (const answer of await Promise.all([first, second, third])) {
+      expectLanding(answer)
+      expect((await small.visitor().get('/show_avatar').set('Cookie', cookiesOf(answer))).status).toBe(200)
+    }
+    expectLanding(await comeBack(visitor, callback))
+    expect((await comeBack(small.visitor(), callback)).status).toBe(400)
+    expect(small.discord.count(at.token)).toBe(before + 1)
+  })
+
+  test('restyles at once with a token that has ended: one refresh, and no look is lost', async () => {
+    const visitor = small.visitor()
+    small.discord.tokenLifeS = 1
+    expectLanding(await signIn(small, visitor))
+    small.discord.tokenLifeS = weekS
+    const before = small.discord.count(at.token)
+    const seeds = ['one', 'two', 'three', 'four']
+    const answers = await Promise.all(seeds.map((seed) => restyle(visitor, { ...look, seed })))
+    for (const answer of answers) expectLanding(answer, 303)
+    expect(small.discord.count(at.token)).toBe(before + 1)
+    for (const seed of seeds) expect([seed, await hasAvatar(visitor, { seed })]).toEqual([seed, true])
+  })
+})

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
 import { StoreAway, UnknownState } from '../errors.ts'
-import type { Store } from '../store.ts'
+import { readJson, type Store } from '../store.ts'
 import type { Sealer } from './tokens.ts'
 
 /** How long a visitor may stay at Discord. */
@@ -83,10 +83,16 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
       const outcome = await store.get(key.outcome)
       // Where it has vanished the first one could not begin after all, and this one may.
       if (outcome === undefined) continue
-      if (Number.isNaN(workingSince(outcome))) return { ended: Ended.parse(JSON.parse(outcome)) }
+      if (Number.isNaN(workingSince(outcome))) return { ended: readOutcome(outcome) }
       if (Date.now() > waitUntil) throw new StoreAway('the first request has not ended')
       await wait(pollMs)
     }
+  }
+
+  function readOutcome(text: string) {
+    const ended = Ended.safeParse(readJson(text))
+    if (!ended.success) throw new UnknownState('an outcome that cannot be read')
+    return ended.data
   }
 
   async function record(key: ReturnType<typeof keys>) {
@@ -126,12 +132,3 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
   return { start, take, signedInBeside }
 }
 export type Pending<Choice> = ReturnType<typeof createPending<Choice>>
-
-// What cannot be read is as good as gone.
-function readJson(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

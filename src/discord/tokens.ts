@@ -1,6 +1,7 @@
 import { hkdfSync } from 'node:crypto'
 import { CompactEncrypt, compactDecrypt } from 'jose'
 import { z } from 'zod'
+import { readJson } from '../store.ts'
 
 /** Discord's tokens, in the clear: never stored or logged like this. */
 export const Tokens = z.object({
@@ -58,8 +59,8 @@ export async function sealTokens(sealer: Sealer, tokens: Tokens): Promise<Sealed
   return { sealed: await sealer.seal(JSON.stringify(tokens)), expiresAt: tokens.expiresAt }
 }
 
-/** The tokens to use, or undefined when there are none or the seal is broken: the visitor signs in again. */
+/** The tokens to use, or undefined when there are none or they cannot be read: the visitor signs in again. */
 export async function openTokens(sealer: Sealer, kept: SealedTokens | undefined): Promise<Tokens | undefined> {
   const text = kept && (await sealer.open(kept.sealed))
-  return text === undefined ? undefined : Tokens.parse(JSON.parse(text))
+  return Tokens.safeParse(readJson(text)).data
 }

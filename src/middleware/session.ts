@@ -3,6 +3,7 @@ import { RedisStore } from 'connect-redis'
 import type { CookieOptions, Request, RequestHandler, Response } from 'express'
 import session, { type SessionData, Store as SessionStore } from 'express-session'
 import { LRUCache } from 'lru-cache'
+import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Avatar } from '../avatar/avatars.ts'
 import { Choice } from '../avatar/choice.ts'
@@ -10,7 +11,7 @@ import type { Config } from '../config.ts'
 import { User } from '../discord/client.ts'
 import { SealedTokens } from '../discord/tokens.ts'
 import { NotSignedIn } from '../errors.ts'
-import { alone, inTime, type RedisClient, type Store } from '../store.ts'
+import { alone, type Redis, type Store } from '../store.ts'
 
 /** What a session holds: what we know of a visitor. */
 const Visitor = z.object({
@@ -42,11 +43,14 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
   return { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https, maxAge: maxAgeS * 1000 }
 }
 
-/** The visitor's session, for the routes that need one; nothing is stored or set before there is something to keep. */
+/**
+ * The visitor's session, for the routes that need one; nothing is stored or set before there is something to keep.
+ * `rolling` sends the cookie anew with each answer, for seven more days; not with files, which may come late and put an
+ * old session in the place of a new one.
+ */
 export function visitorSession(
-  config: Config,
-  sessions: SessionStore,
-  onTrouble: (text: string) => void,
+  { config, sessions, log }: { config: Config; sessions: SessionStore; log: Logger },
+  rolling: boolean,
 ): RequestHandler {
   const handler = session({
     name: cookieName(config, 'session'),
@@ -54,14 +58,13 @@ export function visitorSession(
     store: sessions,
     resave: false,
     saveUninitialized: false,
-    rolling: true,
+    rolling,
     cookie: cookieOptions(config, sessionS),
   })
   let warned = false
   return (req, res, next) => {
     if (config.https && !req.secure) {
-      if (!warned)
-        onTrouble('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
+      if (!warned) log.warn('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
       warned = true
       // express-session would silently set no cookie; BASE_URL decides, not a header that a proxy may leave out.
       Object.defineProperty(req, 'secure', { value: true })
@@ -81,8 +84,24 @@ export function visitorOf(req: Request): Visitor {
 }
 
 async function save(req: Request, visitor: Visitor): Promise<void> {
-  req.session.visitor = visitor
-  await done((callback) => req.session.save(callback))
+  const { session } = req
+  session.visitor = visitor
+  beingSaved.add(session)
+  try {
+    await done((callback) => session.save(callback))
+  } finally {
+    beingSaved.delete(session)
+  }
+}
+
+// express-session saves once more when the answer is on its way, long after its turn: what another request changed
+// meanwhile would be undone. Only what comes from save() is written.
+const beingSaved = new WeakSet<object>()
+
+function onlyInTurn(sessions: SessionStore): SessionStore {
+  const set = sessions.set.bind(sessions)
+  sessions.set = (id, data, callback) => (beingSaved.has(data) ? set(id, data, callback) : callback?.())
+  return sessions
 }
 
 /** How long a session's successor is known, for requests that were under way. */
@@ -152,12 +171,12 @@ export async function end(req: Request, res: Response, config: Config): Promise<
 }
 
 /** Sessions in Redis. */
-export function redisSessions(client: RedisClient): SessionStore {
-  return new RedisStore({
+export function redisSessions({ client, inTime }: Redis): SessionStore {
+  const sessions = new RedisStore({
     // connect-redis calls these four; each with an end in time.
     client: {
       get: (key: string) => inTime(client.get(key)),
-      set: (...args: Parameters<RedisClient['set']>) => inTime(client.set(...args)),
+      set: (...args: Parameters<Redis['client']['set']>) => inTime(client.set(...args)),
       expire: (key: string, seconds: number) => inTime(client.expire(key, seconds)),
       del: (keys: string[]) => inTime(client.del(keys)),
     },
@@ -165,11 +184,12 @@ export function redisSessions(client: RedisClient): SessionStore {
     ttl: sessionS,
     serializer: { stringify: JSON.stringify, parse: readSession },
   })
+  return onlyInTurn(sessions)
 }
 
 /** Sessions in this process: bounded, expiring, gone at a restart. */
 export function memorySessions(maxSessions = 10_000): SessionStore {
-  return new MemorySessions(maxSessions)
+  return onlyInTurn(new MemorySessions(maxSessions))
 }
 
 class MemorySessions extends SessionStore {

@@ -70,7 +70,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
     if (size === undefined) throw new BadValues('not a size that we draw')
     const avatar = ownAvatar(req)
     const svg = await parts.avatars.svg(avatar)
-    const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawPng(svg, Number(size)))
+    const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawnPng(avatar.choice, svg, Number(size)))
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
     sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
   })
@@ -93,6 +93,11 @@ function ownAvatar(req: Request): Avatar {
   return avatar
 }
 
+/** A drawing may be safe and still too large or too small for any PNG: then the library's own is drawn. */
+async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buffer> {
+  return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
+}
+
 function sendPicture(res: Response, type: string, picture: string | Buffer, etag: string, caching: string): void {
   res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
   res.send(picture)
@@ -108,9 +113,12 @@ function attachment(req: Request, { style, mood }: Choice, extension: string): s
 // Letters, marks and digits of any script; nothing that a file system or a shell takes for something else.
 function fileNamePart(name: string): string {
   if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
-  const safe = name.normalize('NFC').replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '-')
+  const safe = name
+    .normalize('NFC')
+    .replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '-')
+    .replace(/^[.-]+/, '')
   return [...safe]
     .slice(0, 40)
     .join('')
-    .replace(/^[.-]+|[.-]+$/g, '')
+    .replace(/[.-]+$/, '')
 }
