@@ -7,7 +7,7 @@ import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
-import { GrantRefused, NotFound, TokenRefused } from '../errors.ts'
+import { DiscordSilent, GrantRefused, NotFound, TokenRefused } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
@@ -89,10 +89,13 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
 
   async function refreshedIn(req: Request, good: (tokens: Tokens) => boolean): Promise<Tokens | undefined> {
     let tokens: Tokens | undefined
+    const since = Date.now()
     // A refresh token works once, so one request refreshes; another instance that waited finds the new tokens.
     await change(req, parts, async (visitor) => {
       tokens = await openTokens(sealer, visitor.tokens)
       if (tokens && good(tokens)) return visitor
+      // Another instance has just waited for Discord in vain; this visitor has waited as long.
+      if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordSilent('waited for another refresh')
       tokens = tokens && (await refreshed(tokens.refreshToken))
       return tokens ? { ...visitor, tokens: await sealTokens(sealer, tokens) } : withoutTokens(visitor)
     })
