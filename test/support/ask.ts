@@ -9,7 +9,7 @@ export type Asked = {
 
 export type AskOptions = { method?: string; headers?: Record<string, string | string[]>; body?: string | Buffer }
 
-/** One request as it is told: any method, any header, a path as it stands, no cookies kept, no redirect followed. */
+/** One request as it is told: with whatever method and headers, a path as it stands, no cookies kept, no redirect followed. */
 export function ask(
   url: string,
   path: string,
