@@ -107,6 +107,7 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
       const verifier = kept.data && (await sealer.open(kept.data.verifier))
       if (!kept.success || verifier === undefined) throw new UnknownState('state unknown, spent or too old')
       const { choice } = kept.data
+      // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
       let isTold = false
       const settle = (outcome: Outcome) => {
         if (!isTold) options.onEnd?.(outcome.end)
