@@ -21,11 +21,16 @@ const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\/forget)$/
 const methods = new Set(['GET', 'HEAD', 'POST'])
 
 const upstreams = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
+const callOutcomes = ['ok', 'refused', 'busy', 'away', 'silent', 'spared'] as const
+/** Nobody waits long for a revocation: that one has no breaker. */
+const breakers = ['discord-token', 'discord-user', 'dicebear'] as const
 const breakerStates = ['closed', 'open', 'half-open'] as const
 const caches = ['file', 'preview', 'png', 'card'] as const
 const signInEnds = ['signed-in', 'declined', 'failed'] as const
 
 type Upstream = (typeof upstreams)[number]
+type Call = { upstream: Upstream; outcome: (typeof callOutcomes)[number]; durationMs: number }
+type BreakerChange = { upstream: Upstream; state: (typeof breakerStates)[number] }
 
 /** The app's counts, in a registry of their own: two apps in one process count apart. */
 export function createMetrics() {
@@ -65,13 +70,13 @@ export function createMetrics() {
   const callsTotal = new Counter({
     registers,
     name: 'upstream_requests_total',
-    help: 'Calls to Discord and DiceBear by their outcome.',
+    help: 'Calls to Discord and DiceBear by their outcome; "spared" was not made, because the breaker was open.',
     labelNames: ['upstream', 'outcome'],
   })
   const callSeconds = new Histogram({
     registers,
     name: 'upstream_request_duration_seconds',
-    help: 'Time until an upstream call was over.',
+    help: 'Time until a call that was made was over.',
     labelNames: ['upstream'],
   })
   const breaker = new Gauge({
@@ -99,12 +104,13 @@ export function createMetrics() {
   })
 
   /** Tells the state that a breaker is in now. */
-  function onBreaker({ upstream, state }: { upstream: Upstream; state: (typeof breakerStates)[number] }): void {
+  function onBreaker({ upstream, state }: BreakerChange): void {
     for (const one of breakerStates) breaker.set({ upstream, state: one }, one === state ? 1 : 0)
   }
 
   // A counter that is not there before its first event hides that event from rate().
-  for (const upstream of upstreams) onBreaker({ upstream, state: 'closed' })
+  for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
+  for (const upstream of upstreams) for (const outcome of callOutcomes) callsTotal.inc({ upstream, outcome }, 0)
   for (const outcome of signInEnds) signInsTotal.inc({ outcome }, 0)
   for (const reason of ['DiceBearAway', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
   for (const cache of caches) for (const result of ['hit', 'miss']) cacheTotal.inc({ cache, result }, 0)
@@ -133,10 +139,10 @@ export function createMetrics() {
     onSignInStart: () => signInsStartedTotal.inc(),
     onSignInEnd: (outcome: (typeof signInEnds)[number]) => signInsTotal.inc({ outcome }),
 
-    /** One call to an upstream is over; `outcome` is from a fixed list. */
-    onCall({ upstream, outcome, durationMs }: { upstream: Upstream; outcome: string; durationMs: number }): void {
+    /** One call to an upstream is over. */
+    onCall({ upstream, outcome, durationMs }: Call): void {
       callsTotal.inc({ upstream, outcome })
-      callSeconds.observe({ upstream }, durationMs / 1000)
+      if (outcome !== 'spared') callSeconds.observe({ upstream }, durationMs / 1000)
     },
     onBreaker,
 
