@@ -40,11 +40,11 @@ export function createApp(parts: Parts, standIns?: Router): Express {
   const app = express()
   settings(app, parts)
 
-  app.use(requestLog(parts), ...headers(config))
+  app.use(requestLog(parts), ...requestCount(parts), ...headers(config))
   app.use(health(config, store)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)
   app.use(...limits(config, store), staticFiles())
-  app.use(homePage(config), previewFile(), licencesPage()) // none of these needs a session
+  app.use(homePage(config), previewFile(parts), licencesPage()) // none of these needs a session
   app.use(sameOrigin(config))
   const session = visitorSession(parts, true)
   app.use(getAvatarPage(parts, form, session), showAvatarPage(parts, form, session))
@@ -102,6 +102,11 @@ function requestLog({ log }: Parts): RequestHandler {
   })
 }
 
+/** With metrics on, counts each answer. */
+function requestCount({ metrics }: Parts): RequestHandler[] {
+  return metrics ? [metrics.requests(publicFiles())] : []
+}
+
 const isForm: RequestHandler = (req, _res, next) => {
   // An empty post is an empty form, whatever it calls itself.
   const empty =
@@ -138,6 +143,8 @@ function staticFiles(): Router {
       },
     }),
   )
-  const files = readdirSync(publicFolder).map((file) => `/${file}`)
-  return router.all(files, onlyBy('GET', 'HEAD'))
+  return router.all(publicFiles(), onlyBy('GET', 'HEAD'))
 }
+
+/** Their addresses. */
+const publicFiles = () => readdirSync(publicFolder).map((file) => `/${file}`)

@@ -31,6 +31,13 @@ const secrets = z
   .transform((text) => text.split(',').map((secret) => secret.trim()))
   .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
 
+const metricsPort = z
+  .string()
+  .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535), {
+    message: 'must be "off" or a port from 1 to 65535',
+  })
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
+
 /** Express counts proxies, or knows them by address; to trust everybody would let anyone name any client address. */
 const trustedProxies = z
   .string()
@@ -56,10 +63,13 @@ function isSafeOrigin(url: URL): boolean {
   return url.protocol === 'https:' || /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
 }
 
+const defaultPort = 3000
+
 const Environment = z.object({
   NODE_ENV: z.string().optional(),
-  PORT: wholeNumber(1, 65_535).default(3000),
+  PORT: wholeNumber(1, 65_535).default(defaultPort),
   HOST: z.string().default('127.0.0.1'),
+  METRICS_PORT: metricsPort.optional(),
   BASE_URL: origin.optional(),
   SESSION_SECRET: secrets.optional(),
   REDIS_URL: address('redis:', 'rediss:').optional(),
@@ -84,6 +94,9 @@ function demands(given: NodeJS.ProcessEnv): string[] {
   const missing: string[] = []
   if (DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) missing.push('DISCORD_CLIENT_SECRET is missing beside the client id')
   if (DISCORD_CLIENT_SECRET && !DISCORD_CLIENT_ID) missing.push('DISCORD_CLIENT_ID is missing beside the client secret')
+  if (Number(given.METRICS_PORT) === Number(given.PORT ?? defaultPort)) {
+    missing.push('METRICS_PORT must be another port than PORT, where visitors come')
+  }
   if (given.NODE_ENV !== 'production') return missing
   if (!DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) {
     missing.push('DISCORD_CLIENT_ID is needed in production, where there is no demo')
@@ -116,6 +129,8 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     demo: settings.DISCORD_CLIENT_ID === undefined,
     host: settings.HOST,
     port: settings.PORT,
+    /** Where Prometheus asks, on the same host; undefined: nothing is counted. */
+    metricsPort: settings.METRICS_PORT,
     baseUrl: baseUrl.origin,
     https: baseUrl.protocol === 'https:',
     sessionSecrets: settings.SESSION_SECRET ?? [randomBytes(32).toString('base64url')],

@@ -8,6 +8,7 @@ import { type Config, readConfig } from './config.ts'
 import { standInDiceBear } from './demo/dicebear.ts'
 import { standInDiscord } from './demo/discord.ts'
 import { logSerializers } from './log.ts'
+import { metricsPage } from './metrics.ts'
 import { openParts } from './parts.ts'
 
 /** Open requests get this long to finish after SIGTERM. */
@@ -53,6 +54,11 @@ async function start(): Promise<void> {
   server.requestTimeout = 15_000
   // A socket that says nothing; while we wait for the outside it has a reason to.
   server.timeout = Math.max(20_000, 4 * config.upstreamTimeoutMs)
+  if (parts.metrics) {
+    const metrics = createServer(metricsPage(parts.metrics)).unref()
+    metrics.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.metricsPort}: ${error.message}`))
+    metrics.listen(config.metricsPort, config.host)
+  }
   server.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.port}: ${error.message}`))
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')

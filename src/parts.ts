@@ -10,6 +10,7 @@ import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
 import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
 
@@ -21,7 +22,8 @@ const marginMs = 1500
  * Redis, which may come later.
  */
 export async function openParts(config: Config, log: Logger) {
-  const { store, sessions } = openStore(config, log)
+  const metrics = config.metricsPort === undefined ? undefined : createMetrics()
+  const { store, sessions } = openStore(config, log, metrics)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
@@ -34,12 +36,20 @@ export async function openParts(config: Config, log: Logger) {
   return {
     config,
     log,
+    metrics,
     store,
     sessions,
     sealer,
     patienceMs,
     cache,
-    pending: createPending({ store, sealer, choice: Choice, patienceMs: 3 * config.upstreamTimeoutMs + marginMs }),
+    pending: createPending({
+      store,
+      sealer,
+      choice: Choice,
+      patienceMs: 3 * config.upstreamTimeoutMs + marginMs,
+      onStart: metrics?.onSignInStart,
+      onEnd: metrics?.onSignInEnd,
+    }),
     discord: createDiscord({
       ...config.discord,
       ...calls,
@@ -49,7 +59,11 @@ export async function openParts(config: Config, log: Logger) {
     avatars: createAvatars({
       askDiceBear: config.dicebearUrl === undefined ? undefined : createDiceBear({ url: config.dicebearUrl, ...calls }),
       cache,
-      onFallback: (err) => log.warn({ err }, 'drawn here instead of at DiceBear'),
+      onRead: (found) => metrics?.onCache('file', found),
+      onFallback(err) {
+        log.warn({ err }, 'drawn here instead of at DiceBear')
+        metrics?.onFallback(err)
+      },
     }),
     async close() {
       await Promise.all([dispatcher.destroy(), cache.close(), store.close()])
@@ -58,9 +72,11 @@ export async function openParts(config: Config, log: Logger) {
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
 
-function openStore(config: Config, log: Logger): { store: Store; sessions: SessionStore } {
+function openStore(config: Config, log: Logger, metrics?: Metrics): { store: Store; sessions: SessionStore } {
   if (config.redisUrl === undefined) return { store: memoryStore(), sessions: memorySessions() }
-  const redis = openRedis(config.redisUrl, (err) => log.warn({ err }, 'redis'))
+  const redis = openRedis(config.redisUrl, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
   redis.client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  return { store: redisStore(redis), sessions: redisSessions(redis) }
+  const store = redisStore(redis)
+  metrics?.watchRedis(store.ping)
+  return { store, sessions: redisSessions(redis) }
 }

@@ -30,20 +30,26 @@ const silentTimeoutMs = 200
 /** Gives a command's answer, or StoreAway: Redis said no, is away, or does not answer in time. */
 export type InTime = <T>(command: Promise<T>) => Promise<T>
 
-function createInTime(): InTime {
+function createInTime(onFailure?: () => void): InTime {
   let isSilent = false
   return (command) =>
     new Promise((resolve, reject) => {
+      let isOver = false
+      const fail = (error: StoreAway) => {
+        if (!isOver) onFailure?.()
+        isOver = true
+        reject(error)
+      }
       const giveUp = () => {
         isSilent = true
-        reject(new StoreAway('Redis did not answer in time'))
+        fail(new StoreAway('Redis did not answer in time'))
       }
       const timeUp = setTimeout(giveUp, isSilent ? silentTimeoutMs : commandTimeoutMs)
       const settled = () => {
         isSilent = false
         clearTimeout(timeUp)
       }
-      command.then(resolve, (cause) => reject(new StoreAway('Redis is away', { cause }))).finally(settled)
+      command.then(resolve, (cause) => fail(new StoreAway('Redis is away', { cause }))).finally(settled)
     })
 }
 
@@ -62,9 +68,9 @@ async function inTimeOrUndone<T>(inTime: InTime, command: Promise<T>, undo: (ans
 
 /**
  * A connection to Redis that never queues while it is away, and comes back by itself.
- * Not connected yet: call connect(), and do not wait for it.
+ * Not connected yet: call connect(), and do not wait for it. `onFailure` hears of each command that came to nothing.
  */
-export function openRedis(url: string, onTrouble: (error: unknown) => void) {
+export function openRedis(url: string, onTrouble: (error: unknown) => void, onFailure?: () => void) {
   const client = createClient({
     url,
     disableOfflineQueue: true,
@@ -73,7 +79,7 @@ export function openRedis(url: string, onTrouble: (error: unknown) => void) {
     socket: { connectTimeout: 2000, reconnectStrategy: (retries) => Math.min(100 * 2 ** retries, 1000) },
   })
   client.on('error', onTrouble)
-  return { client, inTime: createInTime() }
+  return { client, inTime: createInTime(onFailure) }
 }
 export type Redis = ReturnType<typeof openRedis>
 

@@ -50,15 +50,16 @@ const room = (path: string) => (path.includes('/') ? dirname(path) : path)
 
 const floor = ['errors.ts', 'store.ts', 'upstream.ts', 'config.ts', 'words.ts']
 const mayImport: Record<string, string[]> = {
-  'main.ts': ['app.ts', 'parts.ts', 'config.ts', 'log.ts', 'demo'],
+  'main.ts': ['app.ts', 'parts.ts', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
   'app.ts': ['pages', 'middleware', 'avatar', 'parts.ts', 'log.ts', ...floor],
-  'parts.ts': ['middleware', 'discord', 'avatar', ...floor],
+  'parts.ts': ['middleware', 'discord', 'avatar', 'metrics.ts', ...floor],
   pages: ['pages', 'middleware', 'discord', 'avatar', 'parts.ts', ...floor],
   middleware: ['middleware', 'discord', 'avatar', 'parts.ts', ...floor],
   discord: ['discord', 'errors.ts', 'store.ts', 'upstream.ts'],
   avatar: ['avatar', 'errors.ts', 'upstream.ts'],
   demo: ['demo'],
   'log.ts': ['errors.ts'],
+  'metrics.ts': ['errors.ts'],
   'store.ts': ['errors.ts'],
   'upstream.ts': ['errors.ts'],
   'errors.ts': [],

@@ -26,12 +26,14 @@ export type AvatarsOptions = {
   /** DiceBear's HTTP API, or undefined: everything is drawn in this process. */
   askDiceBear: ((choice: Choice) => Promise<string>) | undefined
   cache: FileCache
+  /** Told whether the cache had what was asked for. */
+  onRead: (found: boolean) => void
   /** Told why DiceBear's own answer was not used. */
   onFallback: (why: unknown) => void
 }
 
 /** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
-export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions) {
+export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
   const underWay = new Map<string, Promise<string>>()
 
   async function draw(choice: Choice): Promise<string> {
@@ -57,7 +59,9 @@ export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions
   }
 
   async function pictureOf(id: string, choice: Choice): Promise<string> {
-    return (await cache.read(id)) ?? drawOnce(id, choice)
+    const kept = await cache.read(id)
+    onRead(kept !== undefined)
+    return kept ?? drawOnce(id, choice)
   }
 
   return {

@@ -48,13 +48,18 @@ type PendingOptions<Choice> = {
   choice: z.ZodType<Choice>
   /** How long a second request waits for the first. */
   patienceMs: number
+  /** A visitor is sent to Discord. */
+  onStart?: (() => void) | undefined
+  /** A visitor's way has ended; told once for each. */
+  onEnd?: ((end: Outcome['end']) => void) | undefined
 }
 
 /**
  * Visitors away at Discord. Each state has a record of its own, with what was chosen and the PKCE verifier, because a
  * session is rewritten whole and two tabs would lose each other's.
  */
-export function createPending<Choice>({ store, sealer, choice, patienceMs }: PendingOptions<Choice>) {
+export function createPending<Choice>(options: PendingOptions<Choice>) {
+  const { store, sealer, choice, patienceMs } = options
   const Record = z.object({ choice, verifier: z.string() })
   const Ended = z.object({ choice, outcome: Outcome })
 
@@ -65,6 +70,7 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
     const record: z.infer<typeof Record> = { choice: chosen, verifier: await sealer.seal(verifier) }
     await store.set(keys(cookie).record, JSON.stringify(record), pendingS)
+    options.onStart?.()
     return { state, verifier, cookie }
   }
 
@@ -101,7 +107,13 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
       const verifier = kept.data && (await sealer.open(kept.data.verifier))
       if (!kept.success || verifier === undefined) throw new UnknownState('state unknown, spent or too old')
       const { choice } = kept.data
-      const settle = (outcome: Outcome) => store.set(key.outcome, JSON.stringify({ choice, outcome }), outcomeS)
+      // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
+      let isTold = false
+      const settle = (outcome: Outcome) => {
+        if (!isTold) options.onEnd?.(outcome.end)
+        isTold = true
+        return store.set(key.outcome, JSON.stringify({ choice, outcome }), outcomeS)
+      }
       return { choice, verifier, settle }
     } catch (error) {
       await store.delete(key.outcome).catch(() => undefined)

@@ -26,16 +26,18 @@ const avatarCaching = 'private, max-age=31536000, immutable'
 const previewCaching = 'public, max-age=604800'
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
-export function previewFile(): Router {
+export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
   const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
-  const cards = drawnOnce(16 * 1024 * 1024)
+  const cards = drawnOnce(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
 
   router.get('/preview.svg', async (req, res) => {
     const { choice } = readForm(req.query)
     if (!choice) throw new BadValues('not a look that can be drawn')
     const id = avatarId(choice)
-    const svg = drawn.get(id) ?? (await drawEmbedded(choice))
+    const known = drawn.get(id)
+    metrics?.onCache('preview', known !== undefined)
+    const svg = known ?? (await drawEmbedded(choice))
     drawn.set(id, svg)
     sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
   })
@@ -56,7 +58,7 @@ export function previewFile(): Router {
 /** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(parts: Parts, session: RequestHandler): Router {
   const router = Router({ caseSensitive: true })
-  const pngs = drawnOnce(32 * 1024 * 1024)
+  const pngs = drawnOnce(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)

@@ -1,0 +1,196 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { RequestHandler } from 'express'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Failure } from './errors.ts'
+
+// What is counted for Prometheus. Each label has its values from a fixed list: no visitor can make a new series.
+// https://prometheus.io/docs/practices/naming/
+
+const routes = new Set([
+  '/',
+  '/get_avatar',
+  '/show_avatar',
+  '/sign_out',
+  '/preview.svg',
+  '/og.png',
+  '/licences',
+  '/healthz',
+  '/readyz',
+])
+const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\/forget)$/
+const methods = new Set(['GET', 'HEAD', 'POST'])
+
+const upstreams = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
+const callOutcomes = ['ok', 'refused', 'busy', 'away', 'silent', 'spared'] as const
+/** Nobody waits long for a revocation: that one has no breaker. */
+const breakers = ['discord-token', 'discord-user', 'dicebear'] as const
+const breakerStates = ['closed', 'open', 'half-open'] as const
+const caches = ['file', 'preview', 'png', 'card'] as const
+const signInEnds = ['signed-in', 'declined', 'failed'] as const
+
+type Upstream = (typeof upstreams)[number]
+type Call = { upstream: Upstream; outcome: (typeof callOutcomes)[number]; durationMs: number }
+type BreakerChange = { upstream: Upstream; state: (typeof breakerStates)[number] }
+
+/** The app's counts, in a registry of their own: two apps in one process count apart. */
+export function createMetrics() {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const requestsTotal = new Counter({
+    registers,
+    name: 'http_requests_total',
+    help: 'Answers by route, method and status; "aborted" where the visitor did not wait.',
+    labelNames: ['route', 'method', 'status'],
+  })
+  const requestSeconds = new Histogram({
+    registers,
+    name: 'http_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer.',
+    labelNames: ['route', 'method'],
+  })
+  const failuresTotal = new Counter({
+    registers,
+    name: 'http_failures_total',
+    help: 'Requests that ended on the error page, by the name of what went wrong.',
+    labelNames: ['failure'],
+  })
+  const signInsStartedTotal = new Counter({
+    registers,
+    name: 'sign_ins_started_total',
+    help: 'Visitors sent to Discord. They may come back at another instance: sum over all of them.',
+  })
+  const signInsTotal = new Counter({
+    registers,
+    name: 'sign_ins_total',
+    help: 'Visitors who came back from Discord, by the way their visit ended.',
+    labelNames: ['outcome'],
+  })
+  const callsTotal = new Counter({
+    registers,
+    name: 'upstream_requests_total',
+    help: 'Calls to Discord and DiceBear by their outcome; "spared" was not made, because the breaker was open.',
+    labelNames: ['upstream', 'outcome'],
+  })
+  const callSeconds = new Histogram({
+    registers,
+    name: 'upstream_request_duration_seconds',
+    help: 'Time until a call that was made was over.',
+    labelNames: ['upstream'],
+  })
+  const breaker = new Gauge({
+    registers,
+    name: 'upstream_breaker_state',
+    help: '1 for the state that the circuit breaker is in, 0 for the others.',
+    labelNames: ['upstream', 'state'],
+  })
+  const cacheTotal = new Counter({
+    registers,
+    name: 'avatar_cache_total',
+    help: 'Pictures asked for, by the cache and whether it had them; a miss is a new drawing.',
+    labelNames: ['cache', 'result'],
+  })
+  const fallbacksTotal = new Counter({
+    registers,
+    name: 'avatar_fallbacks_total',
+    help: 'Avatars drawn here because DiceBear gave none, by what went wrong there.',
+    labelNames: ['reason'],
+  })
+  const storeFailuresTotal = new Counter({
+    registers,
+    name: 'store_failures_total',
+    help: 'Commands that Redis refused, or did not answer in time.',
+  })
+
+  /** Tells the state that a breaker is in now. */
+  function onBreaker({ upstream, state }: BreakerChange): void {
+    for (const one of breakerStates) breaker.set({ upstream, state: one }, one === state ? 1 : 0)
+  }
+
+  // A counter that is not there before its first event hides that event from rate().
+  for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
+  for (const upstream of upstreams) for (const outcome of callOutcomes) callsTotal.inc({ upstream, outcome }, 0)
+  for (const outcome of signInEnds) signInsTotal.inc({ outcome }, 0)
+  for (const reason of ['DiceBearAway', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
+  for (const cache of caches) for (const result of ['hit', 'miss']) cacheTotal.inc({ cache, result }, 0)
+
+  return {
+    registry,
+
+    /** Counts each answer; `files` are the paths of public/. */
+    requests(files: readonly string[]): RequestHandler {
+      const isFile = new Set(files)
+      return (req, res, next) => {
+        const since = performance.now()
+        const labels = {
+          route: isFile.has(req.path) ? 'static' : routeOf(req.path),
+          method: methods.has(req.method) ? req.method : 'other',
+        }
+        res.once('close', () => {
+          requestsTotal.inc({ ...labels, status: res.writableFinished ? res.statusCode : 'aborted' })
+          requestSeconds.observe(labels, (performance.now() - since) / 1000)
+          if (res.err !== undefined) failuresTotal.inc({ failure: nameOf(res.err) })
+        })
+        next()
+      }
+    },
+
+    onSignInStart: () => signInsStartedTotal.inc(),
+    onSignInEnd: (outcome: (typeof signInEnds)[number]) => signInsTotal.inc({ outcome }),
+
+    /** One call to an upstream is over. */
+    onCall({ upstream, outcome, durationMs }: Call): void {
+      callsTotal.inc({ upstream, outcome })
+      if (outcome !== 'spared') callSeconds.observe({ upstream }, durationMs / 1000)
+    },
+    onBreaker,
+
+    onCache: (cache: (typeof caches)[number], found: boolean) =>
+      cacheTotal.inc({ cache, result: found ? 'hit' : 'miss' }),
+    onFallback: (why: unknown) => fallbacksTotal.inc({ reason: nameOf(why) }),
+    onStoreFailure: () => storeFailuresTotal.inc(),
+
+    /** From now on each look at the metrics asks Redis whether it is there. */
+    watchRedis(ping: () => Promise<void>): void {
+      new Gauge({
+        registers,
+        name: 'redis_up',
+        help: '1 while Redis answers.',
+        async collect() {
+          const isUp = await ping().then(
+            () => true,
+            () => false,
+          )
+          this.set(isUp ? 1 : 0)
+        },
+      })
+    },
+  }
+}
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Answers GET /metrics, and nothing else: for a port of its own that no visitor reaches. */
+export function metricsPage({ registry }: Metrics) {
+  return async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    const isAsked = (req.method === 'GET' || req.method === 'HEAD') && /^\/metrics(\?|$)/.test(req.url ?? '')
+    if (!isAsked) return void res.writeHead(404).end()
+    const text = await registry.metrics().catch(() => undefined)
+    res.writeHead(text === undefined ? 500 : 200, { 'Content-Type': registry.contentType }).end(text)
+  }
+}
+
+function routeOf(path: string): string {
+  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+  if (routes.has(plain)) return plain
+  const [, ending] = avatarRoute.exec(plain) ?? []
+  if (ending !== undefined) return `/avatars/:id${ending}`
+  return path.startsWith('/demo/') ? 'demo' : 'other'
+}
+
+/** Failures that we expect by their names; Express's own refusals, and our faults, have none that we know. */
+function nameOf(error: unknown): string {
+  if (error instanceof Failure) return error.name
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
+  return status >= 400 && status < 500 ? 'Refused' : 'Unexpected'
+}
