@@ -12,6 +12,7 @@ import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
 import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
+import type { BreakerChange } from './upstream.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -27,10 +28,16 @@ export async function openParts(config: Config, log: Logger) {
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
-  const dispatcher = new Agent({ connect: { timeout: config.upstreamTimeoutMs } })
-  const calls = { timeoutMs: config.upstreamTimeoutMs, dispatcher, userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)` }
+  const timeoutMs = config.upstreamTimeoutMs
+  const calls = {
+    timeoutMs,
+    // Its own end of a connection attempt only clears up: a visitor's time is up before it.
+    dispatcher: new Agent({ connect: { timeout: timeoutMs + 1000 } }),
+    userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)`,
+    onBreaker: (change: BreakerChange) => log.warn(change, 'breaker'),
+  }
   const sealer = createSealer(config.sessionSecrets)
-  const patienceMs = config.upstreamTimeoutMs + marginMs
+  const patienceMs = timeoutMs + marginMs
   return {
     config,
     log,
@@ -39,7 +46,7 @@ export async function openParts(config: Config, log: Logger) {
     sealer,
     patienceMs,
     cache,
-    pending: createPending({ store, sealer, choice: Choice, patienceMs: 3 * config.upstreamTimeoutMs + marginMs }),
+    pending: createPending({ store, sealer, choice: Choice, patienceMs: 3 * timeoutMs + marginMs }),
     discord: createDiscord({
       ...config.discord,
       ...calls,
@@ -52,7 +59,7 @@ export async function openParts(config: Config, log: Logger) {
       onFallback: (err) => log.warn({ err }, 'drawn here instead of at DiceBear'),
     }),
     async close() {
-      await Promise.all([dispatcher.destroy(), cache.close(), store.close()])
+      await Promise.all([calls.dispatcher.destroy(), cache.close(), store.close()])
     },
   }
 }
