@@ -7,7 +7,7 @@ import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } fr
 import { openRedis, type Redis } from './support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, sameBrowserAt, setCookies, timed } from './support/visits.ts'
 
-const timeoutMs = 500
+const timeoutMs = 1000
 /** How long a visitor may wait while one upstream hangs. */
 const patienceMs = timeoutMs + 2000
 const weekS = 604_800
@@ -109,7 +109,10 @@ function newestToken(): string | undefined {
 
 type Row = [string, () => Fault, number]
 
+const json = { 'content-type': 'application/json' }
+const nelly = JSON.stringify({ id: '80351110224678912', username: 'nelly', global_name: null })
 const tokens = { token_type: 'Bearer', access_token: 'a', expires_in: weekS, refresh_token: 'r', scope: 'identify' }
+const goodTokens = JSON.stringify(tokens)
 
 describe('the token address', () => {
   async function comeBackTo(fault: Fault) {
@@ -149,6 +152,8 @@ describe('the token address', () => {
   test.each([
     ['an empty access token', () => faults.json(200, { ...tokens, access_token: '' }), 502],
     ['tokens that last for no time', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
+    ['tokens that last for less than no time', () => faults.json(200, { ...tokens, expires_in: -604_800 }), 502],
+    ['tokens that do not say how long they last', () => faults.json(200, { ...tokens, expires_in: undefined }), 502],
     ['tokens that last for words', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
     ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
     ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
@@ -178,6 +183,25 @@ describe('the token address', () => {
     expectLanding(await signIn(app, app.visitor()))
     app.discord.fail(at.token, faults.json(200, { ...tokens, scope: undefined }), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
+  })
+
+  test.each<[string, () => Fault]>([
+    ['says its charset', () => faults.answer(200, goodTokens, { 'content-type': 'application/json; charset=utf-8' })],
+    ['is JSON in capitals', () => faults.answer(200, goodTokens, { 'content-type': 'Application/JSON' })],
+    ['begins with a byte order mark', () => faults.answer(200, `\ufeff${goodTokens}`, json)],
+    ['calls the token’s kind BEARER', () => faults.json(200, { ...tokens, token_type: 'BEARER' })],
+    ['writes seconds as text', () => faults.json(200, { ...tokens, expires_in: String(weekS) })],
+  ])('an answer that %s is fine', async (_, fault) => {
+    app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
+    app.discord.fail(at.token, fault(), { times: 1 })
+    expectLanding(await signIn(app, app.visitor()))
+  })
+
+  test('a refusal of the code in problem+json is one too', async () => {
+    const problem = { 'content-type': 'application/problem+json' }
+    const { answer } = await comeBackTo(faults.answer(400, '{"error":"invalid_grant"}', problem))
+    expect(answer.status).toBe(400)
+    expect(keepsLook(answer.text)).toBe(true)
   })
 
   test('the log says what Discord does not take, so that we can mend it', async () => {
@@ -231,6 +255,7 @@ describe('the user address', () => {
     ['a user whose id is a path', () => faults.json(200, { id: '../5', username: 'a' }), 502],
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
+    ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
     ['a picture that is an address', () => faults.json(200, { id: '5', username: 'a', avatar: '//evil/a' }), 502],
   ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
@@ -243,6 +268,16 @@ describe('the user address', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(303)
     await expectNextIsServed()
     expectLanding(await signIn(app, visitor))
+  })
+
+  test.each<[string, string, Record<string, string>]>([
+    ['says its charset', nelly, { 'content-type': 'application/json;charset=UTF-8' }],
+    ['begins with a byte order mark', `\ufeff${nelly}`, json],
+  ])('an answer that %s is fine', async (_, body, headers) => {
+    const visitor = app.visitor()
+    app.discord.fail(at.user, faults.answer(200, body, headers))
+    expectLanding(await signIn(app, visitor))
+    expect((await visitor.get('/show_avatar')).text).toContain('nelly')
   })
 
   test('the tokens of a half-way sign-in are good: the next try exchanges no code', async () => {
@@ -430,6 +465,13 @@ describe('Discord’s 429', () => {
     ['nothing, in plain text', () => faults.busyInPlainText(), '60'],
     ['words', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
     ['less than nothing', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
+    ['NaN', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
+    ['the year 2000', () => faults.answer(429, '', { 'retry-after': new Date(2000, 1).toUTCString() }), '60'],
+    [
+      'a body in problem+json',
+      () => faults.answer(429, '{"retry_after":8}', { 'content-type': 'application/problem+json' }),
+      '8',
+    ],
     ['weeks', () => faults.busy(1_000_000), '3600'],
     ['for ever', () => faults.answer(429, '', { 'retry-after': 'Infinity' }), '3600'],
   ])('with %s', async (_, fault, retryAfter) => {
@@ -439,6 +481,17 @@ describe('Discord’s 429', () => {
     expect(keepsLook(answer.text)).toBe(true)
     const [gate = ''] = await db.keys('gate:*')
     expect(await db.ttl(gate)).toBeLessThanOrEqual(Number(retryAfter))
+  })
+
+  test('with a date', async () => {
+    const date = new Date(Date.now() + 300_000).toUTCString()
+    app.discord.fail(
+      at.token,
+      faults.answer(429, '<h1>slow down</h1>', { 'content-type': 'text/html', 'retry-after': date }),
+    )
+    const answer = await signIn(app, app.visitor())
+    expectToWait(answer, 300)
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200)
   })
 
   test('at the token address stops every exchange and refresh, at both instances, until its time is up', async () => {
@@ -508,6 +561,10 @@ describe('Discord’s 429', () => {
 
   test.each<[string, () => Fault]>([
     ['by its body', () => faults.busy(30, { global: true })],
+    [
+      'by its body, with a time that makes no sense',
+      () => faults.json(429, { retry_after: -1, global: true }, { 'retry-after': '30' }),
+    ],
     ['by its header', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-global': 'true' })],
   ])('for everybody, %s: neither address is asked', async (_, fault) => {
     for (const path of [at.user, at.token]) {
@@ -641,6 +698,35 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
       expectLanding(await restyle(visitor), 303)
     } finally {
       await Promise.all([slow.close(), slowToo.close()])
+    }
+  })
+
+  test('the token address and DiceBear both', async () => {
+    app.discord.fail(at.token, faults.silent())
+    app.dicebear.fail(at.svg, faults.silent())
+    for (const choice of [later, noSeed]) {
+      const { answer, ms } = await timed(signIn(app, app.visitor(), choice))
+      expect(answer.status).toBe(504)
+      expect(ms).toBeLessThan(patienceMs)
+    }
+  })
+
+  test('the user address, after a slow token address', async () => {
+    // The two together would take longer than the visitor may have to wait.
+    const slowMs = 2500
+    const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
+    try {
+      const [known, stranger] = [sameBrowserAt(slow, app.visitor()), slow.visitor()]
+      await signInShortly(known)
+      const callback = app.discord.codeFor(await leave(stranger))
+      app.discord.delay(at.token, slowMs - 300)
+      app.discord.fail(at.user, faults.silent())
+      const answers = await Promise.all([timed(restyle(known)), timed(comeBack(stranger, callback))])
+      for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
+      for (const { answer } of answers) expect(answer.status).toBe(504)
+      expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([2, 2])
+    } finally {
+      await slow.close()
     }
   })
 

@@ -1,13 +1,16 @@
 // What the outside does to us: each way in which Discord, DiceBear, Redis or the disk can go wrong, at each step that
 // needs them. What the visitor is told, how soon, and that the next one is served.
-import { readFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { at, type DiceBearDouble, type Fault, faults, openDiceBear } from './support/doubles.ts'
 import { drawn } from './support/drawn.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from './support/open-app.ts'
+import { openRedis, type Redis } from './support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, timed } from './support/visits.ts'
 
 /** UPSTREAM_TIMEOUT_MS: short where we wait for its end, long where an answer should be there before, however busy the machine. */
@@ -326,5 +329,120 @@ describe.each(dicebearsPlaces)('DiceBear, $place', ({ place, arrive }) => {
     }
     const another = { ...choice, seed: `${choice.seed}, the next one` }
     expect(await wearing(another, async () => restyle(next, another), next)).toMatchObject({ asked: 1 })
+  })
+})
+
+/** What a visitor does, step by step, and what is answered while nothing can be stored: reading goes on. */
+const stepsWhileRedisIsFull: [string, number, (known: Visitor, callback: string) => PromiseLike<Response>][] = [
+  ['the form', 200, (known) => known.get('/')],
+  ['leaving for Discord', 503, (known) => known.post('/get_avatar').type('form').send(look)],
+  ['coming back', 503, (known, callback) => comeBack(known, callback)],
+  ['the avatar', 200, (known) => known.get('/show_avatar')],
+  ['a restyle', 503, (known) => restyle(known)],
+]
+
+describe('Redis is full', () => {
+  let redis: Redis
+  let db: ReturnType<typeof createClient>
+  beforeAll(async () => {
+    redis = await openRedis()
+    app = await openApp({ redisUrl: redis.url, settings: { RATE_LIMIT: 'on' } })
+    db = createClient({ url: redis.url })
+    await db.connect()
+  })
+  afterEach(() => db.configSet('maxmemory', '0'))
+  afterAll(async () => {
+    db.destroy()
+    await app.close()
+    await redis.stop()
+  })
+
+  test.each(stepsWhileRedisIsFull)(
+    '%s: %i within two seconds, and the visit goes on after it',
+    async (_, status, step) => {
+      const known = await signedIn()
+      const callback = app.discord.codeFor(await leave(known))
+      const exchanges = app.discord.count(at.token)
+      await db.configSet('maxmemory', '1')
+      const { answer, ms } = await timed(step(known, callback))
+      expect(answer.status).toBe(status)
+      expect(ms).toBeLessThan(2000)
+      expect(Number(answer.headers['retry-after'] ?? 0) > 0).toBe(status === 503)
+
+      await db.configSet('maxmemory', '0')
+      expect(app.discord.count(at.token)).toBe(exchanges)
+      expectLanding(await comeBack(known, callback))
+      expectLanding(await restyle(known))
+      expectLanding(await nextOne())
+    },
+  )
+
+  test('signing out: signed out', async () => {
+    const known = await signedIn()
+    await db.configSet('maxmemory', '1')
+    expect(locationOf(await known.post('/sign_out'))).toBe('/')
+    expect(locationOf(await known.get('/show_avatar'))).toBe('/')
+  })
+})
+
+/** Ways for the disk under the cache to go wrong; each gives the way back. */
+const disks: [string, (folder: string) => Promise<() => Promise<unknown>>][] = [
+  [
+    'is full',
+    (folder) =>
+      mounted(folder, '', async () => {
+        const filler = await open(join(folder, 'filler'), 'w')
+        await expect(filler.writeFile(Buffer.alloc(1024 * 1024))).rejects.toThrow('ENOSPC')
+        await filler.close()
+      }),
+  ],
+  ['turns read-only', (folder) => mounted(folder, 'ro,')],
+  ['is gone, and something else in its place', takePlaceOf],
+]
+
+/** A disk of 64 KiB over the folder. Where we may not mount one, something else that cannot be written to. */
+async function mounted(folder: string, options: string, fill = async () => {}) {
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', `${options}size=64k`, 'tmpfs', folder])
+  if (mount.status !== 0) return takePlaceOf(folder)
+  await fill()
+  return async () => spawnSync('umount', ['-l', folder])
+}
+
+async function takePlaceOf(folder: string) {
+  await rm(folder, { recursive: true })
+  await writeFile(folder, 'no folder: this stops root too, unlike a mode')
+  return () => rm(folder)
+}
+
+describe.each(disks)('the disk %s', (_, spoil) => {
+  beforeAll(async () => {
+    app = await openApp()
+  })
+  afterAll(() => app.close())
+
+  test('the visitor gets each picture all the same, and it is kept when it can be', async () => {
+    const before = await signedIn()
+    const worn = { ...look, seed: 'meanwhile' }
+    const mend = await spoil(app.folder)
+    try {
+      const meanwhile = app.visitor()
+      expectLanding(await signIn(app, meanwhile, worn))
+      for (const [visitor, choice] of [
+        [before, look],
+        [meanwhile, worn],
+      ] as const) {
+        const id = shownAvatar((await visitor.get('/show_avatar')).text)
+        expect(String((await visitor.get(`/avatars/${id}.svg`)).body)).toBe(drawn(choice))
+        expect((await visitor.get(`/avatars/${id}.png`)).status).toBe(200)
+      }
+      expectLanding(await restyle(before))
+      expect((await before.get('/readyz')).status).toBe(200)
+    } finally {
+      await mend()
+    }
+    const next = app.visitor()
+    expectLanding(await signIn(app, next, worn))
+    const id = shownAvatar((await next.get('/show_avatar')).text)
+    expect((await readFile(join(app.folder, app.parts.cache.path(id)), 'utf8')).startsWith(drawn(worn))).toBe(true)
   })
 })
