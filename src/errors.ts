@@ -54,7 +54,20 @@ export class DiceBearAway extends Failure {}
 export class UnsafeSvg extends Failure {}
 
 // An outside call, before its caller gives it the caller's name
-/** No connection, a broken or oversized answer, an unexpected redirect. */
+/** No connection, a broken or oversized answer, a 5xx, an unexpected redirect. */
 export class UpstreamAway extends Failure {}
+/** A 429. */
+export class UpstreamBusy extends Failure {
+  readonly answer: { headers: Headers; body: Buffer }
+  /** What its header names, where it does. */
+  readonly retryAfterS: number | undefined
+  constructor(message: string, answer: { headers: Headers; body: Buffer }, retryAfterS: number | undefined) {
+    super(message)
+    this.answer = answer
+    this.retryAfterS = retryAfterS
+  }
+}
 /** No whole answer within the time limit. */
 export class UpstreamSilent extends Failure {}
+/** Not asked, because the calls before went wrong. */
+export class UpstreamSpared extends Failure {}

@@ -13,6 +13,7 @@ import { createSealer } from './discord/tokens.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
 import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
+import type { BreakerChange } from './upstream.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -29,10 +30,20 @@ export async function openParts(config: Config, log: Logger) {
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
-  const dispatcher = new Agent({ connect: { timeout: config.upstreamTimeoutMs } })
-  const calls = { timeoutMs: config.upstreamTimeoutMs, dispatcher, userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)` }
+  const timeoutMs = config.upstreamTimeoutMs
+  const calls = {
+    timeoutMs,
+    // Its own end of a connection attempt only clears up: a visitor's time is up before it.
+    dispatcher: new Agent({ connect: { timeout: timeoutMs + 1000 } }),
+    userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)`,
+    onCall: metrics?.onCall,
+    onBreaker(change: BreakerChange) {
+      log.warn(change, 'breaker')
+      metrics?.onBreaker(change)
+    },
+  }
   const sealer = createSealer(config.sessionSecrets)
-  const patienceMs = config.upstreamTimeoutMs + marginMs
+  const patienceMs = timeoutMs + marginMs
   return {
     config,
     log,
@@ -46,7 +57,7 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       choice: Choice,
-      patienceMs: 3 * config.upstreamTimeoutMs + marginMs,
+      patienceMs: 3 * timeoutMs + marginMs,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,
     }),
@@ -66,7 +77,7 @@ export async function openParts(config: Config, log: Logger) {
       },
     }),
     async close() {
-      await Promise.all([dispatcher.destroy(), cache.close(), store.close()])
+      await Promise.all([calls.dispatcher.destroy(), cache.close(), store.close()])
     },
   }
 }

@@ -1,12 +1,52 @@
+import {
+  BrokenCircuitError,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  DelegateBackoff,
+  handleWhen,
+} from 'cockatiel'
 import { type Dispatcher, fetch } from 'undici'
-import { UpstreamAway, UpstreamSilent } from './errors.ts'
+import { UpstreamAway, UpstreamBusy, UpstreamSilent, UpstreamSpared } from './errors.ts'
 
-export type Upstream = {
+/** Whom we call, by the names that the log and the metrics use. */
+export type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
+
+/**
+ * What came of a call: a 2xx, a 4xx, a 429, no whole answer or a 3xx or 5xx, none in time; or it was not made, because
+ * the calls before it went wrong.
+ */
+export type Outcome = 'ok' | 'refused' | 'busy' | 'away' | 'silent' | 'spared'
+
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
+export type Called = { upstream: UpstreamName; outcome: Outcome; durationMs: number }
+export type BreakerChange = { upstream: UpstreamName; state: BreakerState }
+
+/** Who is told of the calls to the outside. */
+export type Observers = {
+  onCall?: ((call: Called) => void) | undefined
+  onBreaker?: ((change: BreakerChange) => void) | undefined
+}
+
+export type BreakerOptions = {
+  /** After so many failures in a row no call is made. */
+  failures: number
+  /** How long, in milliseconds; then one call is let through, and shows whether it was long enough. */
+  pauseMs: number
+  /** What is a failure here. A 429, where it is one, is enough by itself, and may name a shorter pause. */
+  opensOn: (error: unknown) => boolean
+}
+
+export type UpstreamOptions = Observers & {
+  name: UpstreamName
   /** Time limit in milliseconds over the whole answer, head and body. */
   timeoutMs: number
   /** Size limit in bytes, after unpacking. */
   maxBytes: number
   dispatcher: Dispatcher
+  /** None: every call is made. */
+  breaker?: BreakerOptions
 }
 
 export type Answer = { status: number; headers: Headers; body: Buffer }
@@ -15,24 +55,59 @@ export type Question = {
   method?: string
   headers?: Record<string, string>
   body?: string
+  /** Ends the call before its time limit does: a visitor waits for several calls, and not for each as long. */
+  signal?: AbortSignal | undefined
 }
 
 /**
- * One call to the outside. Gives the answer whatever its status; follows no redirect, because it could lead anywhere.
- * Throws UpstreamSilent when the time is up, UpstreamAway for everything else that is not a whole answer.
+ * A way to the outside. `ask` makes one call and gives a whole answer of 2xx or 4xx; it follows no redirect, because it
+ * could lead anywhere, and never asks twice. Throws UpstreamBusy for a 429, UpstreamSilent when the time is up,
+ * UpstreamSpared when it was not asked, and UpstreamAway for everything else.
  */
-export async function ask(url: string | URL, question: Question, upstream: Upstream): Promise<Answer> {
-  const signal = AbortSignal.timeout(upstream.timeoutMs)
-  try {
-    const response = await fetch(url, { ...question, redirect: 'manual', signal, dispatcher: upstream.dispatcher })
-    const body = await readBody(response.body, upstream.maxBytes)
-    return { status: response.status, headers: new Headers([...response.headers]), body }
-  } catch (cause) {
-    if (cause instanceof UpstreamAway) throw cause
-    if (signal.aborted) throw new UpstreamSilent('no answer in time', { cause })
-    throw new UpstreamAway('no whole answer', { cause })
+export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker, ...observers }: UpstreamOptions) {
+  const { onCall, onBreaker } = observers
+  const unlessDown = breaker
+    ? createBreaker(breaker, (state) => onBreaker?.({ upstream: name, state }))
+    : (call: () => Promise<Answer>) => call()
+
+  return async function ask(url: string | URL, question: Question = {}): Promise<Answer> {
+    const since = performance.now()
+    let outcome: Outcome = 'away'
+    try {
+      const answer = await unlessDown(() => call(url, question))
+      outcome = answer.status < 400 ? 'ok' : 'refused'
+      return answer
+    } catch (error) {
+      outcome = outcomeOf(error)
+      throw error
+    } finally {
+      onCall?.({ upstream: name, outcome, durationMs: performance.now() - since })
+    }
+  }
+
+  async function call(url: string | URL, question: Question): Promise<Answer> {
+    const answer = await wholeAnswer(url, question)
+    const { status } = answer
+    if (status === 429) throw new UpstreamBusy('answered 429', answer, retryAfterS(answer.headers))
+    if (status >= 500 || (status >= 300 && status < 400)) throw new UpstreamAway(`answered ${status}`)
+    return answer
+  }
+
+  async function wholeAnswer(url: string | URL, question: Question): Promise<Answer> {
+    const timeUp = AbortSignal.timeout(timeoutMs)
+    const signal = question.signal ? AbortSignal.any([timeUp, question.signal]) : timeUp
+    try {
+      const response = await fetch(url, { ...question, redirect: 'manual', signal, dispatcher })
+      const body = await readBody(response.body, maxBytes)
+      return { status: response.status, headers: new Headers([...response.headers]), body }
+    } catch (cause) {
+      if (cause instanceof UpstreamAway) throw cause
+      if (signal.aborted) throw new UpstreamSilent('no answer in time', { cause })
+      throw new UpstreamAway('no whole answer', { cause })
+    }
   }
 }
+export type Upstream = ReturnType<typeof createUpstream>
 
 // The limit is on unpacked bytes: undici's own maxResponseSize counts packed ones, and 64 KiB of gzip can hold 60 MiB.
 async function readBody(stream: AsyncIterable<Uint8Array> | null, maxBytes: number): Promise<Buffer> {
@@ -44,4 +119,59 @@ async function readBody(stream: AsyncIterable<Uint8Array> | null, maxBytes: numb
     parts.push(part)
   }
   return Buffer.concat(parts)
+}
+
+/** What a 429 asks for, in seconds: a number, or a date (RFC 9110, 10.2.3). Undefined where it names no time to come. */
+export function retryAfterS(headers: Headers): number | undefined {
+  const named = headers.get('retry-after') ?? ''
+  const seconds = Number.isNaN(Number(named)) ? (Date.parse(named) - Date.now()) / 1000 : Number(named)
+  return seconds > 0 ? seconds : undefined
+}
+
+const outcomes = new Map<unknown, Outcome>([
+  [UpstreamBusy, 'busy'],
+  [UpstreamSilent, 'silent'],
+  [UpstreamSpared, 'spared'],
+])
+
+function outcomeOf(error: unknown): Outcome {
+  return (error instanceof Error ? outcomes.get(error.constructor) : undefined) ?? 'away'
+}
+
+const stateNames: Record<CircuitState, BreakerState> = {
+  [CircuitState.Closed]: 'closed',
+  [CircuitState.Open]: 'open',
+  [CircuitState.Isolated]: 'open',
+  [CircuitState.HalfOpen]: 'half-open',
+}
+
+/** Spares visitors the wait for an upstream that is down: it is left in peace for a while, then tried by one of them. */
+function createBreaker({ failures, pauseMs, opensOn }: BreakerOptions, onState: (state: BreakerState) => void) {
+  const inARow = new ConsecutiveBreaker(failures)
+  const breaker = circuitBreaker(handleWhen(opensOn), {
+    breaker: inARow,
+    halfOpenAfter: new DelegateBackoff(({ result }) => pauseAfter('error' in result ? result.error : undefined)),
+  })
+  breaker.onStateChange((state) => onState(stateNames[state]))
+
+  function pauseAfter(error: unknown): number {
+    const namedS = error instanceof UpstreamBusy ? error.retryAfterS : undefined
+    return namedS === undefined ? pauseMs : Math.min(namedS * 1000, pauseMs)
+  }
+
+  return async function unlessDown<T>(call: () => Promise<T>): Promise<T> {
+    // By itself the library would have the others wait for the one that tries.
+    if (breaker.state === CircuitState.HalfOpen) throw new UpstreamSpared('another one is trying')
+    try {
+      return await breaker.execute(() => call().catch(failed))
+    } catch (error) {
+      if (error instanceof BrokenCircuitError) throw new UpstreamSpared('the last calls went wrong', { cause: error })
+      throw error
+    }
+  }
+
+  function failed(error: unknown): never {
+    if (error instanceof UpstreamBusy && opensOn(error)) inARow.state = failures
+    throw error
+  }
 }

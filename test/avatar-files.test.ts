@@ -209,25 +209,12 @@ describe('one look is one picture', () => {
 describe('when DiceBear fails, the visitor gets the same picture', () => {
   const svg = (inside: string, attributes = '') =>
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"${attributes}>${inside}</svg>`
-  const drawing = (body: string | Buffer, headers: Record<string, string> = {}): Fault =>
-    faults.answer(200, body, { ...svgType, ...headers })
+  const drawing = (body: string | Buffer): Fault => faults.answer(200, body, svgType)
   const evil = 'https://evil.example'
 
-  test.each<[string, Fault | undefined]>([
-    ['refuses connections', undefined],
-    ['answers 500', faults.answer(500, 'evil')],
-    ['answers 503 with a picture', faults.answer(503, svg('<rect width="7"/>'), svgType)],
-    ['answers 404 in JSON', faults.json(404, { message: 'Route not found', statusCode: 404 })],
-    ['answers 204', faults.answer(204)],
-    ['leads elsewhere', faults.redirect(`${evil}/x.svg`)],
-    ['says nothing', faults.silent()],
-    ['drips', faults.drip(svgType, 300)],
-    ['breaks off', faults.reset('<svg xmlns="http://www.w3.org/2000/svg">', svgType)],
-    ['ends too early', faults.truncated(svg('<rect width="7"/>'), svgType)],
-    ['sends a page', faults.wrongType()],
+  test.each<[string, Fault]>([
     ['calls a picture a page', faults.wrongType(svg('<rect width="7"/>'))],
     ['calls a page a picture', drawing('<!doctype html><title>evil</title>')],
-    ['sends nothing', drawing('')],
     ['sends half a picture', drawing('<svg xmlns="http://www.w3.org/2000/svg"><g>')],
     ['sends two pictures', drawing(svg('') + svg(''))],
     ['sends a script', drawing(svg('<script>evil()</script>'))],
@@ -253,21 +240,16 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     ['hides it in an animation', drawing(svg('<animate attributeName="href" to="javascript:evil()"/>'))],
     ['sends 300 KiB', drawing(svg(`<path d="${'M1 1'.repeat(75 * 1024)}"/>`))],
     ['sends one byte over 256 KiB', drawing(svg(`<path d="${'M'.repeat(256 * 1024)}"/>`))],
-    ['sends 50 MB', faults.huge(50 * 1024 * 1024, svgType)],
-    ['sends a gzip bomb', faults.bomb(50 * 1024 * 1024, svgType)],
     ['sends UTF-16', drawing(Buffer.from(`\ufeff${svg('<script>evil()</script>')}`, 'utf16le'))],
     ['sends UTF-16 without a mark', drawing(Buffer.from(svg('<rect width="7"/>'), 'utf16le'))],
     ['sends broken UTF-8', drawing(Buffer.from(svg('<text>\xff</text>'), 'latin1'))],
-    ['packs what is no gzip', drawing(svg(''), { 'content-encoding': 'gzip' })],
   ])('DiceBear %s', async (what, fault) => {
     const choice = { ...look, seed: `DiceBear ${what}` }
-    if (fault === undefined) await app.dicebear.refuse()
-    else app.dicebear.fail(at.svg, fault)
+    app.dicebear.fail(at.svg, fault)
     const before = app.dicebear.count(at.svg)
     const { visitor, id } = await wear(choice)
     const svgThen = await pictureOf(visitor, id)
-    if (fault === undefined) await app.dicebear.accept()
-    else expect(app.dicebear.count(at.svg)).toBe(before + 1)
+    expect(app.dicebear.count(at.svg)).toBe(before + 1)
     expect(svgThen).toBe(drawn(choice))
 
     // Kept like any other: the next one asks nobody.

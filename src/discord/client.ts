@@ -1,8 +1,24 @@
 import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import { z } from 'zod'
-import { DiscordAway, DiscordRefusedUs, DiscordSilent, GrantRefused, TokenRefused, UpstreamSilent } from '../errors.ts'
-import { type Answer, ask, type Question } from '../upstream.ts'
+import {
+  DiscordAway,
+  DiscordRefusedUs,
+  DiscordSilent,
+  GrantRefused,
+  TokenRefused,
+  UpstreamBusy,
+  UpstreamSilent,
+  UpstreamSpared,
+} from '../errors.ts'
+import {
+  type Answer,
+  type BreakerOptions,
+  createUpstream,
+  type Observers,
+  type Question,
+  type Upstream,
+} from '../upstream.ts'
 import type { Gate, Gates } from './gates.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -41,10 +57,27 @@ export const User = z.object({
 })
 export type User = z.infer<typeof User>
 
-const Busy = z.object({ retry_after: z.number().nonnegative().optional(), global: z.boolean().optional() }).catch({})
+/** The body of a 429. What cannot be read is as if it were not there. */
+const Busy = z
+  .object({
+    retry_after: z.number().nonnegative().optional().catch(undefined),
+    global: z.boolean().optional().catch(undefined),
+  })
+  .catch({})
 const OAuthError = z.object({ error: z.string() })
 
-export type DiscordOptions = {
+/**
+ * Only waiting is spared: a refused connection or a 5xx costs a visitor next to nothing, and may be gone the next moment.
+ * The token and the user address are other services behind one name, so each has a breaker of its own; nobody waits long
+ * for a revocation, and it has none.
+ */
+const breaker: BreakerOptions = {
+  failures: 5,
+  pauseMs: 5000,
+  opensOn: (error) => error instanceof UpstreamSilent,
+}
+
+export type DiscordOptions = Observers & {
   clientId: string
   clientSecret: string
   apiUrl: string
@@ -72,7 +105,13 @@ export function createDiscord(options: DiscordOptions) {
   }
   const client: oauth.Client = { client_id: clientId }
   const clientAuth = oauth.ClientSecretPost(options.clientSecret)
-  const upstream = { timeoutMs: options.timeoutMs, maxBytes: maxAnswerBytes, dispatcher: options.dispatcher }
+  const { timeoutMs, dispatcher, onCall, onBreaker } = options
+  const calls = { timeoutMs, dispatcher, onCall, onBreaker, maxBytes: maxAnswerBytes }
+  const ways = {
+    token: createUpstream({ ...calls, name: 'discord-token', breaker }),
+    user: createUpstream({ ...calls, name: 'discord-user', breaker }),
+    revoke: createUpstream({ ...calls, name: 'discord-revoke' }),
+  }
 
   /** Where the visitor is sent to sign in. */
   async function authorizeUrl(state: string, verifier: string, prompt: 'none' | 'consent'): Promise<string> {
@@ -91,17 +130,17 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /** Authorization code -> tokens. Throws GrantRefused when Discord does not take the code. */
-  async function exchangeCode(code: string, state: string, verifier: string): Promise<Tokens> {
+  async function exchangeCode(code: string, state: string, verifier: string, signal?: AbortSignal): Promise<Tokens> {
     const callback = oauth.validateAuthResponse(server, client, new URLSearchParams({ code, state }), state)
-    const answer = await tokenCall('token', (request) =>
+    const answer = await tokenCall('token', signal, (request) =>
       oauth.authorizationCodeGrantRequest(server, client, clientAuth, callback, redirectUri, verifier, request),
     )
     return readTokens(() => oauth.processAuthorizationCodeResponse(server, client, answer))
   }
 
   /** Refresh token -> new tokens; the old refresh token is dead then. Throws GrantRefused when it was already. */
-  async function refresh(refreshToken: string): Promise<Tokens> {
-    const answer = await tokenCall('token', (request) =>
+  async function refresh(refreshToken: string, signal?: AbortSignal): Promise<Tokens> {
+    const answer = await tokenCall('token', signal, (request) =>
       oauth.refreshTokenGrantRequest(server, client, clientAuth, refreshToken, request),
     )
     // A server that gives no new one means the old one to stay (RFC 6749, 6).
@@ -110,43 +149,41 @@ export function createDiscord(options: DiscordOptions) {
 
   /** Ends all tokens that this visitor has given us. */
   async function revoke(token: string): Promise<void> {
-    await tokenCall('revoke', (request) => oauth.revocationRequest(server, client, clientAuth, token, request))
+    await tokenCall('revoke', undefined, (request) =>
+      oauth.revocationRequest(server, client, clientAuth, token, request),
+    )
   }
 
   /** Access token -> user. `visitor` is who is counted by Discord. Throws TokenRefused when the token is not taken. */
-  async function whoIs(accessToken: string, visitor: string): Promise<User> {
-    const gate: Gate = `user:${visitor}`
-    await gates.pass(gate)
+  async function whoIs(accessToken: string, visitor: string, signal?: AbortSignal): Promise<User> {
     const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
-    const answer = await askDiscord(`${apiUrl}/users/@me`, { headers })
-    if (answer.status === 429) throw await gates.shut(gate, answer.headers, Busy.parse(readJson(answer)))
+    const answer = await askDiscord(ways.user, `user:${visitor}`, `${apiUrl}/users/@me`, { headers, signal })
     if (answer.status === 401) throw new TokenRefused('Discord does not take the access token')
-    if (answer.status >= 400 && answer.status < 500) {
-      throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
-    }
+    if (answer.status >= 400) throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
     const user = UserAnswer.safeParse(answer.status === 200 ? readJson(answer) : undefined)
     if (!user.success) throw new DiscordAway(`users/@me gave no user (${answer.status})`)
     return user.data
   }
 
-  /** One call to the token address; what comes back is a 200. */
+  /** One call to the token or revoke address; what comes back is a 200. */
   async function tokenCall(
-    gate: Gate,
+    to: 'token' | 'revoke',
+    signal: AbortSignal | undefined,
     send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>,
   ): Promise<Response> {
-    await gates.pass(gate)
     let answer: Answer | undefined
     const response = await send({
       [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
       [oauth.customFetch]: async (url: string, { method, headers, body }) => {
-        answer = await askDiscord(url, { method, headers, body: String(body) })
+        answer = await askDiscord(ways[to], to, url, { method, headers, body: String(body), signal })
         return new Response(bodyFor(answer), { status: answer.status, headers: answer.headers })
       },
     })
+    // oauth4webapi takes whatever can be parsed, a page or a text too.
+    if (to === 'token' && answer?.status === 200 && !isJson(answer))
+      throw new DiscordAway('the token address sent no JSON')
     if (answer === undefined || answer.status === 200) return response
-    if (answer.status === 429) throw await gates.shut(gate, answer.headers, Busy.parse(readJson(answer)))
-    if (answer.status < 400 || answer.status >= 500)
-      throw new DiscordAway(`the token address answered ${answer.status}`)
+    if (answer.status < 400) throw new DiscordAway(`the token address answered ${answer.status}`)
     const refused = OAuthError.safeParse(readJson(answer)).data?.error
     if (answer.status === 400 && (refused === 'invalid_grant' || refused === 'invalid_request')) {
       throw new GrantRefused(`the token address answered ${refused}`)
@@ -169,12 +206,18 @@ export function createDiscord(options: DiscordOptions) {
     return { accessToken, ...(refreshToken && { refreshToken }), expiresAt: Date.now() + expiresInS * 1000 }
   }
 
-  async function askDiscord(url: string, question: Question): Promise<Answer> {
+  /** One call, unless its gate is shut; a 429 shuts it. */
+  async function askDiscord(ask: Upstream, gate: Gate, url: string, question: Question): Promise<Answer> {
+    await gates.pass(gate)
     const headers = { ...question.headers, 'user-agent': userAgent }
-    return ask(url, { ...question, headers }, upstream).catch((cause) => {
-      const Failure = cause instanceof UpstreamSilent ? DiscordSilent : DiscordAway
+    try {
+      return await ask(url, { ...question, headers })
+    } catch (cause) {
+      if (cause instanceof UpstreamBusy) throw await gates.shut(gate, cause.answer.headers, waitNamedIn(cause))
+      const waited = cause instanceof UpstreamSilent || cause instanceof UpstreamSpared
+      const Failure = waited ? DiscordSilent : DiscordAway
       throw new Failure(new URL(url).pathname, { cause })
-    })
+    }
   }
 
   return { authorizeUrl, exchangeCode, refresh, revoke, whoIs }
@@ -182,13 +225,23 @@ export function createDiscord(options: DiscordOptions) {
 export type Discord = ReturnType<typeof createDiscord>
 
 // Status first, then content type, then parse: a 429 may be plain text, an error a page of Cloudflare's.
-function readJson(answer: Answer): unknown {
-  if (!answer.headers.get('content-type')?.startsWith('application/json')) return undefined
+function readJson(answer: Pick<Answer, 'headers' | 'body'>): unknown {
+  if (!isJson(answer)) return undefined
   try {
-    return JSON.parse(answer.body.toString('utf8'))
+    return JSON.parse(new TextDecoder().decode(answer.body))
   } catch {
     return undefined
   }
+}
+
+/** application/json, and what is JSON by its ending, such as application/problem+json (RFC 6839). */
+const isJson = ({ headers }: Pick<Answer, 'headers'>) =>
+  /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headers.get('content-type') ?? '')
+
+/** The larger of what header and body name. */
+function waitNamedIn({ answer, retryAfterS = 0 }: UpstreamBusy): z.infer<typeof Busy> {
+  const busy = Busy.parse(readJson(answer))
+  return { ...busy, retry_after: Math.max(busy.retry_after ?? 0, retryAfterS) }
 }
 
 const bodyFor = (answer: Answer) => ([204, 205, 304].includes(answer.status) ? null : new Uint8Array(answer.body))

@@ -16,7 +16,7 @@ import { lookUrl } from './look.ts'
 
 /** POST /get_avatar: off to Discord. GET /get_avatar: back again, with an avatar at the end. */
 export function getAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
-  const { config, log, sealer, pending, discord, avatars } = parts
+  const { config, log, sealer, pending, discord, avatars, patienceMs } = parts
   const cookies = stateCookies(config)
   const accounts = accountSwitch(config)
   const router = Router({ caseSensitive: true })
@@ -82,18 +82,20 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   /** Who the visitor is: by the token that the session holds while it is good, else by the code in hand. */
   async function signIn(req: Request, code: string, state: string, verifier: string) {
     const visitor = visitorOf(req)
+    // Up to three calls, and the visitor waits for all of them.
+    const patience = AbortSignal.timeout(patienceMs)
     const cached = await openTokens(sealer, visitor.tokens)
     if (cached && visitor.tokens && fresh(cached)) {
-      const user = await whoIs(visitor, cached).catch((error) => {
+      const user = await whoIs(visitor, cached, patience).catch((error) => {
         if (error instanceof TokenRefused) return undefined
         throw error
       })
       if (user) return { user, tokens: visitor.tokens }
     }
-    const tokens = await discord.exchangeCode(code, state, verifier)
+    const tokens = await discord.exchangeCode(code, state, verifier, patience)
     const sealed = await sealTokens(sealer, tokens)
     try {
-      return { user: await whoIs(visitor, tokens), tokens: sealed }
+      return { user: await whoIs(visitor, tokens, patience), tokens: sealed }
     } catch (error) {
       if (error instanceof TokenRefused)
         throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
@@ -103,8 +105,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     }
   }
 
-  function whoIs(visitor: Visitor, tokens: Tokens): Promise<User> {
-    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken))
+  function whoIs(visitor: Visitor, tokens: Tokens, patience: AbortSignal): Promise<User> {
+    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), patience)
   }
 
   /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */

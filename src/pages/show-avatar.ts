@@ -18,7 +18,7 @@ import { lookUrl } from './look.ts'
 
 /** GET /show_avatar: the avatar where Discord shows it. POST: another one, without a trip to Discord. */
 export function showAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
-  const { config, sealer, discord, avatars } = parts
+  const { config, sealer, discord, avatars, patienceMs } = parts
   const refreshing = new Map<string, Promise<Tokens | undefined>>()
   const router = Router({ caseSensitive: true })
 
@@ -57,17 +57,19 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
 
   /** The user, asked anew; undefined when the visitor has to sign in again. */
   async function whoIsIt(req: Request, user: User): Promise<User | undefined> {
-    const tokens = await freshTokens(req)
+    // Up to four calls, and the visitor waits for all of them.
+    const patience = AbortSignal.timeout(patienceMs)
+    const tokens = await freshTokens(req, patience)
     if (tokens === undefined) return undefined
     try {
-      return await discord.whoIs(tokens.accessToken, user.id)
+      return await discord.whoIs(tokens.accessToken, user.id, patience)
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
     }
-    const renewed = await freshTokens(req, tokens.accessToken)
+    const renewed = await freshTokens(req, patience, tokens.accessToken)
     if (renewed === undefined) return undefined
     try {
-      return await discord.whoIs(renewed.accessToken, user.id)
+      return await discord.whoIs(renewed.accessToken, user.id, patience)
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
       await change(req, parts, withoutTokens)
@@ -76,18 +78,23 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   }
 
   /** Tokens that Discord should take: those of the session, refreshed where they have ended or were refused. */
-  async function freshTokens(req: Request, refused?: string): Promise<Tokens | undefined> {
+  async function freshTokens(req: Request, patience: AbortSignal, refused?: string): Promise<Tokens | undefined> {
     const known = await openTokens(sealer, visitorOf(req).tokens)
     const good = (tokens: Tokens) => fresh(tokens) && tokens.accessToken !== refused
     if (known && good(known)) return known
     // Who asks meanwhile shares the answer, a failure too.
     const { sessionID } = req
-    const underWay = refreshing.get(sessionID) ?? refreshedIn(req, good).finally(() => refreshing.delete(sessionID))
+    const underWay =
+      refreshing.get(sessionID) ?? refreshedIn(req, patience, good).finally(() => refreshing.delete(sessionID))
     refreshing.set(sessionID, underWay)
     return underWay
   }
 
-  async function refreshedIn(req: Request, good: (tokens: Tokens) => boolean): Promise<Tokens | undefined> {
+  async function refreshedIn(
+    req: Request,
+    patience: AbortSignal,
+    good: (tokens: Tokens) => boolean,
+  ): Promise<Tokens | undefined> {
     let tokens: Tokens | undefined
     const since = Date.now()
     // A refresh token works once, so one request refreshes; another instance that waited finds the new tokens.
@@ -96,16 +103,16 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       if (tokens && good(tokens)) return visitor
       // Another instance has just waited for Discord in vain; this visitor has waited as long.
       if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordSilent('waited for another refresh')
-      tokens = tokens && (await refreshed(tokens.refreshToken))
+      tokens = tokens && (await refreshed(tokens.refreshToken, patience))
       return tokens ? { ...visitor, tokens: await sealTokens(sealer, tokens) } : withoutTokens(visitor)
     })
     return tokens
   }
 
-  async function refreshed(refreshToken: string | undefined): Promise<Tokens | undefined> {
+  async function refreshed(refreshToken: string | undefined, patience: AbortSignal): Promise<Tokens | undefined> {
     if (refreshToken === undefined) return undefined
     try {
-      return await discord.refresh(refreshToken)
+      return await discord.refresh(refreshToken, patience)
     } catch (error) {
       if (error instanceof GrantRefused) return undefined
       throw error

@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import ejs from 'ejs'
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import { standInDiceBear } from '../../src/demo/dicebear.ts'
@@ -97,13 +97,37 @@ export const faults = {
       Readable.from(spaces(bytes)).pipe(res)
     },
 
-  /** A small gzip that unpacks to as many zeros as told. */
-  bomb: (bytes = 50 * 1024 * 1024, headers: Headers = json): Fault => {
-    const packed = gzipSync(Buffer.alloc(bytes))
-    return faults.answer(200, packed, { ...headers, 'content-encoding': 'gzip' })
-  },
+  /** Ends in the middle as if that were the end: no length told, and the connection closed in an orderly way. */
+  cut:
+    (half: Body = tokensCutShort, headers: Headers = json): Fault =>
+    (req) => {
+      const lines = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
+      req.socket.end(`HTTP/1.1 200 OK\r\n${lines.join('')}\r\n${half}`)
+    },
+
+  /** A small answer that unpacks to as many zeros as told; `gzip, gzip` is packed twice, and smaller still. */
+  bomb: (bytes = 50 * 1024 * 1024, headers: Headers = json, encoding = 'gzip'): Fault =>
+    faults.answer(200, packed(encoding, bytes), { ...headers, 'content-encoding': encoding }),
 
   redirect: (to: string, status = 302): Fault => faults.answer(status, '', { location: to }),
+}
+
+const packers: Record<string, (bytes: Buffer) => Buffer> = {
+  gzip: gzipSync,
+  deflate: deflateSync,
+  br: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+  zstd: zstdCompressSync,
+}
+const packedBefore = new Map<string, Buffer>()
+
+function packed(encodings: string, bytes: number): Buffer {
+  const name = `${encodings} of ${bytes}`
+  const known = packedBefore.get(name)
+  if (known) return known
+  let body = Buffer.alloc(bytes)
+  for (const encoding of encodings.split(', ')) body = Buffer.from(packers[encoding]?.(body) ?? body)
+  packedBefore.set(name, body)
+  return body
 }
 
 function* spaces(bytes: number): Generator<Buffer> {
@@ -186,6 +210,12 @@ async function openDouble(standIn: Router) {
     delay(path: string | RegExp, ms: number): void {
       delays.unshift({ path, ms })
     },
+
+    /** How many connections are open. */
+    connections: () =>
+      new Promise<number>((resolve, reject) => {
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count)))
+      }),
 
     /** Nobody listens any more, and open connections are cut: connections are refused until `accept`. */
     refuse: () => shut(server),
