@@ -11,7 +11,8 @@ import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
+import { openRedis } from './redis.ts'
+import { memoryStore, redisStore, type Store } from './store.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -21,12 +22,12 @@ const marginMs = 1500
  * Redis, which may come later.
  */
 export async function openParts(config: Config, log: Logger) {
-  const { store, sessions } = openStore(config, log)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
+  const { store, sessions } = openStore(config, log, cache.path)
   const dispatcher = new Agent({ connect: { timeout: config.upstreamTimeoutMs } })
   const calls = { timeoutMs: config.upstreamTimeoutMs, dispatcher, userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)` }
   const sealer = createSealer(config.sessionSecrets)
@@ -58,9 +59,13 @@ export async function openParts(config: Config, log: Logger) {
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
 
-function openStore(config: Config, log: Logger): { store: Store; sessions: SessionStore } {
-  if (config.redisUrl === undefined) return { store: memoryStore(), sessions: memorySessions() }
-  const redis = openRedis(config.redisUrl, (err) => log.warn({ err }, 'redis'))
-  redis.client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  return { store: redisStore(redis), sessions: redisSessions(redis) }
+function openStore(
+  config: Config,
+  log: Logger,
+  fileOf: (id: string) => string,
+): { store: Store; sessions: SessionStore } {
+  if (config.redis === undefined) return { store: memoryStore(), sessions: memorySessions(fileOf) }
+  const redis = openRedis(config.redis, (err) => log.warn({ err }, 'redis'))
+  redis.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  return { store: redisStore(redis), sessions: redisSessions(redis, fileOf) }
 }

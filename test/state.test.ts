@@ -135,8 +135,12 @@ describe('a state', () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(returning, 'state'))?.[1])).toBeLessThanOrEqual(60)
-    expect(await db.keys('pending:*')).toEqual([])
-    for (const key of await db.keys('outcome:*')) expect(await db.ttl(key)).toBeLessThanOrEqual(60)
+    const left = [...(await db.keys('visit:*')), ...(await db.keys('claim:*'))]
+    expect(left).not.toEqual([])
+    for (const key of left) {
+      expect(await db.ttl(key)).toBeLessThanOrEqual(60)
+      expect(await db.get(key)).not.toContain('verifier')
+    }
   })
 })
 
@@ -193,7 +197,7 @@ describe('a state that is no good', () => {
   test('older than ten minutes: 400, and nothing is exchanged', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    await forget('pending:*')
+    await forget('visit:*')
     const answer = await comeBack(visitor, callback)
     expect([answer.status, exchanges()]).toEqual([400, 0])
     expect(answer.text).toContain('href="/"')
@@ -203,7 +207,7 @@ describe('a state that is no good', () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
-    await forget('outcome:*')
+    await forget('visit:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(200)
@@ -212,7 +216,7 @@ describe('a state that is no good', () => {
   test('with a record that cannot be read, of an older version of ours: 400 at once, for a second request too', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    const [record = ''] = await db.keys('pending:*')
+    const [record = ''] = await db.keys('visit:*')
     await db.set(record, '{"choice":{"style":"no longer offered"}}', { expiration: 'KEEPTTL' })
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect((await comeBack(visitor, callback)).status).toBe(400)
@@ -314,7 +318,7 @@ describe('a callback that is opened twice', () => {
       const { pathname, searchParams } = new URL(locationOf(answer), app.url)
       expect([pathname, searchParams.get('seed'), searchParams.get('style')]).toEqual(['/', look.seed, look.style])
     }
-    await forget('outcome:*')
+    await forget('visit:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(0)
   })
@@ -572,7 +576,7 @@ describe('Discord comes back with an error', () => {
     const authorize = await leave(visitor)
     const callback = await agreeAtDiscord(authorize, { decision: 'decline' })
     expect((await comeBack(visitor, callback)).status).toBe(303)
-    await forget('outcome:*')
+    await forget('visit:*')
     const answer = await comeBack(visitor, app.discord.codeFor(authorize))
     expect([answer.status, exchanges()]).toEqual([400, 0])
   })
@@ -610,7 +614,7 @@ describe('Discord comes back with an error', () => {
       expect(keepsLook(answer.text)).toBe(true)
       expect(app.logged.slice(linesBefore).join('')).toContain('"level":40')
 
-      await forget('outcome:*')
+      await forget('visit:*')
       expect((await comeBack(visitor, app.discord.codeFor(authorize))).status).toBe(400)
       expect(exchanges()).toBe(0)
     },
@@ -620,7 +624,7 @@ describe('Discord comes back with an error', () => {
 describe('Redis does not answer during the callback', () => {
   afterEach(async () => {
     redis.resume()
-    await db.aclSetUser('default', '+getdel')
+    await db.aclSetUser('default', '+get')
   })
 
   test('503 within two seconds, and the right browser still finishes', async () => {
@@ -662,9 +666,9 @@ describe('Redis does not answer during the callback', () => {
   test('Redis refuses to give the record: 503, and later the right browser still finishes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    await db.aclSetUser('default', '-getdel')
+    await db.aclSetUser('default', '-get')
     expect((await comeBack(visitor, callback)).status).toBe(503)
-    await db.aclSetUser('default', '+getdel')
+    await db.aclSetUser('default', '+get')
     await expectUntouched(visitor, callback)
   })
 })

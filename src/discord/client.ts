@@ -113,10 +113,13 @@ export function createDiscord(options: DiscordOptions) {
     await tokenCall('revoke', (request) => oauth.revocationRequest(server, client, clientAuth, token, request))
   }
 
-  /** Access token -> user. `visitor` is who is counted by Discord. Throws TokenRefused when the token is not taken. */
-  async function whoIs(accessToken: string, visitor: string): Promise<User> {
+  /**
+   * Access token -> user. `visitor` is who is counted by Discord; for one who `isNew` no gate can be shut yet. Throws
+   * TokenRefused when the token is not taken.
+   */
+  async function whoIs(accessToken: string, visitor: string, isNew = false): Promise<User> {
     const gate: Gate = `user:${visitor}`
-    await gates.pass(gate)
+    if (!isNew) await gates.pass(gate)
     const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
     const answer = await askDiscord(`${apiUrl}/users/@me`, { headers })
     if (answer.status === 429) throw await gates.shut(gate, answer.headers, Busy.parse(readJson(answer)))

@@ -10,6 +10,12 @@ import type { Sealer } from './tokens.ts'
 export const pendingS = 600
 /** How long the way a visit ended is kept for the same browser's second request. */
 export const outcomeS = 60
+/**
+ * Who works on a visit claims it for this long, again and again until the end. When the process is killed the claim
+ * ends by itself, and the same browser's next request takes the visit up anew.
+ */
+const claimS = 5
+const renewMs = 1500
 
 const pollMs = 50
 
@@ -31,16 +37,13 @@ export function stateCookieName(state: string): string {
   return `state-${sha256(state).slice(0, 16)}`
 }
 
-// A record lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
+// A visit lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
 const keys = ({ name, value }: StateCookie) => {
   const hash = sha256(`${name}=${value}`)
-  return { record: `pending:${hash}`, outcome: `outcome:${hash}` }
+  return { visit: `visit:${hash}`, claim: `claim:${hash}` }
 }
 
-/** Stands in the outcome's place until there is one, with the time of its beginning. */
-const working = (since: number) => `working ${since}`
-const workingSince = (outcome: string | undefined) =>
-  Number(/^working ([\d.]+)$/.exec(outcome ?? '')?.[1] ?? Number.NaN)
+type Keys = ReturnType<typeof keys>
 
 type PendingOptions<Choice> = {
   store: Store
@@ -51,12 +54,13 @@ type PendingOptions<Choice> = {
 }
 
 /**
- * Visitors away at Discord. Each state has a record of its own, with what was chosen and the PKCE verifier, because a
- * session is rewritten whole and two tabs would lose each other's.
+ * Visitors away at Discord. Each state has a key of its own, because a session is rewritten whole and two tabs would lose
+ * each other's: what was chosen and the PKCE verifier, and in their place, once the visit is over, how it ended.
  */
 export function createPending<Choice>({ store, sealer, choice, patienceMs }: PendingOptions<Choice>) {
   const Record = z.object({ choice, verifier: z.string() })
   const Ended = z.object({ choice, outcome: Outcome })
+  const Visit = z.union([Ended, Record])
 
   /** Remembers a visitor who is sent to Discord. */
   async function start(chosen: Choice) {
@@ -64,12 +68,12 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     const verifier = oauth.generateRandomCodeVerifier()
     const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
     const record: z.infer<typeof Record> = { choice: chosen, verifier: await sealer.seal(verifier) }
-    await store.set(keys(cookie).record, JSON.stringify(record), pendingS)
+    await store.set(keys(cookie).visit, JSON.stringify(record), pendingS)
     return { state, verifier, cookie }
   }
 
   /**
-   * Takes a visit up again, once. Who comes second waits for the first and gets the way it ended.
+   * Takes a visit up again, one request at a time. Who comes second waits for the first and gets the way it ended.
    * Throws UnknownState when it is spent or too old.
    */
   async function take(cookie: StateCookie) {
@@ -78,36 +82,53 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     for (;;) {
       // Two tabs may come back in one millisecond, and one must be the earlier.
       const since = Date.now() + Math.random()
-      const isFirst = await store.setIfAbsent(key.outcome, working(since), outcomeS)
-      if (isFirst) return { since, ...(await record(key)) }
-      const outcome = await store.get(key.outcome)
-      // Where it has vanished the first one could not begin after all, and this one may.
-      if (outcome === undefined) continue
-      if (Number.isNaN(workingSince(outcome))) return { ended: readOutcome(outcome) }
+      const [isFirst, visit] = await claimed(key, since)
+      if ('outcome' in visit) return { ended: visit }
+      if (isFirst) return { since, ...(await takenUp(key, visit, since)) }
       if (Date.now() > waitUntil) throw new StoreAway('the first request has not ended')
       await wait(pollMs)
     }
   }
 
-  function readOutcome(text: string) {
-    const ended = Ended.safeParse(readJson(text))
-    if (!ended.success) throw new UnknownState('an outcome that cannot be read')
-    return ended.data
-  }
-
-  async function record(key: ReturnType<typeof keys>) {
+  /** Claims the visit and reads it, at once: the claim outlives what is read by far. */
+  async function claimed(key: Keys, since: number) {
+    const claiming = store.setIfAbsent(key.claim, String(since), claimS)
     try {
-      const kept = Record.safeParse(readJson(await store.take(key.record, pendingS)))
-      const verifier = kept.data && (await sealer.open(kept.data.verifier))
-      if (!kept.success || verifier === undefined) throw new UnknownState('state unknown, spent or too old')
-      const { choice } = kept.data
-      const settle = (outcome: Outcome) => store.set(key.outcome, JSON.stringify({ choice, outcome }), outcomeS)
-      return { choice, verifier, settle }
+      const [isFirst, text] = await Promise.all([claiming, store.get(key.visit)])
+      const visit = Visit.safeParse(readJson(text))
+      if (!visit.success) throw new UnknownState('state unknown, spent or too old')
+      return [isFirst, visit.data] as const
     } catch (error) {
-      await store.delete(key.outcome).catch(() => undefined)
+      if (await claiming.catch(() => false)) await letGo(key)
       throw error
     }
   }
+
+  async function takenUp(key: Keys, record: z.infer<typeof Record>, since: number) {
+    const verifier = await sealer.open(record.verifier)
+    if (verifier === undefined) {
+      await letGo(key)
+      throw new UnknownState('a verifier that cannot be opened')
+    }
+    const renew = () => store.set(key.claim, String(since), claimS).catch(() => undefined)
+    const renewing = setInterval(renew, renewMs).unref()
+    return {
+      choice: record.choice,
+      verifier,
+      /** Keeps how the visit ended. The claim ends by itself: nobody needs it any more. */
+      async settle(outcome: Outcome): Promise<void> {
+        clearInterval(renewing)
+        await store.set(key.visit, JSON.stringify({ choice: record.choice, outcome }), outcomeS)
+      },
+      /** Leaves the visit to the browser's next request. */
+      async giveBack(): Promise<void> {
+        clearInterval(renewing)
+        await letGo(key)
+      },
+    }
+  }
+
+  const letGo = (key: Keys) => store.delete(key.claim).catch(() => undefined)
 
   /**
    * Ids of the sessions in which other tabs of this browser have just signed in. Waits for those that came back
@@ -116,17 +137,17 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
   async function signedInBeside(others: StateCookie[], since: number): Promise<string[]> {
     if (others.length === 0) return []
     const waitUntil = Date.now() + patienceMs
+    const names = others.map(keys)
     for (;;) {
-      const outcomes = await store.getMany(others.map((cookie) => keys(cookie).outcome))
-      const isBusy = outcomes.some((outcome) => workingSince(outcome) < since)
-      if (!isBusy || Date.now() > waitUntil) return outcomes.flatMap(signedInSession)
+      const texts = await store.getMany([...names.map(({ visit }) => visit), ...names.map(({ claim }) => claim)])
+      const ended = texts.slice(0, names.length).map((text) => Ended.safeParse(readJson(text)).data?.outcome)
+      const claims = texts.slice(names.length)
+      const isBusy = ended.some((outcome, tab) => outcome === undefined && Number(claims[tab] ?? Number.NaN) < since)
+      if (!isBusy || Date.now() > waitUntil) {
+        return ended.flatMap((outcome) => (outcome?.end === 'signed-in' ? [outcome.sessionId] : []))
+      }
       await wait(pollMs)
     }
-  }
-
-  function signedInSession(outcome: string | undefined): string[] {
-    const ended = Ended.safeParse(readJson(outcome)).data?.outcome
-    return ended?.end === 'signed-in' ? [ended.sessionId] : []
   }
 
   return { start, take, signedInBeside }
