@@ -90,25 +90,54 @@ export function readJson(text: string | undefined): unknown {
   }
 }
 
+/** How long a key that is held outlives its holder. */
+export const holdS = 5
+const renewMs = 1500
+
+/**
+ * Holds a key that was free and has `holdS` to live, until `letGo`. When the process is killed it ends by itself soon, and
+ * whoever waits for it goes on.
+ */
+export function hold(store: Store, key: string, value: string): { letGo(): Promise<void>; stop(): void } {
+  let heldUntil = Date.now() + holdS * 1000
+  const renewing = setInterval(async () => {
+    const until = Date.now() + holdS * 1000
+    await store.set(key, value, holdS).then(
+      () => {
+        heldUntil = until
+      },
+      () => undefined,
+    )
+  }, renewMs).unref()
+  const stop = () => clearInterval(renewing)
+  return {
+    /** Holds it no longer; it ends by itself. */
+    stop,
+    /** Frees it. Past its time it may be another's, and if Redis is away it ends by itself. */
+    async letGo() {
+      stop()
+      if (Date.now() < heldUntil) await store.delete(key).catch(() => undefined)
+    },
+  }
+}
+
 const lockPollMs = 25
 
 /**
  * Runs the work while nobody else runs work under this name, in any process. Waits at most `patienceMs` for its turn,
- * then throws StoreAway. The lock ends by itself after 30 s, longer than any work here may take.
+ * then throws StoreAway.
  */
 export async function alone<T>(store: Store, name: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
   const key = `lock:${name}`
-  const lockS = 30
   const waitUntil = Date.now() + patienceMs
-  while (!(await store.setIfAbsent(key, '1', lockS))) {
+  while (!(await store.setIfAbsent(key, '1', holdS))) {
     if (Date.now() > waitUntil) throw new StoreAway(`waited too long for ${name.split(':')[0]}`)
     await wait(lockPollMs)
   }
-  const since = Date.now()
+  const { letGo } = hold(store, key, '1')
   try {
     return await work()
   } finally {
-    // Past its time the lock may be another's. If Redis is away it ends by itself.
-    if (Date.now() - since < lockS * 1000) await store.delete(key).catch(() => undefined)
+    await letGo()
   }
 }

@@ -1,10 +1,22 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { createClient } from 'redis'
-import type { Response } from 'supertest'
+import { agent, type Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { agreeAtDiscord, at, faults } from './support/doubles.ts'
-import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from './support/open-app.ts'
+import {
+  clientId,
+  clientSecret,
+  comeBack,
+  leave,
+  look,
+  openApp,
+  sessionSecret,
+  signIn,
+  type TestApp,
+  type Visitor,
+} from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
+import { startApp } from './support/start-app.ts'
 import {
   cookiesOf,
   hasAvatar,
@@ -670,6 +682,74 @@ describe('Redis does not answer during the callback', () => {
     expect((await comeBack(visitor, callback)).status).toBe(503)
     await db.aclSetUser('default', '+get')
     await expectUntouched(visitor, callback)
+  })
+})
+
+describe('an instance', () => {
+  test('that is killed in the middle of callbacks: the same browsers finish at another one', async () => {
+    const doomed = await startApp({
+      BASE_URL: app.url,
+      REDIS_URL: redis.url,
+      SESSION_SECRET: sessionSecret,
+      DISCORD_CLIENT_ID: clientId,
+      DISCORD_CLIENT_SECRET: clientSecret,
+      DISCORD_API_URL: app.discord.apiUrl,
+      DISCORD_AUTHORIZE_URL: app.discord.authorizeUrl,
+      DICEBEAR_URL: app.dicebear.apiUrl,
+    })
+    const [early, late] = [app.visitor(), app.visitor()]
+    const callbacks = [app.discord.codeFor(await leave(early)), app.discord.codeFor(await leave(late))] as const
+    const there = (visitor: Visitor) => {
+      const browser = agent(doomed.url.replace('localhost', '127.0.0.1')).redirects(0)
+      browser.jar = visitor.jar
+      return browser
+    }
+    const lost: Promise<unknown>[] = []
+    try {
+      // One of them before Discord has taken the code, the other after.
+      app.discord.fail(at.token, faults.silent(), { times: 1 })
+      lost.push(send(comeBack(there(early), callbacks[0])).catch(() => 'lost'))
+      await expect.poll(() => exchanges(), { interval: 5 }).toBe(1)
+      app.discord.fail(at.user, faults.silent(), { times: 1 })
+      lost.push(send(comeBack(there(late), callbacks[1])).catch(() => 'lost'))
+      await expect.poll(() => app.discord.count(at.user), { interval: 5 }).toBe(1)
+    } finally {
+      doomed.child.kill('SIGKILL')
+      await doomed.stop()
+    }
+    expect(await Promise.all(lost)).toEqual(['lost', 'lost'])
+
+    const [finished, spent] = await Promise.all([
+      timed(comeBack(early, callbacks[0])),
+      timed(comeBack(late, callbacks[1])),
+    ])
+    expectLanding(finished.answer)
+    // Discord takes a code once: from the form it goes on, without a page of Discord's.
+    expect(spent.answer.status).toBe(400)
+    expect(keepsLook(spent.answer.text)).toBe(true)
+    for (const waited of [finished, spent]) expect(waited.ms).toBeLessThan(6000)
+    expectLanding(await signIn(app, late))
+    expect([await hasAvatar(early), await hasAvatar(late)]).toEqual([true, true])
+  })
+
+  test('that lives keeps its claim on a visit, however long that takes', async () => {
+    const settings = { UPSTREAM_TIMEOUT_MS: '4000' }
+    const patient = await openApp({ redisUrl: redis.url, beside: app, settings })
+    try {
+      for (const path of [at.token, at.user]) app.discord.delay(path, 3000)
+      const visitor = app.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      const browsers = [sameBrowserAt(patient, visitor), sameBrowserAt(patient, visitor)]
+      const answers = await Promise.all(browsers.map((browser) => timed(comeBack(browser, callback))))
+      for (const { answer, ms } of answers) {
+        expectLanding(answer)
+        // Longer than a claim lasts by itself.
+        expect(ms).toBeGreaterThan(5500)
+      }
+      expect(exchanges()).toBe(1)
+    } finally {
+      await patient.close()
+    }
   })
 })
 

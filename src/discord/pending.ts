@@ -3,20 +3,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
 import { StoreAway, UnknownState } from '../errors.ts'
-import { readJson, type Store } from '../store.ts'
+import { hold, holdS, readJson, type Store } from '../store.ts'
 import type { Sealer } from './tokens.ts'
 
 /** How long a visitor may stay at Discord. */
 export const pendingS = 600
 /** How long the way a visit ended is kept for the same browser's second request. */
 export const outcomeS = 60
-/**
- * Who works on a visit claims it for this long, again and again until the end. When the process is killed the claim
- * ends by itself, and the same browser's next request takes the visit up anew.
- */
-const claimS = 5
-const renewMs = 1500
-
 const pollMs = 50
 
 /** How a visit ended: with a session, a "no", or a failure. */
@@ -90,45 +83,39 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     }
   }
 
-  /** Claims the visit and reads it, at once: the claim outlives what is read by far. */
+  /** Claims the visit and reads it, at once: a claim lasts longer by far than two commands take. */
   async function claimed(key: Keys, since: number) {
-    const claiming = store.setIfAbsent(key.claim, String(since), claimS)
+    const claiming = store.setIfAbsent(key.claim, String(since), holdS)
     try {
       const [isFirst, text] = await Promise.all([claiming, store.get(key.visit)])
       const visit = Visit.safeParse(readJson(text))
       if (!visit.success) throw new UnknownState('state unknown, spent or too old')
       return [isFirst, visit.data] as const
     } catch (error) {
-      if (await claiming.catch(() => false)) await letGo(key)
+      if (await claiming.catch(() => false)) await store.delete(key.claim).catch(() => undefined)
       throw error
     }
   }
 
   async function takenUp(key: Keys, record: z.infer<typeof Record>, since: number) {
+    const claim = hold(store, key.claim, String(since))
     const verifier = await sealer.open(record.verifier)
     if (verifier === undefined) {
-      await letGo(key)
+      await claim.letGo()
       throw new UnknownState('a verifier that cannot be opened')
     }
-    const renew = () => store.set(key.claim, String(since), claimS).catch(() => undefined)
-    const renewing = setInterval(renew, renewMs).unref()
     return {
       choice: record.choice,
       verifier,
-      /** Keeps how the visit ended. The claim ends by itself: nobody needs it any more. */
+      /** Keeps how the visit ended. From then on nobody needs the claim. */
       async settle(outcome: Outcome): Promise<void> {
-        clearInterval(renewing)
+        claim.stop()
         await store.set(key.visit, JSON.stringify({ choice: record.choice, outcome }), outcomeS)
       },
       /** Leaves the visit to the browser's next request. */
-      async giveBack(): Promise<void> {
-        clearInterval(renewing)
-        await letGo(key)
-      },
+      giveBack: claim.letGo,
     }
   }
-
-  const letGo = (key: Keys) => store.delete(key.claim).catch(() => undefined)
 
   /**
    * Ids of the sessions in which other tabs of this browser have just signed in. Waits for those that came back

@@ -149,7 +149,8 @@ export async function tell(port: number, command: string[]): Promise<string> {
   }
 }
 
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
+/** Resolves when it is so; not later than after 20 s. */
+export async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const waitUntil = Date.now() + 20_000
   while (!(await isTrue())) {
     if (Date.now() > waitUntil) throw new Error('Redis did not come to what was waited for')
