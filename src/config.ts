@@ -26,6 +26,88 @@ const origin = address('https:', 'http:').refine((text) => {
   return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
 }, 'must be an origin: no path, query or password')
 
+const redisForm = 'must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://'
+
+/**
+ * Where Redis is. One server: `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS. A cluster: several of
+ * them, comma-separated, all with the same name and password, without a database. Behind sentinels:
+ * `sentinel://[user:password@]host[:port],host[:port]/name[?db=1&sentinelPassword=…]`, where name and password are those
+ * of the servers, and `sentinels://` is with TLS.
+ */
+const redisAddress = z.string().transform((text, context) => {
+  const address = /^sentinels?:/.test(text) ? sentinelAddress(text) : serverAddress(text)
+  if (address) return address
+  context.addIssue(redisForm)
+  return z.NEVER
+})
+
+function serverAddress(text: string) {
+  // A password may hold a comma.
+  const urls = text.split(/,\s*(?=rediss?:)/).map((part) => (URL.canParse(part) ? new URL(part) : undefined))
+  const [first] = urls
+  if (first === undefined || !urls.every((url) => url && isServer(url) && isAlike(url, first))) return undefined
+  if (urls.length === 1) return { kind: 'server' as const, url: first.href }
+  if (urls.some((url) => url && url.pathname.length > 1)) return undefined
+  const nodes = urls.flatMap((url) => (url ? placeOf(url, 6379) : []))
+  return { kind: 'cluster' as const, nodes, tls: first.protocol === 'rediss:', ...accountOf(first) }
+}
+
+const isServer = ({ protocol, hostname, pathname, search, hash, username, password }: URL) =>
+  ['redis:', 'rediss:'].includes(protocol) &&
+  /^[^,]+$/.test(hostname) &&
+  /^(\/\d{0,4})?$/.test(pathname) &&
+  search + hash === '' &&
+  isEncodedWell(username + password)
+
+const isEncodedWell = (text: string) => !/%(?![0-9a-f]{2})/i.test(text)
+
+const isAlike = (one: URL, other: URL) =>
+  one.protocol === other.protocol && one.username === other.username && one.password === other.password
+
+function sentinelAddress(text: string) {
+  // No URL has several hosts: each is read as one of its own.
+  const [, protocol, account = '', hosts = '', name = '', query = ''] =
+    /^(sentinels?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/([\w.-]+)(?:\?([^#]*))?$/.exec(text) ?? []
+  const addresses = hosts.split(',').map((host) => `redis://${account && `${account}@`}${host.trim()}`)
+  const options = SentinelOptions.safeParse(queryOf(query))
+  if (name === '' || !options.success || !addresses.every((address) => URL.canParse(address))) return undefined
+  const urls = addresses.map((address) => new URL(address))
+  const [first] = urls
+  if (first === undefined || !urls.every(isServer)) return undefined
+  return {
+    kind: 'sentinel' as const,
+    name,
+    sentinels: urls.map((url) => placeOf(url, 26_379)),
+    tls: protocol === 'sentinels',
+    ...accountOf(first),
+    ...options.data,
+  }
+}
+
+const SentinelOptions = z.strictObject({
+  db: wholeNumber(0, 9999).optional(),
+  sentinelUser: z.string().optional(),
+  sentinelPassword: z.string().optional(),
+})
+
+/** A parameter that is given twice is wrong, whichever was meant. */
+function queryOf(query: string): Record<string, string> | undefined {
+  const pairs = [...new URLSearchParams(query)]
+  return new Set(pairs.map(([name]) => name)).size === pairs.length ? Object.fromEntries(pairs) : undefined
+}
+
+const placeOf = ({ hostname, port }: URL, usualPort: number) => ({
+  host: hostname.replace(/^\[|\]$/g, ''),
+  port: Number(port || usualPort),
+})
+
+function accountOf({ username, password }: URL) {
+  return {
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+  }
+}
+
 const secrets = z
   .string()
   .transform((text) => text.split(',').map((secret) => secret.trim()))
@@ -72,7 +154,7 @@ const Environment = z.object({
   METRICS_PORT: metricsPort.optional(),
   BASE_URL: origin.optional(),
   SESSION_SECRET: secrets.optional(),
-  REDIS_URL: address('redis:', 'rediss:').optional(),
+  REDIS_URL: redisAddress.optional(),
   DISCORD_CLIENT_ID: z.string().optional(),
   DISCORD_CLIENT_SECRET: z.string().optional(),
   DISCORD_API_URL: address('https:', 'http:').default('https://discord.com/api/v10'),
@@ -134,7 +216,8 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     baseUrl: baseUrl.origin,
     https: baseUrl.protocol === 'https:',
     sessionSecrets: settings.SESSION_SECRET ?? [randomBytes(32).toString('base64url')],
-    redisUrl: settings.REDIS_URL,
+    /** Where Redis is, or undefined: all is kept in this process's memory. */
+    redis: settings.REDIS_URL,
     discord: {
       clientId: settings.DISCORD_CLIENT_ID ?? 'demo',
       clientSecret: settings.DISCORD_CLIENT_SECRET ?? randomBytes(32).toString('base64url'),

@@ -12,7 +12,8 @@ import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { memoryStore, openRedis, redisStore, type Store } from './store.ts'
+import { openRedis } from './redis.ts'
+import { memoryStore, redisStore, type Store } from './store.ts'
 import type { BreakerChange } from './upstream.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
@@ -24,12 +25,12 @@ const marginMs = 1500
  */
 export async function openParts(config: Config, log: Logger) {
   const metrics = config.metricsPort === undefined ? undefined : createMetrics()
-  const { store, sessions } = openStore(config, log, metrics)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
+  const { store, sessions } = openStore(config, log, cache.path, metrics)
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
@@ -83,11 +84,16 @@ export async function openParts(config: Config, log: Logger) {
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
 
-function openStore(config: Config, log: Logger, metrics?: Metrics): { store: Store; sessions: SessionStore } {
-  if (config.redisUrl === undefined) return { store: memoryStore(), sessions: memorySessions() }
-  const redis = openRedis(config.redisUrl, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
-  redis.client.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+function openStore(
+  config: Config,
+  log: Logger,
+  fileOf: (id: string) => string,
+  metrics?: Metrics,
+): { store: Store; sessions: SessionStore } {
+  if (config.redis === undefined) return { store: memoryStore(), sessions: memorySessions(fileOf) }
+  const redis = openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
+  redis.connect().catch((err: unknown) => log.error({ err }, 'redis'))
   const store = redisStore(redis)
   metrics?.watchRedis(store.ping)
-  return { store, sessions: redisSessions(redis) }
+  return { store, sessions: redisSessions(redis, fileOf) }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import { createClient } from 'redis'
 import { StoreAway } from './errors.ts'
+import type { Redis } from './redis.ts'
 
 /** What is remembered between requests, by key and for a time: in Redis, or in this process's memory. */
 export type Store = {
@@ -10,11 +10,6 @@ export type Store = {
   set(key: string, value: string, ttlS: number): Promise<void>
   /** True for the one caller that finds the key free. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
-  /**
-   * The value, to one caller only: read and deleted in one atomic step. If the caller had to be told that Redis is away
-   * and Redis took it all the same, it is put back for `putBackS` seconds.
-   */
-  take(key: string, putBackS: number): Promise<string | undefined>
   delete(key: string): Promise<void>
   /** Counts one more under the key; the count starts anew `windowS` after its first. */
   count(key: string, windowS: number): Promise<{ hits: number; resetMs: number }>
@@ -22,113 +17,38 @@ export type Store = {
   close(): Promise<void>
 }
 
-/** The longest that one command may keep a visitor waiting, so that "Redis is away" is said within two seconds. */
-const commandTimeoutMs = 900
-/** And while Redis is silent: a visitor waits once, not as long again at each step. */
-const silentTimeoutMs = 200
-
-/** Gives a command's answer, or StoreAway: Redis said no, is away, or does not answer in time. */
-export type InTime = <T>(command: Promise<T>) => Promise<T>
-
-function createInTime(onFailure?: () => void): InTime {
-  let isSilent = false
-  return (command) =>
-    new Promise((resolve, reject) => {
-      let isOver = false
-      const fail = (error: StoreAway) => {
-        if (!isOver) onFailure?.()
-        isOver = true
-        reject(error)
-      }
-      const giveUp = () => {
-        isSilent = true
-        fail(new StoreAway('Redis did not answer in time'))
-      }
-      const timeUp = setTimeout(giveUp, isSilent ? silentTimeoutMs : commandTimeoutMs)
-      const settled = () => {
-        isSilent = false
-        clearTimeout(timeUp)
-      }
-      command.then(resolve, (cause) => fail(new StoreAway('Redis is away', { cause }))).finally(settled)
-    })
-}
-
-/**
- * The same for a command that changes something. A stopped Redis still reads it when it wakes, long after the visitor
- * was told to try again: then `undo` gets the answer and takes the change back.
- */
-async function inTimeOrUndone<T>(inTime: InTime, command: Promise<T>, undo: (answer: T) => Promise<unknown>) {
-  try {
-    return await inTime(command)
-  } catch (error) {
-    command.then(undo).catch(() => undefined)
-    throw error
-  }
-}
-
-/**
- * A connection to Redis that never queues while it is away, and comes back by itself.
- * Not connected yet: call connect(), and do not wait for it. `onFailure` hears of each command that came to nothing.
- */
-export function openRedis(url: string, onTrouble: (error: unknown) => void, onFailure?: () => void) {
-  const client = createClient({
-    url,
-    disableOfflineQueue: true,
-    // Finds a connection that died without a word.
-    pingInterval: 10_000,
-    socket: { connectTimeout: 2000, reconnectStrategy: (retries) => Math.min(100 * 2 ** retries, 1000) },
-  })
-  client.on('error', onTrouble)
-  return { client, inTime: createInTime(onFailure) }
-}
-export type Redis = ReturnType<typeof openRedis>
-
 /** Remembers in Redis. Every call throws StoreAway when Redis does not answer. */
-export function redisStore({ client, inTime }: Redis): Store {
+export function redisStore({ ask, close }: Redis): Store {
+  const lasting = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
   return {
     async get(key) {
-      return (await inTime(client.get(key))) ?? undefined
+      return (await ask((redis) => redis.get(key))) ?? undefined
     },
     async getMany(keys) {
-      const values = await inTime(client.mGet(keys))
+      const values = await ask((redis) => redis.mGet(keys))
       return values.map((value) => value ?? undefined)
     },
     async set(key, value, ttlS) {
-      await inTime(client.set(key, value, { expiration: { type: 'EX', value: ttlS } }))
+      await ask((redis) => redis.set(key, value, lasting(ttlS)))
     },
     async setIfAbsent(key, value, ttlS) {
-      const command = client.set(key, value, { expiration: { type: 'EX', value: ttlS }, condition: 'NX' })
-      const answer = await inTimeOrUndone(inTime, command, async (set) => set !== null && client.del(key))
+      const answer = await ask(
+        (redis) => redis.set(key, value, { ...lasting(ttlS), condition: 'NX' }),
+        async (set) => set !== null && ask((redis) => redis.del(key)),
+      )
       return answer !== null
     },
-    async take(key, putBackS) {
-      const value = await inTimeOrUndone(
-        inTime,
-        client.getDel(key),
-        async (taken) => taken !== null && client.set(key, taken, { expiration: { type: 'EX', value: putBackS } }),
-      )
-      return value ?? undefined
-    },
     async delete(key) {
-      await inTime(client.del(key))
+      await ask((redis) => redis.del(key))
     },
     async count(key, windowS) {
-      const [, hits, leftMs] = await inTime(
-        client
-          .multi()
-          .set(key, '0', { expiration: { type: 'EX', value: windowS }, condition: 'NX' })
-          .incr(key)
-          .pTTL(key)
-          .execTyped(),
-      )
-      return { hits, resetMs: leftMs }
+      const [hits = 0, resetMs = 0] = await ask((redis) => redis.count(key, windowS))
+      return { hits, resetMs }
     },
     async ping() {
-      await inTime(client.ping())
+      await ask((redis) => redis.ping())
     },
-    async close() {
-      client.destroy()
-    },
+    close,
   }
 }
 
@@ -146,11 +66,6 @@ export function memoryStore(maxEntries = 50_000): Store {
       if (kept.has(key)) return false
       kept.set(key, value, { ttl: ttlS * 1000 })
       return true
-    },
-    async take(key) {
-      const value = kept.get(key)
-      kept.delete(key)
-      return value
     },
     async delete(key) {
       kept.delete(key)
@@ -175,25 +90,54 @@ export function readJson(text: string | undefined): unknown {
   }
 }
 
+/** How long a key that is held outlives its holder. */
+export const holdS = 5
+const renewMs = 1500
+
+/**
+ * Holds a key that was free and has `holdS` to live, until `letGo`. When the process is killed it ends by itself soon, and
+ * whoever waits for it goes on.
+ */
+export function hold(store: Store, key: string, value: string): { letGo(): Promise<void>; stop(): void } {
+  let heldUntil = Date.now() + holdS * 1000
+  const renewing = setInterval(async () => {
+    const until = Date.now() + holdS * 1000
+    await store.set(key, value, holdS).then(
+      () => {
+        heldUntil = until
+      },
+      () => undefined,
+    )
+  }, renewMs).unref()
+  const stop = () => clearInterval(renewing)
+  return {
+    /** Holds it no longer; it ends by itself. */
+    stop,
+    /** Frees it. Past its time it may be another's, and if Redis is away it ends by itself. */
+    async letGo() {
+      stop()
+      if (Date.now() < heldUntil) await store.delete(key).catch(() => undefined)
+    },
+  }
+}
+
 const lockPollMs = 25
 
 /**
  * Runs the work while nobody else runs work under this name, in any process. Waits at most `patienceMs` for its turn,
- * then throws StoreAway. The lock ends by itself after 30 s, longer than any work here may take.
+ * then throws StoreAway.
  */
 export async function alone<T>(store: Store, name: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
   const key = `lock:${name}`
-  const lockS = 30
   const waitUntil = Date.now() + patienceMs
-  while (!(await store.setIfAbsent(key, '1', lockS))) {
+  while (!(await store.setIfAbsent(key, '1', holdS))) {
     if (Date.now() > waitUntil) throw new StoreAway(`waited too long for ${name.split(':')[0]}`)
     await wait(lockPollMs)
   }
-  const since = Date.now()
+  const { letGo } = hold(store, key, '1')
   try {
     return await work()
   } finally {
-    // Past its time the lock may be another's. If Redis is away it ends by itself.
-    if (Date.now() - since < lockS * 1000) await store.delete(key).catch(() => undefined)
+    await letGo()
   }
 }

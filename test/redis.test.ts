@@ -2,6 +2,7 @@ import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { avatarId } from '../src/avatar/avatars.ts'
 import { type AskOptions, ask, formOf } from './support/ask.ts'
 import { agreeAtDiscord, at, type Call, faults, openDiscord } from './support/doubles.ts'
 import {
@@ -20,6 +21,7 @@ import { openRedis, type Redis } from './support/redis.ts'
 import {
   cookiesOf,
   hasAvatar,
+  keepsLook,
   locationOf,
   sameBrowserAt,
   send,
@@ -130,6 +132,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     await end()
     out = false
     await expect.poll(() => db.ping().catch(() => 'away'), { timeout: backMs }).toBe('PONG')
+    await expect.poll(async () => (await app.visitor().get('/readyz')).status, { timeout: backMs }).toBe(200)
   }
   beforeEach(async () => {
     visitor = app.visitor()
@@ -448,7 +451,7 @@ describe('what lies in Redis', () => {
         expect(lifeS, key).toBeLessThanOrEqual(weekS)
       }
     })
-    const all = ['session', 'successor', 'lock', 'pending', 'outcome', 'gate', 'limit']
+    const all = ['session', 'successor', 'lock', 'visit', 'claim', 'gate', 'limit']
     for (const kind of all) expect(kinds).toContain(kind)
   })
 
@@ -498,6 +501,141 @@ describe('what lies in Redis', () => {
     expectNone(kept, fieldsIn(app.discord.calls, 'code_verifier'))
     expectNone(kept, fieldsIn(app.discord.calls, 'code'))
     expectNone(kept, [clientSecret, sessionSecret])
+  })
+})
+
+describe('how much is asked of Redis', () => {
+  let frugal: TestApp
+
+  beforeAll(async () => {
+    frugal = await openApp({ redisUrl: redis.url, beside: app })
+  })
+  afterAll(() => frugal.close())
+
+  /** The commands that an answer takes, by Redis's own count; without those of connections and of looking. */
+  async function commandsFor(asking: () => PromiseLike<Response>): Promise<Record<string, number>> {
+    await db.configResetStat()
+    await asking()
+    const stats = await db.info('commandstats')
+    const counts = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name = '', calls]) => [name, calls])
+    const ours = counts.filter(([name]) => !/^(config|info|ping|hello|client|auth|select)\b/.test(name ?? ''))
+    return Object.fromEntries(ours.map(([name, calls]) => [name, Number(calls)]))
+  }
+
+  test('a whole first visit takes eight commands, each page and picture of them one', async () => {
+    const visitor = frugal.visitor()
+    let authorize = ''
+    const leaving = await commandsFor(async () => {
+      const answer = await visitor.post('/get_avatar').type('form').send(look)
+      authorize = locationOf(answer)
+      return answer
+    })
+    const returning = await commandsFor(() => comeBack(visitor, frugal.discord.codeFor(authorize)))
+    let path = ''
+    const page = await commandsFor(async () => {
+      const answer = await visitor.get('/show_avatar')
+      path = /\/avatars\/[0-9a-f]{64}/.exec(answer.text)?.[0] ?? ''
+      return answer
+    })
+    const picture = await commandsFor(() => visitor.get(`${path}.svg`).expect(200))
+    expect({ leaving, returning, page, picture }).toEqual({
+      leaving: { set: 1 },
+      // The claim and the visit; whom Discord has asked to wait; the session, and how the visit ended.
+      returning: { set: 3, get: 1, mget: 1 },
+      page: { getex: 1 },
+      picture: { getex: 1 },
+    })
+    expect(await commandsFor(() => visitor.get(`${path}.png?size=128`))).toEqual({ getex: 1 })
+    expect(await commandsFor(() => visitor.get('/'))).toEqual({})
+  })
+
+  test('a session with twelve avatars takes 2 KB, all in all', async () => {
+    const visitor = frugal.visitor()
+    const [account] = frugal.discord.accounts
+    const seeded = (roll: number) => ({
+      seed: `seed of thirty-two characters ${String(roll).padStart(2, '0')}`,
+      style: 'adventurer-neutral',
+      backgroundColor: '#ffd29d',
+      mood: 'surprised',
+    })
+    const key = `session:${sessionIdIn(cookiesOf(await signIn(frugal, visitor, seeded(0), account?.id)))}`
+    for (let roll = 1; roll < 12; roll += 1) expectLanding(await restyle(visitor, seeded(roll)), 303)
+    const page = await visitor.get('/show_avatar')
+    expect(page.text.match(/href="\/show_avatar\?avatar=/g)).toHaveLength(12)
+    expect(seeded(11).seed).toHaveLength(32)
+    expect(await db.memoryUsage(key)).toBeLessThanOrEqual(2048)
+  })
+
+  test('a session of the former form, its avatars at full length, is still one', async () => {
+    const visitor = frugal.visitor()
+    const key = `session:${sessionIdIn(cookiesOf(await signIn(frugal, visitor)))}`
+    const kept = z
+      .looseObject({ visitor: z.looseObject({ avatars: z.array(z.unknown()) }) })
+      .parse(JSON.parse((await db.get(key)) ?? ''))
+    const choice = { seed: 'fern', style: 'bottts', backgroundColor: 'ffd29d', mood: 'love', animated: false }
+    const id = avatarId(choice)
+    const former = { id, choice, seedTyped: true, file: `${id.slice(0, 2)}/${id}.svg`, checksum: 'a'.repeat(64) }
+    await db.set(key, JSON.stringify({ ...kept, visitor: { ...kept.visitor, avatars: [former] } }))
+    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
+    expectLanding(await restyle(visitor), 303)
+    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
+    expect(await hasAvatar(visitor, later)).toBe(true)
+  })
+})
+
+describe.each([
+  { how: 'is full', setting: 'maxmemory', value: '1' },
+  { how: 'misses its replica', setting: 'min-replicas-to-write', value: '1' },
+] as const)('while Redis $how and takes no writes', ({ setting, value }) => {
+  let unlimited: TestApp
+
+  beforeAll(async () => {
+    unlimited = await openApp({ redisUrl: redis.url, beside: app })
+  })
+  afterAll(() => unlimited.close())
+  afterEach(() => db.configSet(setting, '0'))
+
+  test('what was made is shown, nobody is lost on the way, and all is well when it takes them again', async () => {
+    const visitor = unlimited.visitor()
+    expectLanding(await signIn(unlimited, visitor))
+    const path = await avatarPath(visitor)
+    const newcomer = unlimited.visitor()
+    const callback = unlimited.discord.codeFor(await leave(newcomer))
+
+    await db.configSet(setting, value)
+    for (const shown of ['/show_avatar', `${path}.svg`, `${path}.png?size=128`]) {
+      expect([shown, (await visitor.get(shown)).status]).toEqual([shown, 200])
+    }
+    const refused = await unlimited.visitor().post('/get_avatar').type('form').send(look)
+    const restyled = await restyle(visitor, look)
+    for (const answer of [refused, restyled]) {
+      expect([answer.status, keepsLook(answer.text)]).toEqual([503, true])
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+    }
+    expect((await comeBack(newcomer, callback)).status).toBe(503)
+    expect(unlimited.discord.count(at.token)).toBe(1)
+
+    await db.configSet(setting, '0')
+    expectLanding(await comeBack(newcomer, callback))
+    expectLanding(await restyle(visitor), 303)
+    expectLanding(await signIn(unlimited, unlimited.visitor()))
+  })
+
+  test('from the middle of a sign-in on: 503 with the look kept, and the same address finishes or leads on', async () => {
+    const visitor = unlimited.visitor()
+    const callback = unlimited.discord.codeFor(await leave(visitor))
+    unlimited.discord.delay(at.user, 200)
+    const returning = send(comeBack(visitor, callback))
+    await expect.poll(() => unlimited.discord.count(at.user), { interval: 5 }).toBe(1)
+    await db.configSet(setting, value)
+    const answer = await returning
+    expect([answer.status, keepsLook(answer.text)]).toEqual([503, true])
+    unlimited.discord.heal()
+    await db.configSet(setting, '0')
+    // The code is spent; the look is kept, and a new visit costs no page of Discord's.
+    await expect.poll(async () => (await comeBack(visitor, callback)).status, { timeout: 10_000 }).toBe(400)
+    expect(keepsLook((await comeBack(visitor, callback)).text)).toBe(true)
+    expectLanding(await signIn(unlimited, visitor))
   })
 })
 

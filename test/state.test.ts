@@ -1,10 +1,22 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { createClient } from 'redis'
-import type { Response } from 'supertest'
+import { agent, type Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { agreeAtDiscord, at, faults } from './support/doubles.ts'
-import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from './support/open-app.ts'
+import {
+  clientId,
+  clientSecret,
+  comeBack,
+  leave,
+  look,
+  openApp,
+  sessionSecret,
+  signIn,
+  type TestApp,
+  type Visitor,
+} from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
+import { startApp } from './support/start-app.ts'
 import {
   cookiesOf,
   hasAvatar,
@@ -135,8 +147,12 @@ describe('a state', () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(returning, 'state'))?.[1])).toBeLessThanOrEqual(60)
-    expect(await db.keys('pending:*')).toEqual([])
-    for (const key of await db.keys('outcome:*')) expect(await db.ttl(key)).toBeLessThanOrEqual(60)
+    const left = [...(await db.keys('visit:*')), ...(await db.keys('claim:*'))]
+    expect(left).not.toEqual([])
+    for (const key of left) {
+      expect(await db.ttl(key)).toBeLessThanOrEqual(60)
+      expect(await db.get(key)).not.toContain('verifier')
+    }
   })
 })
 
@@ -193,7 +209,7 @@ describe('a state that is no good', () => {
   test('older than ten minutes: 400, and nothing is exchanged', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    await forget('pending:*')
+    await forget('visit:*')
     const answer = await comeBack(visitor, callback)
     expect([answer.status, exchanges()]).toEqual([400, 0])
     expect(answer.text).toContain('href="/"')
@@ -203,7 +219,7 @@ describe('a state that is no good', () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
-    await forget('outcome:*')
+    await forget('visit:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(200)
@@ -212,7 +228,7 @@ describe('a state that is no good', () => {
   test('with a record that cannot be read, of an older version of ours: 400 at once, for a second request too', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    const [record = ''] = await db.keys('pending:*')
+    const [record = ''] = await db.keys('visit:*')
     await db.set(record, '{"choice":{"style":"no longer offered"}}', { expiration: 'KEEPTTL' })
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect((await comeBack(visitor, callback)).status).toBe(400)
@@ -314,7 +330,7 @@ describe('a callback that is opened twice', () => {
       const { pathname, searchParams } = new URL(locationOf(answer), app.url)
       expect([pathname, searchParams.get('seed'), searchParams.get('style')]).toEqual(['/', look.seed, look.style])
     }
-    await forget('outcome:*')
+    await forget('visit:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(0)
   })
@@ -572,7 +588,7 @@ describe('Discord comes back with an error', () => {
     const authorize = await leave(visitor)
     const callback = await agreeAtDiscord(authorize, { decision: 'decline' })
     expect((await comeBack(visitor, callback)).status).toBe(303)
-    await forget('outcome:*')
+    await forget('visit:*')
     const answer = await comeBack(visitor, app.discord.codeFor(authorize))
     expect([answer.status, exchanges()]).toEqual([400, 0])
   })
@@ -610,7 +626,7 @@ describe('Discord comes back with an error', () => {
       expect(keepsLook(answer.text)).toBe(true)
       expect(app.logged.slice(linesBefore).join('')).toContain('"level":40')
 
-      await forget('outcome:*')
+      await forget('visit:*')
       expect((await comeBack(visitor, app.discord.codeFor(authorize))).status).toBe(400)
       expect(exchanges()).toBe(0)
     },
@@ -620,7 +636,7 @@ describe('Discord comes back with an error', () => {
 describe('Redis does not answer during the callback', () => {
   afterEach(async () => {
     redis.resume()
-    await db.aclSetUser('default', '+getdel')
+    await db.aclSetUser('default', '+get')
   })
 
   test('503 within two seconds, and the right browser still finishes', async () => {
@@ -662,10 +678,78 @@ describe('Redis does not answer during the callback', () => {
   test('Redis refuses to give the record: 503, and later the right browser still finishes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    await db.aclSetUser('default', '-getdel')
+    await db.aclSetUser('default', '-get')
     expect((await comeBack(visitor, callback)).status).toBe(503)
-    await db.aclSetUser('default', '+getdel')
+    await db.aclSetUser('default', '+get')
     await expectUntouched(visitor, callback)
+  })
+})
+
+describe('an instance', () => {
+  test('that is killed in the middle of callbacks: the same browsers finish at another one', async () => {
+    const doomed = await startApp({
+      BASE_URL: app.url,
+      REDIS_URL: redis.url,
+      SESSION_SECRET: sessionSecret,
+      DISCORD_CLIENT_ID: clientId,
+      DISCORD_CLIENT_SECRET: clientSecret,
+      DISCORD_API_URL: app.discord.apiUrl,
+      DISCORD_AUTHORIZE_URL: app.discord.authorizeUrl,
+      DICEBEAR_URL: app.dicebear.apiUrl,
+    })
+    const [early, late] = [app.visitor(), app.visitor()]
+    const callbacks = [app.discord.codeFor(await leave(early)), app.discord.codeFor(await leave(late))] as const
+    const there = (visitor: Visitor) => {
+      const browser = agent(doomed.url.replace('localhost', '127.0.0.1')).redirects(0)
+      browser.jar = visitor.jar
+      return browser
+    }
+    const lost: Promise<unknown>[] = []
+    try {
+      // One of them before Discord has taken the code, the other after.
+      app.discord.fail(at.token, faults.silent(), { times: 1 })
+      lost.push(send(comeBack(there(early), callbacks[0])).catch(() => 'lost'))
+      await expect.poll(() => exchanges(), { interval: 5 }).toBe(1)
+      app.discord.fail(at.user, faults.silent(), { times: 1 })
+      lost.push(send(comeBack(there(late), callbacks[1])).catch(() => 'lost'))
+      await expect.poll(() => app.discord.count(at.user), { interval: 5 }).toBe(1)
+    } finally {
+      doomed.child.kill('SIGKILL')
+      await doomed.stop()
+    }
+    expect(await Promise.all(lost)).toEqual(['lost', 'lost'])
+
+    const [finished, spent] = await Promise.all([
+      timed(comeBack(early, callbacks[0])),
+      timed(comeBack(late, callbacks[1])),
+    ])
+    expectLanding(finished.answer)
+    // Discord takes a code once: from the form it goes on, without a page of Discord's.
+    expect(spent.answer.status).toBe(400)
+    expect(keepsLook(spent.answer.text)).toBe(true)
+    for (const waited of [finished, spent]) expect(waited.ms).toBeLessThan(6000)
+    expectLanding(await signIn(app, late))
+    expect([await hasAvatar(early), await hasAvatar(late)]).toEqual([true, true])
+  })
+
+  test('that lives keeps its claim on a visit, however long that takes', async () => {
+    const settings = { UPSTREAM_TIMEOUT_MS: '4000' }
+    const patient = await openApp({ redisUrl: redis.url, beside: app, settings })
+    try {
+      for (const path of [at.token, at.user]) app.discord.delay(path, 3000)
+      const visitor = app.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      const browsers = [sameBrowserAt(patient, visitor), sameBrowserAt(patient, visitor)]
+      const answers = await Promise.all(browsers.map((browser) => timed(comeBack(browser, callback))))
+      for (const { answer, ms } of answers) {
+        expectLanding(answer)
+        // Longer than a claim lasts by itself.
+        expect(ms).toBeGreaterThan(5500)
+      }
+      expect(exchanges()).toBe(1)
+    } finally {
+      await patient.close()
+    }
   })
 })
 

@@ -14,8 +14,6 @@ export const Avatar = z.object({
   seedTyped: z.boolean(),
   /** Path in the cache folder. */
   file: z.string(),
-  /** SHA-256 of the SVG. */
-  checksum: z.string(),
 })
 export type Avatar = z.infer<typeof Avatar>
 
@@ -68,8 +66,8 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     /** The avatar of this choice, its picture kept as a file. */
     async make(choice: Choice, seedTyped: boolean): Promise<Avatar> {
       const id = avatarId(choice)
-      const svg = await pictureOf(id, choice)
-      return { id, choice, seedTyped, file: cache.path(id), checksum: checksum(svg) }
+      await pictureOf(id, choice)
+      return { id, choice, seedTyped, file: cache.path(id) }
     },
 
     /** The SVG of an avatar; a file that is lost or damaged is drawn anew. */

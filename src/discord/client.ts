@@ -154,10 +154,19 @@ export function createDiscord(options: DiscordOptions) {
     )
   }
 
-  /** Access token -> user. `visitor` is who is counted by Discord. Throws TokenRefused when the token is not taken. */
-  async function whoIs(accessToken: string, visitor: string, signal?: AbortSignal): Promise<User> {
+  /**
+   * Access token -> user. `visitor` is who is counted by Discord; for one who `isNew` no gate can be shut yet. Throws
+   * TokenRefused when the token is not taken.
+   */
+  async function whoIs(
+    accessToken: string,
+    visitor: string,
+    { signal, isNew = false }: { signal?: AbortSignal; isNew?: boolean } = {},
+  ): Promise<User> {
+    const gate: Gate = `user:${visitor}`
+    if (!isNew) await gates.pass(gate)
     const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
-    const answer = await askDiscord(ways.user, `user:${visitor}`, `${apiUrl}/users/@me`, { headers, signal })
+    const answer = await askDiscord(ways.user, gate, `${apiUrl}/users/@me`, { headers, signal })
     if (answer.status === 401) throw new TokenRefused('Discord does not take the access token')
     if (answer.status >= 400) throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
     const user = UserAnswer.safeParse(answer.status === 200 ? readJson(answer) : undefined)
@@ -171,6 +180,7 @@ export function createDiscord(options: DiscordOptions) {
     signal: AbortSignal | undefined,
     send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>,
   ): Promise<Response> {
+    await gates.pass(to)
     let answer: Answer | undefined
     const response = await send({
       [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
@@ -206,9 +216,8 @@ export function createDiscord(options: DiscordOptions) {
     return { accessToken, ...(refreshToken && { refreshToken }), expiresAt: Date.now() + expiresInS * 1000 }
   }
 
-  /** One call, unless its gate is shut; a 429 shuts it. */
+  /** One call; a 429 shuts its gate. */
   async function askDiscord(ask: Upstream, gate: Gate, url: string, question: Question): Promise<Answer> {
-    await gates.pass(gate)
     const headers = { ...question.headers, 'user-agent': userAgent }
     try {
       return await ask(url, { ...question, headers })

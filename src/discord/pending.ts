@@ -3,14 +3,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
 import { StoreAway, UnknownState } from '../errors.ts'
-import { readJson, type Store } from '../store.ts'
+import { hold, holdS, readJson, type Store } from '../store.ts'
 import type { Sealer } from './tokens.ts'
 
 /** How long a visitor may stay at Discord. */
 export const pendingS = 600
 /** How long the way a visit ended is kept for the same browser's second request. */
 export const outcomeS = 60
-
 const pollMs = 50
 
 /** How a visit ended: with a session, a "no", or a failure. */
@@ -31,16 +30,13 @@ export function stateCookieName(state: string): string {
   return `state-${sha256(state).slice(0, 16)}`
 }
 
-// A record lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
+// A visit lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
 const keys = ({ name, value }: StateCookie) => {
   const hash = sha256(`${name}=${value}`)
-  return { record: `pending:${hash}`, outcome: `outcome:${hash}` }
+  return { visit: `visit:${hash}`, claim: `claim:${hash}` }
 }
 
-/** Stands in the outcome's place until there is one, with the time of its beginning. */
-const working = (since: number) => `working ${since}`
-const workingSince = (outcome: string | undefined) =>
-  Number(/^working ([\d.]+)$/.exec(outcome ?? '')?.[1] ?? Number.NaN)
+type Keys = ReturnType<typeof keys>
 
 type PendingOptions<Choice> = {
   store: Store
@@ -55,13 +51,14 @@ type PendingOptions<Choice> = {
 }
 
 /**
- * Visitors away at Discord. Each state has a record of its own, with what was chosen and the PKCE verifier, because a
- * session is rewritten whole and two tabs would lose each other's.
+ * Visitors away at Discord. Each state has a key of its own, because a session is rewritten whole and two tabs would lose
+ * each other's: what was chosen and the PKCE verifier, and in their place, once the visit is over, how it ended.
  */
 export function createPending<Choice>(options: PendingOptions<Choice>) {
   const { store, sealer, choice, patienceMs } = options
   const Record = z.object({ choice, verifier: z.string() })
   const Ended = z.object({ choice, outcome: Outcome })
+  const Visit = z.union([Ended, Record])
 
   /** Remembers a visitor who is sent to Discord. */
   async function start(chosen: Choice) {
@@ -69,13 +66,13 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
     const verifier = oauth.generateRandomCodeVerifier()
     const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
     const record: z.infer<typeof Record> = { choice: chosen, verifier: await sealer.seal(verifier) }
-    await store.set(keys(cookie).record, JSON.stringify(record), pendingS)
+    await store.set(keys(cookie).visit, JSON.stringify(record), pendingS)
     options.onStart?.()
     return { state, verifier, cookie }
   }
 
   /**
-   * Takes a visit up again, once. Who comes second waits for the first and gets the way it ended.
+   * Takes a visit up again, one request at a time. Who comes second waits for the first and gets the way it ended.
    * Throws UnknownState when it is spent or too old.
    */
   async function take(cookie: StateCookie) {
@@ -84,40 +81,49 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
     for (;;) {
       // Two tabs may come back in one millisecond, and one must be the earlier.
       const since = Date.now() + Math.random()
-      const isFirst = await store.setIfAbsent(key.outcome, working(since), outcomeS)
-      if (isFirst) return { since, ...(await record(key)) }
-      const outcome = await store.get(key.outcome)
-      // Where it has vanished the first one could not begin after all, and this one may.
-      if (outcome === undefined) continue
-      if (Number.isNaN(workingSince(outcome))) return { ended: readOutcome(outcome) }
+      const [isFirst, visit] = await claimed(key, since)
+      if ('outcome' in visit) return { ended: visit }
+      if (isFirst) return { since, ...(await takenUp(key, visit, since)) }
       if (Date.now() > waitUntil) throw new StoreAway('the first request has not ended')
       await wait(pollMs)
     }
   }
 
-  function readOutcome(text: string) {
-    const ended = Ended.safeParse(readJson(text))
-    if (!ended.success) throw new UnknownState('an outcome that cannot be read')
-    return ended.data
+  /** Claims the visit and reads it, at once: a claim lasts longer by far than two commands take. */
+  async function claimed(key: Keys, since: number) {
+    const claiming = store.setIfAbsent(key.claim, String(since), holdS)
+    try {
+      const [isFirst, text] = await Promise.all([claiming, store.get(key.visit)])
+      const visit = Visit.safeParse(readJson(text))
+      if (!visit.success) throw new UnknownState('state unknown, spent or too old')
+      return [isFirst, visit.data] as const
+    } catch (error) {
+      if (await claiming.catch(() => false)) await store.delete(key.claim).catch(() => undefined)
+      throw error
+    }
   }
 
-  async function record(key: ReturnType<typeof keys>) {
-    try {
-      const kept = Record.safeParse(readJson(await store.take(key.record, pendingS)))
-      const verifier = kept.data && (await sealer.open(kept.data.verifier))
-      if (!kept.success || verifier === undefined) throw new UnknownState('state unknown, spent or too old')
-      const { choice } = kept.data
-      // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
-      let isTold = false
-      const settle = (outcome: Outcome) => {
+  async function takenUp(key: Keys, record: z.infer<typeof Record>, since: number) {
+    const claim = hold(store, key.claim, String(since))
+    const verifier = await sealer.open(record.verifier)
+    if (verifier === undefined) {
+      await claim.letGo()
+      throw new UnknownState('a verifier that cannot be opened')
+    }
+    let isTold = false
+    return {
+      choice: record.choice,
+      verifier,
+      /** Keeps how the visit ended. From then on nobody needs the claim. */
+      async settle(outcome: Outcome): Promise<void> {
+        claim.stop()
+        // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
         if (!isTold) options.onEnd?.(outcome.end)
         isTold = true
-        return store.set(key.outcome, JSON.stringify({ choice, outcome }), outcomeS)
-      }
-      return { choice, verifier, settle }
-    } catch (error) {
-      await store.delete(key.outcome).catch(() => undefined)
-      throw error
+        await store.set(key.visit, JSON.stringify({ choice: record.choice, outcome }), outcomeS)
+      },
+      /** Leaves the visit to the browser's next request. */
+      giveBack: claim.letGo,
     }
   }
 
@@ -128,17 +134,17 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
   async function signedInBeside(others: StateCookie[], since: number): Promise<string[]> {
     if (others.length === 0) return []
     const waitUntil = Date.now() + patienceMs
+    const names = others.map(keys)
     for (;;) {
-      const outcomes = await store.getMany(others.map((cookie) => keys(cookie).outcome))
-      const isBusy = outcomes.some((outcome) => workingSince(outcome) < since)
-      if (!isBusy || Date.now() > waitUntil) return outcomes.flatMap(signedInSession)
+      const texts = await store.getMany([...names.map(({ visit }) => visit), ...names.map(({ claim }) => claim)])
+      const ended = texts.slice(0, names.length).map((text) => Ended.safeParse(readJson(text)).data?.outcome)
+      const claims = texts.slice(names.length)
+      const isBusy = ended.some((outcome, tab) => outcome === undefined && Number(claims[tab] ?? Number.NaN) < since)
+      if (!isBusy || Date.now() > waitUntil) {
+        return ended.flatMap((outcome) => (outcome?.end === 'signed-in' ? [outcome.sessionId] : []))
+      }
       await wait(pollMs)
     }
-  }
-
-  function signedInSession(outcome: string | undefined): string[] {
-    const ended = Ended.safeParse(readJson(outcome)).data?.outcome
-    return ended?.end === 'signed-in' ? [ended.sessionId] : []
   }
 
   return { start, take, signedInBeside }

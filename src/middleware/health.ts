@@ -23,7 +23,7 @@ export function health(config: Config, store: Store): Router {
       .status(ready ? 200 : 503)
       .json({
         status: ready ? 'ok' : 'not ready',
-        dependencies: { redis: config.redisUrl === undefined ? 'not used' : redis, cache },
+        dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache },
       })
   })
   router.all(['/healthz', '/readyz'], onlyBy('GET', 'HEAD'))

@@ -5,13 +5,14 @@ import session, { type SessionData, Store as SessionStore } from 'express-sessio
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { Avatar } from '../avatar/avatars.ts'
+import { Avatar, avatarId } from '../avatar/avatars.ts'
 import { Choice } from '../avatar/choice.ts'
 import type { Config } from '../config.ts'
 import { User } from '../discord/client.ts'
 import { SealedTokens } from '../discord/tokens.ts'
 import { NotSignedIn } from '../errors.ts'
-import { alone, type Redis, type Store } from '../store.ts'
+import type { Commands, Redis } from '../redis.ts'
+import { alone, type Store } from '../store.ts'
 
 /** What a session holds: what we know of a visitor. */
 const Visitor = z.object({
@@ -170,43 +171,55 @@ export async function end(req: Request, res: Response, config: Config): Promise<
   res.clearCookie(cookieName(config, 'session'), cookieOptions(config, 0))
 }
 
-/** Sessions in Redis. */
-export function redisSessions({ client, inTime }: Redis): SessionStore {
+/** Sessions in Redis. `fileOf` names an avatar's file. */
+export function redisSessions({ ask }: Redis, fileOf: FileOf): SessionStore {
   const sessions = new RedisStore({
-    // connect-redis calls these four; each with an end in time.
+    // connect-redis calls these three; each with an end in time.
     client: {
-      get: (key: string) => inTime(client.get(key)),
-      set: (...args: Parameters<Redis['client']['set']>) => inTime(client.set(...args)),
-      expire: (key: string, seconds: number) => inTime(client.expire(key, seconds)),
-      del: (keys: string[]) => inTime(client.del(keys)),
+      get: (key: string) => ask((redis) => readOn(redis, key)),
+      set: (...args: Parameters<Commands['set']>) => ask((redis) => redis.set(...args)),
+      del: (keys: string[]) => ask((redis) => redis.del(keys)),
     },
     prefix: 'session:',
     ttl: sessionS,
-    serializer: { stringify: JSON.stringify, parse: readSession },
+    disableTouch: true,
+    serializer: serializer(fileOf),
   })
   return onlyInTurn(sessions)
 }
 
+/** Whoever reads a session is a visitor: it lasts anew. A Redis that takes no writes for a while is still read. */
+async function readOn(redis: Commands, key: string): Promise<string | null> {
+  try {
+    return await redis.getEx(key, { type: 'EX', value: sessionS })
+  } catch (error) {
+    if (error instanceof Error && /^(MISCONF|NOREPLICAS)/.test(error.message)) return redis.get(key)
+    throw error
+  }
+}
+
 /** Sessions in this process: bounded, expiring, gone at a restart. */
-export function memorySessions(maxSessions = 10_000): SessionStore {
-  return onlyInTurn(new MemorySessions(maxSessions))
+export function memorySessions(fileOf: FileOf, maxSessions = 10_000): SessionStore {
+  return onlyInTurn(new MemorySessions(serializer(fileOf), maxSessions))
 }
 
 class MemorySessions extends SessionStore {
+  readonly #serializer: Serializer
   readonly #kept: LRUCache<string, string>
 
-  constructor(max: number) {
+  constructor(serializer: Serializer, max: number) {
     super()
+    this.#serializer = serializer
     this.#kept = new LRUCache({ max, ttl: sessionS * 1000 })
   }
 
   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
     const text = this.#kept.get(id)
-    callback(null, text === undefined ? null : readSession(text))
+    callback(null, text === undefined ? null : this.#serializer.parse(text))
   }
 
   set(id: string, data: SessionData, callback?: (error?: unknown) => void): void {
-    this.#kept.set(id, JSON.stringify(data))
+    this.#kept.set(id, this.#serializer.stringify(data))
     callback?.()
   }
 
@@ -222,6 +235,9 @@ class MemorySessions extends SessionStore {
   }
 }
 
+type FileOf = (id: string) => string
+type Serializer = ReturnType<typeof serializer>
+
 const StoredSession = z.custom<SessionData>(
   (value) =>
     z.looseObject({ cookie: z.looseObject({ originalMaxAge: z.number().nullable() }) }).safeParse(value).success,
@@ -230,12 +246,40 @@ const StoredSession = z.custom<SessionData>(
 // By this code express-session takes a session that cannot be read as one that is not there.
 const unreadable = Object.assign(new Error('unreadable session'), { code: 'ENOENT' })
 
-function readSession(text: string): SessionData {
-  try {
-    return StoredSession.parse(JSON.parse(text))
-  } catch {
-    throw unreadable
+/** Sessions as texts, with twelve avatars in 2 KB. */
+function serializer(fileOf: FileOf) {
+  const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([shortAvatar(fileOf), Avatar])) })
+  return {
+    stringify: (session: SessionData) =>
+      JSON.stringify({ ...session, visitor: z.encode(StoredVisitor, Visitor.parse(session.visitor)) }),
+    parse(text: string): SessionData {
+      try {
+        const session = StoredSession.parse(JSON.parse(text))
+        return { ...session, visitor: StoredVisitor.parse(session.visitor) }
+      } catch {
+        throw unreadable
+      }
+    },
   }
+}
+
+const bit = z.union([z.literal(0), z.literal(1)])
+const { seed, style, backgroundColor, mood } = Choice.shape
+
+/** An avatar as it is stored: without what follows from its choice. */
+const ShortAvatar = z.tuple([seed, style, backgroundColor, mood, bit, bit])
+
+function shortAvatar(fileOf: FileOf) {
+  return z.codec(ShortAvatar, Avatar, {
+    decode([seed, style, backgroundColor, mood, animated, seedTyped]) {
+      const choice = { seed, style, backgroundColor, mood, animated: animated === 1 }
+      const id = avatarId(choice)
+      return { id, choice, seedTyped: seedTyped === 1, file: fileOf(id) }
+    },
+    encode({ choice: { seed, style, backgroundColor, mood, animated }, seedTyped }): z.infer<typeof ShortAvatar> {
+      return [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0]
+    },
+  })
 }
 
 function stored(req: Request, id: string): Promise<SessionData | null | undefined> {

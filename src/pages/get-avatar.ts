@@ -5,7 +5,7 @@ import type { Choice } from '../avatar/choice.ts'
 import { issuer, type User } from '../discord/client.ts'
 import type { Outcome, StateCookie } from '../discord/pending.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
-import { BadCallback, DiscordRefusedUs, SignInFailed, TokenRefused, UnknownState } from '../errors.ts'
+import { BadCallback, DiscordRefusedUs, SignInFailed, StoreAway, TokenRefused, UnknownState } from '../errors.ts'
 import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { adopt, join, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
@@ -43,15 +43,22 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     res.locals.choice = visit.choice
     try {
       const outcome = await comeBack(req, callback, cookie, visit)
-      await visit.settle(outcome)
+      await settle(req, visit, outcome)
       await land(req, res, visit.choice, outcome)
     } catch (error) {
-      await visit.settle({ end: 'failed' }).catch((err) => log.warn({ err, reqId: req.id }, 'outcome not kept'))
+      // What could not be kept may be tried again, by a reload of this very address.
+      if (error instanceof StoreAway) await visit.giveBack()
+      else await settle(req, visit, { end: 'failed' })
       throw error
     }
   })
 
   router.all('/get_avatar', onlyBy('GET', 'HEAD', 'POST'))
+
+  /** Keeps how the visit ended, for a second request. The visitor's own answer stands without it. */
+  async function settle(req: Request, visit: { settle(outcome: Outcome): Promise<void> }, outcome: Outcome) {
+    await visit.settle(outcome).catch((err) => log.warn({ err, reqId: req.id }, 'outcome not kept'))
+  }
 
   async function comeBack(
     req: Request,
@@ -95,7 +102,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     const tokens = await discord.exchangeCode(code, state, verifier, patience)
     const sealed = await sealTokens(sealer, tokens)
     try {
-      return { user: await whoIs(visitor, tokens, patience), tokens: sealed }
+      return { user: await whoIs(visitor, tokens, patience, visitor.user === undefined), tokens: sealed }
     } catch (error) {
       if (error instanceof TokenRefused)
         throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
@@ -105,8 +112,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     }
   }
 
-  function whoIs(visitor: Visitor, tokens: Tokens, patience: AbortSignal): Promise<User> {
-    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), patience)
+  function whoIs(visitor: Visitor, tokens: Tokens, signal: AbortSignal, isNew = false): Promise<User> {
+    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), { signal, isNew })
   }
 
   /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */

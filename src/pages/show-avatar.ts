@@ -62,14 +62,14 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const tokens = await freshTokens(req, patience)
     if (tokens === undefined) return undefined
     try {
-      return await discord.whoIs(tokens.accessToken, user.id, patience)
+      return await discord.whoIs(tokens.accessToken, user.id, { signal: patience })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
     }
     const renewed = await freshTokens(req, patience, tokens.accessToken)
     if (renewed === undefined) return undefined
     try {
-      return await discord.whoIs(renewed.accessToken, user.id, patience)
+      return await discord.whoIs(renewed.accessToken, user.id, { signal: patience })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
       await change(req, parts, withoutTokens)

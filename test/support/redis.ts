@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { createClient } from 'redis'
 import { z } from 'zod'
 import { freePort } from './free-port.ts'
 
@@ -11,10 +14,13 @@ const MissingProgram = z.object({ code: z.literal('ENOENT') })
 /** Attempts at a port: another process can take a free one before Redis does. */
 const mostAttempts = 5
 
-/** A real Redis on loopback, on a free port, that keeps nothing: `restart` begins with an empty one. */
-export async function openRedis() {
+/**
+ * A real Redis on loopback, on a free port, that keeps nothing unless its settings say so: `restart` begins with an empty
+ * one. Settings are lines of redis.conf.
+ */
+export async function openRedis(settings: string[] = []) {
   const folder = await mkdtemp(join(tmpdir(), 'redis-'))
-  let { port, child } = await startSomewhere(folder)
+  let { port, child } = await startSomewhere(folder, settings)
   let paused = false
 
   async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -40,10 +46,10 @@ export async function openRedis() {
     /** Ends it at once; `restart` brings another one. */
     kill: () => end('SIGKILL'),
 
-    /** A new, empty Redis at the same port; resolves when it takes connections. */
+    /** A new Redis at the same port, with what the last one kept; resolves when it takes connections. */
     async restart(): Promise<void> {
       await end('SIGKILL')
-      child = await start(port, folder)
+      child = await start(port, folder, settings)
     },
 
     /** Connections stay open, and nothing answers. */
@@ -60,11 +66,103 @@ export async function openRedis() {
 }
 export type Redis = Awaited<ReturnType<typeof openRedis>>
 
-async function startSomewhere(folder: string): Promise<{ port: number; child: ChildProcess }> {
+/** Three masters with a replica each; who loses its master takes its place within three seconds. */
+export async function openRedisCluster() {
+  const nodes = await Promise.all(Array.from({ length: 6 }, openNode))
+  const [first, ...others] = nodes
+  if (first === undefined) throw new Error('a cluster has nodes')
+  const masters = nodes.slice(0, 3)
+  for (const [place, { port }] of masters.entries()) {
+    const [from, to] = [Math.ceil((16_384 * place) / 3), Math.ceil((16_384 * (place + 1)) / 3) - 1]
+    await tell(port, ['CLUSTER', 'ADDSLOTSRANGE', String(from), String(to)])
+  }
+  for (const [place, { port }] of nodes.entries()) {
+    await tell(port, ['CLUSTER', 'SET-CONFIG-EPOCH', String(place + 1)])
+    if (port === first.port) continue
+    await tell(first.port, ['CLUSTER', 'MEET', '127.0.0.1', String(port), String(nodes[place]?.busPort)])
+  }
+  for (const { port } of nodes)
+    await until(async () => countIn(await tell(port, ['CLUSTER', 'NODES'])) === nodes.length)
+  for (const [place, master] of masters.entries()) {
+    const id = await tell(master.port, ['CLUSTER', 'MYID'])
+    await tell(nodes[place + 3]?.port ?? 0, ['CLUSTER', 'REPLICATE', id])
+  }
+  for (const { port } of nodes) await until(async () => isWell(await tell(port, ['CLUSTER', 'INFO'])))
+  for (const { port } of nodes.slice(3)) await until(async () => isLinked(await tell(port, ['INFO', 'replication'])))
+  return {
+    url: nodes.map(({ url }) => url).join(),
+    nodes,
+    masters,
+    stop: () => Promise.all([first, ...others].map((node) => node.stop())),
+  }
+}
+export type RedisCluster = Awaited<ReturnType<typeof openRedisCluster>>
+
+async function openNode() {
+  const busPort = await freePort()
+  const settings = ['cluster-enabled yes', `cluster-port ${busPort}`, 'cluster-node-timeout 1000']
+  const node = await openRedis([...settings, ...eagerReplicas])
+  return { ...node, busPort }
+}
+
+/** A master with its replica, and a sentinel that puts the one in the place of the other within three seconds. */
+export async function openRedisWithSentinel(name = 'mymaster') {
+  const master = await openRedis(eagerReplicas)
+  const replica = await openRedis([...eagerReplicas, `replicaof 127.0.0.1 ${master.port}`])
+  await until(async () => isLinked(await tell(replica.port, ['INFO', 'replication'])))
+  // It asks the master for its replicas once in ten seconds, so they are there before it.
+  const sentinel = await openRedis([
+    `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
+    `sentinel down-after-milliseconds ${name} 700`,
+    `sentinel failover-timeout ${name} 3000`,
+  ])
+  await until(async () => (await tell(sentinel.port, ['SENTINEL', 'REPLICAS', name])).includes(String(replica.port)))
+  return {
+    url: `sentinel://127.0.0.1:${sentinel.port}/${name}`,
+    master,
+    replica,
+    sentinel,
+    stop: () => Promise.all([sentinel, replica, master].map((one) => one.stop())),
+  }
+}
+export type RedisWithSentinel = Awaited<ReturnType<typeof openRedisWithSentinel>>
+
+const eagerReplicas = ['repl-diskless-sync-delay 0', 'repl-ping-replica-period 1']
+const isLinked = (said: string) => said.includes('master_link_status:up')
+const isWell = (said: string) => said.includes('cluster_state:ok') && said.includes('slots_ok:16384')
+const countIn = (nodes: unknown) =>
+  String(nodes)
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('handshake')).length
+
+/** One command to one server, and what it says as text. */
+export async function tell(port: number, command: string[]): Promise<string> {
+  const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false } })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    const said = await client.sendCommand(command)
+    return typeof said === 'string' ? said : JSON.stringify(said)
+  } finally {
+    client.destroy()
+  }
+}
+
+/** Resolves when it is so; not later than after 20 s. */
+export async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const waitUntil = Date.now() + 20_000
+  while (!(await isTrue())) {
+    if (Date.now() > waitUntil) throw new Error('Redis did not come to what was waited for')
+    await wait(50)
+  }
+}
+
+async function startSomewhere(folder: string, settings: string[]): Promise<{ port: number; child: ChildProcess }> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()
     try {
-      return { port, child: await start(port, folder) }
+      return { port, child: await start(port, folder, settings) }
     } catch (error) {
       if (!(error instanceof PortTaken) || attempt === mostAttempts) throw error
     }
@@ -73,9 +171,13 @@ async function startSomewhere(folder: string): Promise<{ port: number; child: Ch
 
 class PortTaken extends Error {}
 
-async function start(port: number, folder: string): Promise<ChildProcess> {
-  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
-  const child = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'inherit'] })
+async function start(port: number, folder: string, settings: string[]): Promise<ChildProcess> {
+  const own = ['bind 127.0.0.1', `dir ${folder}`, 'save ""', 'appendonly no']
+  const file = join(folder, 'redis.conf')
+  // A sentinel writes down in it what it learns.
+  if (!existsSync(file)) await writeFile(file, [...own, ...settings, ''].join('\n'))
+  const mode = settings.some((line) => line.startsWith('sentinel ')) ? ['--sentinel'] : []
+  const child = spawn('redis-server', [file, '--port', String(port), ...mode], { stdio: ['ignore', 'pipe', 'inherit'] })
   await ready(child)
   endWithUs(child)
   return child
@@ -92,7 +194,7 @@ function ready(child: ChildProcess): Promise<void> {
     })
     child.stdout?.on('data', (part: Buffer) => {
       said = `${said}${part}`.slice(-10_000)
-      if (said.includes('Ready to accept connections')) resolve()
+      if (/Ready to accept connections|\+monitor master/.test(said)) resolve()
     })
   })
 }
