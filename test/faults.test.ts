@@ -14,7 +14,7 @@ import { openRedis, type Redis } from './support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, timed } from './support/visits.ts'
 
 /** UPSTREAM_TIMEOUT_MS: short where we wait for its end, long where an answer should be there before, however busy the machine. */
-const shortMs = 400
+const shortMs = 600
 const longMs = 4000
 /** An answer is there within the time limit and this. */
 const marginMs = 1000
@@ -346,7 +346,7 @@ describe('Redis is full', () => {
   let db: ReturnType<typeof createClient>
   beforeAll(async () => {
     redis = await openRedis()
-    app = await openApp({ redisUrl: redis.url, settings: { RATE_LIMIT: 'on' } })
+    app = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
     db = createClient({ url: redis.url })
     await db.connect()
   })
@@ -416,7 +416,7 @@ async function takePlaceOf(folder: string) {
 
 describe.each(disks)('the disk %s', (_, spoil) => {
   beforeAll(async () => {
-    app = await openApp()
+    app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
   })
   afterAll(() => app.close())
 
