@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { createClient } from 'redis'
+import { z } from 'zod'
 import { StoreAway } from './errors.ts'
 
 /** What is remembered between requests, by key and for a time: in Redis, or in this process's memory. */
@@ -20,7 +21,10 @@ export type Store = {
   count(key: string, windowS: number): Promise<{ hits: number; resetMs: number }>
   ping(): Promise<void>
   close(): Promise<void>
+  /** Counts under many keys at once; gives each one's total. A count starts anew `ttlMs` after its first. */
+  addMany(counts: Count[]): Promise<{ hits: number; resetMs: number }[]>
 }
+type Count = { key: string; hits: number; ttlMs: number }
 
 /** The longest that one command may keep a visitor waiting, so that "Redis is away" is said within two seconds. */
 const commandTimeoutMs = 900
@@ -123,8 +127,25 @@ export function redisStore({ client, inTime }: Redis): Store {
     async close() {
       client.destroy()
     },
+    addMany(counts) {
+      // Sent in one go; each key by itself, because a cluster may have them in different places.
+      return Promise.all(
+        counts.map(async ({ key, hits, ttlMs }) => {
+          const script = { keys: [key], arguments: [String(hits), String(ttlMs)] }
+          const [total, resetMs] = Added.parse(await inTime(client.eval(addScript, script)))
+          return { hits: total, resetMs }
+        }),
+      )
+    },
   }
 }
+
+/** A script, not MULTI: that one waits in a queue while Redis is away. */
+const addScript = `
+  local hits = redis.call('INCRBY', KEYS[1], ARGV[1])
+  if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+  return { hits, redis.call('PTTL', KEYS[1]) }`
+const Added = z.tuple([z.number(), z.number()])
 
 /** Remembers in this process: bounded, expiring, gone at a restart. */
 export function memoryStore(maxEntries = 50_000): Store {
@@ -157,6 +178,14 @@ export function memoryStore(maxEntries = 50_000): Store {
     },
     ping: async () => undefined,
     close: async () => undefined,
+    async addMany(many) {
+      return many.map(({ key, hits, ttlMs }) => {
+        const running = counts.get(key) ?? { hits: 0 }
+        if (running.hits === 0) counts.set(key, running, { ttl: ttlMs })
+        running.hits += hits
+        return { hits: running.hits, resetMs: counts.getRemainingTTL(key) }
+      })
+    },
   }
 }
 
