@@ -31,6 +31,9 @@ export function stateCookieName(state: string): string {
   return `state-${sha256(state).slice(0, 16)}`
 }
 
+/** Whether a cookie of this name can be one of those. */
+export const isStateCookie = (name: string) => /^state-[\w-]{16}$/.test(name)
+
 // A record lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
 const keys = ({ name, value }: StateCookie) => {
   const hash = sha256(`${name}=${value}`)
@@ -66,6 +69,11 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     const record: z.infer<typeof Record> = { choice: chosen, verifier: await sealer.seal(verifier) }
     await store.set(keys(cookie).record, JSON.stringify(record), pendingS)
     return { state, verifier, cookie }
+  }
+
+  /** Lets visitors go who will not come back. Their records would end by themselves, too. */
+  async function forget(cookies: StateCookie[]): Promise<void> {
+    await Promise.all(cookies.map((cookie) => store.delete(keys(cookie).record).catch(() => undefined)))
   }
 
   /**
@@ -129,6 +137,6 @@ export function createPending<Choice>({ store, sealer, choice, patienceMs }: Pen
     return ended?.end === 'signed-in' ? [ended.sessionId] : []
   }
 
-  return { start, take, signedInBeside }
+  return { start, forget, take, signedInBeside }
 }
 export type Pending<Choice> = ReturnType<typeof createPending<Choice>>
