@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import { IncomingMessage } from 'node:http'
+import { IncomingMessage, type RequestListener } from 'node:http'
 import { join } from 'node:path'
 import ejs from 'ejs'
 import express, { type Express, type RequestHandler, Router } from 'express'
@@ -35,7 +35,7 @@ const publicFolder = join(import.meta.dirname, '../public')
  * The whole walk of a request, in order. `standIns` are the demo's Discord and DiceBear: they are the outside, so they
  * come before our guards.
  */
-export function createApp(parts: Parts, standIns?: Router): Express {
+export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, store } = parts
   const app = express()
   settings(app, parts)
@@ -50,7 +50,22 @@ export function createApp(parts: Parts, standIns?: Router): Express {
   app.use(getAvatarPage(parts, form, session), showAvatarPage(parts, form, session))
   app.use(avatarFiles(parts, visitorSession(parts, false)), signOut(parts, session))
   app.use(notFound, errorPage(config.upstreamTimeoutMs))
-  return app
+  return guarded(app)
+}
+
+/** Express lets a request pass by every middleware when it cannot read its address, such as `http://[`. */
+function guarded(app: Express): RequestListener {
+  return (req, res) => {
+    req.url = pathOf(req.url ?? '/')
+    app(req, res)
+  }
+}
+
+function pathOf(target: string): string {
+  if (target.startsWith('/')) return target
+  // The absolute form, RFC 9112, 3.2.2. What else it may be is an address that is not here.
+  const url = URL.parse(target)
+  return url?.pathname.startsWith('/') ? url.pathname + url.search : '/%'
 }
 
 function settings(app: Express, { config }: Parts): void {
@@ -114,7 +129,17 @@ const isForm: RequestHandler = (req, _res, next) => {
   if (empty || req.is('urlencoded')) return next()
   throw new NotAForm('not a urlencoded form')
 }
-const form = [isForm, express.urlencoded({ extended: false, limit: '16kb' })]
+/** The parser reads on past its limit, so that an honest browser gets to our answer; nobody needs to be read longer. */
+const longestReadBytes = 1024 * 1024
+const cutOff: RequestHandler = (req, _res, next) => {
+  let readBytes = 0
+  req.on('data', (part: Buffer) => {
+    readBytes += part.length
+    if (readBytes > longestReadBytes) req.destroy()
+  })
+  next()
+}
+const form = [isForm, cutOff, express.urlencoded({ extended: false, limit: '16kb' })]
 
 const hashes = new Map<string, string>()
 

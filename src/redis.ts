@@ -27,20 +27,20 @@ export type Commands = {
   set(key: string, value: string, options: { expiration: Expiration; condition?: 'NX' }): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   ping(): Promise<string>
-  /** Hits and milliseconds left. */
-  count(key: string, windowS: number): Promise<number[]>
+  /** Total and milliseconds left. */
+  count(key: string, hits: number, windowMs: number): Promise<number[]>
 }
 
-/** Counts one more; the key lives as long as told from its first count on. One step, so that no key is left for ever. */
+/** Counts so many more; the key lives as long as told from its first count on. One step, so that no key is left for ever. */
 const count = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
-    local hits = redis.call('INCR', KEYS[1])
-    if hits == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
-    return { hits, redis.call('PTTL', KEYS[1]) }`,
-  parseCommand(parser, key: string, windowS: number) {
+    local total = redis.call('INCRBY', KEYS[1], ARGV[1])
+    if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+    return { total, redis.call('PTTL', KEYS[1]) }`,
+  parseCommand(parser, key: string, hits: number, windowMs: number) {
     parser.pushKey(key)
-    parser.push(String(windowS))
+    parser.push(String(hits), String(windowMs))
   },
   transformReply: (reply: number[]) => reply,
 })

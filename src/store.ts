@@ -11,8 +11,8 @@ export type Store = {
   /** True for the one caller that finds the key free. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
-  /** Counts one more under the key; the count starts anew `windowS` after its first. */
-  count(key: string, windowS: number): Promise<{ hits: number; resetMs: number }>
+  /** Counts so many more under the key and gives the total; the count starts anew `windowMs` after its first. */
+  count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -41,9 +41,9 @@ export function redisStore({ ask, close }: Redis): Store {
     async delete(key) {
       await ask((redis) => redis.del(key))
     },
-    async count(key, windowS) {
-      const [hits = 0, resetMs = 0] = await ask((redis) => redis.count(key, windowS))
-      return { hits, resetMs }
+    async count(key, hits, windowMs) {
+      const [total = 0, resetMs = 0] = await ask((redis) => redis.count(key, hits, windowMs))
+      return { hits: total, resetMs }
     },
     async ping() {
       await ask((redis) => redis.ping())
@@ -70,10 +70,10 @@ export function memoryStore(maxEntries = 50_000): Store {
     async delete(key) {
       kept.delete(key)
     },
-    async count(key, windowS) {
+    async count(key, hits, windowMs) {
       const running = counts.get(key) ?? { hits: 0 }
-      if (running.hits === 0) counts.set(key, running, { ttl: windowS * 1000 })
-      running.hits += 1
+      if (running.hits === 0) counts.set(key, running, { ttl: windowMs })
+      running.hits += hits
       return { hits: running.hits, resetMs: counts.getRemainingTTL(key) }
     },
     ping: async () => undefined,

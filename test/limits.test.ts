@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type Asked, type AskOptions, ask, formOf } from './support/ask.ts'
 import { look, type OpenOptions, openApp, signIn, type TestApp } from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
+import { keepsLook } from './support/visits.ts'
 
 const perMinute = { signIns: 30, files: 1200, others: 600 }
 
@@ -28,7 +29,9 @@ async function times(count: number, send: (turn: number) => Promise<{ status: nu
 }
 
 async function get(app: TestApp, path: string): Promise<Response> {
-  const answer = await fetch(app.url + path, { redirect: 'manual' })
+  // A failure in JSON is the cheapest answer there is.
+  const headers = { Accept: 'application/json' }
+  const answer = await fetch(app.url + path, { redirect: 'manual', headers })
   await answer.arrayBuffer()
   return answer
 }
@@ -202,11 +205,73 @@ describe('on Redis', () => {
     client.destroy()
   })
 
-  test('while Redis is away a sign-in is refused for that, and pages are counted all the same', async () => {
+  test('who spreads requests over two instances has about one limit', async () => {
+    const most = perMinute.others
+    const path = '/nope'
+    const first = await ownApp({ redisUrl: redis.url })
+    const both = [first, await ownApp({ redisUrl: redis.url, beside: first })] as const
+    await get(first, path) // the minute begins
+    const statuses = await times(1.5 * most, (turn) => get(both[turn % 2 ? 1 : 0], path))
+    const letIn = statuses.filter((status) => status !== 429).length
+    expect(letIn).toBeGreaterThanOrEqual(most - 1)
+    expect(letIn).toBeLessThan(most * 1.3)
+
+    // The minute is the same at both, and it is the one that Redis keeps.
+    const client = await createClient({ url: redis.url }).connect()
+    const [key = 'no key'] = await client.keys('limit:*')
+    const leftS = await client.ttl(key)
+    for (const app of both) {
+      const refused = await ask(app.url, path)
+      refuses(refused)
+      expect(Math.abs(Number(refused.headers['retry-after']) - leftS)).toBeLessThanOrEqual(2)
+    }
+    await client.flushDb()
+    client.destroy()
+  })
+
+  test('a visitor’s pages and files ask no Redis, and many of them ask it seldom', async () => {
+    const app = await ownApp({ redisUrl: redis.url })
+    const client = await createClient({ url: redis.url }).connect()
+    const commands = async () => {
+      const stats = await client.info('commandstats')
+      return [...stats.matchAll(/^cmdstat_(?!info|hello|client|ping|select)\S+?:calls=(\d+)/gm)]
+        .map(([, calls]) => Number(calls))
+        .reduce((sum, calls) => sum + calls, 0)
+    }
+    await get(app, '/readyz')
+    const before = await commands()
+    await times(20, () => get(app, '/'))
+    await times(40, () => get(app, '/preview.svg?style=rings'))
+    expect(await commands()).toBe(before)
+    await times(500, () => get(app, '/nope'))
+    expect((await commands()) - before).toBeLessThan(100)
+    client.destroy()
+  })
+
+  test('while Redis is away a sign-in is refused for that, with the look kept, and all are counted here', async () => {
     const app = await ownApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
     const away = await start(app)
     expect([away.status, away.headers['retry-after']]).toEqual([503, '5'])
-    expect((await get(app, '/')).headers.get('ratelimit')).toMatch(/r=599/)
+    expect(keepsLook(away.text)).toBe(true)
+    for (let turn = 2; turn <= perMinute.signIns; turn += 1) expect((await start(app)).status).toBe(503)
+    refuses(await start(app))
+    const statuses = await times(perMinute.others, () => get(app, '/nope'))
+    expect(new Set(statuses)).toEqual(new Set([404]))
+    refuses(await ask(app.url, '/'))
+  })
+
+  test('while Redis comes and goes nobody is counted twice, and the limit holds', async () => {
+    const own = await openRedis()
+    const app = await ownApp({ redisUrl: own.url })
+    onTestFinished(() => own.stop())
+    await times(perMinute.others / 3, () => get(app, '/nope'))
+    own.pause()
+    await times(perMinute.others / 3, () => get(app, '/nope'))
+    own.resume()
+    await expect.poll(async () => (await get(app, '/readyz')).status).toBe(200)
+    const statuses = await times(perMinute.others / 3, () => get(app, '/nope'))
+    expect(new Set(statuses)).toEqual(new Set([404]))
+    refuses(await ask(app.url, '/nope'))
   })
 })
 

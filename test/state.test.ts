@@ -26,6 +26,7 @@ import {
   send,
   sessionIdIn,
   setCookie,
+  setCookies,
   timed,
 } from './support/visits.ts'
 
@@ -141,6 +142,43 @@ describe('a state', () => {
     } finally {
       await behindProxy.close()
     }
+  })
+
+  test('more than twenty at once in one browser: the oldest is let go, cookie and record, and the others finish', async () => {
+    const visitor = app.visitor()
+    const callbacks: string[] = []
+    for (let visit = 0; visit < 25; visit += 1) callbacks.push(app.discord.codeFor(await leave(visitor)))
+    expect(await db.keys('pending:*')).toHaveLength(20)
+    for (const callback of callbacks.slice(0, 5)) expect((await comeBack(visitor, callback)).status).toBe(400)
+    for (const callback of [callbacks[5], callbacks[24]]) {
+      expect((await comeBack(visitor, callback ?? '')).headers.location).toBe('/show_avatar')
+    }
+  })
+
+  test('made-up cookies of that kind, as many as fit, cost neither much nor an error', async () => {
+    const odd = [
+      'state-',
+      'state-"',
+      'state-a=',
+      'state-(@)',
+      '__Host-state-0123456789abcdef=1',
+      'state-0123456789abcdef',
+    ]
+    const many = Array.from({ length: 350 }, (_, i) => `state-made-up_${String(i).padStart(8, '0')}=x`)
+    const planted = [...odd, ...many].join('; ')
+    const leaving = await app.visitor().post('/get_avatar').set('Cookie', planted).type('form').send(look)
+    expect(leaving.status).toBe(302)
+    const lines = setCookies(leaving)
+    expect(lines).toHaveLength(11)
+    expect(lines.filter((line) => line.includes('Expires=Thu, 01 Jan 1970'))).toHaveLength(10)
+
+    const own = lines.at(-1)?.split(';')[0]
+    const { pathname, search } = new URL(app.discord.codeFor(locationOf(leaving)))
+    const back = await app
+      .visitor()
+      .get(pathname + search)
+      .set('Cookie', `${planted}; ${own}`)
+    expect(back.headers.location).toBe('/show_avatar')
   })
 
   test('is let go within a minute of the callback, cookie and record', async () => {

@@ -30,6 +30,9 @@ export function stateCookieName(state: string): string {
   return `state-${sha256(state).slice(0, 16)}`
 }
 
+/** Whether a cookie of this name can be one of those. */
+export const isStateCookie = (name: string) => /^state-[\w-]{16}$/.test(name)
+
 // A visit lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
 const keys = ({ name, value }: StateCookie) => {
   const hash = sha256(`${name}=${value}`)
@@ -69,6 +72,11 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
     await store.set(keys(cookie).visit, JSON.stringify(record), pendingS)
     options.onStart?.()
     return { state, verifier, cookie }
+  }
+
+  /** Lets visitors go who will not come back. Their records would end by themselves, too. */
+  async function forget(cookies: StateCookie[]): Promise<void> {
+    await Promise.all(cookies.map((cookie) => store.delete(keys(cookie).visit).catch(() => undefined)))
   }
 
   /**
@@ -147,6 +155,6 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
     }
   }
 
-  return { start, take, signedInBeside }
+  return { start, forget, take, signedInBeside }
 }
 export type Pending<Choice> = ReturnType<typeof createPending<Choice>>

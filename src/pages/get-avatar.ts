@@ -26,6 +26,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
     res.locals.choice = choice
     const { state, verifier, cookie } = await pending.start(choice)
+    await pending.forget(cookies.makeRoom(req, res))
     cookies.set(res, cookie)
     const prompt = accounts.isAsked(req) ? 'consent' : 'none'
     res.redirect(302, await discord.authorizeUrl(state, verifier, prompt))

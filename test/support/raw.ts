@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+
+export type RawAnswer = { status: number; headers: Map<string, string[]>; body: Buffer }
+
+/** What goes over the wire, byte for byte: nothing here is made valid on its way. The body's length is told rightly. */
+export type RawRequest = { method: string; target: string; headers: [name: string, value: string][]; body?: string }
+
+/** Connections that stay open; each carries one request at a time. */
+export function openLines(port: number, count: number) {
+  const lines = Array.from({ length: count }, () => openLine(port))
+  return {
+    /** All answers, in the order of the requests. */
+    async ask(requests: RawRequest[]): Promise<RawAnswer[]> {
+      const answers: RawAnswer[] = []
+      const waiting = [...requests.entries()]
+      await Promise.all(
+        lines.map(async (line) => {
+          for (let next = waiting.shift(); next; next = waiting.shift()) answers[next[0]] = await line.ask(next[1])
+        }),
+      )
+      return answers
+    },
+    close(): void {
+      for (const line of lines) line.close()
+    },
+  }
+}
+
+function openLine(port: number) {
+  let socket: Socket | undefined
+  return {
+    async ask(request: RawRequest): Promise<RawAnswer> {
+      if (!socket?.writable) {
+        socket = connect(port, '127.0.0.1').setNoDelay()
+        await once(socket, 'connect')
+      }
+      return answerOn(socket, request)
+    },
+    close: () => socket?.destroy(),
+  }
+}
+
+function answerOn(socket: Socket, request: RawRequest): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    let got: Buffer = Buffer.alloc(0)
+    const finish = (settle: () => void) => {
+      socket.off('data', take).off('close', ended).off('error', ended)
+      settle()
+    }
+    const take = (part: Buffer) => {
+      got = got.length === 0 ? part : Buffer.concat([got, part])
+      const answer = readAnswer(got, request.method)
+      if (answer === undefined) return
+      if (answer.headers.get('connection')?.includes('close')) socket.destroy()
+      finish(() => resolve(answer))
+    }
+    const ended = () => finish(() => reject(new Error(`Hung up after ${got.length} bytes of an answer`)))
+    socket.on('data', take).on('close', ended).on('error', ended)
+    socket.write(bytesOf(request))
+  })
+}
+
+function bytesOf({ method, target, headers, body }: RawRequest): Buffer {
+  const content = Buffer.from(body ?? '', 'latin1')
+  const length: typeof headers = body === undefined ? [] : [['Content-Length', String(content.length)]]
+  const lines = [['Host', 'avatars.example'], ...headers, ...length].map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), content])
+}
+
+/** A whole answer, or undefined while some of it is missing. */
+function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
+  const headEnd = got.indexOf('\r\n\r\n')
+  if (headEnd < 0) return undefined
+  const [first = '', ...lines] = got.toString('latin1', 0, headEnd).split('\r\n')
+  const status = Number(first.split(' ')[1])
+  if (status < 200) return readAnswer(got.subarray(headEnd + 4), method)
+  const headers = new Map<string, string[]>()
+  for (const line of lines) {
+    const [name = ''] = line.split(':', 1)
+    const value = line.slice(name.length + 1).trim()
+    headers.set(name.toLowerCase(), [...(headers.get(name.toLowerCase()) ?? []), value])
+  }
+  const body = got.subarray(headEnd + 4)
+  const isEmpty = method === 'HEAD' || status === 204 || status === 304
+  const length = isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0)
+  return body.length < length ? undefined : { status, headers, body: body.subarray(0, length) }
+}
