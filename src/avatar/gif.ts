@@ -22,7 +22,7 @@ const fadingFrames = 12
 /** A GIF has no half opacity. Edges lose nothing by that; a drawing with more of it than this is laid on white. */
 const toleratedHalves = 0.2
 /** What one GIF may cost; DiceBear's own take a second or two. */
-const patienceMs = 15_000
+const patienceMs = 20_000
 
 /** Whether anything moves in this look. Some seeds of a moving style have nothing in them that does. */
 export async function moves(choice: Choice): Promise<boolean> {
