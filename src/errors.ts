@@ -50,6 +50,8 @@ export class NotSignedIn extends Failure {}
 export class StoreAway extends Failure {}
 
 // The avatar
+/** As many pictures are being drawn, and wait to be, as we take on. */
+export class TooBusy extends Failure {}
 export class DiceBearAway extends Failure {}
 export class UnsafeSvg extends Failure {}
 

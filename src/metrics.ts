@@ -17,7 +17,7 @@ const routes = new Set([
   '/healthz',
   '/readyz',
 ])
-const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\/forget)$/
+const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\.gif|\/forget)$/
 const methods = new Set(['GET', 'HEAD', 'POST'])
 
 const upstreams = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
@@ -25,7 +25,7 @@ const callOutcomes = ['ok', 'refused', 'busy', 'away', 'silent', 'spared'] as co
 /** Nobody waits long for a revocation: that one has no breaker. */
 const breakers = ['discord-token', 'discord-user', 'dicebear'] as const
 const breakerStates = ['closed', 'open', 'half-open'] as const
-const caches = ['file', 'preview', 'png', 'card'] as const
+const caches = ['file', 'preview', 'png', 'gif', 'card'] as const
 const signInEnds = ['signed-in', 'declined', 'failed'] as const
 
 type Upstream = (typeof upstreams)[number]

@@ -182,6 +182,7 @@ export const words = {
     gifName: 'GIF that moves, for Discord Nitro',
     downloadHint:
       '512 pixels, just what Discord likes. The others are PNG in other sizes, and SVG for everything but Discord.',
+    gifHint: 'The GIF moves; Discord takes it from members with Nitro.',
     remixed: ', remixed.',
     creditBy: ' by ',
     circle: 'The circle cuts off some of this one. Try another roll, or a style with more room.',
@@ -293,6 +294,10 @@ export const words = {
     tooManyVisits: (seconds: number) => ({
       title: 'That was very fast',
       advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; nothing is lost.`,
+    }),
+    tooBusy: (seconds: number) => ({
+      title: 'Many pictures at once',
+      advice: `We are still drawing those of others. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
     }),
     storeAway: (seconds: number) => ({
       title: 'We can’t reach our memory',

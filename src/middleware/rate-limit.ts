@@ -25,7 +25,7 @@ export function limits(config: Config, store: Store): RequestHandler[] {
 const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avatar\/?$/.test(req.path)
 // The picture beside a link takes a hundred times the work of a preview.
 const isCard = (req: Request) => req.path === '/og.png'
-const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png)$|^\/[^/]+\.\w+$/.test(req.path)
+const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png|gif)$|^\/[^/]+\.\w+$/.test(req.path)
 
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 

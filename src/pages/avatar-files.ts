@@ -1,14 +1,16 @@
 import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { LRUCache } from 'lru-cache'
+import PQueue from 'p-queue'
 import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
 import { drawCard } from '../avatar/card.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
+import { drawGif, moves } from '../avatar/gif.ts'
 import { drawPng } from '../avatar/png.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { BadValues, NotFound } from '../errors.ts'
+import { BadValues, NotFound, TooBusy } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, visitorOf } from '../middleware/session.ts'
@@ -20,6 +22,7 @@ import { exampleSeed } from './look.ts'
 
 const sizes = ['128', '256', '512', '1024']
 const defaultSize = '512'
+const mostGifsWaiting = 4
 
 const avatarCaching = 'private, max-age=31536000, immutable'
 /** Long, but a new version of DiceBear's styles should show within days. */
@@ -55,10 +58,13 @@ export function previewFile({ metrics }: Parts): Router {
   return router
 }
 
-/** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
+/** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(parts: Parts, session: RequestHandler): Router {
   const router = Router({ caseSensitive: true })
   const pngs = drawnOnce(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
+  const gifs = drawnOnce(32 * 1024 * 1024, (found) => parts.metrics?.onCache('gif', found))
+  // A GIF is the work of a hundred PNGs.
+  const gifQueue = new PQueue({ concurrency: 1 })
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
@@ -77,13 +83,25 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
     sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
   })
 
+  router.get('/avatars/:id.gif', session, async (req, res) => {
+    const avatar = ownAvatar(req)
+    if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
+    const svg = await parts.avatars.svg(avatar)
+    const gif = await gifs(`${avatar.id} ${checksum(svg)}`, async () => {
+      if (gifQueue.size >= mostGifsWaiting) throw new TooBusy('too many GIFs at once')
+      return gifQueue.add(() => drawnGif(avatar.choice, svg))
+    })
+    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'gif'))
+    sendPicture(res, 'image/gif', gif, `"${checksum(svg)}-gif"`, avatarCaching)
+  })
+
   router.post('/avatars/:id/forget', session, async (req, res) => {
     const { id } = ownAvatar(req)
     await change(req, parts, (known) => ({ ...known, avatars: withoutAvatar(known.avatars, id) }))
     res.redirect(303, '/show_avatar')
   })
 
-  router.all(['/avatars/:id.svg', '/avatars/:id.png'], onlyBy('GET', 'HEAD'))
+  router.all(['/avatars/:id.svg', '/avatars/:id.png', '/avatars/:id.gif'], onlyBy('GET', 'HEAD'))
   router.all('/avatars/:id/forget', onlyBy('POST'))
   return router
 }
@@ -98,6 +116,11 @@ function ownAvatar(req: Request): Avatar {
 /** A drawing may be safe and still too large or too small for any PNG: then the library's own is drawn. */
 async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buffer> {
   return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
+}
+
+/** A drawing may move in ways that only a browser follows: then the library's own is drawn. */
+async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
+  return drawGif(svg).catch(async () => drawGif(await drawEmbedded(choice)))
 }
 
 function sendPicture(res: Response, type: string, picture: string | Buffer, etag: string, caching: string): void {

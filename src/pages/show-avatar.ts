@@ -3,6 +3,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import type { Avatar } from '../avatar/avatars.ts'
 import { isSeeThrough } from '../avatar/choice.ts'
 import { isCutByCircle } from '../avatar/circle.ts'
+import { moves } from '../avatar/gif.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -133,7 +134,11 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
         username: user.username,
         pictureUrl: pictureOf(config.discord.cdnUrl, user),
       },
-      avatar: { ...shown(avatar), cutOff: await isCutByCircle(avatar.choice) },
+      avatar: {
+        ...shown(avatar),
+        cutOff: await isCutByCircle(avatar.choice),
+        gifUrl: (await moves(avatar.choice)) ? `/avatars/${avatar.id}.gif` : undefined,
+      },
       avatars: kept.map(shown),
       problems: [],
       notices: [],
