@@ -317,7 +317,7 @@ describe('SIGTERM', () => {
   }, 15_000)
 })
 
-describe('after SIGTERM', () => {
+describe('after SIGTERM', { timeout: 60_000 }, () => {
   test('/readyz says no at once, and every answer ends its connection', async () => {
     const app = await started()
     const agent = keptAlive()
@@ -400,7 +400,7 @@ describe('after SIGTERM', () => {
   })
 })
 
-describe('an error that nobody caught', () => {
+describe('an error that nobody caught', { timeout: 60_000 }, () => {
   const faults = {
     'an exception': `throw new Error('out of the blue')`,
     'a rejection': `Promise.reject(new Error('out of the blue'))`,
