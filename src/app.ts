@@ -41,7 +41,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   settings(app, parts)
 
   app.use(requestLog(parts), ...requestCount(parts), ...headers(config))
-  app.use(health(config, store)) // must answer even when Redis does not
+  app.use(health(config, store, parts.closing.signal)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)
   app.use(...limits(config, store), staticFiles())
   app.use(homePage(config), previewFile(parts), licencesPage()) // none of these needs a session

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
 import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
@@ -11,10 +11,14 @@ import { logSerializers } from './log.ts'
 import { metricsPage } from './metrics.ts'
 import { openParts } from './parts.ts'
 
+/** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */
+const lastCallMs = 200
+/** Then a connection is dropped that has been without a request for so long; our proxies let go of theirs after 2 s. */
+const idleMs = 3000
 /** Open requests get this long to finish after SIGTERM. */
 const closingMs = 9000
-/** How often connections without a request are dropped meanwhile; late enough for one that is on its way. */
-const idleClosingMs = 500
+/** npm passes a signal on to a process that has had it already; a later one is somebody who will not wait. */
+const sameSignalMs = 1000
 
 function settings(): Config {
   if (existsSync('.env')) process.loadEnvFile('.env')
@@ -47,7 +51,9 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   const parts = await openParts(config, log)
   const app = createApp(parts, config.demo ? standIns(config) : undefined)
-  const server = createServer({ connectionsCheckingInterval: 5000 }, app)
+  const server = createServer({ connectionsCheckingInterval: 5000 })
+  const letGo = letsGo(server)
+  server.on('request', app)
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000
@@ -66,36 +72,82 @@ async function start(): Promise<void> {
       `Open ${config.baseUrl} in a browser${config.demo ? ' (demo: no Discord, no DiceBear)' : ''}\n`,
     )
   })
-  const dropIdle = idleConnections(server)
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => close(server, dropIdle, parts, log))
-  }
+  endsWell(log, async () => {
+    parts.closing.abort()
+    await letGo()
+    await parts.close()
+  })
 }
 
-/** Drops the connections that wait for a request: browsers open some in advance and never say a word on them. */
-function idleConnections(server: Server): () => void {
-  const idle = new Set<Socket>()
+/**
+ * Closes the server so that nothing sent to it is lost. Every answer from now on ends its connection; one without a
+ * request stays long enough for the other side to use it or to let go of it, because what is written just as we drop it
+ * would go unanswered. Resolves when the last connection is gone.
+ */
+function letsGo(server: Server): () => Promise<void> {
+  const idleSince = new Map<Socket, number>() // browsers open some in advance and never say a word on them
+  const open = new Set<ServerResponse>()
+  let isLast = false
+
   server.on('connection', (socket) => {
-    idle.add(socket)
-    socket.once('close', () => idle.delete(socket))
+    idleSince.set(socket, performance.now())
+    socket.once('close', () => idleSince.delete(socket))
   })
   server.on('request', ({ socket }, res) => {
-    idle.delete(socket)
-    res.once('close', () => !socket.destroyed && idle.add(socket))
+    idleSince.delete(socket)
+    open.add(res)
+    if (isLast) res.setHeader('Connection', 'close')
+    res.once('close', () => {
+      open.delete(res)
+      if (!socket.destroyed) idleSince.set(socket, performance.now())
+    })
   })
+
+  function dropIdle(): void {
+    for (const [socket, since] of idleSince) if (performance.now() - since > idleMs) socket.destroy()
+  }
+
   return () => {
-    for (const socket of idle) socket.destroy()
+    isLast = true
+    for (const res of open) if (!res.headersSent) res.setHeader('Connection', 'close')
+    setInterval(dropIdle, lastCallMs).unref()
+    setTimeout(() => server.closeAllConnections(), closingMs).unref()
+    return new Promise((resolve) => {
+      // Right after the connections that wait have been taken. The http server's own close() would drop the idle ones.
+      const stopListening = () => NetServer.prototype.close.call(server, () => resolve())
+      setTimeout(() => setImmediate(stopListening), lastCallMs)
+    })
   }
 }
 
-/** Takes no new visitors, lets the present ones finish, and ends. */
-function close(server: Server, dropIdle: () => void, parts: { close(): Promise<void> }, log: Logger): void {
-  log.info('closing')
-  setInterval(dropIdle, idleClosingMs).unref()
-  setTimeout(() => server.closeAllConnections(), closingMs).unref()
-  server.close(async () => {
-    await parts.close()
-    process.exit(0)
+/** SIGTERM and SIGINT end the process with 0, a second one at once; an error that nobody caught ends it with 1. */
+function endsWell(log: Logger, close: () => Promise<void>): void {
+  let since: number | undefined
+  let exitCode = 0
+
+  function end(): void {
+    since = performance.now()
+    log.info('closing')
+    close().then(
+      () => process.exit(exitCode),
+      (err: unknown) => {
+        log.fatal({ err }, 'not closed')
+        process.exit(1)
+      },
+    )
+  }
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (since === undefined) return end()
+      if (performance.now() - since > sameSignalMs) process.exit(1)
+    })
+  }
+  // Promises too: Node makes a rejection that nobody handles an exception.
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'uncaught')
+    exitCode = 1
+    if (since === undefined) end()
   })
 }
 

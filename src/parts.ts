@@ -48,6 +48,8 @@ export async function openParts(config: Config, log: Logger) {
   return {
     config,
     log,
+    /** Aborted when the process is about to end. */
+    closing: new AbortController(),
     metrics,
     store,
     sessions,

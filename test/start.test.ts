@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -317,6 +317,110 @@ describe('SIGTERM', () => {
   }, 15_000)
 })
 
+describe('after SIGTERM', { timeout: 60_000 }, () => {
+  test('/readyz says no at once, and every answer ends its connection', async () => {
+    const app = await started()
+    const agent = keptAlive()
+    expect((await get(`${app.url}/readyz`, agent)).status).toBe(200)
+    app.child.kill('SIGTERM')
+    const ready = async () => get(`${app.url}/readyz`, agent)
+    await expect.poll(ready, { interval: 1, timeout: 5000 }).toMatchObject({
+      status: 503,
+      text: '{"status":"closing","dependencies":{"redis":"not used","cache":"ok"}}',
+      headers: { connection: 'close' },
+    })
+    expect(await app.exited).toEqual([0, null])
+  })
+
+  test('no request is lost under load: each one that was sent on an open connection has its answer', async () => {
+    const app = await started({ RATE_LIMIT: 'off', LOG_LEVEL: 'warn' })
+    let answers = 0
+    /** Asks on one connection until the app ends it. */
+    async function client(): Promise<string> {
+      const agent = keptAlive()
+      for (;;) {
+        try {
+          const { status, headers } = await get(`${app.url}/get_avatar`, agent)
+          answers += 1
+          if (status !== 303) return `answered ${status}`
+          if (headers.connection === 'close') return 'ended by an answer'
+        } catch (error) {
+          return String(error)
+        }
+      }
+    }
+    const clients = Array.from({ length: 40 }, client)
+    await expect.poll(() => answers, { timeout: 10_000 }).toBeGreaterThan(400)
+    app.child.kill('SIGTERM')
+    expect(new Set(await Promise.all(clients))).toEqual(new Set(['ended by an answer']))
+    expect(await app.exited).toEqual([0, null])
+  })
+
+  test('a request on a connection that was idle is answered still, when nobody can connect any more', async () => {
+    const app = await started()
+    const agent = keptAlive()
+    expect((await get(`${app.url}/`, agent)).status).toBe(200)
+    app.child.kill('SIGTERM')
+    await refusedAt(Number(new URL(app.url).port))
+    expect((await get(`${app.url}/`, agent)).status).toBe(200)
+    expect(await app.exited).toEqual([0, null])
+  })
+
+  /** The app with a reason to stay: a request whose body is still to come. */
+  async function busy() {
+    const app = await started()
+    const slow = connect(Number(new URL(app.url).port), '127.0.0.1')
+    slow.on('error', () => undefined)
+    slow.write('POST /get_avatar HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n')
+    slow.write('Content-Length: 11\r\nExpect: 100-continue\r\n\r\n')
+    await once(slow, 'data') // "100 Continue": the request is under way
+    return { app, slow }
+  }
+
+  test('the same signal again, as npm passes it on, changes nothing: the open request has its answer', async () => {
+    const { app, slow } = await busy()
+    app.child.kill('SIGTERM')
+    app.child.kill('SIGINT')
+    await refusedAt(Number(new URL(app.url).port))
+    app.child.kill('SIGTERM')
+    slow.write('style=rings')
+    const [answer] = await once(slow, 'data')
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 302 /)
+    expect(await app.exited).toEqual([0, null])
+  })
+
+  test('another signal later ends it at once', async () => {
+    const { app } = await busy()
+    app.child.kill('SIGINT')
+    const since = performance.now()
+    const again = setInterval(() => app.child.kill('SIGINT'), 100)
+    cleanUpLater(async () => clearInterval(again))
+    expect(await app.exited).toEqual([1, null])
+    expect(performance.now() - since).toBeLessThan(5000)
+  })
+})
+
+describe('an error that nobody caught', { timeout: 60_000 }, () => {
+  const faults = {
+    'an exception': `throw new Error('out of the blue')`,
+    'a rejection': `Promise.reject(new Error('out of the blue'))`,
+  }
+
+  test.each(Object.entries(faults))('%s is told in one line, and the app closes and ends with 1', async (_, fault) => {
+    const code = `process.on('SIGUSR2', () => { ${fault} })`
+    const app = await started({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
+    const agent = keptAlive()
+    expect((await get(`${app.url}/`, agent)).status).toBe(200)
+    app.child.kill('SIGUSR2')
+    await refusedAt(Number(new URL(app.url).port))
+    expect((await get(`${app.url}/`, agent)).status).toBe(200)
+    expect(await app.exited).toEqual([1, null])
+    const fatal = linesOf(app).filter(({ level }) => level === 60)
+    expect(fatal).toMatchObject([{ msg: 'uncaught', err: { type: 'Error', message: 'out of the blue' } }])
+    expect(linesOf(app).at(-1)?.req?.path).toBe('/')
+  })
+})
+
 describe('idle connections do not hold up the end', () => {
   const soonMs = 5000
 
@@ -328,27 +432,9 @@ describe('idle connections do not hold up the end', () => {
     return performance.now() - since
   }
 
-  /** One request on a connection that stays open. */
-  function get(url: string, agent: Agent, headers: Record<string, string> = {}): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const asking = request(url, { agent, headers }, (answer) => {
-        answer.resume()
-        answer.on('end', () => resolve(answer.statusCode ?? 0))
-      })
-      asking.on('error', reject)
-      asking.end()
-    })
-  }
-
-  function keptAlive(): Agent {
-    const agent = new Agent({ keepAlive: true })
-    cleanUpLater(async () => agent.destroy())
-    return agent
-  }
-
   test('one whose request was answered long ago', async () => {
     const app = await started()
-    expect(await get(`${app.url}/`, keptAlive())).toBe(200)
+    expect((await get(`${app.url}/`, keptAlive())).status).toBe(200)
     expect(await end(app, 'SIGINT')).toBeLessThan(soonMs)
   })
 
@@ -382,10 +468,34 @@ describe('idle connections do not hold up the end', () => {
     const back = get(discord.codeFor(String(leaving.headers.location)), keptAlive(), { Cookie: cookie })
     await expect.poll(() => discord.count(at.user)).toBe(1)
     const ended = end(app)
-    expect(await back).toBe(302)
+    expect((await back).status).toBe(302)
     expect(await ended).toBeLessThan(soonMs)
   })
 })
+
+/** One request on a connection that stays open. */
+function get(url: string, agent: Agent, headers: Record<string, string> = {}) {
+  return new Promise<{ status: number; headers: IncomingHttpHeaders; text: string }>((resolve, reject) => {
+    const asking = request(url, { agent, headers }, (answer) => {
+      let text = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (part: string) => {
+        text += part
+      })
+      answer.on('error', reject)
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }))
+    })
+    asking.on('error', reject)
+    asking.end()
+  })
+}
+
+/** Keeps one connection, and opens another only when that has ended. */
+function keptAlive(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  cleanUpLater(async () => agent.destroy())
+  return agent
+}
 
 /** Resolves when nobody takes connections at the port any more. */
 async function refusedAt(port: number): Promise<void> {

@@ -5,8 +5,8 @@ import type { Config } from '../config.ts'
 import type { Store } from '../store.ts'
 import { onlyBy } from './methods.ts'
 
-/** GET /healthz: the process lives. GET /readyz: it can do its work, so send it visitors. */
-export function health(config: Config, store: Store): Router {
+/** GET /healthz: the process lives. GET /readyz: it can do its work and is not about to end, so send it visitors. */
+export function health(config: Config, store: Store, closing: AbortSignal): Router {
   const router = Router({ caseSensitive: true })
   router.get('/healthz', (_req, res) => {
     res.set('Cache-Control', 'no-store').json({ status: 'ok' })
@@ -17,14 +17,11 @@ export function health(config: Config, store: Store): Router {
       state(access(config.cacheDir, constants.R_OK | constants.W_OK)),
     ])
     // Without the cache folder everything is still served, only slower.
-    const ready = redis === 'ok'
+    const status = closing.aborted ? 'closing' : redis === 'ok' ? 'ok' : 'not ready'
     res
       .set('Cache-Control', 'no-store')
-      .status(ready ? 200 : 503)
-      .json({
-        status: ready ? 'ok' : 'not ready',
-        dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache },
-      })
+      .status(status === 'ok' ? 200 : 503)
+      .json({ status, dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache } })
   })
   router.all(['/healthz', '/readyz'], onlyBy('GET', 'HEAD'))
   return router

@@ -28,6 +28,8 @@ export async function startApp(settings: Record<string, string> = {}) {
   })
   return {
     url: `http://localhost:${port}`,
+    /** Where it runs: its cache is in here unless told otherwise. */
+    folder,
     child: child satisfies ChildProcess,
     output,
     /** Exit code and signal, once it has ended. */

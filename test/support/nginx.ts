@@ -1,0 +1,105 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { Agent } from 'node:https'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { agent, type Test } from 'supertest'
+import { freePort } from './free-port.ts'
+
+/** The name in deploy/nginx.conf. */
+export const siteName = 'avatars.example'
+export const siteUrl = `https://${siteName}`
+
+export const siteFile = join(import.meta.dirname, '../../deploy/nginx.conf')
+
+/** A real nginx on loopback with deploy/nginx.conf; only ports, folders and certificate are others. */
+export async function openNginx(instancePorts: [number, number]) {
+  const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
+  const [httpPort, httpsPort] = [await freePort(), await freePort()]
+  await makeCertificate(folder)
+  const ca = await readFile(join(folder, 'fullchain.pem'))
+  await writeFile(
+    join(folder, 'site.conf'),
+    replaced(await readFile(siteFile, 'utf8'), [
+      ['127.0.0.1:3001', `127.0.0.1:${instancePorts[0]}`],
+      ['127.0.0.1:3002', `127.0.0.1:${instancePorts[1]}`],
+      ['    listen 80;', `    listen 127.0.0.1:${httpPort};`],
+      ['    listen 443 ssl', `    listen 127.0.0.1:${httpsPort} ssl`],
+      ['    listen [::]:80;\n', ''],
+      ['    listen [::]:443 ssl http2;\n', ''],
+      [`/etc/letsencrypt/live/${siteName}`, folder],
+      ['/var/log/nginx', folder],
+      ['/var/www/html', join(folder, 'www')],
+    ]),
+  )
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${folder}/${of};`)
+  await writeFile(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
+    events { worker_connections 1024; }
+    http { gzip on; access_log ${folder}/access.log; ${temporary.join(' ')} include site.conf; }`,
+  )
+  const nginx = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  nginx.stderr.on('data', (part: Buffer) => {
+    said += part
+  })
+  const exited = once(nginx, 'exit')
+  while (!(await takesConnections(httpsPort))) if (nginx.exitCode !== null) throw new Error(`no nginx:\n${said}`)
+
+  return {
+    httpUrl: `http://127.0.0.1:${httpPort}`,
+    httpsPort,
+    ca,
+    folder,
+
+    /** A browser without script, at an address of its own; it keeps cookies and follows no redirect by itself. */
+    visitor(address = '127.0.0.1') {
+      const connections = new Agent({ ca, keepAlive: true, localAddress: address })
+      return agent(`https://127.0.0.1:${httpsPort}`)
+        .redirects(0)
+        .set('Host', siteName)
+        .use((request: Test) => request.agent(connections))
+    },
+
+    /** What nginx wrote into one of its logs. */
+    log: (name: 'avatars.log' | 'access.log' | 'error.log') => readFile(join(folder, name), 'utf8'),
+
+    async close() {
+      nginx.kill('SIGTERM')
+      await exited
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+export type Nginx = Awaited<ReturnType<typeof openNginx>>
+
+/** The text with each of these in it replaced; what is not there any more is an error. */
+export function replaced(text: string, pairs: [from: string, to: string][]): string {
+  return pairs.reduce((changed, [from, to]) => {
+    if (!changed.includes(from)) throw new Error(`There is no "${from}" any more`)
+    return changed.replaceAll(from, to)
+  }, text)
+}
+
+async function makeCertificate(folder: string): Promise<void> {
+  const files = ['-keyout', join(folder, 'privkey.pem'), '-out', join(folder, 'fullchain.pem')]
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  const name = ['-subj', `/CN=${siteName}`, '-addext', `subjectAltName=DNS:${siteName}`]
+  await promisify(execFile)('openssl', ['req', '-x509', '-days', '2', ...key, ...name, ...files])
+}
+
+async function takesConnections(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  const took = await new Promise<boolean>((resolve) => {
+    socket.once('connect', () => resolve(true))
+    socket.once('error', () => resolve(false))
+  })
+  socket.destroy()
+  return took
+}
