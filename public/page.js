@@ -88,6 +88,7 @@ function live(form) {
       form.classList.remove('stale')
     }
     const picture = new Image()
+    picture.fetchPriority = 'high' // before the tiles that follow
     picture.src = url
     picture.decode().then(
       () => {
