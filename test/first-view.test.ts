@@ -89,6 +89,26 @@ describe('pictures', () => {
   })
 })
 
+describe('the first view', () => {
+  test.each([
+    { width: 360, height: 800 },
+    { width: 1440, height: 900 },
+  ])('at $width × $height costs less than 150 KB, heads and pictures and all', async (viewport) => {
+    await inPage(browser, { viewport }, async (page) => {
+      let bytes = 0
+      const devTools = await page.context().newCDPSession(page)
+      await devTools.send('Network.enable')
+      devTools.on('Network.loadingFinished', ({ encodedDataLength }) => {
+        bytes += encodedDataLength
+      })
+      await page.goto(app.url)
+      await moodsAreThere(page)
+      expect(bytes).toBeGreaterThan(20 * 1024)
+      expect(bytes).toBeLessThan(150 * 1024)
+    })
+  })
+})
+
 describe('files', () => {
   const folder = join(import.meta.dirname, '../public')
 
