@@ -88,6 +88,7 @@ function live(form) {
       form.classList.remove('stale')
     }
     const picture = new Image()
+    picture.fetchPriority = 'high' // before the tiles that follow
     picture.src = url
     picture.decode().then(
       () => {
@@ -212,7 +213,7 @@ function live(form) {
       ...choice,
       style: style0,
       mood,
-      animated: choice.animated && !calm.matches && style !== null && 'moving' in style.dataset,
+      animated: choice.animated && !calm.matches && style?.closest('.moving'),
     })
     if (url !== wanted) redraw(url)
     else if (asked === shown) settled()

@@ -89,7 +89,8 @@ function settings(app: Express, { config }: Parts): void {
     lookUrl,
     pictureUrl,
     exampleSeed,
-    asset,
+    asset: (file: string) => assetOf(file).url,
+    integrity: (file: string) => assetOf(file).integrity,
   })
   app.locals.demo = config.demo
 }
@@ -141,18 +142,21 @@ const cutOff: RequestHandler = (req, _res, next) => {
 }
 const form = [isForm, cutOff, express.urlencoded({ extended: false, limit: '16kb' })]
 
-const hashes = new Map<string, string>()
+type Asset = { url: string; integrity: string }
+const assets = new Map<string, Asset>()
 
-/** Address of a file in public/ that changes with its content, so that it can be cached for ever. */
-function asset(file: string): string {
-  const hash =
-    hashes.get(file) ??
-    createHash('sha256')
-      .update(readFileSync(join(publicFolder, file)))
-      .digest('hex')
-      .slice(0, 12)
-  hashes.set(file, hash)
-  return `/${file}?v=${hash}`
+/** A file in public/, read once: an address that changes with its content, so that it can be cached for ever. */
+function assetOf(file: string): Asset {
+  const known = assets.get(file)
+  if (known) return known
+  const content = readFileSync(join(publicFolder, file))
+  const hash = (algorithm: string) => createHash(algorithm).update(content)
+  const asset = {
+    url: `/${file}?v=${hash('sha256').digest('hex').slice(0, 12)}`,
+    integrity: `sha384-${hash('sha384').digest('base64')}`,
+  }
+  assets.set(file, asset)
+  return asset
 }
 
 /** The files of public/, and no other method for them than reading. */

@@ -99,16 +99,71 @@ describe('for everybody', () => {
     })
   })
 
-  test('who asked for less motion sees the still form', async () => {
+  test('who asked for less motion sees nothing move: no picture on the form or the page of the avatar, no transition', async () => {
+    const look = 'style=thumbs&animated=on&seed=fern'
+    /** Addresses of moving pictures as they are shown, and the longest transition. */
+    const motion = (page: Page) =>
+      page.evaluate(() => {
+        const moving = [...document.images].flatMap(({ currentSrc }) =>
+          /animated=on|\/avatars\/.*\.svg/.test(currentSrc) ? [currentSrc] : [],
+        )
+        const all = [...document.querySelectorAll('*')].flatMap((element) => {
+          const { transitionDuration, animationDuration } = getComputedStyle(element)
+          return [...transitionDuration.split(','), ...animationDuration.split(',')].map(Number.parseFloat)
+        })
+        return { moving, longest: Math.max(...all) }
+      })
     await visit({ reducedMotion: 'reduce' }, async (page) => {
-      await page.goto(`${app.url}/?style=thumbs&animated=on&seed=fern`)
-      await page.locator(preview).waitFor()
+      await page.goto(`${app.url}/?${look}`)
+      expect(await motion(page)).toEqual({ moving: [], longest: 0 })
       expect((await drawnWith(page, preview)).has('animated')).toBe(false)
+      await walkToAvatar(page, app.url, look)
+      await page.locator('summary').click()
+      await page.evaluate(async () => {
+        for (const image of document.images) image.loading = 'eager'
+        await Promise.all([...document.images].map((image) => image.decode()))
+      })
+      expect(await motion(page)).toEqual({ moving: [], longest: 0 })
     })
     await visit({ reducedMotion: 'no-preference' }, async (page) => {
-      await page.goto(`${app.url}/?style=thumbs&animated=on&seed=fern`)
+      await page.goto(`${app.url}/?${look}`)
       await page.locator(preview).waitFor()
       expect((await drawnWith(page, preview)).get('animated')).toBe('on')
+      const { longest } = await motion(page)
+      expect(longest).toBeGreaterThan(0)
+    })
+  })
+
+  test('the page of the avatar needs no mouse either: restyle, older looks, downloads, forgetting', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const press = async (name: RegExp, key = 'Enter') => {
+        for (let i = 0; i < 60; i += 1) {
+          await page.keyboard.press('Tab')
+          const label = await page.evaluate(() => {
+            const { activeElement: there } = document
+            return there?.getAttribute('aria-label') ?? there?.textContent?.trim() ?? ''
+          })
+          if (name.test(label)) return page.keyboard.press(key)
+        }
+        throw new Error(`the tab key does not lead to ${name}`)
+      }
+      const looks = page.locator('a[href^="/show_avatar?avatar="]')
+
+      const [download] = await Promise.all([page.waitForEvent('download'), press(/^Download for Discord$/)])
+      expect(download.suggestedFilename()).toMatch(/\.png$/)
+      await press(/^Or change it right here$/)
+      await page.locator('details[open]').waitFor()
+      await page.keyboard.press('Tab')
+      await page.keyboard.type('Bottts')
+      await press(/^Make this one$/)
+      await page.getByText(/^Bottts, happy, from the seed/).waitFor()
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await press(/^Adventurer, happy$/)
+      await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
+      await press(/^Forget Adventurer, happy$/)
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy')
     })
   })
 })
@@ -309,6 +364,72 @@ describe('the page of the avatar', () => {
       await page.getByRole('button', { name: 'Copy link to this look' }).click()
       await page.getByText('Copied').first().waitFor()
       expect(await copied(page)).toBe(`${app.url}/?style=bottts&backgroundColor=transparent`)
+    })
+  })
+
+  test('a restyle goes off once, and its button says that it is under way', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      for (const name of ['Roll again', 'Make this one']) {
+        await page.locator('details').evaluate((details) => details.setAttribute('open', ''))
+        const pressed = await page.getByRole('button', { name }).evaluate((button) => {
+          let sent = 0
+          addEventListener('submit', ({ defaultPrevented }) => {
+            if (!defaultPrevented) sent += 1
+          })
+          const before = button.getBoundingClientRect().width
+          for (let i = 0; i < 2; i += 1)
+            button.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))
+          const { width } = button.getBoundingClientRect()
+          return {
+            sent,
+            text: button.textContent,
+            off: button.getAttribute('aria-disabled'),
+            isAsWide: width >= before,
+          }
+        })
+        expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
+        await page.locator('details:not([open])').waitFor({ state: 'attached' })
+      }
+    })
+  })
+})
+
+describe('a page about an error', () => {
+  let away: StartedApp
+  beforeAll(async () => {
+    // Nothing listens there: the state cannot be kept.
+    away = await startApp({ RATE_LIMIT: 'off', REDIS_URL: 'redis://127.0.0.1:1' })
+  })
+  afterAll(() => away.stop())
+
+  test.each([true, false])('keeps the look, to be sent again at once or changed first (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
+      await page.goto(`${away.url}/?${look}`)
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: 'We can’t reach our memory' }).waitFor()
+      const kept = page.getByRole('region', { name: 'Your look' })
+      expect((await kept.textContent())?.trim().split(/\s*\n\s*/)).toEqual([
+        'StyleBottts',
+        'MoodLove',
+        'BackgroundSky',
+        'Seedriver otter',
+      ])
+      const posts: string[] = []
+      page.on('request', (request) => request.method() === 'POST' && posts.push(request.postData() ?? ''))
+      await page.getByRole('button', { name: 'Try again' }).dblclick()
+      await page.getByRole('button', { name: 'Try again' }).waitFor()
+      expect(Object.fromEntries(new URLSearchParams(posts[0]))).toEqual({
+        seed: 'river otter',
+        style: 'bottts',
+        backgroundColor: 'a9d6f5',
+        mood: 'love',
+      })
+      if (script) expect(posts.length).toBe(1)
+      await page.getByRole('link', { name: 'Back to the form' }).click()
+      expect(await style(page, 'Bottts').isChecked()).toBe(true)
+      expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('river otter')
     })
   })
 })

@@ -7,11 +7,12 @@ const height = 630
 const portrait = 470
 const edge = 80
 const ground = '#10181b'
-const checker = '#22323a'
+/** Behind a look without a ground: lines both dark and light stand out from it, as on the form. */
+const board = '#7c939b'
 
 /** A picture of a look for links to it, 1200 × 630: the avatar in Discord's circle, and two lines of text. */
 export async function drawCard(svg: string, title: string, lead: string): Promise<Buffer> {
-  const face = await round(sharp(await drawPng(svg, portrait)).flatten({ background: checker }))
+  const face = await round(sharp(await drawPng(svg, portrait)).flatten({ background: board }))
   const left = 2 * edge + portrait
   const column = width - left - edge
   const [name, words] = await Promise.all([

@@ -1,0 +1,242 @@
+// Every page at every size of screen and text, with names that push, mirrored, by keyboard and by thumb.
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openBrowser } from './support/browser.ts'
+import { at, faults } from './support/doubles.ts'
+import { openApp, type TestApp } from './support/open-app.ts'
+import { type StartedApp, startApp } from './support/start-app.ts'
+
+/** Thirty-two characters with no place to break. */
+const longName = 'W'.repeat(32)
+/** Hebrew, Arabic, an override that nobody closes, and pictures. */
+const rightToLeft = 'שלום\u202eأوزي👩‍🚀🦊\u2067'
+const accounts = [longName, rightToLeft].map((globalName, i) => ({
+  id: `11357235707910554${i}0`,
+  username: `ozzy_${i}`,
+  globalName,
+  discriminator: '0',
+  avatar: null,
+}))
+
+const blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+
+let app: TestApp
+let demo: StartedApp
+let browser: Browser
+/** Each page, opened once; the tests then change what is around it. */
+let pages: { name: string; page: Page }[]
+
+async function openPages(): Promise<typeof pages> {
+  const context = await browser.newContext()
+  await context.route('https://**', (route) => route.abort())
+  // Their places are what matters here.
+  await context.route(/\/preview\.svg/, (route) => route.fulfill({ contentType: 'image/svg+xml', body: blank }))
+  const open = async (path: string) => {
+    const page = await context.newPage()
+    await page.goto(new URL(path, app.url).href)
+    return page
+  }
+  const send = (page: Page) => page.getByRole('button', { name: 'Continue with Discord' }).click()
+  /** Back from Discord, without its page. */
+  const comeBack = async (query: string, account: number) => {
+    const page = await open(`/?${query}`)
+    await send(page)
+    await page.getByRole('button', { name: 'Agree' }).waitFor()
+    await page.goto(app.discord.codeFor(page.url(), accounts[account]?.id))
+    return page
+  }
+
+  const seed = encodeURIComponent(`${rightToLeft} ${'W'.repeat(64)}`)
+  const refused = await open(`/?style=rings&seed=${seed}`)
+  await refused.locator('#seed').fill('W'.repeat(140))
+  await send(refused)
+  await refused.getByRole('alert').waitFor()
+
+  const shown = await comeBack(`style=adventurer-neutral&mood=surprised&seed=${seed}`, 0)
+  await shown.locator('summary').click()
+  await context.clearCookies()
+  app.discord.fail(at.token, faults.answer(500))
+  const failed = await comeBack(`style=adventurer&mood=happy&seed=${seed}`, 0)
+  app.discord.heal(at.token)
+  await context.clearCookies()
+  const mirrored = await comeBack(`style=thumbs&animated=on&seed=${seed}`, 1)
+
+  const consent = await context.newPage()
+  await consent.goto(demo.url)
+  await send(consent)
+  await consent.locator('.rehearsal').waitFor()
+  return [
+    { name: 'form', page: await open('/') },
+    { name: 'form with a notice', page: await open(`/?style=micah&mood=sleepy&backgroundColor=123456&seed=${seed}`) },
+    { name: 'form refused', page: refused },
+    { name: 'consent', page: consent },
+    { name: 'avatar, a long name', page: shown },
+    { name: 'avatar, a name from right to left', page: mirrored },
+    { name: 'error with the look kept', page: failed },
+    { name: 'licences', page: await open('/licences') },
+  ]
+}
+
+beforeAll(async () => {
+  ;[app, demo, browser] = await Promise.all([openApp({ accounts }), startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+  pages = await openPages()
+}, 120_000)
+afterAll(async () => {
+  await browser.close()
+  await Promise.all([app.close(), demo.stop()])
+})
+
+/** The browser's own setting for the size of text; 16 is what it comes with. */
+async function textSize(page: Page, standard: number) {
+  const devTools = await page.context().newCDPSession(page)
+  await devTools.send('Page.setFontSizes', { fontSizes: { standard, fixed: standard } })
+  await devTools.detach()
+}
+
+/** What does not fit: a page that is wider than its window, words outside of it, cut off, or on top of each other. */
+const misfits = (page: Page) =>
+  page.evaluate(async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    const root = document.documentElement
+    scrollTo(0, 0)
+    const found: string[] = []
+    const short = (text: string | null) => (text ?? '').trim().replace(/\s+/g, ' ').slice(0, 40)
+    if (root.scrollWidth > root.clientWidth)
+      found.push(`${root.scrollWidth - root.clientWidth} px wider than the window`)
+
+    const lines: { text: string; node: Node; box: DOMRect }[] = []
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+      const inside = node.parentElement
+      if (!inside || !short(node.textContent) || inside.closest('.unseen, .play, option, script')) continue
+      if (!inside.checkVisibility({ visibilityProperty: true })) continue
+      const range = document.createRange()
+      range.selectNodeContents(node)
+      const isShortened = inside.closest('.cut, .preview-words p, .who-name, dd')
+      for (const box of range.getClientRects()) {
+        if (box.width < 1) continue
+        if (!isShortened) lines.push({ text: short(node.textContent), node, box })
+        if (!isShortened && (box.left < -1 || box.right > root.clientWidth + 1)) {
+          found.push(`outside of the window: ${short(node.textContent)}`)
+        }
+      }
+    }
+    for (const [i, a] of lines.entries()) {
+      for (const b of lines.slice(i + 1)) {
+        if (a.node === b.node) continue
+        const across = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left)
+        const down = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)
+        // Boxes of lines are taller than their letters.
+        if (across > 2 && down > Math.min(a.box.height, b.box.height) / 2) found.push(`on top: ${a.text} / ${b.text}`)
+      }
+    }
+    for (const element of document.querySelectorAll<HTMLElement>(
+      'button, .button, label, summary, .preview, .card, .tile',
+    )) {
+      if (!element.checkVisibility({ visibilityProperty: true }) || element.matches('.unseen')) continue
+      const over = Math.max(element.scrollWidth - element.clientWidth, element.scrollHeight - element.clientHeight)
+      const isBadge = element.matches(':has(:checked)')
+      if (over > 2 && !isBadge && element.clientWidth > 0 && getComputedStyle(element).display !== 'inline') {
+        found.push(`${over} px too small for what is in it: ${element.className} ${short(element.textContent)}`)
+      }
+    }
+    return found
+  })
+
+const screens = [
+  { what: '320 px', width: 320, height: 640, text: 16 },
+  { what: '1280 × 800 at 200 %', width: 640, height: 400, text: 16 },
+  { what: '360 px, text at 200 %', width: 360, height: 740, text: 32 },
+  { what: '1280 px, text at 200 %', width: 1280, height: 800, text: 32 },
+  { what: '1440 px', width: 1440, height: 900, text: 16 },
+]
+
+describe.each(['ltr', 'rtl'])('written %s', (direction) => {
+  test.each(screens)('at $what nothing is cut, covered or outside on any page', async ({ width, height, text }) => {
+    const found: Record<string, string[]> = {}
+    for (const { name, page } of pages) {
+      await page.setViewportSize({ width, height })
+      await textSize(page, text)
+      await page.evaluate((dir) => document.documentElement.setAttribute('dir', dir), direction)
+      const here = await misfits(page)
+      await textSize(page, 16)
+      if (here.length > 0) found[name] = here
+    }
+    expect(found).toEqual({})
+  })
+})
+
+test('a name and a seed from right to left turn nothing around them', async () => {
+  const mirrored = pages.find(({ name }) => name.startsWith('avatar, a name from right'))?.page
+  const isolated = await mirrored?.evaluate((name) => {
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    const holders: string[] = []
+    for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+      if (node.textContent?.includes(name)) holders.push(node.parentElement?.localName ?? '')
+    }
+    return holders
+  }, rightToLeft)
+  expect(isolated?.length).toBeGreaterThan(8)
+  expect(new Set(isolated)).toEqual(new Set(['bdi']))
+})
+
+test('whatever can be pressed is 24 px or more', async () => {
+  const small: Record<string, string[]> = {}
+  for (const { name, page } of pages) {
+    for (const width of [320, 1440]) {
+      await page.setViewportSize({ width, height: 800 })
+      const here = await page.evaluate(() => {
+        const targets = document.querySelectorAll<HTMLElement>('a, button, input:not([type="hidden"]), select, summary')
+        return [...targets].flatMap((target) => {
+          const label = target instanceof HTMLInputElement ? target.labels?.[0] : undefined
+          const { width, height } = (label?.contains(target) ? label : target).getBoundingClientRect()
+          const isInSentence = target.localName === 'a' && getComputedStyle(target).display === 'inline'
+          if (isInSentence || !target.checkVisibility({ visibilityProperty: true })) return []
+          return Math.min(width, height) < 24 ? [`${width} × ${height}: ${target.outerHTML.slice(0, 80)}`] : []
+        })
+      })
+      if (here.length > 0) small[`${name} at ${width}`] = here
+    }
+  }
+  expect(small).toEqual({})
+})
+
+test('by keyboard the focus is always seen, and never under the bar, forwards and backwards', async () => {
+  const lost: Record<string, string[]> = {}
+  for (const { name, page } of pages) {
+    await page.setViewportSize({ width: 360, height: 640 })
+    await page.bringToFront()
+    await page.evaluate(() => {
+      scrollTo(0, 0)
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur()
+    })
+    const seen = new Set<string>()
+    const here: string[] = []
+    for (const key of ['Tab', 'Shift+Tab']) {
+      for (let i = 0; i < 45; i += 1) {
+        await page.keyboard.press(key)
+        const { what, problem } = await page.evaluate(() => {
+          const target = document.activeElement
+          if (!target || target === document.body) return { what: '', problem: '' }
+          const shown = target.closest('.tile, .swatch, .chip, .account') ?? target
+          const { outlineWidth, outlineStyle } = getComputedStyle(shown)
+          const hasRing = outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2
+          const { left, right, top, bottom } = target.getBoundingClientRect()
+          const points = [top + 2, (top + bottom) / 2, bottom - 2].map((y) => [(left + right) / 2, y] as const)
+          const isOnTop = points.some(([x, y]) => {
+            const hit = document.elementFromPoint(x, y)
+            return hit !== null && (shown.contains(hit) || hit.contains(shown))
+          })
+          const problem = hasRing ? (isOnTop ? '' : 'covered') : 'no ring'
+          return { what: target.outerHTML.slice(0, 70), problem }
+        })
+        if (what === '') break
+        seen.add(what)
+        if (problem) here.push(`${problem}: ${what}`)
+      }
+    }
+    expect(seen.size, name).toBeGreaterThan(2)
+    if (here.length > 0) lost[name] = here
+  }
+  expect(lost).toEqual({})
+})
