@@ -11,10 +11,13 @@ const MissingProgram = z.object({ code: z.literal('ENOENT') })
 /** Attempts at a port: another process can take a free one before Redis does. */
 const mostAttempts = 5
 
-/** A real Redis on loopback, on a free port, that keeps nothing: `restart` begins with an empty one. */
-export async function openRedis() {
+/**
+ * A real Redis on loopback, on a free port. It keeps nothing, and `restart` begins with an empty one, unless it `keeps`:
+ * then each write is on disk before it is confirmed.
+ */
+export async function openRedis({ keeps = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'redis-'))
-  let { port, child } = await startSomewhere(folder)
+  let { port, child } = await startSomewhere(folder, keeps)
   let paused = false
 
   async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -43,7 +46,7 @@ export async function openRedis() {
     /** A new, empty Redis at the same port; resolves when it takes connections. */
     async restart(): Promise<void> {
       await end('SIGKILL')
-      child = await start(port, folder)
+      child = await start(port, folder, keeps)
     },
 
     /** Connections stay open, and nothing answers. */
@@ -60,11 +63,11 @@ export async function openRedis() {
 }
 export type Redis = Awaited<ReturnType<typeof openRedis>>
 
-async function startSomewhere(folder: string): Promise<{ port: number; child: ChildProcess }> {
+async function startSomewhere(folder: string, keeps: boolean): Promise<{ port: number; child: ChildProcess }> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()
     try {
-      return { port, child: await start(port, folder) }
+      return { port, child: await start(port, folder, keeps) }
     } catch (error) {
       if (!(error instanceof PortTaken) || attempt === mostAttempts) throw error
     }
@@ -73,8 +76,9 @@ async function startSomewhere(folder: string): Promise<{ port: number; child: Ch
 
 class PortTaken extends Error {}
 
-async function start(port: number, folder: string): Promise<ChildProcess> {
-  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no']
+async function start(port: number, folder: string, keeps: boolean): Promise<ChildProcess> {
+  const kept = keeps ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no']
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', ...kept]
   const child = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'inherit'] })
   await ready(child)
   endWithUs(child)
