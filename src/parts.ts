@@ -12,7 +12,7 @@ import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
 import { openRedis } from './redis.ts'
-import { memoryStore, redisStore, type Store } from './store.ts'
+import { holdS, memoryStore, redisStore, type Store } from './store.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -40,7 +40,13 @@ export async function openParts(config: Config, log: Logger) {
     sealer,
     patienceMs,
     cache,
-    pending: createPending({ store, sealer, choice: Choice, patienceMs: 3 * config.upstreamTimeoutMs + marginMs }),
+    pending: createPending({
+      store,
+      sealer,
+      choice: Choice,
+      // As long as each step may take, and longer than the claim of a process that was killed.
+      patienceMs: Math.max(3 * config.upstreamTimeoutMs, holdS * 1000) + marginMs,
+    }),
     discord: createDiscord({
       ...config.discord,
       ...calls,

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from './support/free-port.ts'
 import { comeBack, look, openApp, shownAvatar, type TestApp, type Visitor } from './support/open-app.ts'
 import {
   openRedis,
@@ -239,6 +240,20 @@ describe('a master behind a sentinel', () => {
     await expectWholeVisit(other, app)
     await expectAllToEnd([redis.master.port])
     await expectSignOut(visitor)
+  })
+
+  test('is found though one sentinel hangs and another is gone', async () => {
+    const [hanging, gone] = [await openRedis(), await freePort()]
+    hanging.pause()
+    const places = [hanging.port, gone, redis.sentinel.port].map((port) => `127.0.0.1:${port}`)
+    const patient = await openApp({ redisUrl: `sentinel://${places}/mymaster`, beside: app, settings: unhurried })
+    try {
+      await ready(patient)
+      await expectWholeVisit(patient, app)
+    } finally {
+      await patient.close()
+      await hanging.stop()
+    }
   })
 
   test('reads at the master alone', async () => {
