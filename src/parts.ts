@@ -1,4 +1,3 @@
-import type { Store as SessionStore } from 'express-session'
 import type { Logger } from 'pino'
 import { Agent } from 'undici'
 import { createAvatars } from './avatar/avatars.ts'
@@ -11,8 +10,8 @@ import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { openRedis } from './redis.ts'
-import { holdS, memoryStore, redisStore, type Store } from './store.ts'
+import { openRedis, type Redis } from './redis.ts'
+import { holdS, memoryStore, redisStore } from './store.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
@@ -22,12 +21,13 @@ const marginMs = 1500
  * Redis, which may come later.
  */
 export async function openParts(config: Config, log: Logger) {
+  const redis = connected(config, log)
+  const store = redis ? redisStore(redis) : memoryStore()
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
-  const { store, sessions } = openStore(config, log, cache.path)
   const dispatcher = new Agent({ connect: { timeout: config.upstreamTimeoutMs } })
   const calls = { timeoutMs: config.upstreamTimeoutMs, dispatcher, userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)` }
   const sealer = createSealer(config.sessionSecrets)
@@ -36,7 +36,7 @@ export async function openParts(config: Config, log: Logger) {
     config,
     log,
     store,
-    sessions,
+    sessions: redis ? redisSessions(redis, cache.path) : memorySessions(cache.path),
     sealer,
     patienceMs,
     cache,
@@ -65,13 +65,8 @@ export async function openParts(config: Config, log: Logger) {
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
 
-function openStore(
-  config: Config,
-  log: Logger,
-  fileOf: (id: string) => string,
-): { store: Store; sessions: SessionStore } {
-  if (config.redis === undefined) return { store: memoryStore(), sessions: memorySessions(fileOf) }
-  const redis = openRedis(config.redis, (err) => log.warn({ err }, 'redis'))
-  redis.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  return { store: redisStore(redis), sessions: redisSessions(redis, fileOf) }
+function connected(config: Config, log: Logger): Redis | undefined {
+  const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'))
+  redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  return redis
 }
