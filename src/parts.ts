@@ -1,4 +1,3 @@
-import type { Store as SessionStore } from 'express-session'
 import type { Logger } from 'pino'
 import { Agent } from 'undici'
 import { createAvatars } from './avatar/avatars.ts'
@@ -12,8 +11,8 @@ import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { openRedis } from './redis.ts'
-import { memoryStore, redisStore, type Store } from './store.ts'
+import { openRedis, type Redis } from './redis.ts'
+import { holdS, memoryStore, redisStore } from './store.ts'
 import type { BreakerChange } from './upstream.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
@@ -25,12 +24,14 @@ const marginMs = 1500
  */
 export async function openParts(config: Config, log: Logger) {
   const metrics = config.metricsPort === undefined ? undefined : createMetrics()
+  const redis = connected(config, log, metrics)
+  const store = redis ? redisStore(redis) : memoryStore()
+  if (redis) metrics?.watchRedis(store.ping)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
-  const { store, sessions } = openStore(config, log, cache.path, metrics)
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
@@ -52,7 +53,7 @@ export async function openParts(config: Config, log: Logger) {
     closing: new AbortController(),
     metrics,
     store,
-    sessions,
+    sessions: redis ? redisSessions(redis, cache.path) : memorySessions(cache.path),
     sealer,
     patienceMs,
     cache,
@@ -60,7 +61,8 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       choice: Choice,
-      patienceMs: 3 * timeoutMs + marginMs,
+      // As long as each step may take, and longer than the claim of a process that was killed.
+      patienceMs: Math.max(3 * timeoutMs, holdS * 1000) + marginMs,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,
     }),
@@ -86,16 +88,8 @@ export async function openParts(config: Config, log: Logger) {
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
 
-function openStore(
-  config: Config,
-  log: Logger,
-  fileOf: (id: string) => string,
-  metrics?: Metrics,
-): { store: Store; sessions: SessionStore } {
-  if (config.redis === undefined) return { store: memoryStore(), sessions: memorySessions(fileOf) }
-  const redis = openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
-  redis.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  const store = redisStore(redis)
-  metrics?.watchRedis(store.ping)
-  return { store, sessions: redisSessions(redis, fileOf) }
+function connected(config: Config, log: Logger, metrics?: Metrics): Redis | undefined {
+  const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
+  redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  return redis
 }

@@ -58,9 +58,8 @@ const manners = {
   // Finds a connection that died without a word.
   pingInterval: 10_000,
 }
-const connectTimeoutMs = 2000
 const socket = {
-  connectTimeout: connectTimeoutMs,
+  connectTimeout: 2000,
   reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, 1000),
 }
 
@@ -108,7 +107,9 @@ function sentinel(address: RedisAddress & { kind: 'sentinel' }, onTrouble: Troub
     nodeClientOptions: { ...manners, ...accountOf(account), database: db, socket: { ...socket, ...withTls(tls) } },
     sentinelClientOptions: {
       ...accountOf({ username: sentinelUser, password: sentinelPassword }),
-      socket: { connectTimeout: connectTimeoutMs, ...withTls(tls) },
+      // One that hangs is left for the next.
+      pingInterval: 400,
+      socket: { connectTimeout: 1000, socketTimeout: 1000, ...withTls(tls) },
     },
     scripts,
     // One connection for all commands, so that they are sent in the order of their calls.
@@ -135,6 +136,8 @@ function open(address: RedisAddress, onTrouble: Trouble): Connection {
   return address.kind === 'cluster' ? cluster(address, onTrouble) : sentinel(address, onTrouble)
 }
 
+/** The longest that the servers of a cluster, or the master behind sentinels, may take to be found. */
+const findingMs = 4000
 /** How often a cluster, or the master behind sentinels, is looked at. */
 const watchMs = 1000
 /** After so many looks in vain it is looked for anew. */
@@ -184,9 +187,7 @@ export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?:
     // One server's connection comes back by itself, the first time too.
     if (address.kind === 'server') return connection.connect().then(() => undefined)
     while (!closing.signal.aborted) {
-      const isThere = await Promise.race([connection.connect().then(() => true), pause(connectTimeoutMs)]).catch(
-        onTrouble,
-      )
+      const isThere = await Promise.race([connection.connect().then(() => true), pause(findingMs)]).catch(onTrouble)
       if (isThere) await lookedInVain()
       await destroy()
       await pause(watchMs)

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from './support/free-port.ts'
 import { comeBack, look, openApp, shownAvatar, type TestApp, type Visitor } from './support/open-app.ts'
 import {
   openRedis,
@@ -21,6 +22,8 @@ const soonMs = 2000
 const stopS = Number(process.env.REDIS_STOP_S ?? 6)
 /** A lost master is missed after a second, and its replica takes two more; the rest is for a busy machine. */
 const backMs = (stopS + 10) * 1000
+/** Discord's own times are not what is looked at here. */
+const unhurried = { UPSTREAM_TIMEOUT_MS: '5000' }
 const longTest = { timeout: 60_000 + backMs }
 const weekS = 604_800
 
@@ -170,8 +173,8 @@ function ready(app: TestApp): Promise<void> {
 
 /** Two instances of one site at this Redis; the second counts requests there too. */
 async function openBoth(redisUrl: string): Promise<[TestApp, TestApp]> {
-  const app = await openApp({ redisUrl })
-  const other = await openApp({ redisUrl, beside: app, settings: { RATE_LIMIT: 'on' } })
+  const app = await openApp({ redisUrl, settings: unhurried })
+  const other = await openApp({ redisUrl, beside: app, settings: { ...unhurried, RATE_LIMIT: 'on' } })
   await Promise.all([ready(app), ready(other)])
   return [app, other]
 }
@@ -239,6 +242,20 @@ describe('a master behind a sentinel', () => {
     await expectSignOut(visitor)
   })
 
+  test('is found though one sentinel hangs and another is gone', async () => {
+    const [hanging, gone] = [await openRedis(), await freePort()]
+    hanging.pause()
+    const places = [hanging.port, gone, redis.sentinel.port].map((port) => `127.0.0.1:${port}`)
+    const patient = await openApp({ redisUrl: `sentinel://${places}/mymaster`, beside: app, settings: unhurried })
+    try {
+      await ready(patient)
+      await expectWholeVisit(patient, app)
+    } finally {
+      await patient.close()
+      await hanging.stop()
+    }
+  })
+
   test('reads at the master alone', async () => {
     const visitor = app.visitor()
     await flow(app)
@@ -287,7 +304,7 @@ describe('one server that writes down what it is told', () => {
 
   beforeAll(async () => {
     redis = await openRedis(['appendonly yes', 'appendfsync always'])
-    app = await openApp({ redisUrl: redis.url })
+    app = await openApp({ redisUrl: redis.url, settings: unhurried })
     await ready(app)
   })
   afterAll(async () => {

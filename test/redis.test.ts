@@ -778,6 +778,7 @@ describe('the session cookie', () => {
     const discord = await openDiscord({ clientId, clientSecret, redirectUri: `${url}/get_avatar` })
     const behindProxy = await openApp({ redisUrl: redis.url, beside: { url, discord, dicebear: app.dicebear } })
     try {
+      await expect.poll(async () => (await behindProxy.visitor().get('/readyz')).status, { timeout: backMs }).toBe(200)
       for (const headers of [{}, { 'X-Forwarded-Proto': 'https' }, { 'X-Forwarded-Proto': 'http' }]) {
         const leaving = await behindProxy.visitor().post('/get_avatar').set(headers).type('form').send(look)
         const callback = discord.codeFor(locationOf(leaving))

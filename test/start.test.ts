@@ -172,7 +172,27 @@ describe('settings', () => {
     ],
     ['BASE_URL', 'http://avatars.example', 'http://localhost.avatars.example', 'https://avatars.example/?x', '//x'],
     ['SESSION_SECRET', 'x'.repeat(31), `${sessionSecret},short`, `${sessionSecret},`],
-    ['REDIS_URL', 'http://127.0.0.1:6379', '127.0.0.1:6379', 'redis://'],
+    [
+      'REDIS_URL',
+      'http://127.0.0.1:6379',
+      '127.0.0.1:6379',
+      'redis://',
+      'redis://a/name',
+      'redis://a?db=1',
+      'redis://a,b',
+    ],
+    [
+      'REDIS_URL',
+      'redis://:%zz@a',
+      'redis://a,',
+      'redis://a,redis://',
+      'redis://a,rediss://b',
+      'redis://a/1,redis://b/1',
+    ],
+    ['REDIS_URL', 'redis://:pass@a,redis://:word@b', 'redis://a,sentinel://b/name', 'redis://a:70000,redis://b'],
+    ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
+    ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
+    ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
     ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
     ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
     ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
@@ -192,6 +212,44 @@ describe('settings', () => {
       expect(() => readConfig({ ...good, [name]: value })).not.toThrow(/Invalid input/)
     },
   )
+
+  test('REDIS_URL names a server, a cluster, or a master that sentinels know', () => {
+    const redisAt = (url: string) => readConfig({ ...good, REDIS_URL: url }).redis
+    expect(redisAt('rediss://user:a%2Cb,c@redis.example:6380/2')).toEqual({
+      kind: 'server',
+      url: 'rediss://user:a%2Cb,c@redis.example:6380/2',
+    })
+    expect(redisAt('rediss://user:p%40ss@a:7000, rediss://user:p%40ss@[::1]')).toEqual({
+      kind: 'cluster',
+      nodes: [
+        { host: 'a', port: 7000 },
+        { host: '::1', port: 6379 },
+      ],
+      tls: true,
+      username: 'user',
+      password: 'p@ss',
+    })
+    expect(redisAt('sentinel://a:26380,[::1],c/my-master.1')).toEqual({
+      kind: 'sentinel',
+      name: 'my-master.1',
+      sentinels: [
+        { host: 'a', port: 26_380 },
+        { host: '::1', port: 26_379 },
+        { host: 'c', port: 26_379 },
+      ],
+      tls: false,
+    })
+    const options = 'db=3&sentinelUser=watcher&sentinelPassword=w%26tch'
+    expect(redisAt(`sentinels://user:p%40s,s@a,b/mymaster?${options}`)).toMatchObject({
+      kind: 'sentinel',
+      tls: true,
+      username: 'user',
+      password: 'p@s,s',
+      db: 3,
+      sentinelUser: 'watcher',
+      sentinelPassword: 'w&tch',
+    })
+  })
 
   test('all that is wrong is named at once, no value among it', () => {
     const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
