@@ -17,8 +17,6 @@ export type Store = {
    */
   take(key: string, putBackS: number): Promise<string | undefined>
   delete(key: string): Promise<void>
-  /** Counts one more under the key; the count starts anew `windowS` after its first. */
-  count(key: string, windowS: number): Promise<{ hits: number; resetMs: number }>
   ping(): Promise<void>
   close(): Promise<void>
   /** Counts under many keys at once; gives each one's total. A count starts anew `ttlMs` after its first. */
@@ -110,17 +108,6 @@ export function redisStore({ client, inTime }: Redis): Store {
     async delete(key) {
       await inTime(client.del(key))
     },
-    async count(key, windowS) {
-      const [, hits, leftMs] = await inTime(
-        client
-          .multi()
-          .set(key, '0', { expiration: { type: 'EX', value: windowS }, condition: 'NX' })
-          .incr(key)
-          .pTTL(key)
-          .execTyped(),
-      )
-      return { hits, resetMs: leftMs }
-    },
     async ping() {
       await inTime(client.ping())
     },
@@ -169,12 +156,6 @@ export function memoryStore(maxEntries = 50_000): Store {
     },
     async delete(key) {
       kept.delete(key)
-    },
-    async count(key, windowS) {
-      const running = counts.get(key) ?? { hits: 0 }
-      if (running.hits === 0) counts.set(key, running, { ttl: windowS * 1000 })
-      running.hits += 1
-      return { hits: running.hits, resetMs: counts.getRemainingTTL(key) }
     },
     ping: async () => undefined,
     close: async () => undefined,
