@@ -130,6 +130,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     await end()
     out = false
     await expect.poll(() => db.ping().catch(() => 'away'), { timeout: backMs }).toBe('PONG')
+    await expect.poll(async () => (await app.visitor().get('/readyz')).status, { timeout: backMs }).toBe(200)
   }
   beforeEach(async () => {
     visitor = app.visitor()
