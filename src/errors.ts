@@ -52,6 +52,8 @@ export class StoreAway extends Failure {}
 // The avatar
 export class DiceBearAway extends Failure {}
 export class UnsafeSvg extends Failure {}
+/** More drawings are waiting than anybody would wait for. */
+export class TooBusy extends Failure {}
 
 // An outside call, before its caller gives it the caller's name
 /** No connection, a broken or oversized answer, an unexpected redirect. */

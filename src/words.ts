@@ -294,6 +294,10 @@ export const words = {
       title: 'That was very fast',
       advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; nothing is lost.`,
     }),
+    tooBusy: (seconds: number) => ({
+      title: 'Too many pictures at once',
+      advice: `We are drawing as fast as we can. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; nothing is lost.`,
+    }),
     storeAway: (seconds: number) => ({
       title: 'We can’t reach our memory',
       advice: `Something of ours is down for a moment. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,

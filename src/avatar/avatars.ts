@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { Choice, dicebearOptions } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
@@ -19,6 +20,12 @@ export const Avatar = z.object({
 })
 export type Avatar = z.infer<typeof Avatar>
 
+/** An SVG that was checked, and its SHA-256. */
+export type Drawing = { svg: string; checksum: string }
+
+/** Room for the drawings that are kept in memory, beside their files. */
+const memoryBytes = 32 * 1024 * 1024
+
 /** Goes into every key: the same seed gives another face with another major version of DiceBear. */
 const drawing = 'dicebear-10'
 
@@ -33,6 +40,10 @@ export type AvatarsOptions = {
 /** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
 export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions) {
   const underWay = new Map<string, Promise<string>>()
+  const inMemory = new LRUCache<string, { drawing: Drawing; stamp: string | undefined }>({
+    maxSize: memoryBytes,
+    sizeCalculation: ({ drawing }) => drawing.svg.length + 500,
+  })
 
   async function draw(choice: Choice): Promise<string> {
     if (askDiceBear === undefined) return drawEmbedded(choice)
@@ -56,21 +67,30 @@ export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions
     return drawing
   }
 
-  async function pictureOf(id: string, choice: Choice): Promise<string> {
-    return (await cache.read(id)) ?? drawOnce(id, choice)
+  async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
+    const stamp = await cache.stamp(id)
+    const kept = inMemory.get(id)
+    if (kept && stamp !== undefined && kept.stamp === stamp) return kept.drawing
+    // The file is not what we know, or has to be seen to: it is read, and where it is gone or damaged written anew.
+    let svg = await cache.read(id)
+    if (svg === undefined && kept) await cache.write(id, kept.drawing.svg)
+    svg ??= kept?.drawing.svg ?? (await drawOnce(id, choice))
+    const drawing = kept?.drawing.svg === svg ? kept.drawing : { svg, checksum: checksum(svg) }
+    inMemory.set(id, { drawing, stamp: await cache.stamp(id) })
+    return drawing
   }
 
   return {
     /** The avatar of this choice, its picture kept as a file. */
     async make(choice: Choice, seedTyped: boolean): Promise<Avatar> {
       const id = avatarId(choice)
-      const svg = await pictureOf(id, choice)
-      return { id, choice, seedTyped, file: cache.path(id), checksum: checksum(svg) }
+      const drawing = await drawingOf(id, choice)
+      return { id, choice, seedTyped, file: cache.path(id), checksum: drawing.checksum }
     },
 
-    /** The SVG of an avatar; a file that is lost or damaged is drawn anew. */
-    svg(avatar: Avatar): Promise<string> {
-      return pictureOf(avatar.id, avatar.choice)
+    /** The SVG of an avatar; a file that is lost or damaged is mended. */
+    svg(avatar: Avatar): Promise<Drawing> {
+      return drawingOf(avatar.id, avatar.choice)
     },
   }
 }

@@ -1,9 +1,9 @@
 import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
-import { LRUCache } from 'lru-cache'
-import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
+import { type Avatar, avatarId } from '../avatar/avatars.ts'
 import { drawCard } from '../avatar/card.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { drawingLine } from '../avatar/drawing-line.ts'
 import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPng } from '../avatar/png.ts'
@@ -28,15 +28,16 @@ const previewCaching = 'public, max-age=604800'
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile(): Router {
   const router = Router({ caseSensitive: true })
-  const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
-  const cards = drawnOnce(16 * 1024 * 1024)
+  const previews = drawnOnce<string>(16 * 1024 * 1024)
+  const cards = drawnOnce<Buffer>(16 * 1024 * 1024)
+  const previewLine = drawingLine({ atOnce: 1, longest: 1000 })
+  const cardLine = drawingLine({ atOnce: 1, longest: 50 })
 
   router.get('/preview.svg', async (req, res) => {
     const { choice } = readForm(req.query)
     if (!choice) throw new BadValues('not a look that can be drawn')
     const id = avatarId(choice)
-    const svg = drawn.get(id) ?? (await drawEmbedded(choice))
-    drawn.set(id, svg)
+    const svg = await previews(id, () => previewLine(() => drawEmbedded(choice)))
     sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
   })
 
@@ -45,7 +46,9 @@ export function previewFile(): Router {
     if (!choice) throw new BadValues('not a look that can be drawn')
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
-    const card = await cards(avatarId(still), async () => drawCard(await drawEmbedded(still), title, words.home.title))
+    const card = await cards(avatarId(still), () =>
+      cardLine(async () => drawCard(await drawEmbedded(still), title, words.home.title)),
+    )
     sendPicture(res, 'image/png', card, `"${avatarId(still)}"`, previewCaching)
   })
 
@@ -56,23 +59,26 @@ export function previewFile(): Router {
 /** GET /avatars/{id}.svg and .png: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(parts: Parts, session: RequestHandler): Router {
   const router = Router({ caseSensitive: true })
-  const pngs = drawnOnce(32 * 1024 * 1024)
+  const pngs = drawnOnce<Buffer>(32 * 1024 * 1024)
+  const pngLine = drawingLine({ atOnce: 2, longest: 200 })
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const svg = await parts.avatars.svg(avatar)
+    const { svg, checksum } = await parts.avatars.svg(avatar)
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'svg'))
-    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum(svg)}"`, avatarCaching)
+    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum}"`, avatarCaching)
   })
 
   router.get('/avatars/:id.png', session, async (req, res) => {
     const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
     if (size === undefined) throw new BadValues('not a size that we draw')
     const avatar = ownAvatar(req)
-    const svg = await parts.avatars.svg(avatar)
-    const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawnPng(avatar.choice, svg, Number(size)))
+    const { svg, checksum } = await parts.avatars.svg(avatar)
+    const png = await pngs(`${avatar.id} ${checksum} ${size}`, () =>
+      pngLine(() => drawnPng(avatar.choice, svg, Number(size))),
+    )
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
-    sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
+    sendPicture(res, 'image/png', png, `"${checksum}-${size}"`, avatarCaching)
   })
 
   router.post('/avatars/:id/forget', session, async (req, res) => {

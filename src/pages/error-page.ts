@@ -13,6 +13,7 @@ import {
   NotSignedIn,
   SignInFailed,
   StoreAway,
+  TooBusy,
   TooManyVisits,
   UnknownState,
   WrongMethod,
@@ -26,6 +27,8 @@ const said = words.errors
 
 /** How soon Redis may be back. */
 const storeRetryS = 5
+/** How soon a line of drawings is shorter. */
+const busyRetryS = 2
 
 const answers = new Map<unknown, { status: number; said: Said }>([
   [BadCallback, { status: 400, said: said.badValues }],
@@ -52,6 +55,7 @@ function answerTo(error: unknown, timeoutMs: number): Answer {
   if (error instanceof DiscordSilent) return { status: 504, ...said.discordSilent(Math.ceil(timeoutMs / 1000)) }
   if (error instanceof DiscordBusy) return later(503, said.discordBusy, error.retryAfterS)
   if (error instanceof TooManyVisits) return later(429, said.tooManyVisits, error.retryAfterS)
+  if (error instanceof TooBusy) return later(503, said.tooBusy, busyRetryS)
   if (error instanceof StoreAway) return later(503, said.storeAway, storeRetryS)
   const known = error instanceof Error ? answers.get(error.constructor) : undefined
   if (known) return { status: known.status, ...known.said }

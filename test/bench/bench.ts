@@ -215,7 +215,12 @@ async function waiting(stage: Stage) {
   await stage.setLatency(0)
   const limit = (waits: number) => waits * upstreamMs + 10
   const [two, one] = [median(first), median(again)]
-  single('waiting: callback over two upstreams of 100 ms, typed seed, p50, ms', two, `${limit(2)} or less`, two <= limit(2))
+  single(
+    'waiting: callback over two upstreams of 100 ms, typed seed, p50, ms',
+    two,
+    `${limit(2)} or less`,
+    two <= limit(2),
+  )
   single('waiting: cached token and known picture, p50, ms', one, `${limit(1)} or less`, one <= limit(1))
 }
 
@@ -270,7 +275,12 @@ function table(): string {
   ])
   const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]?.length ?? 0)))
   return [head, ...lines]
-    .map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n')
 }
 

@@ -24,10 +24,17 @@ export async function load({ url, requests, seconds = 2, amount, connections = 1
   const total = seen.reduce((sum, [, stats]) => sum + (stats?.count ?? 0), 0)
   const bad = seen.filter(([status]) => !good.includes(Number(status)))
   if (bad.length > 0 || result.errors > 0 || total === 0) {
-    throw new Error(`${url}${requests[0]?.path}: ${result.errors} errors, statuses ${JSON.stringify(result.statusCodeStats)}`)
+    throw new Error(
+      `${url}${requests[0]?.path}: ${result.errors} errors, statuses ${JSON.stringify(result.statusCodeStats)}`,
+    )
   }
   const tookS = (performance.now() - since) / 1000
-  return { perSecond: total / tookS, requests: total, p50Ms: result.latency.p50, p99Ms: result.latency.p99 } satisfies Load
+  return {
+    perSecond: total / tookS,
+    requests: total,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+  } satisfies Load
 }
 
 type Browser = { cookies?: Record<string, string>; state?: string; avatar?: string }

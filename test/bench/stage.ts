@@ -36,7 +36,13 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
   const since = performance.now()
   const child = spawn(process.execPath, [...(watched ? ['--import', inside] : []), file], {
     cwd,
-    env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: String(port), INSIDE_PORT: String(insidePort), ...settings },
+    env: {
+      PATH: process.env.PATH,
+      NODE_ENV: 'production',
+      PORT: String(port),
+      INSIDE_PORT: String(insidePort),
+      ...settings,
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let said = ''
@@ -46,7 +52,11 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
   children.add(child)
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   ended.then(() => children.delete(child))
-  const isReady = () => fetch(`${url}${path}`, { redirect: 'manual' }).then((answer) => answer.status < 500, () => false)
+  const isReady = () =>
+    fetch(`${url}${path}`, { redirect: 'manual' }).then(
+      (answer) => answer.status < 500,
+      () => false,
+    )
   while (!(await isReady())) {
     if (child.exitCode !== null) throw new Error(`${file} ended:\n${said}`)
     await wait(5)
@@ -118,7 +128,10 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
   const ours = await startOurs()
   // The bare pages are of the size of ours: the very same text, with one value filled in.
   const view = (html: string, value: string) =>
-    html.replaceAll('<%', '<%%').replace(/<title>[^<]*/, '<title><%= title %>').replaceAll(value, '/avatars/<%= avatar %>.svg')
+    html
+      .replaceAll('<%', '<%%')
+      .replace(/<title>[^<]*/, '<title><%= title %>')
+      .replaceAll(value, '/avatars/<%= avatar %>.svg')
   const visitor = await visitOnce(ours.url)
   await writeFile(join(folder, 'home.ejs'), view(await (await fetch(ours.url)).text(), 'no value'))
   await writeFile(join(folder, 'show.ejs'), view(visitor.page, visitor.picture))
