@@ -40,6 +40,7 @@ export type AvatarsOptions = {
 /** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
 export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions) {
   const underWay = new Map<string, Promise<string>>()
+  const looks = new Map<string, Promise<string | undefined>>()
   const inMemory = new LRUCache<string, { drawing: Drawing; stamp: string | undefined }>({
     maxSize: memoryBytes,
     sizeCalculation: ({ drawing }) => drawing.svg.length + 500,
@@ -67,8 +68,15 @@ export function createAvatars({ askDiceBear, cache, onFallback }: AvatarsOptions
     return drawing
   }
 
+  // Who asks for the same one meanwhile shares the look at its file.
+  function stampOf(id: string): Promise<string | undefined> {
+    const looking = looks.get(id) ?? cache.stamp(id).finally(() => looks.delete(id))
+    looks.set(id, looking)
+    return looking
+  }
+
   async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
-    const stamp = await cache.stamp(id)
+    const stamp = await stampOf(id)
     const kept = inMemory.get(id)
     if (kept && stamp !== undefined && kept.stamp === stamp) return kept.drawing
     // The file is not what we know, or has to be seen to: it is read, and where it is gone or damaged written anew.
