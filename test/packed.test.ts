@@ -5,7 +5,8 @@ import { openApp, shownAvatar, signIn, type TestApp } from './support/open-app.t
 
 let app: TestApp
 beforeAll(async () => {
-  app = await openApp()
+  // No upstream is under test here: a busy machine may take its time.
+  app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: '10000' } })
 })
 afterAll(() => app.close())
 

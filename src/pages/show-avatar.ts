@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
 import { isSeeThrough } from '../avatar/choice.ts'
+import { isCutByCircle } from '../avatar/circle.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -119,8 +120,6 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   }
 
   async function page(user: User, avatar: Avatar, kept: Avatar[]) {
-    // Here and not at the start, because of the memory that sharp takes.
-    const { isCutByCircle } = await import('../avatar/circle.ts')
     return {
       user: {
         displayName: user.globalName ?? user.username,

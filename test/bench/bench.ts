@@ -10,7 +10,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '1.5' },
     json: { type: 'boolean', default: false },
   },
 })
@@ -165,7 +165,7 @@ async function drawings({ ours, bare }: Stage) {
 async function fairness({ ours }: Stage) {
   if (!wanted('fairness')) return
   note('fairness')
-  const form = { url: ours.url, requests: [{ path: '/' }], connections: 1, seconds: 3 }
+  const form = { url: ours.url, requests: [{ path: '/' }], connections: 1, seconds: 3, apart: true }
   await load({ ...form, seconds: 1 })
   const quiet = await load(form)
   const flood = load({ url: ours.url, requests: [newPreview], amount: 10_000, connections: 32, good: [200, 503] })

@@ -1,13 +1,12 @@
 // `npm run bench:growth -- 10000 100000`: what looking up, starting and making room cost with so many avatars on disk and
 // as many sessions in Redis. A million avatars take 4 GB of disk and some minutes. Ends with 1 when a bound is missed.
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openFileCache } from '../../src/avatar/file-cache.ts'
 import { visitOnce } from './load.ts'
-import { openStage, type Stage } from './stage.ts'
+import { emptyFolder, openStage, type Stage } from './stage.ts'
 
 const sizes = process.argv.slice(2).map(Number)
 if (sizes.length === 0) sizes.push(1_000, 10_000, 100_000)
@@ -96,11 +95,11 @@ async function sessionAsked(visitor: Awaited<ReturnType<typeof visitOnce>>): Pro
   return percentile(times, 0.5)
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'growth-'))
+const folder = await emptyFolder()
 const most = Math.max(...sizes)
 const disk = await statfs(folder)
 if (disk.bavail * disk.bsize < 1.5 * most * fileBytes || disk.ffree < 1.5 * most) {
-  throw new Error(`${tmpdir()} has no room for ${most} files`)
+  throw new Error(`${folder} has no room for ${most} files`)
 }
 const stage = await openStage({ settings: { CACHE_DIR: folder, CACHE_MAX_MB: '100000' } })
 const lines: string[] = []
@@ -132,6 +131,7 @@ try {
   const first: { readMs: number; sessionMs: number; readyMs: number }[] = []
   let filled = 0
   for (const size of sizes) {
+    process.stderr.write(`${size}\n`)
     const filling = await timed(async () => {
       await fill(folder, filled, size)
       await fillSessions(stage, session, filled, size)
@@ -155,13 +155,13 @@ try {
     say('the folder opened', openMs, 'ms')
     say('start to ready', another.readyMs, 'ms, flat within 20 %', flat(another.readyMs, base?.readyMs))
   }
+  process.stderr.write('making room\n')
   const { quietMs, busyMs, tookMs } = await makeRoom(folder, filled)
   lines.push(`\nhalf of ${filled} thrown away, in ${(tookMs / 1000).toFixed(1)} s`)
   say('a file read in peace, p99', quietMs, 'ms')
   say('a file read meanwhile, p99', busyMs, 'ms, 10 more or less', busyMs - quietMs <= 10)
 } finally {
   await stage.close()
-  await rm(folder, { recursive: true, force: true })
 }
 process.stdout.write(`${lines.join('\n')}\n`)
 process.exit(missed ? 1 : 0)

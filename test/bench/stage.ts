@@ -1,8 +1,8 @@
 // All that takes part in a measurement, each in a process of its own: our app as `npm start` runs it in production, the
 // bare program, Redis, and the upstreams. Whatever way the bench ends, they end.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { readFileSync, rmSync } from 'node:fs'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -16,8 +16,28 @@ const main = join(import.meta.dirname, '../../src/main.ts')
 const inside = join(import.meta.dirname, 'inside.ts')
 
 const children = new Set<ChildProcess>()
+/** An empty folder that is gone when the bench has ended, whichever way. */
+export async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'bench-'))
+  folders.add(folder)
+  return folder
+}
+
+/** Ends this process when the bench ends, whichever way. */
+export function endsWithUs(child: ChildProcess): Promise<void> {
+  children.add(child)
+  return new Promise((resolve) =>
+    child.once('exit', () => {
+      children.delete(child)
+      resolve()
+    }),
+  )
+}
+
+const folders = new Set<string>()
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
@@ -49,9 +69,7 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
   child.stderr.on('data', (part: Buffer) => {
     said = `${said}${part}`.slice(-10_000)
   })
-  children.add(child)
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  ended.then(() => children.delete(child))
+  const ended = endsWithUs(child)
   const isReady = () =>
     fetch(`${url}${path}`, { redirect: 'manual' }).then(
       (answer) => answer.status < 500,
@@ -97,6 +115,8 @@ export function ourSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
     DICEBEAR_URL: `${upstreamUrl}/dicebear`,
     CACHE_DIR: cacheDir,
     RATE_LIMIT: 'off',
+    // As in the script "start".
+    NODE_COMPILE_CACHE: join(import.meta.dirname, '../../.cache/compiled'),
     // The bare program writes no log. What the log costs is a measurement of its own.
     LOG_LEVEL: 'warn',
   }
@@ -105,7 +125,7 @@ export function ourSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
 export type StageOptions = { settings?: Record<string, string> }
 
 export async function openStage({ settings = {} }: StageOptions = {}) {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-'))
+  const folder = await emptyFolder()
   const redis = await openRedis()
   const client = createClient({ url: redis.url })
   await client.connect()
@@ -121,7 +141,12 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
   const startBare = (watched = true) =>
     run({
       file: join(import.meta.dirname, 'bare.ts'),
-      settings: { REDIS_URL: redis.url, UPSTREAM_URL: upstream.url, VIEWS: folder },
+      settings: {
+        REDIS_URL: redis.url,
+        UPSTREAM_URL: upstream.url,
+        VIEWS: folder,
+        NODE_COMPILE_CACHE: join(folder, 'compiled'),
+      },
       watched,
     })
 
@@ -161,7 +186,6 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
       await Promise.all([ours.stop(), bare.stop(), upstream.stop()])
       client.destroy()
       await redis.stop()
-      await rm(folder, { recursive: true, force: true })
     },
   }
 }
