@@ -26,28 +26,20 @@ const notices = new Map<unknown, string>([
 /** The page as it is sent; packed once, for browsers that take it so. */
 type Page = { plain: Buffer; br?: Promise<Buffer>; gzip?: Promise<Buffer> }
 
-/** Room for the pages that were asked for last. A page is a function of its look and notices, and of nothing else. */
+/** Room for the pages that were asked for last. A page is a function of its address, and of nothing else. */
 const pageBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
 export function homePage(config: Config): Router {
   const router = Router({ caseSensitive: true })
-  const pages = new LRUCache<string, Page>({ maxSize: pageBytes, sizeCalculation: ({ plain }) => 2 * plain.length })
+  const pages = new LRUCache<string, Page>({
+    maxSize: pageBytes,
+    sizeCalculation: ({ plain }, url) => 2 * (plain.length + url.length),
+  })
 
   router.get('/', async (req, res) => {
-    const { choice, problems, linked } = fromQuery(req.query)
-    const said = [notices.get(req.query.notice), problems.length > 0 ? words.notices.badLink : undefined]
-    const shown = {
-      choice,
-      problems: [],
-      notices: said.filter((notice) => notice !== undefined),
-      canonical: `${config.baseUrl}${linked ? lookUrl(choice) : '/'}`,
-      ogImage: `${config.baseUrl}/og.png${lookUrl(choice).slice(1)}`,
-      ...(linked ? { lookLink: lookUrl(choice) } : {}),
-    }
-    const key = JSON.stringify(shown)
-    const page = pages.get(key) ?? { plain: Buffer.from(await rendered(res, shown)) }
-    pages.set(key, page)
+    const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, shown(req.query, config))) }
+    pages.set(req.url, page)
     await send(req, res, page)
   })
 
@@ -55,9 +47,23 @@ export function homePage(config: Config): Router {
   return router
 }
 
-function rendered(res: Response, shown: object): Promise<string> {
+/** What the page shows. */
+function shown(query: Record<string, unknown>, { baseUrl }: Config) {
+  const { choice, problems, linked } = fromQuery(query)
+  const said = [notices.get(query.notice), problems.length > 0 ? words.notices.badLink : undefined]
+  return {
+    choice,
+    problems: [],
+    notices: said.filter((notice) => notice !== undefined),
+    canonical: `${baseUrl}${linked ? lookUrl(choice) : '/'}`,
+    ogImage: `${baseUrl}/og.png${lookUrl(choice).slice(1)}`,
+    ...(linked ? { lookLink: lookUrl(choice) } : {}),
+  }
+}
+
+function rendered(res: Response, values: object): Promise<string> {
   return new Promise((resolve, reject) => {
-    res.render('home', shown, (error, html) => (error ? reject(error) : resolve(html)))
+    res.render('home', values, (error, html) => (error ? reject(error) : resolve(html)))
   })
 }
 
