@@ -1,18 +1,17 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { IncomingMessage, type RequestListener } from 'node:http'
 import { join } from 'node:path'
-import ejs from 'ejs'
+import compression from 'compression'
 import express, { type Express, type RequestHandler, Router } from 'express'
-import { pinoHttp } from 'pino-http'
 import { moods } from './avatar/moods.ts'
 import { styles } from './avatar/styles.ts'
 import { NotAForm } from './errors.ts'
-import { logSerializers } from './log.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
 import { onlyBy } from './middleware/methods.ts'
 import { limits } from './middleware/rate-limit.ts'
+import { requestLog } from './middleware/request-log.ts'
 import { sameOrigin } from './middleware/same-origin.ts'
 import { visitorSession } from './middleware/session.ts'
 import { avatarFiles, previewFile } from './pages/avatar-files.ts'
@@ -25,6 +24,7 @@ import { palette } from './pages/palette.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
 import { groups, popular } from './pages/style-groups.ts'
+import { viewEngine } from './pages/views.ts'
 import type { Parts } from './parts.ts'
 import { fill, words } from './words.ts'
 
@@ -40,10 +40,11 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const app = express()
   settings(app, parts)
 
-  app.use(requestLog(parts), ...requestCount(parts), ...headers(config))
+  app.use(requestLog(parts.log, isOurs), ...requestCount(parts), headers(config))
   app.use(health(config, store, parts.closing.signal)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)
-  app.use(...limits(config, store), staticFiles())
+  // No page holds a secret of ours, so none is told by the size of what is packed (BREACH).
+  app.use(...limits(config, store), compression(), staticFiles())
   app.use(homePage(config), previewFile(parts), licencesPage()) // none of these needs a session
   app.use(sameOrigin(config))
   const session = visitorSession(parts, true)
@@ -76,7 +77,7 @@ function settings(app: Express, { config }: Parts): void {
   app.disable('etag') // pages are never cached; pictures and files have their own
   app.set('views', viewFolder)
   app.set('view engine', 'ejs')
-  app.engine('ejs', ejs.renderFile)
+  app.engine('ejs', viewEngine())
   app.enable('view cache')
   Object.assign(app.locals, {
     words,
@@ -93,29 +94,6 @@ function settings(app: Express, { config }: Parts): void {
     integrity: (file: string) => assetOf(file).integrity,
   })
   app.locals.demo = config.demo
-}
-
-/** Asked every few seconds by whoever looks after the machine. */
-const isHealth = /^\/(healthz|readyz)$/
-
-/** One JSON line for each request. The address goes without its query: a callback's holds code and state. */
-function requestLog({ log }: Parts): RequestHandler {
-  return pinoHttp({
-    logger: log,
-    genReqId: () => randomUUID(),
-    customLogLevel: (req, res, error = res.err) => {
-      if (isHealth.test(req.url ?? '')) return 'debug'
-      if (error !== undefined && isOurs(error)) return 'error'
-      return res.statusCode >= 500 ? 'warn' : 'info'
-    },
-    // Ours get what happened itself, not pino's copy of it.
-    wrapSerializers: false,
-    serializers: {
-      ...logSerializers,
-      req: ({ id, method, originalUrl, url }) => ({ id, method, path: (originalUrl ?? url).split('?', 1)[0] }),
-      res: ({ statusCode }) => ({ statusCode }),
-    },
-  })
 }
 
 /** With metrics on, counts each answer. */
@@ -160,8 +138,9 @@ function assetOf(file: string): Asset {
 }
 
 /** The files of public/, and no other method for them than reading. */
-function staticFiles(): Router {
-  const router = Router({ caseSensitive: true })
+function staticFiles(): RequestHandler {
+  const files = new Set(publicFiles())
+  const router = Router()
   router.use(
     express.static(publicFolder, {
       index: false,
@@ -171,8 +150,10 @@ function staticFiles(): Router {
         res.setHeader('Cache-Control', versioned ? 'public, max-age=31536000, immutable' : 'public, max-age=3600')
       },
     }),
+    onlyBy('GET', 'HEAD'),
   )
-  return router.all(publicFiles(), onlyBy('GET', 'HEAD'))
+  // Whatever else is asked for is not looked for on the disk.
+  return (req, res, next) => (files.has(req.path) ? router(req, res, next) : next())
 }
 
 /** Their addresses. */

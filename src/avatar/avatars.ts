@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { Choice, dicebearOptions } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
@@ -17,6 +18,12 @@ export const Avatar = z.object({
 })
 export type Avatar = z.infer<typeof Avatar>
 
+/** An SVG that was checked, and its SHA-256. */
+export type Drawing = { svg: string; checksum: string }
+
+/** Room for the drawings that are kept in memory, beside their files. */
+const memoryBytes = 32 * 1024 * 1024
+
 /** Goes into every key: the same seed gives another face with another major version of DiceBear. */
 const drawing = 'dicebear-10'
 
@@ -33,6 +40,11 @@ export type AvatarsOptions = {
 /** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
   const underWay = new Map<string, Promise<string>>()
+  const looks = new Map<string, Promise<string | undefined>>()
+  const inMemory = new LRUCache<string, { drawing: Drawing; stamp: string | undefined }>({
+    maxSize: memoryBytes,
+    sizeCalculation: ({ drawing }) => drawing.svg.length + 500,
+  })
 
   async function draw(choice: Choice): Promise<string> {
     if (askDiceBear === undefined) return drawEmbedded(choice)
@@ -56,23 +68,42 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     return drawing
   }
 
-  async function pictureOf(id: string, choice: Choice): Promise<string> {
-    const kept = await cache.read(id)
-    onRead(kept !== undefined)
-    return kept ?? drawOnce(id, choice)
+  // Who asks for the same one meanwhile shares the look at its file.
+  function stampOf(id: string): Promise<string | undefined> {
+    const looking = looks.get(id) ?? cache.stamp(id).finally(() => looks.delete(id))
+    looks.set(id, looking)
+    return looking
+  }
+
+  async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
+    const stamp = await stampOf(id)
+    const kept = inMemory.get(id)
+    const isKnown = kept !== undefined && stamp !== undefined && kept.stamp === stamp
+    if (isKnown) {
+      onRead(true)
+      return kept.drawing
+    }
+    // The file is not what we know, or has to be seen to: it is read, and where it is gone or damaged written anew.
+    let svg = await cache.read(id)
+    onRead(svg !== undefined || kept !== undefined)
+    if (svg === undefined && kept) await cache.write(id, kept.drawing.svg)
+    svg ??= kept?.drawing.svg ?? (await drawOnce(id, choice))
+    const drawing = kept?.drawing.svg === svg ? kept.drawing : { svg, checksum: checksum(svg) }
+    inMemory.set(id, { drawing, stamp: await cache.stamp(id) })
+    return drawing
   }
 
   return {
     /** The avatar of this choice, its picture kept as a file. */
     async make(choice: Choice, seedTyped: boolean): Promise<Avatar> {
       const id = avatarId(choice)
-      await pictureOf(id, choice)
+      await drawingOf(id, choice)
       return { id, choice, seedTyped, file: cache.path(id) }
     },
 
-    /** The SVG of an avatar; a file that is lost or damaged is drawn anew. */
-    svg(avatar: Avatar): Promise<string> {
-      return pictureOf(avatar.id, avatar.choice)
+    /** The SVG of an avatar; a file that is lost or damaged is mended. */
+    svg(avatar: Avatar): Promise<Drawing> {
+      return drawingOf(avatar.id, avatar.choice)
     },
   }
 }

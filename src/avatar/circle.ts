@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache'
-import sharp from 'sharp'
 import { avatarId } from './avatars.ts'
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
@@ -32,6 +31,8 @@ export async function isCutByCircle(choice: Choice): Promise<boolean> {
 
 /** Opacity of each pixel, row by row, 0 to 255. */
 async function opacityOf(choice: Choice): Promise<Buffer> {
+  // Imported where it is first needed, because of the memory that it takes.
+  const { default: sharp } = await import('sharp')
   const svg = await drawEmbedded(choice)
   return sharp(Buffer.from(svg)).resize(side, side).ensureAlpha().extractChannel('alpha').raw().toBuffer()
 }

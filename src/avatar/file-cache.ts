@@ -9,6 +9,11 @@ import writeFileAtomic from 'write-file-atomic'
 export type FileCache = {
   /** The SVG kept under this key, or undefined when there is none or it is damaged (a damaged one is removed). */
   read(key: string): Promise<string | undefined>
+  /**
+   * What tells one state of the file from another, without reading it. Undefined where there is no such file, or where it
+   * should be read again, so that it counts as used.
+   */
+  stamp(key: string): Promise<string | undefined>
   /** Keeps an SVG. A full or read-only disk costs a slower page, not a failed one: it is told to `onTrouble` alone. */
   write(key: string, svg: string): Promise<void>
   /** Path of the file, relative to the folder. */
@@ -56,6 +61,12 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
       else trouble(error)
       return undefined
     }
+  }
+
+  async function stamp(key: string): Promise<string | undefined> {
+    const stats = await lstat(join(root, path(key))).catch(() => undefined)
+    if (!stats?.isFile() || Date.now() - stats.mtimeMs > minuteMs) return undefined
+    return `${stats.ino} ${stats.size} ${stats.mtimeMs}`
   }
 
   async function write(key: string, svg: string): Promise<void> {
@@ -174,7 +185,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
 
   const checks = setInterval(() => errand(makeRoom()), checkEveryMs).unref()
   errand(makeRoom()) // what is there from before is judged while we already serve
-  return { read, write, path, settled, close }
+  return { read, stamp, write, path, settled, close }
 }
 
 function path(key: string): string {

@@ -1,9 +1,11 @@
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
 
 /** What every answer says to the browser; avatar files have a stricter policy of their own. */
-export function headers(config: Config): RequestHandler[] {
+export function headers(config: Config): RequestHandler {
   const guard = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -29,13 +31,21 @@ export function headers(config: Config): RequestHandler[] {
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },
   })
-  return [guard, privateByDefault]
+  const fixed = headersOf(guard)
+  return (_req, res, next) => {
+    for (const [name, value] of fixed) res.setHeader(name, value)
+    // Pages and redirects are one visitor's; what may be kept says so itself.
+    res.setHeader('Cache-Control', 'no-store')
+    next()
+  }
 }
 
-// Pages and redirects are one visitor's; what may be kept says so itself.
-const privateByDefault: RequestHandler = (_req, res, next) => {
-  res.set('Cache-Control', 'no-store')
-  next()
+/** What Helmet says. It is the same to everybody, so it is asked once. */
+function headersOf(guard: ReturnType<typeof helmet>): [string, string][] {
+  const req = new IncomingMessage(new Socket())
+  const res = new ServerResponse(req)
+  guard(req, res, () => undefined)
+  return Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)])
 }
 
 /** The policy of a picture that is opened on its own: it can draw, and nothing else. */

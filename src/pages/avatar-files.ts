@@ -1,16 +1,12 @@
 import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
-import { LRUCache } from 'lru-cache'
-import PQueue from 'p-queue'
-import { type Avatar, avatarId, checksum } from '../avatar/avatars.ts'
-import { drawCard } from '../avatar/card.ts'
+import { type Avatar, avatarId } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { drawingLine } from '../avatar/drawing-line.ts'
 import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
-import { drawGif, moves } from '../avatar/gif.ts'
-import { drawPng } from '../avatar/png.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { BadValues, NotFound, TooBusy } from '../errors.ts'
+import { BadValues, NotFound } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, visitorOf } from '../middleware/session.ts'
@@ -20,9 +16,10 @@ import { readForm } from './form.ts'
 import { withoutAvatar } from './history.ts'
 import { exampleSeed } from './look.ts'
 
+// Whatever needs sharp is imported where it is first needed: it takes 25 MB, and a tenth of a second of each start.
+
 const sizes = ['128', '256', '512', '1024']
 const defaultSize = '512'
-const mostGifsWaiting = 4
 
 const avatarCaching = 'private, max-age=31536000, immutable'
 /** Long, but a new version of DiceBear's styles should show within days. */
@@ -31,17 +28,16 @@ const previewCaching = 'public, max-age=604800'
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
-  const drawn = new LRUCache<string, string>({ maxSize: 16 * 1024 * 1024, sizeCalculation: (svg) => svg.length })
-  const cards = drawnOnce(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
+  const previews = drawnOnce<string>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
+  const cards = drawnOnce<Buffer>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
+  const previewLine = drawingLine({ atOnce: 1, longest: 1000 })
+  const cardLine = drawingLine({ atOnce: 1, longest: 20 })
 
   router.get('/preview.svg', async (req, res) => {
     const { choice } = readForm(req.query)
     if (!choice) throw new BadValues('not a look that can be drawn')
     const id = avatarId(choice)
-    const known = drawn.get(id)
-    metrics?.onCache('preview', known !== undefined)
-    const svg = known ?? (await drawEmbedded(choice))
-    drawn.set(id, svg)
+    const svg = await previews(id, () => previewLine(() => drawEmbedded(choice)))
     sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
   })
 
@@ -50,7 +46,12 @@ export function previewFile({ metrics }: Parts): Router {
     if (!choice) throw new BadValues('not a look that can be drawn')
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
-    const card = await cards(avatarId(still), async () => drawCard(await drawEmbedded(still), title, words.home.title))
+    const card = await cards(avatarId(still), () =>
+      cardLine(async () => {
+        const { drawCard } = await import('../avatar/card.ts')
+        return drawCard(await drawEmbedded(still), title, words.home.title)
+      }),
+    )
     sendPicture(res, 'image/png', card, `"${avatarId(still)}"`, previewCaching)
   })
 
@@ -61,38 +62,39 @@ export function previewFile({ metrics }: Parts): Router {
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(parts: Parts, session: RequestHandler): Router {
   const router = Router({ caseSensitive: true })
-  const pngs = drawnOnce(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
-  const gifs = drawnOnce(32 * 1024 * 1024, (found) => parts.metrics?.onCache('gif', found))
+  const pngs = drawnOnce<Buffer>(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
+  const pngLine = drawingLine({ atOnce: 2, longest: 200 })
+  const gifs = drawnOnce<Buffer>(32 * 1024 * 1024, (found) => parts.metrics?.onCache('gif', found))
   // A GIF is the work of a hundred PNGs.
-  const gifQueue = new PQueue({ concurrency: 1 })
+  const gifLine = drawingLine({ atOnce: 1, longest: 4 })
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const svg = await parts.avatars.svg(avatar)
+    const { svg, checksum } = await parts.avatars.svg(avatar)
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'svg'))
-    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum(svg)}"`, avatarCaching)
+    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum}"`, avatarCaching)
   })
 
   router.get('/avatars/:id.png', session, async (req, res) => {
     const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
     if (size === undefined) throw new BadValues('not a size that we draw')
     const avatar = ownAvatar(req)
-    const svg = await parts.avatars.svg(avatar)
-    const png = await pngs(`${avatar.id} ${checksum(svg)} ${size}`, () => drawnPng(avatar.choice, svg, Number(size)))
+    const { svg, checksum } = await parts.avatars.svg(avatar)
+    const png = await pngs(`${avatar.id} ${checksum} ${size}`, () =>
+      pngLine(() => drawnPng(avatar.choice, svg, Number(size))),
+    )
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
-    sendPicture(res, 'image/png', png, `"${checksum(svg)}-${size}"`, avatarCaching)
+    sendPicture(res, 'image/png', png, `"${checksum}-${size}"`, avatarCaching)
   })
 
   router.get('/avatars/:id.gif', session, async (req, res) => {
     const avatar = ownAvatar(req)
+    const { moves } = await import('../avatar/gif.ts')
     if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
-    const svg = await parts.avatars.svg(avatar)
-    const gif = await gifs(`${avatar.id} ${checksum(svg)}`, async () => {
-      if (gifQueue.size >= mostGifsWaiting) throw new TooBusy('too many GIFs at once')
-      return gifQueue.add(() => drawnGif(avatar.choice, svg))
-    })
+    const { svg, checksum } = await parts.avatars.svg(avatar)
+    const gif = await gifs(`${avatar.id} ${checksum}`, () => gifLine(() => drawnGif(avatar.choice, svg)))
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'gif'))
-    sendPicture(res, 'image/gif', gif, `"${checksum(svg)}-gif"`, avatarCaching)
+    sendPicture(res, 'image/gif', gif, `"${checksum}-gif"`, avatarCaching)
   })
 
   router.post('/avatars/:id/forget', session, async (req, res) => {
@@ -115,11 +117,13 @@ function ownAvatar(req: Request): Avatar {
 
 /** A drawing may be safe and still too large or too small for any PNG: then the library's own is drawn. */
 async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buffer> {
+  const { drawPng } = await import('../avatar/png.ts')
   return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
 }
 
 /** A drawing may move in ways that only a browser follows: then the library's own is drawn. */
 async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
+  const { drawGif } = await import('../avatar/gif.ts')
   return drawGif(svg).catch(async () => drawGif(await drawEmbedded(choice)))
 }
 

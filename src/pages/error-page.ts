@@ -27,8 +27,8 @@ const said = words.errors
 
 /** How soon Redis may be back. */
 const storeRetryS = 5
-/** How soon some of the pictures that wait are drawn. */
-const busyRetryS = 5
+/** How soon a line of drawings is shorter. */
+const busyRetryS = 2
 
 const answers = new Map<unknown, { status: number; said: Said }>([
   [BadCallback, { status: 400, said: said.badValues }],

@@ -56,9 +56,11 @@ const Form = z.object({
     .transform((value) => value === 'on'),
 })
 
+const Sent = z.record(z.string(), z.unknown()).catch({})
+
 /** Reads the form from a body or a query: the choice, or what is wrong with each field. */
 export function readForm(sent: unknown): ReadForm {
-  const raw = z.record(z.string(), z.unknown()).catch({}).parse(sent)
+  const raw = Sent.parse(sent)
   const given = Object.fromEntries(fields.map((field) => [field, raw[field]]))
   const entered = asEntered(given)
   const read = Form.safeParse(given)

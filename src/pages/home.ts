@@ -1,4 +1,7 @@
-import { Router } from 'express'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+import { type Request, type Response, Router } from 'express'
+import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
@@ -20,23 +23,61 @@ const notices = new Map<unknown, string>([
   ['sign-in', words.notices.signInAgain],
 ])
 
+/** The page as it is sent; packed once, for browsers that take it so. */
+type Page = { plain: Buffer; br?: Promise<Buffer>; gzip?: Promise<Buffer> }
+
+/** Room for the pages that were asked for last. A page is a function of its address, and of nothing else. */
+const pageBytes = 8 * 1024 * 1024
+
 /** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
 export function homePage(config: Config): Router {
   const router = Router({ caseSensitive: true })
-  router.get('/', (req, res) => {
-    const { choice, problems, linked } = fromQuery(req.query)
-    const said = [notices.get(req.query.notice), problems.length > 0 ? words.notices.badLink : undefined]
-    res.render('home', {
-      choice,
-      problems: [],
-      notices: said.filter((notice) => notice !== undefined),
-      canonical: `${config.baseUrl}${linked ? lookUrl(choice) : '/'}`,
-      ogImage: `${config.baseUrl}/og.png${lookUrl(choice).slice(1)}`,
-      ...(linked ? { lookLink: lookUrl(choice) } : {}),
-    })
+  const pages = new LRUCache<string, Page>({
+    maxSize: pageBytes,
+    sizeCalculation: ({ plain }, url) => 2 * (plain.length + url.length),
   })
+
+  router.get('/', async (req, res) => {
+    const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, shown(req.query, config))) }
+    pages.set(req.url, page)
+    await send(req, res, page)
+  })
+
   router.all('/', onlyBy('GET', 'HEAD'))
   return router
+}
+
+/** What the page shows. */
+function shown(query: Record<string, unknown>, { baseUrl }: Config) {
+  const { choice, problems, linked } = fromQuery(query)
+  const said = [notices.get(query.notice), problems.length > 0 ? words.notices.badLink : undefined]
+  return {
+    choice,
+    problems: [],
+    notices: said.filter((notice) => notice !== undefined),
+    canonical: `${baseUrl}${linked ? lookUrl(choice) : '/'}`,
+    ogImage: `${baseUrl}/og.png${lookUrl(choice).slice(1)}`,
+    ...(linked ? { lookLink: lookUrl(choice) } : {}),
+  }
+}
+
+function rendered(res: Response, values: object): Promise<string> {
+  return new Promise((resolve, reject) => {
+    res.render('home', values, (error, html) => (error ? reject(error) : resolve(html)))
+  })
+}
+
+const packers = {
+  br: (plain: Buffer) => promisify(brotliCompress)(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+  gzip: (plain: Buffer) => promisify(gzip)(plain),
+}
+
+async function send(req: Request, res: Response, page: Page): Promise<void> {
+  const encoding = (['br', 'gzip'] as const).find((one) => req.acceptsEncodings(one, 'identity') === one)
+  res.vary('Accept-Encoding').type('html')
+  if (encoding === undefined) return void res.send(page.plain)
+  page[encoding] ??= packers[encoding](page.plain)
+  res.set('Content-Encoding', encoding).send(await page[encoding])
 }
 
 /** `linked`: the address names a look, as a shared link does. */

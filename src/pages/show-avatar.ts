@@ -3,7 +3,6 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import type { Avatar } from '../avatar/avatars.ts'
 import { isSeeThrough } from '../avatar/choice.ts'
 import { isCutByCircle } from '../avatar/circle.ts'
-import { moves } from '../avatar/gif.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -137,7 +136,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       avatar: {
         ...shown(avatar),
         cutOff: await isCutByCircle(avatar.choice),
-        gifUrl: (await moves(avatar.choice)) ? `/avatars/${avatar.id}.gif` : undefined,
+        gifUrl: await gifUrl(avatar),
       },
       avatars: kept.map(shown),
       problems: [],
@@ -156,6 +155,13 @@ function signInAgain(res: Response, read: ReadForm): void {
 
 function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
   return visitor
+}
+
+/** Where the look can be had as a picture that moves. What finds that out is imported only where it may. */
+async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
+  if (!choice.animated) return undefined
+  const { moves } = await import('../avatar/gif.ts')
+  return (await moves(choice)) ? `/avatars/${id}.gif` : undefined
 }
 
 function shown(avatar: Avatar) {

@@ -1,0 +1,27 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import PQueue from 'p-queue'
+import { TooBusy } from '../errors.ts'
+
+export type DrawingLine = <Picture>(draw: () => Promise<Picture>) => Promise<Picture>
+
+type Options = {
+  /** How many are drawn at the same time. */
+  atOnce: number
+  /** How many may wait; who comes then is refused by TooBusy. */
+  longest: number
+}
+
+/**
+ * A waiting line for drawings, so that they neither pile up nor keep others waiting: between two of them the event loop
+ * has a turn for everybody else.
+ */
+export function drawingLine({ atOnce, longest }: Options): DrawingLine {
+  const queue = new PQueue({ concurrency: atOnce })
+  return async (draw) => {
+    if (queue.size >= longest) throw new TooBusy('too many drawings are waiting')
+    return queue.add(async () => {
+      await turn()
+      return draw()
+    })
+  }
+}

@@ -1,0 +1,299 @@
+// `npm run bench`: our app beside the bare program, in alternating rounds, so that whatever else the machine does meets
+// both. A bound holds for the median of the rounds' ratios. Ends with 1 when one is missed.
+// `-- --only=svg` runs the measurements whose name begins so, `-- --json` prints JSON, `-- --rounds=9` more rounds.
+import { parseArgs } from 'node:util'
+import type { Request } from 'autocannon'
+import { load, visit, visitOnce, visitRequests } from './load.ts'
+import { openStage, type Program, type Stage } from './stage.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '1.5' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const rounds = Number(flags.rounds)
+const seconds = Number(flags.seconds)
+
+type Row = {
+  what: string
+  ours: number
+  bare?: number | undefined
+  ratio?: number | undefined
+  /** Processor time for each request, ours to bare's: other programs on the machine disturb it least. */
+  cpu?: number | undefined
+  redis?: number | undefined
+  bound: string
+  holds: boolean
+}
+const rows: Row[] = []
+const note = (text: string) => process.stderr.write(`${text}\n`)
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+type Measured = { perSecond: number; cpuMs: number; redis: number }
+
+async function measure(stage: Stage, program: Program, requests: Request[], good: number[], forSeconds = seconds) {
+  await stage.redisCommands()
+  const before = program.cpuMs()
+  const { perSecond, requests: count } = await load({ url: program.url, requests, seconds: forSeconds, good })
+  return {
+    perSecond,
+    cpuMs: (program.cpuMs() - before) / count,
+    redis: (await stage.redisCommands()) / count,
+  } satisfies Measured
+}
+
+type Side = { program: Program; requests: () => Request[] }
+type Comparison = { what: string; least: number; ours: Side; bare: Side; good?: number[]; per?: number; redis?: number }
+
+/** Alternating rounds of ours and the bare one's, after one that doesn't count. */
+async function compare(stage: Stage, { what, least, ours, bare, good = [200], per = 1, redis }: Comparison) {
+  if (!what.startsWith(flags.only)) return
+  note(what)
+  for (const { program, requests } of [ours, bare]) await measure(stage, program, requests(), good, 1)
+  const pairs: { ours: Measured; bare: Measured }[] = []
+  for (let round = 0; round < rounds; round++) {
+    const first = round % 2 ? bare : ours
+    const a = await measure(stage, first.program, first.requests(), good)
+    const second = round % 2 ? ours : bare
+    const b = await measure(stage, second.program, second.requests(), good)
+    pairs.push(round % 2 ? { ours: b, bare: a } : { ours: a, bare: b })
+  }
+  const ratio = median(pairs.map((pair) => pair.ours.perSecond / pair.bare.perSecond))
+  const commands = median(pairs.map((pair) => pair.ours.redis)) * per
+  rows.push({
+    what: `${what}, per second`,
+    ours: median(pairs.map((pair) => pair.ours.perSecond)) / per,
+    bare: median(pairs.map((pair) => pair.bare.perSecond)) / per,
+    ratio,
+    cpu: median(pairs.map((pair) => pair.ours.cpuMs / pair.bare.cpuMs)),
+    redis: commands,
+    bound: `ratio ${least} or more${redis === undefined ? '' : `, ${redis} Redis commands`}`,
+    holds: ratio >= least && (redis === undefined || commands <= redis + 0.02),
+  })
+}
+
+function single(what: string, ours: number, bound: string, holds: boolean, bare?: number) {
+  rows.push({ what, ours, bare, ratio: bare === undefined ? undefined : ours / bare, bound, holds })
+}
+
+const wanted = (what: string) => what.startsWith(flags.only)
+
+async function pages(stage: Stage) {
+  const { ours, bare } = stage
+  const [our, their] = [await visitOnce(ours.url), await visitOnce(bare.url)]
+  const etags = [our, their].map(async ({ go, picture }) => (await go(picture)).headers.get('etag') ?? '')
+  const [ourTag = '', theirTag = ''] = await Promise.all(etags)
+  const ask = (program: Program, path: string, headers: Record<string, string> = {}): Side => ({
+    program,
+    requests: () => [{ method: 'GET', path, headers }],
+  })
+  const [ourCookie, theirCookie] = [{ cookie: our.cookie }, { cookie: their.cookie }]
+  await compare(stage, {
+    what: 'svg',
+    least: 0.9,
+    ours: ask(ours, our.picture, ourCookie),
+    bare: ask(bare, their.picture, theirCookie),
+    redis: 1,
+  })
+  await compare(stage, {
+    what: 'svg 304',
+    least: 0.9,
+    ours: ask(ours, our.picture, { ...ourCookie, 'if-none-match': ourTag }),
+    bare: ask(bare, their.picture, { ...theirCookie, 'if-none-match': theirTag }),
+    good: [304],
+    redis: 1,
+  })
+  await compare(stage, { what: 'home', least: 0.9, ours: ask(ours, '/'), bare: ask(bare, '/'), redis: 0 })
+  const look = '/?seed=fern&style=bottts&backgroundColor=a9d6f5&mood=happy'
+  await compare(stage, {
+    what: 'home with a query',
+    least: 0.9,
+    ours: ask(ours, look),
+    bare: ask(bare, look),
+    redis: 0,
+  })
+  await compare(stage, {
+    what: 'show',
+    least: 0.85,
+    ours: ask(ours, '/show_avatar', ourCookie),
+    bare: ask(bare, '/show_avatar', theirCookie),
+    redis: 1,
+  })
+}
+
+let previews = 0
+const newPreview: Request = {
+  setupRequest: (request) => {
+    previews += 1
+    return { ...request, path: `/preview.svg?seed=new+${previews}&style=adventurer&backgroundColor=ffd29d` }
+  },
+}
+
+async function drawings({ ours, bare }: Stage) {
+  if (!wanted('preview')) return
+  note('preview')
+  const known: Request[] = [{ path: '/preview.svg?seed=fern&style=adventurer&backgroundColor=ffd29d' }]
+  const knownRates: number[] = []
+  const pairs: { ours: number; bare: number; delay: number }[] = []
+  for (let round = 0; round < rounds; round++) {
+    knownRates.push((await load({ url: ours.url, requests: known, seconds })).perSecond)
+    await ours.watch()
+    const fresh = await load({ url: ours.url, requests: [newPreview], seconds })
+    const { loopDelayP99Ms } = await ours.seen()
+    const loop = await (await fetch(`${bare.url}/draw-loop?ms=${1000 * seconds}`)).json()
+    pairs.push({ ours: fresh.perSecond, bare: loop.perSecond, delay: loopDelayP99Ms })
+  }
+  const rate = median(knownRates)
+  single('preview, known, per second', rate, '5000 or more', rate >= 5000)
+  const ratio = median(pairs.map((pair) => pair.ours / pair.bare))
+  rows.push({
+    what: 'preview, new, per second (bare: the library in a loop)',
+    ours: median(pairs.map((pair) => pair.ours)),
+    bare: median(pairs.map((pair) => pair.bare)),
+    ratio,
+    bound: 'ratio 0.6 or more',
+    holds: ratio >= 0.6,
+  })
+  const delay = median(pairs.map((pair) => pair.delay))
+  single('preview, new: event loop delay, p99, ms', delay, 'under 20', delay < 20)
+}
+
+async function fairness({ ours }: Stage) {
+  if (!wanted('fairness')) return
+  note('fairness')
+  const form = { url: ours.url, requests: [{ path: '/' }], connections: 1, seconds: 3, apart: true }
+  await load({ ...form, seconds: 1 })
+  const quiet = await load(form)
+  const flood = load({ url: ours.url, requests: [newPreview], amount: 10_000, connections: 32, good: [200, 503] })
+  const busy = await load(form)
+  await flood
+  const ratio = busy.p99Ms / Math.max(quiet.p99Ms, 1)
+  rows.push({
+    what: 'fairness: form page beside 10,000 previews, p99, ms (bare: quiet)',
+    ours: busy.p99Ms,
+    bare: Math.max(quiet.p99Ms, 1),
+    ratio,
+    bound: 'ratio 3 or less',
+    holds: ratio <= 3,
+  })
+}
+
+async function visits(stage: Stage) {
+  const { ours, bare } = stage
+  const good = [200, 302]
+  await compare(stage, {
+    what: 'visits',
+    least: 0.85,
+    ours: { program: ours, requests: visit },
+    bare: { program: bare, requests: visit },
+    good,
+    per: visitRequests,
+  })
+}
+
+async function waiting(stage: Stage) {
+  if (!wanted('waiting')) return
+  note('waiting')
+  const upstreamMs = 100
+  await stage.setLatency(upstreamMs)
+  const first: number[] = []
+  const again: number[] = []
+  for (let n = 0; n < 15; n++) {
+    const visitor = await visitOnce(stage.ours.url, `waiting ${Date.now()} ${n}`)
+    first.push(visitor.callbackMs)
+    const body = new URLSearchParams({ seed: 'fern', style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
+    const leaving = await visitor.go('/get_avatar', { method: 'POST', body })
+    const state = new URL(leaving.headers.get('location') ?? '').searchParams.get('state') ?? ''
+    const since = performance.now()
+    await visitor.go(`/get_avatar?${new URLSearchParams({ code: 'c0de', state })}`)
+    again.push(performance.now() - since)
+  }
+  await stage.setLatency(0)
+  const limit = (waits: number) => waits * upstreamMs + 10
+  const [two, one] = [median(first), median(again)]
+  single(
+    'waiting: callback over two upstreams of 100 ms, typed seed, p50, ms',
+    two,
+    `${limit(2)} or less`,
+    two <= limit(2),
+  )
+  single('waiting: cached token and known picture, p50, ms', one, `${limit(1)} or less`, one <= limit(1))
+}
+
+async function memoryAfterLoad({ ours, bare }: Stage) {
+  if (!wanted('memory')) return
+  note('memory')
+  const visitsLoad = (program: Program, amount: number) =>
+    load({ url: program.url, requests: visit(), amount, good: [200, 302] })
+  // Caches fill first: they are bounded, and what is asked is whether anything else grows.
+  await visitsLoad(ours, 2_000 * visitRequests)
+  const before = await ours.seen()
+  let [most, theirMost] = [0, 0]
+  const sampler = setInterval(() => {
+    most = Math.max(most, ours.rssMb())
+    theirMost = Math.max(theirMost, bare.rssMb())
+  }, 100)
+  await visitsLoad(ours, 10_000 * visitRequests)
+  await visitsLoad(bare, 10_000 * visitRequests)
+  clearInterval(sampler)
+  const after = await ours.seen()
+  const grown = after.heapMb - before.heapMb
+  single('memory: heap grown by 10,000 visits, MB', grown, '10 or less', grown <= 10)
+  single('memory: resident under load, MB', most, 'ratio 1.1 or less', most / theirMost <= 1.1, theirMost)
+}
+
+async function starts(stage: Stage) {
+  if (!wanted('start')) return
+  note('start')
+  const times: { ours: number; bare: number; ourMb: number; theirMb: number }[] = []
+  for (let round = 0; round < rounds; round++) {
+    const ours = await stage.startOurs({}, false)
+    const bare = await stage.startBare(false)
+    times.push({ ours: ours.readyMs, bare: bare.readyMs, ourMb: ours.rssMb(), theirMb: bare.rssMb() })
+    await Promise.all([ours.stop(), bare.stop()])
+  }
+  const ready = median(times.map(({ ours }) => ours))
+  single('start to ready, ms', ready, 'under 800', ready < 800, median(times.map(({ bare }) => bare)))
+  const ratio = median(times.map(({ ourMb, theirMb }) => ourMb / theirMb))
+  const [ourMb, theirMb] = [median(times.map((time) => time.ourMb)), median(times.map((time) => time.theirMb))]
+  single('start: resident memory, MB', ourMb, 'ratio 1.15 or less', ratio <= 1.15, theirMb)
+}
+
+function table(): string {
+  const number = (value: number | undefined) =>
+    value === undefined ? '' : value.toFixed(Math.abs(value) >= 100 ? 0 : 2)
+  const head = ['what', 'ours', 'bare', 'ratio', 'cpu ratio', 'Redis', 'bound', '']
+  const lines = rows.map((row) => [
+    row.what,
+    ...[row.ours, row.bare, row.ratio, row.cpu, row.redis].map(number),
+    row.bound,
+    row.holds ? 'holds' : 'MISSED',
+  ])
+  const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]?.length ?? 0)))
+  return [head, ...lines]
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+const stage = await openStage()
+try {
+  for (const part of [starts, pages, drawings, fairness, waiting, visits, memoryAfterLoad]) {
+    await part(stage).catch((error: Error) => {
+      note(`${part.name}: ${error.stack}`)
+      single(part.name, Number.NaN, error.message.slice(0, 60), false)
+    })
+  }
+} finally {
+  await stage.close()
+}
+process.stdout.write(flags.json ? `${JSON.stringify(rows, null, 2)}\n` : `${table()}\n`)
+process.exit(rows.every(({ holds }) => holds) ? 0 : 1)

@@ -1,0 +1,25 @@
+// Loaded into a measured process beside it (`node --import`): tells, at INSIDE_PORT, what can't be seen from without.
+// It runs on the measured event loop, and costs nothing while nobody asks.
+import { createServer } from 'node:http'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+const delay = monitorEventLoopDelay({ resolution: 1 })
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+
+/** GET /watch begins to watch the event loop; GET / tells what it saw, and the heap after a collection. */
+createServer((req, res) => {
+  if (req.url === '/watch') {
+    delay.reset()
+    delay.enable()
+    return res.end('{}')
+  }
+  delay.disable()
+  const loopDelayP99Ms = delay.percentile(99) / 1e6
+  collect()
+  return res.end(JSON.stringify({ loopDelayP99Ms, heapMb: process.memoryUsage().heapUsed / 1024 / 1024 }))
+})
+  .listen(Number(process.env.INSIDE_PORT), '127.0.0.1')
+  .unref()

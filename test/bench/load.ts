@@ -1,0 +1,135 @@
+// Requests at full speed, by autocannon, and whole visits as sequences of them.
+import autocannon, { type Request } from 'autocannon'
+import { z } from 'zod'
+
+export type Load = { perSecond: number; requests: number; p50Ms: number; p99Ms: number }
+
+type LoadOptions = {
+  url: string
+  requests: Request[]
+  seconds?: number
+  /** Instead of seconds. */
+  amount?: number
+  connections?: number
+  /** From a thread of its own, so that another load of this process is not waited for. */
+  apart?: boolean
+  /** Status codes that a good answer may have. */
+  good?: number[]
+}
+
+/** Asks as fast as the answers come. Throws when any answer is not what it should be. */
+export async function load({
+  url,
+  requests,
+  seconds = 2,
+  amount,
+  connections = 16,
+  apart = false,
+  good = [200],
+}: LoadOptions) {
+  const options = { ...(amount === undefined ? { duration: seconds } : { amount }), ...(apart ? { workers: 1 } : {}) }
+  const since = performance.now()
+  const result = await autocannon({ url, connections, requests, ...options })
+  const seen = Object.entries(result.statusCodeStats ?? {})
+  const total = seen.reduce((sum, [, stats]) => sum + (stats?.count ?? 0), 0)
+  const bad = seen.filter(([status]) => !good.includes(Number(status)))
+  if (bad.length > 0 || result.errors > 0 || total === 0) {
+    throw new Error(
+      `${url}${requests[0]?.path}: ${result.errors} errors, statuses ${JSON.stringify(result.statusCodeStats)}`,
+    )
+  }
+  const tookS = (performance.now() - since) / 1000
+  return {
+    perSecond: total / tookS,
+    requests: total,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+  } satisfies Load
+}
+
+type Browser = { cookies?: Record<string, string>; state?: string; avatar?: string }
+
+const cookieHeader = ({ cookies = {} }: Browser) =>
+  Object.entries(cookies)
+    .map(([name, value]) => `${name}=${value}`)
+    .join('; ')
+
+function keepCookies(browser: Browser, headers: object): void {
+  const sent = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])).get('set-cookie')
+  browser.cookies ??= {}
+  for (const line of z.array(z.string()).parse(sent === undefined ? [] : [sent].flat())) {
+    const [, name, value] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+    if (name && value !== undefined) browser.cookies[name] = value
+  }
+}
+
+const location = (headers: object) =>
+  String(new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])).get('location'))
+
+let visits = 0
+
+/** The form, off to Discord, back again, the page, and its picture: five requests, each time another seed. */
+export function visit(): Request[] {
+  return [
+    { method: 'GET', path: '/' },
+    {
+      setupRequest: (request) => {
+        visits += 1
+        const body = `seed=visit+${visits}&style=adventurer&backgroundColor=%23ffd29d&mood=happy`
+        const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+        return { ...request, method: 'POST', path: '/get_avatar', headers, body }
+      },
+      onResponse: (_status, _body, browser: Browser, headers = {}) => {
+        keepCookies(browser, headers)
+        browser.state = new URL(location(headers)).searchParams.get('state') ?? ''
+      },
+    },
+    {
+      setupRequest: (request, browser: Browser) => ({
+        ...request,
+        path: `/get_avatar?code=c0de&state=${encodeURIComponent(browser.state ?? '')}`,
+        headers: { cookie: cookieHeader(browser) },
+      }),
+      onResponse: (_status, _body, browser: Browser, headers = {}) => keepCookies(browser, headers),
+    },
+    {
+      setupRequest: (request, browser: Browser) => ({
+        ...request,
+        path: '/show_avatar',
+        headers: { cookie: cookieHeader(browser) },
+      }),
+      onResponse: (_status, body, browser: Browser) => {
+        browser.avatar = /\/avatars\/[0-9a-f-]+\.svg/.exec(body)?.[0] ?? ''
+      },
+    },
+    {
+      setupRequest: (request, browser: Browser) => ({
+        ...request,
+        path: browser.avatar ?? '/no-avatar',
+        headers: { cookie: cookieHeader(browser) },
+      }),
+    },
+  ]
+}
+export const visitRequests = 5
+
+/** One visit by hand: gives what the browser has at its end. */
+export async function visitOnce(url: string, seed = 'fern') {
+  const browser: Browser = {}
+  const go = async (path: string, init: RequestInit = {}) => {
+    const headers = { ...init.headers, cookie: cookieHeader(browser) }
+    const answer = await fetch(`${url}${path}`, { redirect: 'manual', ...init, headers })
+    keepCookies(browser, { 'set-cookie': answer.headers.getSetCookie() })
+    return answer
+  }
+  const body = new URLSearchParams({ seed, style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
+  const leaving = await go('/get_avatar', { method: 'POST', body })
+  const state = new URL(leaving.headers.get('location') ?? '').searchParams.get('state') ?? ''
+  const since = performance.now()
+  const back = await go(`/get_avatar?${new URLSearchParams({ code: 'c0de', state })}`)
+  const callbackMs = performance.now() - since
+  if (back.status !== 302) throw new Error(`The callback answered ${back.status}`)
+  const page = await (await go('/show_avatar')).text()
+  const picture = /\/avatars\/[0-9a-f-]+\.svg/.exec(page)?.[0] ?? ''
+  return { go, cookie: cookieHeader(browser), page, picture, callbackMs }
+}
