@@ -10,6 +10,8 @@ import { openLines, type RawAnswer, type RawRequest } from './raw.ts'
 
 /** Cases for each route: FUZZ_CASES, or 10,000 in CI and 500 elsewhere. */
 const cases = Number(process.env.FUZZ_CASES ?? (process.env.CI ? 10_000 : 500))
+/** FUZZ_SEED repeats what a failure printed. */
+const repeated = process.env.FUZZ_SEED ? { seed: Number(process.env.FUZZ_SEED) } : {}
 /** Requests sent together, in one run of a property. */
 const together = 25
 
@@ -245,12 +247,9 @@ export async function openTarget(settings: Record<string, string> = {}) {
     away,
     /** Sends as many requests to the route as are told; what is found is told with the seed to see it again. */
     async holds(route: Route): Promise<void> {
-      const seen = new Map<number, number>()
-      const cpu = process.cpuUsage()
       await fc.assert(
         fc.asyncProperty(fc.array(requestTo(route), { minLength: together, maxLength: together }), async (requests) => {
           for (const [i, answer] of (await lines.ask(requests)).entries()) {
-            seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1)
             const wrong = wrongIn(answer, [app.url, app.discord.authorizeUrl])
             if (wrong)
               throw new Error(
@@ -258,16 +257,12 @@ export async function openTarget(settings: Record<string, string> = {}) {
               )
           }
         }),
-        { numRuns: Math.ceil(cases / together), endOnFailure: true },
+        { numRuns: Math.ceil(cases / together), endOnFailure: true, ...repeated },
       )
       expect(readdirSync(folder)).toEqual(['cache'])
       expect(
         readdirSync(cacheDir, { recursive: true, encoding: 'utf8' }).filter((name) => !isCached.test(name)),
       ).toEqual([])
-      if (process.env.FUZZ_SEEN)
-        process.stderr.write(
-          `${JSON.stringify([...seen])} ${(process.cpuUsage(cpu).user + process.cpuUsage(cpu).system) / 1000}\n`,
-        )
     },
     async close() {
       lines.close()
