@@ -280,6 +280,8 @@ describe('a master behind a sentinel', () => {
   test('a master that hangs: 503 in time, and the other takes over', longTest, async () => {
     // The one that was killed comes back as the replica of the one that took its place.
     await redis.master.restart()
+    // The sentinel would tell it so too, ten seconds later.
+    await tell(redis.master.port, ['REPLICAOF', '127.0.0.1', String(redis.replica.port)])
     await until(async () => (await tell(redis.master.port, ['INFO', 'replication'])).includes('master_link_status:up'))
     await until(async () => (await tell(redis.sentinel.port, ['SENTINEL', 'REPLICAS', 'mymaster'])).includes('"slave"'))
     await expectTakeOver(app, () => redis.replica.pause())
