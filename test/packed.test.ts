@@ -1,7 +1,7 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AskOptions, ask } from './support/ask.ts'
-import { openApp, shownAvatar, signIn, type TestApp } from './support/open-app.ts'
+import { look, openApp, shownAvatar, signIn, type TestApp } from './support/open-app.ts'
 
 let app: TestApp
 beforeAll(async () => {
@@ -117,6 +117,31 @@ describe('pages that are kept', () => {
     expect(wrong).toContain('made no sense to us')
     expect(seed).toContain('value="one"')
     expect(tag).toContain('value="&lt;b&gt;"')
+  })
+})
+
+describe('the page of an avatar, kept', () => {
+  test('is each visitor’s own, and its fresh seed is another each time', async () => {
+    const accounts = app.discord.accounts.slice(0, 2)
+    const visitors = await Promise.all(
+      accounts.map(async ({ id }) => {
+        const visitor = app.visitor()
+        await signIn(app, visitor, look, id)
+        return visitor
+      }),
+    )
+    const seeds = new Set<string>()
+    for (let time = 0; time < 5; time++) {
+      for (const [i, visitor] of visitors.entries()) {
+        const { text } = await visitor.get('/show_avatar')
+        expect(text).toContain(accounts[i]?.username)
+        expect(text).not.toContain(accounts[1 - i]?.username)
+        const seed = /action="\/show_avatar">\s*<input type="hidden" name="seed" value="([^"]*)"/.exec(text)?.[1]
+        expect(seed).toMatch(/^[a-z]+ [a-z]+$/)
+        seeds.add(seed ?? '')
+      }
+    }
+    expect(seeds.size).toBeGreaterThan(5)
   })
 })
 

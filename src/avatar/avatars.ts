@@ -76,20 +76,23 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 
   async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
-    const stamp = await stampOf(id)
     const kept = inMemory.get(id)
-    const isKnown = kept !== undefined && stamp !== undefined && kept.stamp === stamp
-    if (isKnown) {
+    // Before the file is read: what befalls it afterwards shows.
+    let stamp = await stampOf(id)
+    if (kept && stamp !== undefined && kept.stamp === stamp) {
       onRead(true)
       return kept.drawing
     }
-    // The file is not what we know, or has to be seen to: it is read, and where it is gone or damaged written anew.
     let svg = await cache.read(id)
     onRead(svg !== undefined || kept !== undefined)
-    if (svg === undefined && kept) await cache.write(id, kept.drawing.svg)
-    svg ??= kept?.drawing.svg ?? (await drawOnce(id, choice))
+    if (svg === undefined) {
+      // Gone or damaged, but known: it is written anew.
+      if (kept) await cache.write(id, kept.drawing.svg)
+      svg = kept?.drawing.svg ?? (await drawOnce(id, choice))
+      stamp = await cache.stamp(id)
+    }
     const drawing = kept?.drawing.svg === svg ? kept.drawing : { svg, checksum: checksum(svg) }
-    inMemory.set(id, { drawing, stamp: await cache.stamp(id) })
+    inMemory.set(id, { drawing, stamp })
     return drawing
   }
 

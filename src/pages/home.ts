@@ -7,6 +7,7 @@ import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
 import { type Entered, goodPart, type Problem, readForm } from './form.ts'
 import { lookUrl } from './look.ts'
+import { rendered } from './views.ts'
 
 /** What the form opens with: a good first picture, without a click. */
 const firstChoice: Entered = {
@@ -38,7 +39,7 @@ export function homePage(config: Config): Router {
   })
 
   router.get('/', async (req, res) => {
-    const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, shown(req.query, config))) }
+    const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, 'home', shown(req.query, config))) }
     pages.set(req.url, page)
     await send(req, res, page)
   })
@@ -59,12 +60,6 @@ function shown(query: Record<string, unknown>, { baseUrl }: Config) {
     ogImage: `${baseUrl}/og.png${lookUrl(choice).slice(1)}`,
     ...(linked ? { lookLink: lookUrl(choice) } : {}),
   }
-}
-
-function rendered(res: Response, values: object): Promise<string> {
-  return new Promise((resolve, reject) => {
-    res.render('home', values, (error, html) => (error ? reject(error) : resolve(html)))
-  })
 }
 
 const packers = {

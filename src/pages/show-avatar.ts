@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { LRUCache } from 'lru-cache'
 import type { Avatar } from '../avatar/avatars.ts'
 import { isSeeThrough } from '../avatar/choice.ts'
 import { isCutByCircle } from '../avatar/circle.ts'
@@ -15,11 +16,21 @@ import { words } from '../words.ts'
 import { type Entered, formRefused, goodPart, type Problem, type ReadForm, readForm } from './form.ts'
 import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
+import { rendered } from './views.ts'
+
+/** Room for the pages that were shown last, each under all that it shows; only its fresh seed is another each time. */
+const pageBytes = 8 * 1024 * 1024
+/** Stands in the fresh seed's place in a page that is kept. Nobody can enter it: it begins with a control character. */
+const seedToCome = '\u0001seed'
 
 /** GET /show_avatar: the avatar where Discord shows it. POST: another one, without a trip to Discord. */
 export function showAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
   const { config, sealer, discord, avatars, patienceMs } = parts
   const refreshing = new Map<string, Promise<Tokens | undefined>>()
+  const pages = new LRUCache<string, string>({
+    maxSize: pageBytes,
+    sizeCalculation: (html, key) => html.length + key.length,
+  })
   const router = Router({ caseSensitive: true })
 
   router.get('/show_avatar', session, async (req, res) => {
@@ -29,7 +40,11 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const named = req.query.avatar
     const avatar = named === undefined ? newest : kept.find(({ id }) => id === named)
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    res.render('show-avatar', await page(user, avatar, kept))
+    const values = await page(user, avatar, kept)
+    const key = JSON.stringify(values)
+    const html = pages.get(key) ?? (await rendered(res, 'show-avatar', { ...values, freshSeed: seedToCome }))
+    pages.set(key, html)
+    res.type('html').send(html.replace(seedToCome, freshSeed()))
   })
 
   router.post('/show_avatar', session, ...form, async (req, res) => {
@@ -123,7 +138,13 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   async function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]) {
     const [newest] = visitor.avatars
     const there = visitor.user && newest && (await page(visitor.user, newest, visitor.avatars))
-    formRefused(req, res, there ? 'show-avatar' : 'home', { notices: [], ...there, choice: entered, problems })
+    formRefused(req, res, there ? 'show-avatar' : 'home', {
+      notices: [],
+      ...there,
+      freshSeed: freshSeed(),
+      choice: entered,
+      problems,
+    })
   }
 
   async function page(user: User, avatar: Avatar, kept: Avatar[]) {
@@ -142,7 +163,6 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       problems: [],
       notices: [],
       lookLink: lookUrl({ ...avatar.choice, seed: avatar.seedTyped ? avatar.choice.seed : '' }),
-      freshSeed: freshSeed(),
     }
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import ejs, { type TemplateFunction } from 'ejs'
+import type { Response } from 'express'
 
 type Values = Record<string, unknown>
 type Done = (error: unknown, html?: string) => void
@@ -24,7 +25,7 @@ export function viewEngine() {
     const view = compiled.get(file) ?? compile(file)
     // An included view sees its own values, and behind them those of the view around it.
     values.include = (name: string, own: Values = {}) =>
-      render(join(dirname(file), `${name}.ejs`), Object.assign(Object.create(values), own))
+      render(`${dirname(file)}/${name}.ejs`, Object.assign(Object.create(values), own))
     return view(values)
   }
 
@@ -38,4 +39,11 @@ export function viewEngine() {
     }
     done(null, html)
   }
+}
+
+/** A view as text, for a page that is kept. */
+export function rendered(res: Response, view: string, values: object): Promise<string> {
+  return new Promise((resolve, reject) => {
+    res.render(view, values, (error, html) => (error ? reject(error) : resolve(html)))
+  })
 }
