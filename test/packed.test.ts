@@ -162,7 +162,7 @@ describe('pictures for links, many at once', () => {
     for (const { headers, body } of refused) {
       expect(headers['retry-after']).toMatch(/^[1-9]$/)
       expect(headers['cache-control']).toBe('no-store')
-      expect(body.toString()).toContain('Too many pictures at once')
+      expect(body.toString()).toContain('Many pictures at once')
     }
     expect((await card('afterwards')).status).toBe(200)
   }, 60_000)

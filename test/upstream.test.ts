@@ -85,7 +85,7 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
     }
   }
 
-  test('after five calls without an answer it is left in peace for five seconds, then tried by one', async () => {
+  test('after five calls without an answer it is left in peace for two seconds, then tried by one', async () => {
     const [first, second, third, fourth] = [
       await many(5, arrive),
       await many(3, arrive),
@@ -100,14 +100,14 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
     await expectToHearNothing(second)
     expect(asked()).toBe(5)
 
-    timePasses(5)
+    timePasses(2)
     await expectToHearNothing(third)
     expect(asked()).toBe(6)
     await expectToHearNothing(fourth)
     expect(asked()).toBe(6)
 
     app.discord.heal()
-    timePasses(5)
+    timePasses(2)
     expectLanding(await oneMore())
     expectLanding(await oneMore())
     expect(breakersInLog()).toEqual(

@@ -73,7 +73,8 @@ const OAuthError = z.object({ error: z.string() })
  */
 const breaker: BreakerOptions = {
   failures: 5,
-  pauseMs: 5000,
+  // Short: one visitor tries, and the others go on being spared meanwhile.
+  pauseMs: 2000,
   opensOn: (error) => error instanceof UpstreamSilent,
 }
 
