@@ -42,14 +42,12 @@ export const words = {
     name: 'Avatar generator',
     description: 'Make a new avatar for Discord: 61 styles, eight moods, any colour. See it at once, then download it.',
     demo: '**Demo.** Discord and DiceBear are played by stand-ins here; neither hears from you.',
-    demoName: 'Demo',
     errorInTitle: 'Error: {title}',
     drawnWith: 'Drawn with ',
     notTheirs: '. Not made by Discord or DiceBear.',
     whoDrew: 'Who drew the styles',
     signOut: 'Sign out',
     signedInAs: 'Signed in as',
-    note: 'Note',
   },
 
   home: {
@@ -160,10 +158,7 @@ export const words = {
   notices: {
     declined: 'You said no at Discord, so we know nothing about you. Your look is still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
-    signedOut: 'You are signed out. Next time Discord will ask you again.',
     signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
-    noAvatarYet: 'You have no avatar yet. Make one here.',
-    forgotten: 'Forgotten. It is no longer among your looks.',
   },
 
   show: {
@@ -206,7 +201,6 @@ export const words = {
     rollAgain: 'Roll again',
     change: 'Change style or mood',
     copy: 'Copy link to this look',
-    linkToLook: 'Link to this look',
     linkHint: 'The link holds style, mood and colour, and the seed only if you typed it.',
     here: 'Or change it right here',
     hereSeedHint: 'Left empty, it is your Discord username.',
@@ -241,10 +235,6 @@ export const words = {
     notFound: {
       title: 'There is nothing here',
       advice: 'The address may be mistyped, or what was here is gone. The form is still where it was.',
-    },
-    notYours: {
-      title: 'There is nothing here',
-      advice: 'No avatar of yours has this address. It may have been forgotten, or it was another visit.',
     },
     wrongMethod: {
       title: 'This page can’t do that',
@@ -314,9 +304,6 @@ export const words = {
     lead: 'Every avatar here is drawn by DiceBear in a style that somebody made and gave away. Thank you.',
     attribution: '{count} of the {all} styles ask for a credit; we give one to all of them.',
     back: 'Make an avatar',
-    source: 'Source',
-    creator: 'Creator',
-    licence: 'Licence',
     sourceName: '“{title}”',
     by: 'by ',
     asks: 'asks for credit',
