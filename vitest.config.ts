@@ -6,5 +6,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['dot'],
+    // Much of the time is waiting: for what is silent, for what ends by itself.
+    maxWorkers: 3,
   },
 })

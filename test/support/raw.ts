@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { brotliDecompressSync, unzipSync } from 'node:zlib'
 
 export type RawAnswer = { status: number; headers: Map<string, string[]>; body: Buffer }
 
@@ -81,8 +82,31 @@ function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
     const value = line.slice(name.length + 1).trim()
     headers.set(name.toLowerCase(), [...(headers.get(name.toLowerCase()) ?? []), value])
   }
-  const body = got.subarray(headEnd + 4)
+  const rest = got.subarray(headEnd + 4)
   const isEmpty = method === 'HEAD' || status === 204 || status === 304
-  const length = isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0)
-  return body.length < length ? undefined : { status, headers, body: body.subarray(0, length) }
+  const isChunked = !isEmpty && headers.get('transfer-encoding')?.[0] === 'chunked'
+  const body = isChunked ? unchunked(rest) : firstOf(rest, isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0))
+  return body && { status, headers, body: isEmpty ? body : unpacked(body, headers.get('content-encoding')?.[0]) }
+}
+
+const firstOf = (bytes: Buffer, length: number) => (bytes.length < length ? undefined : bytes.subarray(0, length))
+
+/** RFC 9112, 7.1; undefined while the last chunk is missing. */
+function unchunked(got: Buffer): Buffer | undefined {
+  const parts: Buffer[] = []
+  for (let at = 0; ; ) {
+    const lineEnd = got.indexOf('\r\n', at)
+    if (lineEnd < 0) return undefined
+    const length = Number.parseInt(got.toString('latin1', at, lineEnd), 16)
+    const end = lineEnd + 2 + length + 2
+    if (got.length < end) return undefined
+    if (length === 0) return Buffer.concat(parts)
+    parts.push(got.subarray(lineEnd + 2, end - 2))
+    at = end
+  }
+}
+
+function unpacked(body: Buffer, encoding: string | undefined): Buffer {
+  if (encoding === 'br') return brotliDecompressSync(body)
+  return encoding === 'gzip' || encoding === 'deflate' ? unzipSync(body) : body
 }
