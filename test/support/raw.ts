@@ -85,7 +85,9 @@ function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
   const rest = got.subarray(headEnd + 4)
   const isEmpty = method === 'HEAD' || status === 204 || status === 304
   const isChunked = !isEmpty && headers.get('transfer-encoding')?.[0] === 'chunked'
-  const body = isChunked ? unchunked(rest) : firstOf(rest, isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0))
+  const body = isChunked
+    ? unchunked(rest)
+    : firstOf(rest, isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0))
   return body && { status, headers, body: isEmpty ? body : unpacked(body, headers.get('content-encoding')?.[0]) }
 }
 
