@@ -1,6 +1,6 @@
 // Every page at every size of screen and text, with names that push, mirrored, by keyboard and by thumb.
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openBrowser } from './support/browser.ts'
 import { at, faults } from './support/doubles.ts'
 import { openApp, type TestApp } from './support/open-app.ts'

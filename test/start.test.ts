@@ -372,7 +372,7 @@ describe('SIGTERM', () => {
     await told
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
     expect(await app.exited).toEqual([0, null])
-  }, 15_000)
+  }, 60_000)
 })
 
 describe('after SIGTERM', { timeout: 60_000 }, () => {
@@ -524,7 +524,7 @@ describe('idle connections do not hold up the end', () => {
     const [cookie = ''] = String(leaving.headers['set-cookie']).split(';')
     discord.delay(at.user, 500)
     const back = get(discord.codeFor(String(leaving.headers.location)), keptAlive(), { Cookie: cookie })
-    await expect.poll(() => discord.count(at.user)).toBe(1)
+    await expect.poll(() => discord.count(at.user), { timeout: 5000 }).toBe(1)
     const ended = end(app)
     expect((await back).status).toBe(302)
     expect(await ended).toBeLessThan(soonMs)
