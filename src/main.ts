@@ -5,10 +5,7 @@ import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
-import { standInDiceBear } from './demo/dicebear.ts'
-import { standInDiscord } from './demo/discord.ts'
 import { logSerializers } from './log.ts'
-import { metricsPage } from './metrics.ts'
 import { openParts } from './parts.ts'
 
 /** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */
@@ -40,7 +37,10 @@ function settings(): Config {
 
 const ownAddress = ({ host }: Config) => ({ '0.0.0.0': '127.0.0.1', '::': '::1' })[host] ?? host
 
-function standIns(config: Config): Router {
+/** Imported by the demo alone. */
+async function standIns(config: Config): Promise<Router> {
+  const { standInDiscord } = await import('./demo/discord.ts')
+  const { standInDiceBear } = await import('./demo/dicebear.ts')
   const { clientId, clientSecret } = config.discord
   const discord = standInDiscord({ clientId, clientSecret, redirectUri: `${config.baseUrl}/get_avatar` })
   return Router().use('/discord', discord.router).use('/dicebear', standInDiceBear())
@@ -50,7 +50,7 @@ async function start(): Promise<void> {
   const config = settings()
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   const parts = await openParts(config, log)
-  const app = createApp(parts, config.demo ? standIns(config) : undefined)
+  const app = createApp(parts, config.demo ? await standIns(config) : undefined)
   const server = createServer({ connectionsCheckingInterval: 5000 })
   const letGo = letsGo(server)
   server.on('request', app)
@@ -61,6 +61,7 @@ async function start(): Promise<void> {
   // A socket that says nothing; while we wait for the outside it has a reason to.
   server.timeout = Math.max(20_000, 4 * config.upstreamTimeoutMs)
   if (parts.metrics) {
+    const { metricsPage } = await import('./metrics.ts')
     const metrics = createServer(metricsPage(parts.metrics)).unref()
     metrics.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.metricsPort}: ${error.message}`))
     metrics.listen(config.metricsPort, config.host)

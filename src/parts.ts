@@ -9,7 +9,7 @@ import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
 import { openRedis, type Redis } from './redis.ts'
 import { holdS, memoryStore, redisStore } from './store.ts'
@@ -23,7 +23,8 @@ const marginMs = 1500
  * Redis, which may come later.
  */
 export async function openParts(config: Config, log: Logger) {
-  const metrics = config.metricsPort === undefined ? undefined : createMetrics()
+  // Imported where it is wanted: its library would take a tenth of each start.
+  const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
   const redis = connected(config, log, metrics)
   const store = redis ? redisStore(redis) : memoryStore()
   if (redis) metrics?.watchRedis(store.ping)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { Choice, dicebearOptions } from './choice.ts'
@@ -18,8 +18,8 @@ export const Avatar = z.object({
 })
 export type Avatar = z.infer<typeof Avatar>
 
-/** An SVG that was checked, and its SHA-256. */
-export type Drawing = { svg: string; checksum: string }
+/** An SVG that was checked, as it is sent, and its SHA-256. */
+export type Drawing = { svg: Buffer; checksum: string }
 
 /** Room for the drawings that are kept in memory, beside their files. */
 const memoryBytes = 32 * 1024 * 1024
@@ -87,11 +87,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     onRead(svg !== undefined || kept !== undefined)
     if (svg === undefined) {
       // Gone or damaged, but known: it is written anew.
-      if (kept) await cache.write(id, kept.drawing.svg)
-      svg = kept?.drawing.svg ?? (await drawOnce(id, choice))
+      const known = kept?.drawing.svg.toString()
+      if (known !== undefined) await cache.write(id, known)
+      svg = known ?? (await drawOnce(id, choice))
       stamp = await cache.stamp(id)
     }
-    const drawing = kept?.drawing.svg === svg ? kept.drawing : { svg, checksum: checksum(svg) }
+    const drawing = { svg: Buffer.from(svg), checksum: checksum(svg) }
     inMemory.set(id, { drawing, stamp })
     return drawing
   }
@@ -113,7 +114,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 export type Avatars = ReturnType<typeof createAvatars>
 
 /** SHA-256 in hex. */
-export const checksum = (text: string) => createHash('sha256').update(text).digest('hex')
+const checksum = (text: string) => hash('sha256', text, 'hex')
 
 /** Hash of all that decides what the picture looks like. */
 export function avatarId(choice: Choice): string {

@@ -71,15 +71,16 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
 
   async function write(key: string, svg: string): Promise<void> {
     const file = join(root, path(key))
-    const sealed = svg + seal(key, svg)
+    const sealed = Buffer.from(svg + seal(key, svg))
     try {
       // write-file-atomic writes through links, and they may lead anywhere.
       for (const step of [dirname(file), file]) if (await isLink(step)) await discard(step, 'a link')
       await makeFolder(dirname(file))
       await writeFileAtomic(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
-      // On a nearly full disk it keeps the part that fitted and says nothing: reading finds that and removes it.
-      if ((await read(key)) === undefined) return
-      usedBytes += onDisk(Buffer.byteLength(sealed))
+      // On a nearly full disk it keeps the part that fitted and says nothing.
+      const { size } = await lstat(file)
+      if (size !== sealed.length) return await discard(file, 'damaged')
+      usedBytes += onDisk(size)
       if (usedBytes > maxBytes) errand(makeRoom())
     } catch (error) {
       trouble(error)

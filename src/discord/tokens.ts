@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto'
+import { hkdfSync, subtle } from 'node:crypto'
 import { CompactEncrypt, compactDecrypt } from 'jose'
 import { z } from 'zod'
 import { readJson } from '../store.ts'
@@ -36,17 +36,23 @@ export type Sealer = {
  * any, so that secrets can be rotated.
  */
 export function createSealer(secrets: string[]): Sealer {
-  const keys = secrets.map((secret) => new Uint8Array(hkdfSync('sha256', secret, '', 'sealed texts', 32)))
+  // Made once: jose makes one for each call out of bare bytes, and that takes longer than to seal.
+  const keys = secrets.map((secret) =>
+    subtle.importKey('raw', hkdfSync('sha256', secret, '', 'sealed texts', 32), 'AES-GCM', false, [
+      'encrypt',
+      'decrypt',
+    ]),
+  )
   const [newest] = keys
   if (newest === undefined) throw new Error('a sealer needs a secret')
   return {
-    seal(text) {
+    async seal(text) {
       const header = { alg: 'dir', enc: 'A256GCM' }
-      return new CompactEncrypt(new TextEncoder().encode(text)).setProtectedHeader(header).encrypt(newest)
+      return new CompactEncrypt(new TextEncoder().encode(text)).setProtectedHeader(header).encrypt(await newest)
     },
     async open(sealed) {
       for (const key of keys) {
-        const opened = await compactDecrypt(sealed, key).catch(() => undefined)
+        const opened = await compactDecrypt(sealed, await key).catch(() => undefined)
         if (opened !== undefined) return new TextDecoder().decode(opened.plaintext)
       }
       return undefined

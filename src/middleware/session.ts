@@ -27,7 +27,7 @@ export type Visitor = z.infer<typeof Visitor>
 
 declare module 'express-session' {
   interface SessionData {
-    visitor?: unknown
+    visitor?: Visitor
   }
 }
 
@@ -79,9 +79,9 @@ export function load(session: RequestHandler, req: Request, res: Response): Prom
   return done((callback) => session(req, res, callback))
 }
 
-/** What we know of this visitor; of a stranger, or from a session of an older form, nothing. */
+/** What we know of this visitor; of a stranger, or from a session of an older form, nothing. Checked as it was read. */
 export function visitorOf(req: Request): Visitor {
-  return Visitor.safeParse(req.session.visitor).data ?? { avatars: [] }
+  return req.session.visitor ?? { avatars: [] }
 }
 
 async function save(req: Request, visitor: Visitor): Promise<void> {
@@ -95,14 +95,14 @@ async function save(req: Request, visitor: Visitor): Promise<void> {
   }
 }
 
-// express-session saves once more when the answer is on its way, long after its turn: what another request changed
-// meanwhile would be undone. Only what comes from save() is written.
+// express-session saves or touches once more when the answer is on its way, long after its turn: what another request
+// changed meanwhile would be undone. Only what comes from save() is written, and to read a session is to touch it.
 const beingSaved = new WeakSet<object>()
 
 function onlyInTurn(sessions: SessionStore): SessionStore {
   const set = sessions.set.bind(sessions)
   sessions.set = (id, data, callback) => (beingSaved.has(data) ? set(id, data, callback) : callback?.())
-  return sessions
+  return Object.assign(sessions, { touch: undefined })
 }
 
 /** How long a session's successor is known, for requests that were under way. */
@@ -143,7 +143,7 @@ export function join(req: Request, turn: Turn, id: string, user: User, alter: Al
 
 async function changeIn(req: Request, { store, patienceMs }: Turn, id: string, alter: Alter, user: User | undefined) {
   return alone(store, `session:${id}`, patienceMs, async () => {
-    const there = Visitor.safeParse((await stored(req, id))?.visitor).data
+    const there = (await stored(req, id))?.visitor
     if (there === undefined || there.user?.id !== user?.id || !(await adopt(req, id))) return undefined
     const visitor = await alter(there)
     await save(req, visitor)
@@ -182,7 +182,6 @@ export function redisSessions({ ask }: Redis, fileOf: FileOf): SessionStore {
     },
     prefix: 'session:',
     ttl: sessionS,
-    disableTouch: true,
     serializer: serializer(fileOf),
   })
   return onlyInTurn(sessions)
@@ -210,7 +209,7 @@ class MemorySessions extends SessionStore {
   constructor(serializer: Serializer, max: number) {
     super()
     this.#serializer = serializer
-    this.#kept = new LRUCache({ max, ttl: sessionS * 1000 })
+    this.#kept = new LRUCache({ max, ttl: sessionS * 1000, updateAgeOnGet: true })
   }
 
   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
@@ -220,12 +219,6 @@ class MemorySessions extends SessionStore {
 
   set(id: string, data: SessionData, callback?: (error?: unknown) => void): void {
     this.#kept.set(id, this.#serializer.stringify(data))
-    callback?.()
-  }
-
-  override touch(id: string, _data: SessionData, callback?: (error?: unknown) => void): void {
-    const text = this.#kept.get(id)
-    if (text !== undefined) this.#kept.set(id, text)
     callback?.()
   }
 
@@ -250,7 +243,7 @@ function serializer(fileOf: FileOf) {
   const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([shortAvatar(fileOf), Avatar])) })
   return {
     stringify: (session: SessionData) =>
-      JSON.stringify({ ...session, visitor: z.encode(StoredVisitor, Visitor.parse(session.visitor)) }),
+      JSON.stringify({ ...session, visitor: session.visitor && z.encode(StoredVisitor, session.visitor) }),
     parse(text: string): SessionData {
       try {
         const session = StoredSession.parse(JSON.parse(text))

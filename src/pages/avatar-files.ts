@@ -28,17 +28,19 @@ const previewCaching = 'public, max-age=604800'
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
-  const previews = drawnOnce<string>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
+  const previews = drawnOnce<Preview>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
   const cards = drawnOnce<Buffer>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
   const previewLine = drawingLine({ atOnce: 1, longest: 1000 })
   const cardLine = drawingLine({ atOnce: 1, longest: 20 })
 
   router.get('/preview.svg', async (req, res) => {
-    const { choice } = readForm(req.query)
-    if (!choice) throw new BadValues('not a look that can be drawn')
-    const id = avatarId(choice)
-    const svg = await previews(id, () => previewLine(() => drawEmbedded(choice)))
-    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${id}"`, previewCaching)
+    // By its address, so that a known one is neither read nor checked again.
+    const { svg, etag } = await previews(req.url, () => {
+      const { choice } = readForm(req.query)
+      if (!choice) throw new BadValues('not a look that can be drawn')
+      return previewLine(async () => preview(choice))
+    })
+    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, etag, previewCaching)
   })
 
   router.get('/og.png', async (req, res) => {
@@ -57,6 +59,13 @@ export function previewFile({ metrics }: Parts): Router {
 
   router.all(['/preview.svg', '/og.png'], onlyBy('GET', 'HEAD'))
   return router
+}
+
+type Preview = { svg: Buffer; etag: string; length: number }
+
+async function preview(choice: Choice): Promise<Preview> {
+  const svg = Buffer.from(await drawEmbedded(choice))
+  return { svg, etag: `"${avatarId(choice)}"`, length: svg.length }
 }
 
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
@@ -81,7 +90,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await parts.avatars.svg(avatar)
     const png = await pngs(`${avatar.id} ${checksum} ${size}`, () =>
-      pngLine(() => drawnPng(avatar.choice, svg, Number(size))),
+      pngLine(() => drawnPng(avatar.choice, svg.toString(), Number(size))),
     )
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
     sendPicture(res, 'image/png', png, `"${checksum}-${size}"`, avatarCaching)
@@ -92,7 +101,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
     const { moves } = await import('../avatar/gif.ts')
     if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
     const { svg, checksum } = await parts.avatars.svg(avatar)
-    const gif = await gifs(`${avatar.id} ${checksum}`, () => gifLine(() => drawnGif(avatar.choice, svg)))
+    const gif = await gifs(`${avatar.id} ${checksum}`, () => gifLine(() => drawnGif(avatar.choice, svg.toString())))
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'gif'))
     sendPicture(res, 'image/gif', gif, `"${checksum}-gif"`, avatarCaching)
   })
@@ -127,7 +136,7 @@ async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
   return drawGif(svg).catch(async () => drawGif(await drawEmbedded(choice)))
 }
 
-function sendPicture(res: Response, type: string, picture: string | Buffer, etag: string, caching: string): void {
+function sendPicture(res: Response, type: string, picture: Buffer, etag: string, caching: string): void {
   res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
   res.send(picture)
 }
