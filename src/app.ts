@@ -74,6 +74,7 @@ function settings(app: Express, { config }: Parts): void {
   app.set('query parser', 'simple')
   app.set('case sensitive routing', true)
   app.disable('x-powered-by')
+  app.set('env', 'production') // where even the error page fails, Express says no more than the status
   app.disable('etag') // pages are never cached; pictures and files have their own
   app.set('views', viewFolder)
   app.set('view engine', 'ejs')

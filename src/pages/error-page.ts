@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
+import { LRUCache } from 'lru-cache'
 import {
   BadCallback,
   BadValues,
@@ -19,6 +20,7 @@ import {
   WrongMethod,
 } from '../errors.ts'
 import { words } from '../words.ts'
+import { rendered } from './views.ts'
 
 type Said = { title: string; advice: string }
 type Answer = Said & { status: number; retryAfterS?: number }
@@ -77,9 +79,16 @@ const later = (status: number, say: (seconds: number) => Said, seconds: number):
   retryAfterS: seconds,
 })
 
-/** Every failure as a page, or as problem+json (RFC 9457) for a program; the cause goes to the log alone. */
+/** Stands in the number's place in a page that is kept: it begins with a control character, as no text of ours does. */
+const numberToCome = '\u0001number'
+
+/**
+ * Every failure as a page, or as problem+json (RFC 9457) for a program; the cause goes to the log alone. A page without a
+ * look is made once: whoever sends thousands of requests too many is told so thousands of times.
+ */
 export function errorPage(timeoutMs: number): ErrorRequestHandler {
-  return (error, req, res, next) => {
+  const pages = new LRUCache<string, string>({ max: 200 })
+  return async (error, req, res, next) => {
     if (res.headersSent) return next(error)
     const answer = answerTo(error, timeoutMs)
     const errorNumber = `${answer.status}-${String(req.id).slice(0, 8)}`
@@ -95,7 +104,11 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
         .type('application/problem+json')
         .send(JSON.stringify({ type: 'about:blank', status, title, detail, errorNumber }))
     }
-    res.render('error-page', { ...answer, choice: res.locals.choice, errorNumber })
+    if (res.locals.choice) return res.render('error-page', { ...answer, choice: res.locals.choice, errorNumber })
+    const key = answer.title + answer.advice
+    const html = pages.get(key) ?? (await rendered(res, 'error-page', { ...answer, errorNumber: numberToCome }))
+    pages.set(key, html)
+    res.send(html.replace(numberToCome, errorNumber))
   }
 }
 
