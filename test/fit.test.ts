@@ -161,6 +161,8 @@ test.each([
   const { width, height, text, direction } = screen
   const found: Record<string, string[]> = {}
   for (const { name, page } of pages) {
+    // A page behind another one draws a frame a second.
+    await page.bringToFront()
     await page.setViewportSize({ width, height })
     await textSize(page, text)
     await page.evaluate((dir) => document.documentElement.setAttribute('dir', dir), direction)
