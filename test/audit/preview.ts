@@ -1,13 +1,15 @@
 // `npm run audit`, second part: how soon the picture follows a change, and how the form feels on a phone four times as
 // slow as the one it runs on. Ends with 1 when it is slower than promised. Other work beside it spoils the numbers.
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, CDPSession, Page } from 'playwright-core'
 import { inPage, openBrowser } from '../support/browser.ts'
 import { startApp } from '../support/start-app.ts'
 
 /** What https://web.dev/articles/inp calls good, for one. */
 const promised = { followsMs: 100, inpMs: 200, longestTaskMs: 300 }
-/** https://developer.chrome.com/docs/lighthouse/performance/#throttling: a phone of the middle class. */
+/** Lighthouse's mobile preset: https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md */
 const slowdown = 4
+const slowNetwork = { offline: false, latency: 150, downloadThroughput: 1_638_400 / 8, uploadThroughput: 768_000 / 8 }
+type Worst = { inpMs: number; longestTaskMs: number }
 
 const app = await startApp({ RATE_LIMIT: 'off' })
 const browser = await openBrowser()
@@ -80,36 +82,63 @@ async function followed([field, value]: readonly [string, string]): Promise<numb
   return performance.now() - start
 }
 
-/** Scrolls through all styles and picks some of them, by touch. */
-async function onSlowPhone(browser: Browser): Promise<{ inpMs: number; longestTaskMs: number }> {
-  const found = { inpMs: 0, longestTaskMs: 0 }
-  await inPage(browser, { viewport: { width: 360, height: 800 }, hasTouch: true, isMobile: true }, async (page) => {
-    const devTools = await page.context().newCDPSession(page)
-    await page.goto(app.url, { waitUntil: 'load' })
-    await devTools.send('Emulation.setCPUThrottlingRate', { rate: slowdown })
-    const seen = await watch(page)
-    await page.locator('.chip:has(#filter-all)').tap()
-    for (const name of ['adventurer-neutral', 'glyphs', 'moods', 'rings', 'weave', 'notionists', 'lorelei']) {
-      const tile = page.locator(`.tile:has([name="style"][value="${name}"])`)
-      await devTools.send(
-        'Input.synthesizeScrollGesture',
-        swipe(await tile.evaluate((element) => element.getBoundingClientRect().top)),
-      )
-      await tile.tap()
-      await page.waitForTimeout(400)
-    }
-    Object.assign(found, await seen())
-  })
-  return found
+/** Scrolls through all styles and picks some of them, by touch: the worst moment of each of three visits, the median of them. */
+async function onSlowPhone(browser: Browser): Promise<Worst> {
+  const visits: Worst[] = []
+  for (let visit = 0; visit < 3; visit += 1) {
+    await inPage(browser, { viewport: { width: 360, height: 800 }, hasTouch: true, isMobile: true }, async (page) => {
+      const devTools = await page.context().newCDPSession(page)
+      await page.goto(app.url, { waitUntil: 'load' })
+      await devTools.send('Emulation.setCPUThrottlingRate', { rate: slowdown })
+      await devTools.send('Network.emulateNetworkConditions', slowNetwork)
+      await page.waitForTimeout(1000) // nobody taps before the first pictures are there
+      const seen = await watch(page)
+      await touch(page, devTools, '#filter-all')
+      for (const name of ['adventurer-neutral', 'glyphs', 'moods', 'rings', 'weave', 'notionists', 'lorelei']) {
+        await touch(page, devTools, `[name="style"][value="${name}"]`)
+      }
+      visits.push(await seen())
+    })
+  }
+  const middle = (of: keyof Worst) => visits.map((visit) => visit[of]).toSorted((a, b) => a - b)[1] ?? Number.NaN
+  return { inpMs: middle('inpMs'), longestTaskMs: middle('longestTaskMs') }
 }
 
-/** A finger that brings what is at this height to the middle of the screen. */
-function swipe(height: number) {
-  return { x: 180, y: 500, yDistance: Math.round(450 - height), speed: 2500, gestureSourceType: 'touch' as const }
+/** A finger that brings a button to the middle of the screen, rests as long as a glance takes, and taps it. */
+async function touch(page: Page, devTools: CDPSession, button: string): Promise<void> {
+  const at = (type: 'touchStart' | 'touchMove', x: number, y: number) =>
+    devTools.send('Input.dispatchTouchEvent', { type, touchPoints: [{ x, y }] })
+  const lift = () => devTools.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
+  // Playwright's own locators would run in the page and count as its work.
+  const middleOf = () =>
+    page.evaluate((selector) => {
+      const { x, y, width, height } = document.querySelector(selector)?.getBoundingClientRect() ?? new DOMRect()
+      return { x: x + width / 2, y: y + height / 2 }
+    }, button)
+
+  for (let left = (await middleOf()).y - 450; Math.abs(left) > 150; left = (await middleOf()).y - 450) {
+    const by = Math.max(-450, Math.min(450, left))
+    const from = by > 0 ? 650 : 150
+    await at('touchStart', 345, from)
+    for (let step = 1; step <= 12; step += 1) {
+      await at('touchMove', 345, from - (by * step) / 12)
+      await page.waitForTimeout(16)
+    }
+    await page.waitForTimeout(150) // or the page would glide on
+    await lift()
+  }
+  await page.waitForTimeout(300)
+  const { x, y } = await middleOf()
+  await at('touchStart', x, y)
+  await page.waitForTimeout(60)
+  await lift()
+  await page.waitForTimeout(500)
+  const isChosen = await page.evaluate((selector) => document.querySelector(`${selector}:checked`) !== null, button)
+  if (!isChosen) throw new Error(`a tap on ${button} did not choose it`)
 }
 
 /** Watches from now on; the function that it gives tells the worst so far. https://web.dev/articles/inp */
-async function watch(page: Page): Promise<() => Promise<{ inpMs: number; longestTaskMs: number }>> {
+async function watch(page: Page): Promise<() => Promise<Worst>> {
   const seen = await page.evaluateHandle(() => {
     const worst = { inpMs: 0, longestTaskMs: 0 }
     const events: PerformanceObserverInit & { durationThreshold: number } = { type: 'event', durationThreshold: 16 }
