@@ -226,8 +226,10 @@ test('by keyboard the focus is always seen, and never under the bar, forwards an
           const target = document.activeElement
           if (!target || target === document.body) return { what: '', problem: '' }
           const shown = target.closest('.tile, .swatch, .chip, .account') ?? target
-          const { outlineWidth, outlineStyle } = getComputedStyle(shown)
-          const hasRing = outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2
+          const hasRing = [target, shown].some((element) => {
+            const { outlineWidth, outlineStyle, opacity } = getComputedStyle(element)
+            return outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2 && opacity === '1'
+          })
           const { left, right, top, bottom } = target.getBoundingClientRect()
           const points = [top + 2, (top + bottom) / 2, bottom - 2].map((y) => [(left + right) / 2, y] as const)
           const isOnTop = points.some(([x, y]) => {
