@@ -2,6 +2,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Asked, type AskOptions, ask, formOf } from './support/ask.ts'
 import { look, type OpenOptions, openApp, signIn, type TestApp } from './support/open-app.ts'
+import { openLines } from './support/raw.ts'
 import { openRedis, type Redis } from './support/redis.ts'
 import { keepsLook } from './support/visits.ts'
 
@@ -288,4 +289,31 @@ test('each answer tells what is left', async () => {
     expect(first.headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
   }
   expect((await ask(app.url, '/healthz')).headers.ratelimit).toBeUndefined()
+})
+
+test('who asks on many connections at once waits for who asks on one', async () => {
+  const app = await ownApp({ settings: { TRUST_PROXY: '1' } })
+  const lines = Array.from({ length: 61 }, () => openLines(Number(new URL(app.url).port), 1))
+  onTestFinished(() => {
+    for (const line of lines) line.close()
+  })
+  const [polite, ...greedy] = lines
+  const homePage = async (line: (typeof lines)[number] | undefined, address: string) => {
+    const asked = await line?.ask([{ method: 'GET', target: '/', headers: [['X-Forwarded-For', address]] }])
+    return asked?.[0]?.status
+  }
+  const storm = () => greedy.map((line) => homePage(line, '203.0.113.66'))
+  // From here on all lines are open, the limit is passed, and both pages are known.
+  for (let asked = 0; asked <= perMinute.others; asked += greedy.length) await Promise.all(storm())
+  expect(await homePage(polite, '203.0.113.1')).toBe(200)
+
+  let refused = 0
+  const refusals = storm().map(async (asking) => {
+    const status = await asking
+    refused += 1
+    return status
+  })
+  expect(await homePage(polite, '203.0.113.1')).toBe(200)
+  expect(refused).toBeLessThan(greedy.length / 2)
+  expect(new Set(await Promise.all(refusals))).toEqual(new Set([429]))
 })

@@ -1,7 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import type { Request, RequestHandler } from 'express'
 import { type ClientRateLimitInfo, type Store as Counter, ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import { LRUCache } from 'lru-cache'
+import PQueue from 'p-queue'
 import type { Config } from '../config.ts'
 import { StoreAway, TooManyVisits } from '../errors.ts'
 import type { Store } from '../store.ts'
@@ -27,6 +28,9 @@ const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avata
 const isCard = (req: Request) => req.path === '/og.png'
 const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png|gif)$|^\/[^/]+\.\w+$/.test(req.path)
 
+/** One refusal in each turn of the event loop: whoever asks a hundred times at once waits for those who ask once. */
+const refusals = new PQueue({ concurrency: 1 })
+
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 
 function limit(name: string, perMinute: number, applies: (req: Request) => boolean, count: Count): RequestHandler {
@@ -47,7 +51,8 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     store: counter,
-    handler: (_req, res, next) => {
+    handler: async (_req, res, next) => {
+      await refusals.add(() => turn())
       next(new TooManyVisits('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })
