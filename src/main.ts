@@ -54,6 +54,8 @@ async function start(): Promise<void> {
   const server = createServer({ connectionsCheckingInterval: 5000 })
   const letGo = letsGo(server)
   server.on('request', app)
+  // Expectations that we don't know are passed over, RFC 9110, 10.1.1; Node's own refusal is none of our pages.
+  server.on('checkExpectation', (req, res) => server.emit('request', req, res))
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000

@@ -105,3 +105,9 @@ test('a head of more than 16 KiB is refused, and the next one served', async () 
   }
   expect((await ask(app.url, '/', { headers: { Cookie: `x=${'x'.repeat(12_000)}` } })).status).toBe(200)
 })
+
+test('who expects what we do not know gets our page all the same', async () => {
+  const answer = await ask(app.url, '/licences', { headers: { Expect: 'the-moon' } })
+  expect(answer.status).toBe(200)
+  expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
+})
