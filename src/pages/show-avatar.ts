@@ -29,7 +29,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   const refreshing = new Map<string, Promise<Tokens | undefined>>()
   const pages = new LRUCache<string, string>({
     maxSize: pageBytes,
-    sizeCalculation: (html, key) => html.length + key.length,
+    sizeCalculation: (html, key) => 2 * (html.length + key.length),
   })
   const router = Router({ caseSensitive: true })
 

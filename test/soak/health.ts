@@ -1,10 +1,12 @@
+import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { fetch, WebSocket } from 'undici'
 import { z } from 'zod'
 
 const Targets = z.array(z.object({ webSocketDebuggerUrl: z.string() }))
-const HeapUsage = z.object({ id: z.literal(2), result: z.object({ usedSize: z.number() }) })
+const HeapUsage = z.object({ result: z.object({ usedSize: z.number() }) })
 
 /** What a process that is at rest holds on to: bytes of heap after a collection, and open files and sockets. */
 export async function heldBy(pid: number, inspectorPort: number) {
@@ -18,20 +20,20 @@ async function heapOf(inspectorPort: number): Promise<number> {
   const [target] = Targets.parse(await list.json())
   if (target === undefined) throw new Error('nothing to inspect')
   const socket = new WebSocket(target.webSocketDebuggerUrl)
-  return new Promise((resolve, reject) => {
-    socket.addEventListener('error', () => reject(new Error('the inspector is away')))
-    socket.addEventListener('open', () => {
-      // What the first collection finalizes, the second one frees.
-      for (const id of [0, 1]) socket.send(JSON.stringify({ id, method: 'HeapProfiler.collectGarbage' }))
-      socket.send(JSON.stringify({ id: 2, method: 'Runtime.getHeapUsage' }))
-    })
-    socket.addEventListener('message', ({ data }) => {
-      const usage = HeapUsage.safeParse(JSON.parse(String(data)))
-      if (!usage.success) return
-      socket.close()
-      resolve(usage.data.result.usedSize)
-    })
-  })
+  await once(socket, 'open')
+  const ask = async (method: string) => {
+    socket.send(JSON.stringify({ id: 1, method }))
+    const [{ data }] = z.tuple([z.object({ data: z.string() })]).parse(await once(socket, 'message'))
+    return JSON.parse(data)
+  }
+  // What a collection finalizes is freed by the next one, and only after the process had a turn.
+  for (let turn = 0; turn < 3; turn += 1) {
+    await ask('HeapProfiler.collectGarbage')
+    await wait(500)
+  }
+  const { result } = HeapUsage.parse(await ask('Runtime.getHeapUsage'))
+  socket.close()
+  return result.usedSize
 }
 
 /** Keys in Redis that would stay for ever. */

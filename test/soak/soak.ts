@@ -111,9 +111,20 @@ async function visitsFor(ms: number, withTroubles: boolean): Promise<void> {
   await Promise.all([...accounts.map((account) => visitorsOf(account, visiting)), trouble])
 }
 
+/** Each style is read once, when it is first drawn, and stays: all of them belong to the warm state. */
+async function drawAllStyles(): Promise<void> {
+  for (const port of ports) {
+    for (const { name } of styles) {
+      const answer = await fetch(`http://127.0.0.1:${port}/preview.svg?seed=warm&style=${name}`)
+      if (!(await answer.text()).startsWith('<svg')) throw new Error(`no preview of ${name}: ${answer.status}`)
+    }
+  }
+}
+
 const pid = site.instances[0]?.pid ?? 0
 const runMs = minutes * 60_000
 // Quiet visits before and after, so that what is compared is the same work, and the second time after the troubles.
+await drawAllStyles()
 await visitsFor(runMs / 10, false)
 await wait(restMs)
 const warm = await heldBy(pid, site.inspectorPort)
