@@ -11,23 +11,13 @@ type LoadOptions = {
   /** Instead of seconds. */
   amount?: number
   connections?: number
-  /** From a thread of its own, so that another load of this process is not waited for. */
-  apart?: boolean
   /** Status codes that a good answer may have. */
   good?: number[]
 }
 
 /** Asks as fast as the answers come. Throws when any answer is not what it should be. */
-export async function load({
-  url,
-  requests,
-  seconds = 2,
-  amount,
-  connections = 16,
-  apart = false,
-  good = [200],
-}: LoadOptions) {
-  const options = { ...(amount === undefined ? { duration: seconds } : { amount }), ...(apart ? { workers: 1 } : {}) }
+export async function load({ url, requests, seconds = 2, amount, connections = 16, good = [200] }: LoadOptions) {
+  const options = { ...(amount === undefined ? { duration: seconds } : { amount }) }
   const since = performance.now()
   const result = await autocannon({ url, connections, requests, ...options })
   const seen = Object.entries(result.statusCodeStats ?? {})
