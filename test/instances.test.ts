@@ -180,7 +180,10 @@ describe('while instances come and go', () => {
     asking: PromiseLike<Answer>,
     status: number,
   ) {
-    const answer = await asking
+    // Who dies in the middle of an answer takes the rest of it along; the visitor asks again.
+    const answer = await Promise.resolve(asking).catch((error: Error) => {
+      throw new Trouble(`${what}: cut off, ${error.message}`)
+    })
     if (answer.status === status) return answer
     throw new Trouble(`${what}: ${answer.status} ${/<title>([^<]*)/.exec(answer.text)?.[1]}`)
   }
