@@ -26,4 +26,4 @@ while (times.length < 400) {
 }
 agent.destroy()
 times.sort((a, b) => a - b)
-process.stdout.write(JSON.stringify({ p50Ms: times[200], p99Ms: times[396] }))
+process.stdout.write(JSON.stringify({ p99Ms: times[395] }))

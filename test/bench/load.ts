@@ -17,9 +17,9 @@ type LoadOptions = {
 
 /** Asks as fast as the answers come. Throws when any answer is not what it should be. */
 export async function load({ url, requests, seconds = 2, amount, connections = 16, good = [200] }: LoadOptions) {
-  const options = { ...(amount === undefined ? { duration: seconds } : { amount }) }
+  const length = amount === undefined ? { duration: seconds } : { amount }
   const since = performance.now()
-  const result = await autocannon({ url, connections, requests, ...options })
+  const result = await autocannon({ url, connections, requests, ...length })
   const seen = Object.entries(result.statusCodeStats ?? {})
   const total = seen.reduce((sum, [, stats]) => sum + (stats?.count ?? 0), 0)
   const bad = seen.filter(([status]) => !good.includes(Number(status)))

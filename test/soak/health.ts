@@ -14,16 +14,19 @@ export async function heldBy(pid: number, inspectorPort: number) {
   return { heapBytes, handles: handles.length }
 }
 
+/** A process that has died says nothing any more. */
+const patience = () => ({ signal: AbortSignal.timeout(30_000) })
+
 /** By the inspector's protocol. https://chromedevtools.github.io/devtools-protocol/v8/ */
 async function heapOf(inspectorPort: number): Promise<number> {
   const list = await fetch(`http://127.0.0.1:${inspectorPort}/json/list`)
   const [target] = Targets.parse(await list.json())
   if (target === undefined) throw new Error('nothing to inspect')
   const socket = new WebSocket(target.webSocketDebuggerUrl)
-  await once(socket, 'open')
+  await once(socket, 'open', patience())
   const ask = async (method: string) => {
     socket.send(JSON.stringify({ id: 1, method }))
-    const [{ data }] = z.tuple([z.object({ data: z.string() })]).parse(await once(socket, 'message'))
+    const [{ data }] = z.tuple([z.object({ data: z.string() })]).parse(await once(socket, 'message', patience()))
     return JSON.parse(data)
   }
   // What a collection finalizes is freed by the next one, and only after the process had a turn.
