@@ -56,6 +56,7 @@ describe('pictures', () => {
       expect(await isThere()).toBe(false)
       await last.scrollIntoViewIfNeeded()
       await expect.poll(isThere, { timeout: 15_000 }).toBe(true)
+      await page.waitForLoadState('networkidle') // or leaving breaks off what is still on its way
 
       const second = await asked(page)
       await page.goto('about:blank')

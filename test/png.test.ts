@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Avatar, Style, type StyleOptions } from '@dicebear/core'
-import { type Browser, chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawPng } from '../src/avatar/png.ts'
+import { openBrowser } from './support/browser.ts'
 
 const run = promisify(execFile)
 const require = createRequire(import.meta.url)
@@ -20,11 +21,7 @@ let folder: string
 let browser: Browser
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'png-test-'))
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-sync'],
-    env: { ...process.env, FONTCONFIG_FILE: fontConfig }, // the same letters for both
-  })
+  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same letters for both
 })
 afterAll(async () => {
   await browser?.close()

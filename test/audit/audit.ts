@@ -2,7 +2,7 @@
 // below what is promised.
 import lighthouse, { type Flags } from 'lighthouse'
 import { chromium } from 'playwright-core'
-import { walkToAvatar } from '../support/browser.ts'
+import { chromiumPath, walkToAvatar } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
 import { startApp } from '../support/start-app.ts'
 
@@ -11,7 +11,7 @@ const promised: Record<string, number> = { performance: 95, accessibility: 100, 
 const app = await startApp({ RATE_LIMIT: 'off' })
 const port = await freePort()
 const browser = await chromium.launchPersistentContext('', {
-  executablePath: '/usr/bin/chromium',
+  executablePath: chromiumPath(),
   args: [`--remote-debugging-port=${port}`, '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
 })
 let failed = false

@@ -1,5 +1,5 @@
-import { chromium } from 'playwright-core'
 import { z } from 'zod'
+import { openBrowser } from './browser.ts'
 
 const Pairs = z.array(z.tuple([z.string(), z.string()]))
 const Found = z.array(z.object({ name: z.string(), attributes: Pairs, text: z.string() }))
@@ -27,10 +27,7 @@ const outlineOf = `(number) => [...pages.get(number).querySelectorAll('*')]
 
 /** Reads pages by a browser's own parser: an element or attribute is what it takes for one. Nothing runs, nothing loads. */
 export async function openReader() {
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-sync'],
-  })
+  const browser = await openBrowser()
   const tab = await browser.newPage()
   const run = (what: string, ...about: unknown[]) => tab.evaluate(`(${what})(...${JSON.stringify(about)})`)
   let count = 0

@@ -19,6 +19,7 @@ export async function startApp(settings: Record<string, string> = {}) {
     output.stdout += part
   })
   const exited = once(child, 'exit')
+  const closed = once(child, 'close') // once all that it has written is read
   await new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (part: Buffer) => {
       output.stderr += part
@@ -34,9 +35,10 @@ export async function startApp(settings: Record<string, string> = {}) {
     output,
     /** Exit code and signal, once it has ended. */
     exited,
+    /** At once: an orderly end takes seconds, and has tests of its own. */
     async stop() {
-      child.kill('SIGTERM')
-      await exited
+      child.kill('SIGKILL')
+      await closed
       await rm(folder, { recursive: true, force: true })
     },
   }
