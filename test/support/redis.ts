@@ -149,11 +149,11 @@ export async function tell(port: number, command: string[]): Promise<string> {
   }
 }
 
-/** Resolves when it is so; not later than after 20 s. */
+/** Resolves when it is so; not later than after 40 s, as a busy machine may take long to miss a server. */
 export async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  const waitUntil = Date.now() + 20_000
+  const waitUntil = Date.now() + 40_000
   while (!(await isTrue())) {
-    if (Date.now() > waitUntil) throw new Error('Redis did not come to what was waited for')
+    if (Date.now() > waitUntil) throw new Error(`Never came true: ${isTrue}`)
     await wait(50)
   }
 }
