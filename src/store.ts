@@ -135,9 +135,6 @@ export async function alone<T>(store: Store, name: string, patienceMs: number, w
     await wait(lockPollMs)
   }
   const { letGo } = hold(store, key, '1')
-  try {
-    return await work()
-  } finally {
-    await letGo()
-  }
+  // Nobody waits for the answer: whoever is next in this process asks on the same connection, after it.
+  return work().finally(() => void letGo())
 }

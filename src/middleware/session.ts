@@ -160,8 +160,7 @@ export async function renew(req: Request, { store, patienceMs }: Turn, alter: Al
     await adopt(req, old)
     const visitor = await alter(visitorOf(req))
     await done((callback) => req.session.regenerate(callback))
-    await save(req, visitor)
-    await store.set(successorKey(old), req.sessionID, successorS)
+    await Promise.all([save(req, visitor), store.set(successorKey(old), req.sessionID, successorS)])
   })
 }
 

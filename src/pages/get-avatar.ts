@@ -37,12 +37,18 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     if (callback === undefined) return res.redirect(303, '/')
     const cookie = cookies.of(req, callback.state)
     if (cookie === undefined) throw new UnknownState('no state cookie for this state')
-    await load(session, req, res)
+    // Both ask Redis, and neither needs the other.
+    const loaded = load(session, req, res)
+    loaded.catch(() => undefined)
     const visit = await pending.take(cookie)
     cookies.letGo(res, cookie)
-    if (visit.ended) return land(req, res, visit.ended.choice, visit.ended.outcome)
+    if (visit.ended) {
+      await loaded
+      return land(req, res, visit.ended.choice, visit.ended.outcome)
+    }
     res.locals.choice = visit.choice
     try {
+      await loaded
       const outcome = await comeBack(req, callback, cookie, visit)
       await settle(req, visit, outcome)
       await land(req, res, visit.choice, outcome)
@@ -101,13 +107,16 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       if (user) return { user, tokens: visitor.tokens }
     }
     const tokens = await discord.exchangeCode(code, state, verifier, patience)
-    const sealed = await sealTokens(sealer, tokens)
+    const sealing = sealTokens(sealer, tokens)
+    sealing.catch(() => undefined)
     try {
-      return { user: await whoIs(visitor, tokens, patience, visitor.user === undefined), tokens: sealed }
+      const user = await whoIs(visitor, tokens, patience, visitor.user === undefined)
+      return { user, tokens: await sealing }
     } catch (error) {
       if (error instanceof TokenRefused)
         throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
       // The tokens are good, and the next try needs no exchange.
+      const sealed = await sealing
       await renew(req, parts, (known) => ({ ...known, tokens: sealed }))
       throw error
     }
