@@ -13,11 +13,13 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '1.5' },
+    seconds: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(flags.rounds)
+/** Of what takes many seconds. */
+const longRounds = Math.min(rounds, 3)
 const seconds = Number(flags.seconds)
 
 type Row = {
@@ -52,11 +54,14 @@ async function measure(stage: Stage, program: Program, requests: Request[], good
 type Side = { program: Program; requests: () => Request[] }
 type Comparison = { what: string; least: number; ours: Side; bare: Side; good?: number[]; per?: number; redis?: number }
 
+/** What a program needs until its code is compiled for speed: ours is more code than the bare one's. */
+const warmUpSeconds = 2.5
+
 /** Alternating rounds of ours and the bare one's, after one that doesn't count. */
 async function compare(stage: Stage, { what, least, ours, bare, good = [200], per = 1, redis }: Comparison) {
   if (!what.startsWith(flags.only)) return
   note(what)
-  for (const { program, requests } of [ours, bare]) await measure(stage, program, requests(), good, 1)
+  for (const { program, requests } of [ours, bare]) await measure(stage, program, requests(), good, warmUpSeconds)
   const pairs: { ours: Measured; bare: Measured }[] = []
   for (let round = 0; round < rounds; round++) {
     const first = round % 2 ? bare : ours
@@ -178,7 +183,7 @@ async function fairness(stage: Stage) {
     note(`fairness, limits ${limits}`)
     const app = await stage.startOurs({ RATE_LIMIT: limits, TRUST_PROXY: '1' })
     const pairs: { busy: number; quiet: number }[] = []
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < longRounds; round++) {
       const quiet = await formPageP99Ms(app, `10.0.${round}.1`)
       const requests = [{ ...newPreview, headers: { 'x-forwarded-for': `10.0.${round}.3` } }]
       const flood = load({ url: app.url, requests, amount: 10_000, connections: 32, good: [200, 429, 503] })
@@ -252,7 +257,7 @@ async function memoryAfterLoad({ ours, bare }: Stage) {
   const visitsLoad = (program: Program, amount: number) =>
     load({ url: program.url, requests: visit(), amount, good: [200, 302] })
   // Caches fill first: they are bounded, and what is asked is whether anything else grows.
-  await visitsLoad(ours, 2_000 * visitRequests)
+  await visitsLoad(ours, 1_000 * visitRequests)
   const before = await ours.seen()
   let [most, theirMost] = [0, 0]
   const sampler = setInterval(() => {
@@ -260,7 +265,7 @@ async function memoryAfterLoad({ ours, bare }: Stage) {
     theirMost = Math.max(theirMost, bare.rssMb())
   }, 100)
   await visitsLoad(ours, 10_000 * visitRequests)
-  await visitsLoad(bare, 10_000 * visitRequests)
+  await visitsLoad(bare, 3_000 * visitRequests)
   clearInterval(sampler)
   const after = await ours.seen()
   const grown = after.heapMb - before.heapMb
@@ -272,7 +277,7 @@ async function starts(stage: Stage) {
   if (!wanted('start')) return
   note('start')
   const times: { ours: number; bare: number; ourMb: number; theirMb: number }[] = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < longRounds; round++) {
     const ours = await stage.startOurs({}, false)
     const bare = await stage.startBare(false)
     times.push({ ours: ours.readyMs, bare: bare.readyMs, ourMb: ours.rssMb(), theirMb: bare.rssMb() })
