@@ -30,8 +30,11 @@ async function folder(): Promise<string> {
   return path
 }
 
-/** The names of settings that the app knows. */
-const known = new Set((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm))
+/** The names of settings that the app knows, and the one that Node itself does. */
+const known = new Set([
+  ...((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []),
+  'NODE_COMPILE_CACHE',
+])
 
 describe('avatars@.service', () => {
   const inNode = `${root}/node_modules/.bin/node`
