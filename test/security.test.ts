@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Response } from 'supertest'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import { words } from '../src/words.ts'
 import { ask } from './support/ask.ts'
 import { at } from './support/doubles.ts'
 import { clientSecret, comeBack, look, openApp, sessionSecret, type TestApp } from './support/open-app.ts'
@@ -72,6 +73,24 @@ test('an error page tells nothing of the inside, whatever broke', async () => {
     expect(JSON.parse(line)).toMatchObject({ level: 50, err: { type: 'TypeError', stack: expect.any(String) } })
   } finally {
     await broken.close()
+  }
+})
+
+test('an error page tells nothing of a template that breaks in its middle', async () => {
+  const breaking = vi.spyOn(words.problems, 'summary').mockImplementation(() => {
+    throw new TypeError('x of undefined')
+  })
+  const form = app.visitor().post('/get_avatar').type('form')
+  try {
+    const answer = await form.send({ ...look, style: 'nope' })
+    expect(answer.status).toBe(500)
+    expect(breaking).toHaveBeenCalledOnce()
+    // EJS puts the file's path and the lines around the failure into its message.
+    expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|<%|&lt;%|node_modules/)
+    expect(answer.text).toMatch(/<bdi>500-[0-9a-f]{8}<\/bdi>/)
+    expect(app.logged.at(-1)).toContain('error-summary.ejs')
+  } finally {
+    breaking.mockRestore()
   }
 })
 
