@@ -182,6 +182,14 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(await hasAvatar(visitor)).toBe(!forgets)
   })
 
+  test('a restyle that is a 503 keeps the look, to be sent again', async () => {
+    await fall()
+    const choice = { ...look, style: 'bottts', seed: 'kept' }
+    const answer = await restyle(visitor, choice)
+    expect(answer.status).toBe(503)
+    expect(keepsLook(answer.text, choice)).toBe(true)
+  })
+
   test('a stranger’s callback is a 503 too, not a 400', async () => {
     const stranger = app.visitor()
     const theirs = app.discord.codeFor(await leave(stranger))

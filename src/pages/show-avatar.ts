@@ -10,7 +10,7 @@ import { pictureOf } from '../discord/picture.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
 import { DiscordSilent, GrantRefused, NotFound, TokenRefused } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { change, type Visitor, visitorOf } from '../middleware/session.ts'
+import { change, load, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { words } from '../words.ts'
 import { type Entered, formRefused, goodPart, type Problem, type ReadForm, readForm } from './form.ts'
@@ -47,13 +47,15 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     res.type('html').send(html.replace(seedToCome, freshSeed()))
   })
 
-  router.post('/show_avatar', session, ...form, async (req, res) => {
+  router.post('/show_avatar', ...form, async (req, res) => {
     const read = readForm(req.body)
     const { choice, entered, problems } = read
+    // Before the session is asked for: whatever fails, the look is kept.
+    res.locals.choice = choice
+    await load(session, req, res)
     const visitor = visitorOf(req)
     if (!visitor.user || !visitor.tokens) return signInAgain(res, read)
     if (!choice) return refused(req, res, visitor, entered, problems)
-    res.locals.choice = choice
     const early = choice.seed === '' ? undefined : avatars.make(choice, true)
     early?.catch(() => undefined)
     const user = await whoIsIt(req, visitor.user)
