@@ -8,6 +8,10 @@ import { startApp } from '../support/start-app.ts'
 
 const promised: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
 
+/** The middle of so many runs counts, as Lighthouse advises: a busy moment costs a single one ten points of performance. */
+const runs = 5
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
 const app = await startApp({ RATE_LIMIT: 'off' })
 const port = await freePort()
 const browser = await chromium.launchPersistentContext('', {
@@ -22,13 +26,14 @@ try {
   // The visitor's session is to stay for the second page.
   const flags: Flags = { port, output: 'json', logLevel: 'error', disableStorageReset: true }
   for (const path of ['/', '/show_avatar']) {
-    const result = await lighthouse(`${app.url}${path}`, flags)
-    if (result === undefined) throw new Error(`no result for ${path}`)
+    const results = []
+    for (let run = 0; run < runs; run += 1) results.push(await lighthouse(`${app.url}${path}`, flags))
     for (const [name, least] of Object.entries(promised)) {
-      const score = Math.round((result.lhr.categories[name]?.score ?? 0) * 100)
-      const isLow = score < least
+      const scores = results.map((result) => Math.round((result?.lhr.categories[name]?.score ?? 0) * 100))
+      const isLow = median(scores) < least
       failed ||= isLow
-      process.stdout.write(`${path.padEnd(14)} ${name.padEnd(15)} ${score}${isLow ? `, below ${least}` : ''}\n`)
+      const said = `${median(scores)} (${scores.join(' ')})${isLow ? `, below ${least}` : ''}`
+      process.stdout.write(`${path.padEnd(14)} ${name.padEnd(15)} ${said}\n`)
     }
   }
 } finally {
