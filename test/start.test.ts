@@ -98,7 +98,7 @@ describe('the demo, with no settings at all', () => {
     await visitor.get('/licences').set('User-Agent', 'a browser')
     await visitor.get('/get_avatar?code=the-code&state=the-state')
     await visitor.get('/%0d%0a{"forged":1}')
-    await app.stop()
+    await app.stop('SIGTERM')
     const requests = linesOf(app).filter(({ req }) => req !== undefined)
     expect(requests.map(({ req, res }) => [req?.path, res?.statusCode])).toEqual([
       ['/licences', 200],
@@ -123,7 +123,7 @@ test('a log line is no visitor’s to write', async () => {
     await sendRaw(Number(new URL(app.url).port), path, headers)
   }
   await ask(app.url, '/get_avatar', formOf({ seed: `\n${forged}\u2028`, style: forged }))
-  await app.stop()
+  await app.stop('SIGTERM')
   const lines = linesOf(app)
   expect(lines.filter(({ req }) => req !== undefined)).toHaveLength(5)
   expect(lines.filter(({ msg, level }) => msg === 'forged' || level > 40)).toEqual([])

@@ -35,9 +35,9 @@ export async function startApp(settings: Record<string, string> = {}) {
     output,
     /** Exit code and signal, once it has ended. */
     exited,
-    /** At once: an orderly end takes seconds, and has tests of its own. */
-    async stop() {
-      child.kill('SIGKILL')
+    /** At once; SIGTERM takes up to three seconds more, and what is under way is finished and logged. */
+    async stop(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL') {
+      child.kill(signal)
       await closed
       await rm(folder, { recursive: true, force: true })
     },
