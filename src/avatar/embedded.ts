@@ -14,5 +14,14 @@ function load(name: string): Promise<Style> {
 
 /** Draws the SVG in this process by the DiceBear library: the same options as at its HTTP API, the same picture. */
 export async function drawEmbedded(choice: Choice): Promise<string> {
-  return new Avatar(await load(choice.style), dicebearOptions(choice)).toString()
+  return (await avatarOf(choice)).toString()
+}
+
+/** What the seed picks where the choice leaves it open, by DiceBear's names: `hairVariant`, and so on. */
+export async function optionsPicked(choice: Choice): Promise<Record<string, unknown>> {
+  return (await avatarOf(choice)).toJSON().options
+}
+
+async function avatarOf(choice: Choice): Promise<Avatar> {
+  return new Avatar(await load(choice.style), dicebearOptions(choice))
 }

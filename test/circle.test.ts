@@ -1,0 +1,103 @@
+// What Discord's circle cuts off: the table beside src/avatar/circle.ts against the pixels, and the page that tells of it.
+import { Avatar } from '@dicebear/core'
+import sharp from 'sharp'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import cutJson from '../src/avatar/cut-by-circle.json' with { type: 'json' }
+import { words } from '../src/words.ts'
+import { styleList, styleOf } from './support/drawn.ts'
+import { openApp, signIn, type TestApp } from './support/open-app.ts'
+
+/** Pixels a side: enough to see a cut ear. */
+const side = 64
+/** Shoulders may be cut; heads end above this. */
+const headShare = 0.7
+/** Percent of the drawing; less is a curl or a corner of a hat. */
+const tolerated = 2
+/** What fills this much of the corners is a ground, not a head. */
+const patternShare = 0.3
+
+/** How much of a drawing lies outside the circle, above the shoulders, in percent of all of it. */
+async function cutPercent(svg: string): Promise<number> {
+  const opacity = await sharp(Buffer.from(svg))
+    .resize(side, side)
+    .ensureAlpha()
+    .extractChannel('alpha')
+    .raw()
+    .toBuffer()
+  const radius = side / 2
+  let [whole, cut, corners] = [0, 0, 0]
+  for (const [pixel, value] of opacity.entries()) {
+    const [x, y] = [pixel % side, Math.floor(pixel / side)]
+    whole += value
+    if (y >= side * headShare || Math.hypot(x + 0.5 - radius, y + 0.5 - radius) <= radius) continue
+    corners += 255
+    cut += value
+  }
+  return cut > patternShare * corners || whole === 0 ? 0 : (100 * cut) / whole
+}
+
+const draw = (style: string, seed: string, options: Record<string, unknown> = {}) =>
+  new Avatar(styleOf(style), { seed, backgroundColor: ['ffffff00'], ...options }).toString()
+
+/** Seeds whose faces lie within the circle, as far as the first hundred have any. */
+async function wholeFaces(style: string): Promise<string[]> {
+  const whole: string[] = []
+  for (let n = 0; whole.length < 3 && n < 100; n++) {
+    if ((await cutPercent(draw(style, `face ${n}`))) <= tolerated) whole.push(`face ${n}`)
+  }
+  return whole
+}
+
+/** Whether this variant is cut in each of the faces, which are whole without it. */
+async function cutsAll(style: string, faces: string[], options: Record<string, unknown>): Promise<boolean> {
+  for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= tolerated) return false
+  return true
+}
+
+/** The variants of a style that reach out of the circle. */
+async function cutVariants(style: string): Promise<Record<string, string[]>> {
+  const faces = await wholeFaces(style)
+  const found: Record<string, string[]> = {}
+  for (const [name, component] of styleOf(style).components()) {
+    // Dirt on a robot's skin is not what one looks at.
+    for (const variant of name === 'texture' ? [] : component.variants().keys()) {
+      const option = `${name}Variant`
+      const forced = { [option]: [variant], [`${name}Probability`]: 100 }
+      if (await cutsAll(style, faces, forced)) found[option] = [...(found[option] ?? []), variant]
+    }
+  }
+  return found
+}
+
+test('the table names each variant of a face or of letters that reaches out of the circle, and no other', async () => {
+  const found: Record<string, Record<string, string[]>> = {}
+  for (const { name, hasFace, text } of styleList) {
+    const variants = hasFace || text ? await cutVariants(name) : {}
+    if (Object.keys(variants).length > 0) found[name] = variants
+  }
+  expect(cutJson).toEqual(found)
+}, 120_000)
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp()
+})
+afterAll(() => app.close())
+
+/** The first seed that has this hair, or that has any other. */
+function seedWith(hair: string, has = true): string {
+  for (let n = 0; ; n++) {
+    const { options } = new Avatar(styleOf('adventurer'), { seed: `seed ${n}` }).toJSON()
+    if ((options.hairVariant === hair) === has) return `seed ${n}`
+  }
+}
+
+test.each([
+  { seed: seedWith('long15'), cut: true },
+  { seed: seedWith('long15', false), cut: false },
+])('the page of an avatar says so where the circle cuts it: $cut', async ({ seed, cut }) => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { style: 'adventurer', seed, backgroundColor: '#ffd29d' })
+  const { text } = await visitor.get('/show_avatar')
+  expect(text.includes(words.show.circle)).toBe(cut)
+})
