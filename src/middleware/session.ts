@@ -237,16 +237,31 @@ const StoredSession = z.custom<SessionData>((value) => WithCookie.safeParse(valu
 // By this code express-session takes a session that cannot be read as one that is not there.
 const unreadable = Object.assign(new Error('unreadable session'), { code: 'ENOENT' })
 
+/** Room for the sessions that were read last: an avatar's page and its pictures are asked for in one go. */
+const readBytes = 4 * 1024 * 1024
+
 /** Sessions as texts, with twelve avatars in 2 KB. */
 function serializer(fileOf: FileOf) {
   const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([shortAvatar(fileOf), Avatar])) })
+  const sessions = new LRUCache<string, SessionData>({ maxSize: readBytes, sizeCalculation: (_, text) => text.length })
+
+  function read(text: string): SessionData {
+    const session = StoredSession.parse(JSON.parse(text))
+    const visitor = StoredVisitor.parse(session.visitor)
+    // express-session hashes what a session holds twice for each request, to see whether it changed. Ours changes by
+    // another visitor in its place, so the text that it came from says enough.
+    Object.defineProperty(visitor, 'toJSON', { value: () => text })
+    return { ...session, visitor: Object.freeze(visitor) }
+  }
+
   return {
     stringify: (session: SessionData) =>
       JSON.stringify({ ...session, visitor: session.visitor && z.encode(StoredVisitor, session.visitor) }),
     parse(text: string): SessionData {
       try {
-        const session = StoredSession.parse(JSON.parse(text))
-        return { ...session, visitor: StoredVisitor.parse(session.visitor) }
+        const session = sessions.get(text) ?? read(text)
+        sessions.set(text, session)
+        return { ...session }
       } catch {
         throw unreadable
       }

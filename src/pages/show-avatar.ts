@@ -18,7 +18,7 @@ import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 import { rendered } from './views.ts'
 
-/** Room for the pages that were shown last, each under all that it shows; only its fresh seed is another each time. */
+/** Room for the pages that were shown last; of each only the fresh seed is another the next time. */
 const pageBytes = 8 * 1024 * 1024
 /** Stands in the fresh seed's place in a page that is kept. Nobody can enter it: it begins with a control character. */
 const seedToCome = '\u0001seed'
@@ -27,9 +27,10 @@ const seedToCome = '\u0001seed'
 export function showAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
   const { config, sealer, discord, avatars, patienceMs } = parts
   const refreshing = new Map<string, Promise<Tokens | undefined>>()
-  const pages = new LRUCache<string, string>({
+  // A session that changed is read anew, so the avatar in hand stands for all that was read with it.
+  const pages = new LRUCache<Avatar, Buffer[]>({
     maxSize: pageBytes,
-    sizeCalculation: (html, key) => 2 * (html.length + key.length),
+    sizeCalculation: (parts) => parts.reduce((sum, { length }) => sum + length, 0),
   })
   const router = Router({ caseSensitive: true })
 
@@ -40,11 +41,10 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const named = req.query.avatar
     const avatar = named === undefined ? newest : kept.find(({ id }) => id === named)
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    const values = await page(user, avatar, kept)
-    const key = JSON.stringify(values)
-    const html = pages.get(key) ?? (await rendered(res, 'show-avatar', { ...values, freshSeed: seedToCome }))
-    pages.set(key, html)
-    res.type('html').send(html.replace(seedToCome, freshSeed()))
+    const around = pages.get(avatar) ?? aroundSeed(await rendered(res, 'show-avatar', await page(user, avatar, kept)))
+    pages.set(avatar, around)
+    const seed = Buffer.from(freshSeed())
+    res.type('html').send(Buffer.concat(around.flatMap((part, i) => (i === 0 ? [part] : [seed, part]))))
   })
 
   router.post('/show_avatar', ...form, async (req, res) => {
@@ -164,6 +164,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       avatars: kept.map(shown),
       problems: [],
       notices: [],
+      freshSeed: seedToCome,
       lookLink: lookUrl({ ...avatar.choice, seed: avatar.seedTyped ? avatar.choice.seed : '' }),
     }
   }
@@ -195,6 +196,9 @@ function shown(avatar: Avatar) {
     pngUrl: `/avatars/${avatar.id}.png`,
   }
 }
+
+/** A page in parts, in bytes as they are sent: a fresh seed goes in between. */
+const aroundSeed = (html: string) => html.split(seedToCome).map((part) => Buffer.from(part))
 
 function freshSeed(): string {
   const pick = (list: string) => {
