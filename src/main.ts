@@ -88,31 +88,38 @@ async function start(): Promise<void> {
  * would go unanswered. Resolves when the last connection is gone.
  */
 function letsGo(server: Server): () => Promise<void> {
-  const idleSince = new Map<Socket, number>() // browsers open some in advance and never say a word on them
-  const open = new Set<ServerResponse>()
+  // By connection, not by request: what a Set loses in each moment, V8's quick collections keep alive until the next slow
+  // one, and with a response all that its request has made.
+  const connections = new Map<Socket, { answering: ServerResponse | undefined; idleSince: number }>()
   let isLast = false
 
   server.on('connection', (socket) => {
-    idleSince.set(socket, performance.now())
-    socket.once('close', () => idleSince.delete(socket))
+    // Browsers open some in advance and never say a word on them.
+    connections.set(socket, { answering: undefined, idleSince: performance.now() })
+    socket.once('close', () => connections.delete(socket))
   })
   server.on('request', ({ socket }, res) => {
-    idleSince.delete(socket)
-    open.add(res)
+    const connection = connections.get(socket)
+    if (connection) connection.answering = res
     if (isLast) res.setHeader('Connection', 'close')
     res.once('close', () => {
-      open.delete(res)
-      if (!socket.destroyed) idleSince.set(socket, performance.now())
+      if (connection?.answering !== res) return
+      connection.answering = undefined
+      connection.idleSince = performance.now()
     })
   })
 
   function dropIdle(): void {
-    for (const [socket, since] of idleSince) if (performance.now() - since > idleMs) socket.destroy()
+    for (const [socket, { answering, idleSince }] of connections) {
+      if (!answering && performance.now() - idleSince > idleMs) socket.destroy()
+    }
   }
 
   return () => {
     isLast = true
-    for (const res of open) if (!res.headersSent) res.setHeader('Connection', 'close')
+    for (const { answering } of connections.values()) {
+      if (answering?.headersSent === false) answering.setHeader('Connection', 'close')
+    }
     setInterval(dropIdle, lastCallMs).unref()
     setTimeout(() => server.closeAllConnections(), closingMs).unref()
     return new Promise((resolve) => {

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import PQueue from 'p-queue'
+import { promise as lineOf } from 'fastq'
 import { TooBusy } from '../errors.ts'
 
 export type DrawingLine = <Picture>(draw: () => Promise<Picture>) => Promise<Picture>
@@ -16,12 +16,14 @@ type Options = {
  * has a turn for everybody else.
  */
 export function drawingLine({ atOnce, longest }: Options): DrawingLine {
-  const queue = new PQueue({ concurrency: atOnce })
+  const line = lineOf(async (drawNext: () => Promise<void>) => {
+    await turn()
+    await drawNext()
+  }, atOnce)
   return async (draw) => {
-    if (queue.size >= longest) throw new TooBusy('too many drawings are waiting')
-    return queue.add(async () => {
-      await turn()
-      return draw()
+    if (line.length() >= longest) throw new TooBusy('too many drawings are waiting')
+    return new Promise((resolve, reject) => {
+      void line.push(() => draw().then(resolve, reject))
     })
   }
 }

@@ -5,22 +5,23 @@ import { LRUCache } from 'lru-cache'
  * for who asks again. `onAsked` is told whether it could do without a new drawing.
  */
 export function drawnOnce<Picture extends { length: number }>(maxBytes: number, onAsked: (found: boolean) => void) {
-  const drawn = new LRUCache<string, Picture>({
+  const drawn = new LRUCache<string, Picture | Promise<Picture>>({
     maxSize: maxBytes,
-    sizeCalculation: ({ length }, key) => length + key.length,
+    sizeCalculation: (picture, key) => ('length' in picture ? picture.length : 0) + key.length,
   })
-  const underWay = new Map<string, Promise<Picture>>()
   return async (key: string, draw: () => Promise<Picture>): Promise<Picture> => {
-    const begun = drawn.get(key) ?? underWay.get(key)
-    if (begun) {
-      onAsked(true)
-      return begun
+    const begun = drawn.get(key)
+    onAsked(begun !== undefined)
+    if (begun) return begun
+    const drawing = draw()
+    drawn.set(key, drawing)
+    try {
+      const picture = await drawing
+      drawn.set(key, picture)
+      return picture
+    } catch (error) {
+      drawn.delete(key)
+      throw error
     }
-    const drawing = draw().finally(() => underWay.delete(key))
-    onAsked(false)
-    underWay.set(key, drawing)
-    const picture = await drawing
-    drawn.set(key, picture)
-    return picture
   }
 }

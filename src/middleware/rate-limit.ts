@@ -1,8 +1,8 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import type { Request, RequestHandler } from 'express'
 import { type ClientRateLimitInfo, type Store as Counter, ipKeyGenerator, rateLimit } from 'express-rate-limit'
+import { promise as lineOf } from 'fastq'
 import { LRUCache } from 'lru-cache'
-import PQueue from 'p-queue'
 import type { Config } from '../config.ts'
 import { StoreAway, TooManyVisits } from '../errors.ts'
 import type { Store } from '../store.ts'
@@ -29,7 +29,7 @@ const isCard = (req: Request) => req.path === '/og.png'
 const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png|gif)$|^\/[^/]+\.\w+$/.test(req.path)
 
 /** One refusal in each turn of the event loop: whoever asks a hundred times at once waits for those who ask once. */
-const refusals = new PQueue({ concurrency: 1 })
+const refusals = lineOf(() => turn(), 1)
 
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 
@@ -52,7 +52,7 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
     legacyHeaders: false,
     store: counter,
     handler: async (_req, res, next) => {
-      await refusals.add(() => turn())
+      await refusals.push(undefined)
       next(new TooManyVisits('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })
