@@ -55,6 +55,8 @@ const silentTimeoutMs = 200
 const manners = {
   // A command for a server that is away is refused at once.
   disableOfflineQueue: true,
+  // Each command has an end by `ask`; a second timer for each would stay, and keep its command from the collector.
+  commandOptions: { timeout: 0 },
   // Finds a connection that died without a word.
   pingInterval: 10_000,
 }

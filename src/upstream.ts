@@ -1,3 +1,6 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import {
   BrokenCircuitError,
   CircuitState,
@@ -6,7 +9,7 @@ import {
   DelegateBackoff,
   handleWhen,
 } from 'cockatiel'
-import { type Dispatcher, fetch } from 'undici'
+import { type Dispatcher, request } from 'undici'
 import { UpstreamAway, UpstreamBusy, UpstreamSilent, UpstreamSpared } from './errors.ts'
 
 /** Whom we call, by the names that the log and the metrics use. */
@@ -52,11 +55,11 @@ export type UpstreamOptions = Observers & {
 export type Answer = { status: number; headers: Headers; body: Buffer }
 
 export type Question = {
-  method?: string
+  method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** Ends the call before its time limit does: a visitor waits for several calls, and not for each as long. */
-  signal?: AbortSignal | undefined
+  /** When a visitor has waited long enough, by `performance.now()`: for several calls, not for each as long. */
+  until?: number | undefined
 }
 
 /**
@@ -93,32 +96,83 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
     return answer
   }
 
-  async function wholeAnswer(url: string | URL, question: Question): Promise<Answer> {
-    const timeUp = AbortSignal.timeout(timeoutMs)
-    const signal = question.signal ? AbortSignal.any([timeUp, question.signal]) : timeUp
+  async function wholeAnswer(url: string | URL, { until = Infinity, headers, ...question }: Question): Promise<Answer> {
+    const leftMs = Math.min(timeoutMs, until - performance.now())
+    if (leftMs <= 0) throw new UpstreamSilent('no time left to ask')
+    // Not AbortSignal.timeout(): its timer stays to the end, and keeps all that the call has made from the collector.
+    const timeUp = new AbortController()
+    const timer = setTimeout(() => timeUp.abort(), leftMs)
     try {
-      const response = await fetch(url, { ...question, redirect: 'manual', signal, dispatcher })
-      const body = await readBody(response.body, maxBytes)
-      return { status: response.status, headers: new Headers([...response.headers]), body }
+      const answer = await request(url, {
+        ...question,
+        headers: { 'accept-encoding': 'identity', ...headers },
+        signal: timeUp.signal,
+        dispatcher,
+      })
+      const body = await readBody(answer.body, maxBytes)
+      const packings = packingsOf(answer.headers)
+      return {
+        status: answer.statusCode,
+        headers: toHeaders(answer.headers),
+        body: packings.length === 0 ? body : await unpacked(body, packings, maxBytes),
+      }
     } catch (cause) {
       if (cause instanceof UpstreamAway) throw cause
-      if (signal.aborted) throw new UpstreamSilent('no answer in time', { cause })
+      if (timeUp.signal.aborted) throw new UpstreamSilent('no answer in time', { cause })
       throw new UpstreamAway('no whole answer', { cause })
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
 export type Upstream = ReturnType<typeof createUpstream>
 
-// The limit is on unpacked bytes: undici's own maxResponseSize counts packed ones, and 64 KiB of gzip can hold 60 MiB.
-async function readBody(stream: AsyncIterable<Uint8Array> | null, maxBytes: number): Promise<Buffer> {
+async function readBody(stream: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = []
   let size = 0
-  for await (const part of stream ?? []) {
+  for await (const part of stream) {
     size += part.byteLength
-    if (size > maxBytes) throw new UpstreamAway(`answer over ${maxBytes} bytes`)
+    if (size > maxBytes) throw tooLong(maxBytes)
     parts.push(part)
   }
   return Buffer.concat(parts)
+}
+
+const tooLong = (maxBytes: number) => new UpstreamAway(`answer over ${maxBytes} bytes`)
+
+/** How an answer is packed, though it was asked not to be, in the order of unpacking (RFC 9110, 8.4). */
+function packingsOf({ 'content-encoding': named = '' }: IncomingHttpHeaders): string[] {
+  const packings = named.split(',').map((packing) => packing.trim().toLowerCase())
+  return packings.filter((packing) => packing !== '' && packing !== 'identity').reverse()
+}
+
+type Unpack = (packed: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+const unpackers = new Map<string, Unpack>([
+  ['gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+  ['zstd', promisify(zstdDecompress)],
+])
+
+/** The limit is on unpacked bytes: 64 KiB of gzip can hold 60 MiB. */
+async function unpacked(body: Buffer, packings: string[], maxBytes: number): Promise<Buffer> {
+  let inner = body
+  for (const packing of packings) {
+    const unpack = unpackers.get(packing)
+    if (!unpack) throw new UpstreamAway(`packed in ${packing.slice(0, 20)}`)
+    inner = await unpack(inner, { maxOutputLength: maxBytes }).catch((error) => {
+      throw error instanceof RangeError ? tooLong(maxBytes) : error
+    })
+  }
+  return inner
+}
+
+function toHeaders(headers: IncomingHttpHeaders): Headers {
+  return new Headers(
+    Object.entries(headers).flatMap(([name, values = []]) =>
+      [values].flat().map((value): [string, string] => [name, value]),
+    ),
+  )
 }
 
 /** What a 429 asks for, in seconds: a number, or a date (RFC 9110, 10.2.3). Undefined where it names no time to come. */

@@ -1,5 +1,6 @@
 // Calls to the outside: an upstream that has been down for the last requests is left in peace, so that nobody waits for
 // it; each call is told to who watches; none keeps memory or connections.
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Response } from 'supertest'
 import { Agent } from 'undici'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -258,6 +259,39 @@ describe('a call', () => {
     for (const { status } of await ended) expect(status).toBe('rejected')
     // The one that was answered may be kept for the next.
     await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
+  })
+
+  const packers = [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['gzip, BR', (text: string) => brotliCompressSync(gzipSync(text))],
+    ['identity', Buffer.from],
+  ] as const
+  test.each(packers)('asks for no packing, and unpacks all the same what comes in %s', async (packing, pack) => {
+    let asked: unknown
+    double.fail(at.svg, (req, res) => {
+      asked = req.headers['accept-encoding']
+      res.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': packing }).end(pack('fern'))
+    })
+    const { status, headers, body } = await way()(url())
+    expect([asked, status, headers.get('content-type'), String(body)]).toEqual(['identity', 200, 'text/plain', 'fern'])
+  })
+
+  test('takes nothing that is packed in a way nobody knows', async () => {
+    double.fail(at.svg, (_req, res) => res.writeHead(200, { 'content-encoding': 'toString' }).end('fern'))
+    await expect(way()(url())).rejects.toThrow('packed in tostring')
+  })
+
+  test('is not made when there is no time left for it, and ends when the time is up that the visitor has', async () => {
+    const before = double.count(at.svg)
+    await expect(way()(url(), { until: performance.now() })).rejects.toThrow(UpstreamSilent)
+    expect(double.count(at.svg)).toBe(before)
+    double.fail(at.svg, faults.silent())
+    const since = performance.now()
+    await expect(way()(url(), { until: since + 200 })).rejects.toThrow(UpstreamSilent)
+    expect(performance.now() - since).toBeLessThan(longMs / 3)
   })
 
   const rowsOfBytes: [string, () => Fault][] = [

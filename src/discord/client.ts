@@ -94,6 +94,7 @@ export type DiscordOptions = Observers & {
  * Discord's OAuth2 (RFC 6749, PKCE of RFC 7636, `iss` of RFC 9207) and its user address.
  * https://discord.com/developers/docs/topics/oauth2
  *
+ * `until` is when the visitor has waited long enough, by `performance.now()`.
  * Every call throws DiscordAway, DiscordSilent, DiscordBusy or DiscordRefusedUs; what else it throws is said beside it.
  */
 export function createDiscord(options: DiscordOptions) {
@@ -131,17 +132,17 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /** Authorization code -> tokens. Throws GrantRefused when Discord does not take the code. */
-  async function exchangeCode(code: string, state: string, verifier: string, signal?: AbortSignal): Promise<Tokens> {
+  async function exchangeCode(code: string, state: string, verifier: string, until?: number): Promise<Tokens> {
     const callback = oauth.validateAuthResponse(server, client, new URLSearchParams({ code, state }), state)
-    const answer = await tokenCall('token', signal, (request) =>
+    const answer = await tokenCall('token', until, (request) =>
       oauth.authorizationCodeGrantRequest(server, client, clientAuth, callback, redirectUri, verifier, request),
     )
     return readTokens(() => oauth.processAuthorizationCodeResponse(server, client, answer))
   }
 
   /** Refresh token -> new tokens; the old refresh token is dead then. Throws GrantRefused when it was already. */
-  async function refresh(refreshToken: string, signal?: AbortSignal): Promise<Tokens> {
-    const answer = await tokenCall('token', signal, (request) =>
+  async function refresh(refreshToken: string, until?: number): Promise<Tokens> {
+    const answer = await tokenCall('token', until, (request) =>
       oauth.refreshTokenGrantRequest(server, client, clientAuth, refreshToken, request),
     )
     // A server that gives no new one means the old one to stay (RFC 6749, 6).
@@ -162,12 +163,12 @@ export function createDiscord(options: DiscordOptions) {
   async function whoIs(
     accessToken: string,
     visitor: string,
-    { signal, isNew = false }: { signal?: AbortSignal; isNew?: boolean } = {},
+    { until, isNew = false }: { until?: number; isNew?: boolean } = {},
   ): Promise<User> {
     const gate: Gate = `user:${visitor}`
     if (!isNew) await gates.pass(gate)
     const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
-    const answer = await askDiscord(ways.user, gate, `${apiUrl}/users/@me`, { headers, signal })
+    const answer = await askDiscord(ways.user, gate, `${apiUrl}/users/@me`, { headers, until })
     if (answer.status === 401) throw new TokenRefused('Discord does not take the access token')
     if (answer.status >= 400) throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
     const user = UserAnswer.safeParse(answer.status === 200 ? readJson(answer) : undefined)
@@ -178,7 +179,7 @@ export function createDiscord(options: DiscordOptions) {
   /** One call to the token or revoke address; what comes back is a 200. */
   async function tokenCall(
     to: 'token' | 'revoke',
-    signal: AbortSignal | undefined,
+    until: number | undefined,
     send: (request: oauth.TokenEndpointRequestOptions) => Promise<Response>,
   ): Promise<Response> {
     await gates.pass(to)
@@ -186,7 +187,7 @@ export function createDiscord(options: DiscordOptions) {
     const response = await send({
       [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
       [oauth.customFetch]: async (url: string, { method, headers, body }) => {
-        answer = await askDiscord(ways[to], to, url, { method, headers, body: String(body), signal })
+        answer = await askDiscord(ways[to], to, url, { method, headers, body: String(body), until })
         return new Response(bodyFor(answer), { status: answer.status, headers: answer.headers })
       },
     })

@@ -97,20 +97,20 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   async function signIn(req: Request, code: string, state: string, verifier: string) {
     const visitor = visitorOf(req)
     // Up to three calls, and the visitor waits for all of them.
-    const patience = AbortSignal.timeout(patienceMs)
+    const until = performance.now() + patienceMs
     const cached = await openTokens(sealer, visitor.tokens)
     if (cached && visitor.tokens && fresh(cached)) {
-      const user = await whoIs(visitor, cached, patience).catch((error) => {
+      const user = await whoIs(visitor, cached, until).catch((error) => {
         if (error instanceof TokenRefused) return undefined
         throw error
       })
       if (user) return { user, tokens: visitor.tokens }
     }
-    const tokens = await discord.exchangeCode(code, state, verifier, patience)
+    const tokens = await discord.exchangeCode(code, state, verifier, until)
     const sealing = sealTokens(sealer, tokens)
     sealing.catch(() => undefined)
     try {
-      const user = await whoIs(visitor, tokens, patience, visitor.user === undefined)
+      const user = await whoIs(visitor, tokens, until, visitor.user === undefined)
       return { user, tokens: await sealing }
     } catch (error) {
       if (error instanceof TokenRefused)
@@ -122,8 +122,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     }
   }
 
-  function whoIs(visitor: Visitor, tokens: Tokens, signal: AbortSignal, isNew = false): Promise<User> {
-    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), { signal, isNew })
+  function whoIs(visitor: Visitor, tokens: Tokens, until: number, isNew = false): Promise<User> {
+    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), { until, isNew })
   }
 
   /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */

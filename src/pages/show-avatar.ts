@@ -75,18 +75,18 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   /** The user, asked anew; undefined when the visitor has to sign in again. */
   async function whoIsIt(req: Request, user: User): Promise<User | undefined> {
     // Up to four calls, and the visitor waits for all of them.
-    const patience = AbortSignal.timeout(patienceMs)
-    const tokens = await freshTokens(req, patience)
+    const until = performance.now() + patienceMs
+    const tokens = await freshTokens(req, until)
     if (tokens === undefined) return undefined
     try {
-      return await discord.whoIs(tokens.accessToken, user.id, { signal: patience })
+      return await discord.whoIs(tokens.accessToken, user.id, { until })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
     }
-    const renewed = await freshTokens(req, patience, tokens.accessToken)
+    const renewed = await freshTokens(req, until, tokens.accessToken)
     if (renewed === undefined) return undefined
     try {
-      return await discord.whoIs(renewed.accessToken, user.id, { signal: patience })
+      return await discord.whoIs(renewed.accessToken, user.id, { until })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
       await change(req, parts, withoutTokens)
@@ -95,21 +95,21 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   }
 
   /** Tokens that Discord should take: those of the session, refreshed where they have ended or were refused. */
-  async function freshTokens(req: Request, patience: AbortSignal, refused?: string): Promise<Tokens | undefined> {
+  async function freshTokens(req: Request, until: number, refused?: string): Promise<Tokens | undefined> {
     const known = await openTokens(sealer, visitorOf(req).tokens)
     const good = (tokens: Tokens) => fresh(tokens) && tokens.accessToken !== refused
     if (known && good(known)) return known
     // Who asks meanwhile shares the answer, a failure too.
     const { sessionID } = req
     const underWay =
-      refreshing.get(sessionID) ?? refreshedIn(req, patience, good).finally(() => refreshing.delete(sessionID))
+      refreshing.get(sessionID) ?? refreshedIn(req, until, good).finally(() => refreshing.delete(sessionID))
     refreshing.set(sessionID, underWay)
     return underWay
   }
 
   async function refreshedIn(
     req: Request,
-    patience: AbortSignal,
+    until: number,
     good: (tokens: Tokens) => boolean,
   ): Promise<Tokens | undefined> {
     let tokens: Tokens | undefined
@@ -120,16 +120,16 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       if (tokens && good(tokens)) return visitor
       // Another instance has just waited for Discord in vain; this visitor has waited as long.
       if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordSilent('waited for another refresh')
-      tokens = tokens && (await refreshed(tokens.refreshToken, patience))
+      tokens = tokens && (await refreshed(tokens.refreshToken, until))
       return tokens ? { ...visitor, tokens: await sealTokens(sealer, tokens) } : withoutTokens(visitor)
     })
     return tokens
   }
 
-  async function refreshed(refreshToken: string | undefined, patience: AbortSignal): Promise<Tokens | undefined> {
+  async function refreshed(refreshToken: string | undefined, until: number): Promise<Tokens | undefined> {
     if (refreshToken === undefined) return undefined
     try {
-      return await discord.refresh(refreshToken, patience)
+      return await discord.refresh(refreshToken, until)
     } catch (error) {
       if (error instanceof GrantRefused) return undefined
       throw error

@@ -8,13 +8,13 @@ type Done = (error: unknown, html?: string) => void
 
 /**
  * EJS as Express's view engine, each file read and compiled once. `ejs.renderFile` looks for the file on the disk at
- * each include and copies all values for it, and a page of ours includes sixty times; so `include` is our own here.
+ * each include, and a page of ours includes sixty times; so `include` is our own here.
  */
 export function viewEngine() {
   const compiled = new Map<string, TemplateFunction>()
 
   function compile(file: string): TemplateFunction {
-    // Values may be inherited: nothing of ours inherits from Object.prototype, which is what EJS warns of.
+    // Else EJS copies all values for each view, in case somebody has added to Object.prototype.
     const options = { filename: file, unsafePrototypeLocals: true }
     const view = ejs.compile(readFileSync(file, 'utf8'), options)
     compiled.set(file, view)
@@ -23,16 +23,15 @@ export function viewEngine() {
 
   function render(file: string, values: Values): string {
     const view = compiled.get(file) ?? compile(file)
-    // An included view sees its own values, and behind them those of the view around it.
-    values.include = (name: string, own: Values = {}) =>
-      render(`${dirname(file)}/${name}.ejs`, Object.assign(Object.create(values), own))
+    // An included view sees the values of the view around it, and its own.
+    values.include = (name: string, own: Values = {}) => render(`${dirname(file)}/${name}.ejs`, { ...values, ...own })
     return view(values)
   }
 
   return (file: string, values: object, done: Done): void => {
     let html: string
     try {
-      html = render(file, Object.assign(Object.create(null), values))
+      html = render(file, { ...values })
     } catch (error) {
       done(error)
       return
