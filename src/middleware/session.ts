@@ -238,7 +238,7 @@ const StoredSession = z.custom<SessionData>((value) => WithCookie.safeParse(valu
 const unreadable = Object.assign(new Error('unreadable session'), { code: 'ENOENT' })
 
 /** Room for the sessions that were read last: an avatar's page and its pictures are asked for in one go. */
-const readBytes = 4 * 1024 * 1024
+const readBytes = 1024 * 1024
 
 /** Sessions as texts, with twelve avatars in 2 KB. */
 function serializer(fileOf: FileOf) {

@@ -1,12 +1,12 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { agent, type Test } from 'supertest'
+import { makeCertificate } from './certificate.ts'
 import { freePort } from './free-port.ts'
 
 /** The name in deploy/nginx.conf. */
@@ -19,7 +19,7 @@ export const siteFile = join(import.meta.dirname, '../../deploy/nginx.conf')
 export async function openNginx(instancePorts: [number, number]) {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const [httpPort, httpsPort] = [await freePort(), await freePort()]
-  await makeCertificate(folder)
+  await makeCertificate(folder, siteName)
   const ca = await readFile(join(folder, 'fullchain.pem'))
   await writeFile(
     join(folder, 'site.conf'),
@@ -85,13 +85,6 @@ export function replaced(text: string, pairs: [from: string, to: string][]): str
     if (!changed.includes(from)) throw new Error(`There is no "${from}" any more`)
     return changed.replaceAll(from, to)
   }, text)
-}
-
-async function makeCertificate(folder: string): Promise<void> {
-  const files = ['-keyout', join(folder, 'privkey.pem'), '-out', join(folder, 'fullchain.pem')]
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  const name = ['-subj', `/CN=${siteName}`, '-addext', `subjectAltName=DNS:${siteName}`]
-  await promisify(execFile)('openssl', ['req', '-x509', '-days', '2', ...key, ...name, ...files])
 }
 
 async function takesConnections(port: number): Promise<boolean> {
