@@ -88,9 +88,9 @@ function single(what: string, ours: number, bound: string, holds: boolean, bare?
 const wanted = (what: string) => what.startsWith(flags.only)
 
 /** Until its code is compiled for speed: that takes some 20,000 requests, and ours is more code than the bare one's. */
-async function warmUp({ url }: Program, paths: string[], headers: Record<string, string>) {
+async function warmUp({ url }: Program, requests: Request[]) {
   note('warm-up')
-  await load({ url, requests: paths.map((path) => ({ method: 'GET', path, headers })), seconds: 8 })
+  await load({ url, requests, seconds: 8, good: [200, 302] })
 }
 
 async function pages(stage: Stage) {
@@ -104,8 +104,10 @@ async function pages(stage: Stage) {
   })
   const [ourCookie, theirCookie] = [{ cookie: our.cookie }, { cookie: their.cookie }]
   if (['svg', 'home', 'show'].some(wanted)) {
-    await warmUp(ours, ['/', '/show_avatar', our.picture], ourCookie)
-    await warmUp(bare, ['/', '/show_avatar', their.picture], theirCookie)
+    const three = (picture: string, headers: Record<string, string>): Request[] =>
+      ['/', '/show_avatar', picture].map((path) => ({ method: 'GET', path, headers }))
+    await warmUp(ours, three(our.picture, ourCookie))
+    await warmUp(bare, three(their.picture, theirCookie))
   }
   await compare(stage, {
     what: 'svg',
@@ -224,6 +226,8 @@ async function formPageP99Ms({ url }: Program, address: string): Promise<number>
 async function visits(stage: Stage) {
   const { ours, bare } = stage
   const good = [200, 302]
+  if (!wanted('visits')) return
+  for (const program of [ours, bare]) await warmUp(program, visit())
   await compare(stage, {
     what: 'visits',
     least: 0.85,
