@@ -110,11 +110,10 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
         dispatcher,
       })
       const body = await readBody(answer.body, maxBytes)
-      const packings = packingsOf(answer.headers)
       return {
         status: answer.statusCode,
         headers: toHeaders(answer.headers),
-        body: packings.length === 0 ? body : await unpacked(body, packings, maxBytes),
+        body: await unpacked(body, packingsOf(answer.headers), maxBytes),
       }
     } catch (cause) {
       if (cause instanceof UpstreamAway) throw cause

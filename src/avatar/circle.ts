@@ -1,6 +1,4 @@
-import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import { avatarId } from './avatars.ts'
 import type { Choice } from './choice.ts'
 import cutJson from './cut-by-circle.json' with { type: 'json' }
 import { optionsPicked } from './embedded.ts'
@@ -11,19 +9,10 @@ import { optionsPicked } from './embedded.ts'
  */
 const cut = z.record(z.string(), z.record(z.string(), z.array(z.unknown()))).parse(cutJson)
 
-/** To find out which variants a seed picks is to draw it. */
-const known = new LRUCache<string, boolean>({ max: 5000 })
-
 /** Whether Discord's round crop cuts off what matters of this avatar: part of a face, or of what it wears. */
 export async function isCutByCircle(choice: Choice): Promise<boolean> {
   const variants = cut[choice.style]
   if (variants === undefined) return false
-  const id = avatarId(choice)
-  const isCut = known.get(id) ?? picksOneOf(variants, await optionsPicked(choice))
-  known.set(id, isCut)
-  return isCut
-}
-
-function picksOneOf(variants: Record<string, unknown[]>, picked: Record<string, unknown>): boolean {
+  const picked = await optionsPicked(choice)
   return Object.entries(variants).some(([option, names]) => names.includes(picked[option]))
 }

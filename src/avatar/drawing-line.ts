@@ -23,7 +23,7 @@ export function drawingLine({ atOnce, longest }: Options): DrawingLine {
   return async (draw) => {
     if (line.length() >= longest) throw new TooBusy('too many drawings are waiting')
     return new Promise((resolve, reject) => {
-      void line.push(() => draw().then(resolve, reject))
+      void line.push(() => Promise.try(draw).then(resolve, reject))
     })
   }
 }

@@ -243,7 +243,11 @@ const readBytes = 1024 * 1024
 /** Sessions as texts, with twelve avatars in 2 KB. */
 function serializer(fileOf: FileOf) {
   const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([shortAvatar(fileOf), Avatar])) })
-  const sessions = new LRUCache<string, SessionData>({ maxSize: readBytes, sizeCalculation: (_, text) => text.length })
+  const sessions = new LRUCache<string, SessionData>({
+    maxSize: readBytes,
+    sizeCalculation: (_, text) => text.length,
+    memoMethod: read,
+  })
 
   function read(text: string): SessionData {
     const session = StoredSession.parse(JSON.parse(text))
@@ -259,9 +263,7 @@ function serializer(fileOf: FileOf) {
       JSON.stringify({ ...session, visitor: session.visitor && z.encode(StoredVisitor, session.visitor) }),
     parse(text: string): SessionData {
       try {
-        const session = sessions.get(text) ?? read(text)
-        sessions.set(text, session)
-        return { ...session }
+        return { ...sessions.memo(text) }
       } catch {
         throw unreadable
       }

@@ -30,7 +30,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   // A session that changed is read anew, so the avatar in hand stands for all that was read with it.
   const pages = new LRUCache<Avatar, Buffer[]>({
     maxSize: pageBytes,
-    sizeCalculation: (parts) => parts.reduce((sum, { length }) => sum + length, 0),
+    sizeCalculation: (around) => around.reduce((sum, { length }) => sum + length, 0),
   })
   const router = Router({ caseSensitive: true })
 

@@ -224,9 +224,9 @@ async function formPageP99Ms({ url }: Program, address: string): Promise<number>
 }
 
 async function visits(stage: Stage) {
+  if (!wanted('visits')) return
   const { ours, bare } = stage
   const good = [200, 302]
-  if (!wanted('visits')) return
   for (const program of [ours, bare]) await warmUp(program, visit())
   await compare(stage, {
     what: 'visits',
