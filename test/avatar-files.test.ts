@@ -749,6 +749,15 @@ describe('the answer with a picture', () => {
     expect([head.status, head.headers.etag]).toEqual([200, etag])
   })
 
+  // An ETag of the address would keep a picture of the styles as they were before an upgrade of DiceBear.
+  test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z'])(
+    '%s: the ETag is of what is in it',
+    async (path) => {
+      const { headers, body } = await visitor.get(path).responseType('blob')
+      expect(headers.etag).toBe(`"${createHash('sha256').update(body).digest('hex')}"`)
+    },
+  )
+
   test('each picture has an ETag of its own', async () => {
     const paths = [
       ...files.map(([, path]) => path()),

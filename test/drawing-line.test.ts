@@ -50,24 +50,6 @@ test('who comes when the line is full is told so at once, and may come again', a
   expect(await Promise.all(drawn)).toEqual([1, 2, 3, 5])
 })
 
-test('between two drawings there is time for everybody else', async () => {
-  const line = drawingLine({ atOnce: 1, longest: 100 })
-  let drawn = 0
-  const drawings = Array.from({ length: 50 }, () =>
-    line(async () => {
-      drawn += 1
-    }),
-  )
-  const seen: number[] = []
-  while (drawn < 50) {
-    await turn()
-    seen.push(drawn)
-  }
-  await Promise.all(drawings)
-  const steps = seen.map((count, i) => count - (seen[i - 1] ?? 0))
-  expect(Math.max(...steps)).toBe(1)
-})
-
 test('a drawing that fails holds nobody up', async () => {
   const line = drawingLine({ atOnce: 1, longest: 10 })
   const failed = line(async () => {

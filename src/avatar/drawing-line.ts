@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import { promise as lineOf } from 'fastq'
 import { TooBusy } from '../errors.ts'
 
@@ -11,15 +10,9 @@ type Options = {
   longest: number
 }
 
-/**
- * A waiting line for drawings, so that they neither pile up nor keep others waiting: between two of them the event loop
- * has a turn for everybody else.
- */
+/** A waiting line for drawings, so that they do not pile up. */
 export function drawingLine({ atOnce, longest }: Options): DrawingLine {
-  const line = lineOf(async (drawNext: () => Promise<void>) => {
-    await turn()
-    await drawNext()
-  }, atOnce)
+  const line = lineOf((drawNext: () => Promise<void>) => drawNext(), atOnce)
   return async (draw) => {
     if (line.length() >= longest) throw new TooBusy('too many drawings are waiting')
     return new Promise((resolve, reject) => {

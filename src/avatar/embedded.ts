@@ -17,6 +17,11 @@ export async function drawEmbedded(choice: Choice): Promise<string> {
   return (await avatarOf(choice)).toString()
 }
 
+/** The same in UTF-8, which is passed on between threads in half the time. */
+export async function drawEmbeddedUtf8(choice: Choice): Promise<Uint8Array> {
+  return new TextEncoder().encode(await drawEmbedded(choice))
+}
+
 /** What the seed picks where the choice leaves it open, by DiceBear's names: `hairVariant`, and so on. */
 export async function optionsPicked(choice: Choice): Promise<Record<string, unknown>> {
   return (await avatarOf(choice)).toJSON().options

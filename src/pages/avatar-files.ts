@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto'
 import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { type Avatar, avatarId } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawingLine } from '../avatar/drawing-line.ts'
+import { atOnce, drawInThread } from '../avatar/drawing-thread.ts'
 import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
@@ -28,19 +30,19 @@ const previewCaching = 'public, max-age=604800'
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
 export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
-  const previews = drawnOnce<Preview>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
-  const cards = drawnOnce<Buffer>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
-  const previewLine = drawingLine({ atOnce: 1, longest: 1000 })
+  const previews = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
+  const cards = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
+  const previewLine = drawingLine({ atOnce, longest: 1000 })
   const cardLine = drawingLine({ atOnce: 1, longest: 20 })
 
   router.get('/preview.svg', async (req, res) => {
     // By its address, so that a known one is neither read nor checked again.
-    const { svg, etag } = await previews(req.url, () => {
+    const { bytes, etag } = await previews(req.url, () => {
       const { choice } = readForm(req.query)
       if (!choice) throw new BadValues('not a look that can be drawn')
-      return previewLine(async () => preview(choice))
+      return previewLine(async () => picture(await drawInThread(choice)))
     })
-    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, etag, previewCaching)
+    sendPicture(res, 'image/svg+xml; charset=utf-8', bytes, etag, previewCaching)
   })
 
   router.get('/og.png', async (req, res) => {
@@ -48,24 +50,24 @@ export function previewFile({ metrics }: Parts): Router {
     if (!choice) throw new BadValues('not a look that can be drawn')
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
-    const card = await cards(avatarId(still), () =>
+    const { bytes, etag } = await cards(avatarId(still), () =>
       cardLine(async () => {
         const { drawCard } = await import('../avatar/card.ts')
-        return drawCard(await drawEmbedded(still), title, words.home.title)
+        return picture(await drawCard(await drawEmbedded(still), title, words.home.title))
       }),
     )
-    sendPicture(res, 'image/png', card, `"${avatarId(still)}"`, previewCaching)
+    sendPicture(res, 'image/png', bytes, etag, previewCaching)
   })
 
   router.all(['/preview.svg', '/og.png'], onlyBy('GET', 'HEAD'))
   return router
 }
 
-type Preview = { svg: Buffer; etag: string; length: number }
+type Picture = { bytes: Buffer; etag: string; length: number }
 
-async function preview(choice: Choice): Promise<Preview> {
-  const svg = Buffer.from(await drawEmbedded(choice))
-  return { svg, etag: `"${avatarId(choice)}"`, length: svg.length }
+/** With an ETag of what is in it: after an upgrade of DiceBear the same address may be another picture. */
+function picture(bytes: Buffer): Picture {
+  return { bytes, etag: `"${hash('sha256', bytes, 'hex')}"`, length: bytes.length }
 }
 
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */

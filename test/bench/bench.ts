@@ -152,6 +152,7 @@ const newPreview: Request = {
 
 async function drawings({ ours, bare }: Stage) {
   if (!wanted('preview')) return
+  await warmUp(ours, [newPreview])
   note('preview')
   const known: Request[] = [{ path: '/preview.svg?seed=fern&style=adventurer&backgroundColor=ffd29d' }]
   const knownRates: number[] = []

@@ -4,13 +4,14 @@ import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { isMainThread } from 'node:worker_threads'
 
 const delay = monitorEventLoopDelay({ resolution: 1 })
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
 
 /** GET /watch begins to watch the event loop; GET / tells what it saw, and the heap after a collection. */
-createServer((req, res) => {
+const server = createServer((req, res) => {
   if (req.url === '/watch') {
     delay.reset()
     delay.enable()
@@ -21,5 +22,5 @@ createServer((req, res) => {
   collect()
   return res.end(JSON.stringify({ loopDelayP99Ms, heapMb: process.memoryUsage().heapUsed / 1024 / 1024 }))
 })
-  .listen(Number(process.env.INSIDE_PORT), '127.0.0.1')
-  .unref()
+// Threads of the process load this file, too.
+if (isMainThread) server.listen(Number(process.env.INSIDE_PORT), '127.0.0.1').unref()
