@@ -23,7 +23,7 @@ import { exampleSeed, lookUrl, pictureUrl } from './pages/look.ts'
 import { palette } from './pages/palette.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
-import { groups, popular } from './pages/style-groups.ts'
+import { groups, lacks, popular, stylesByTitle } from './pages/style-groups.ts'
 import { viewEngine } from './pages/views.ts'
 import type { Parts } from './parts.ts'
 import { fill, words } from './words.ts'
@@ -84,6 +84,8 @@ function settings(app: Express, { config }: Parts): void {
     words,
     fill,
     styles,
+    stylesByTitle,
+    lacks,
     moods,
     palette,
     groups,

@@ -1,3 +1,6 @@
+import { moods } from '../avatar/moods.ts'
+import { styles } from '../avatar/styles.ts'
+
 export type StyleGroup = 'people' | 'faces' | 'creatures' | 'shapes' | 'text'
 
 /** What each style draws, as a visitor would say it; found by looking at several seeds of every style. */
@@ -84,3 +87,14 @@ export const popular: readonly string[] = [
   'toon-head',
   'thumbs',
 ]
+
+/** In the order of a list to choose from. */
+export const stylesByTitle = styles.toSorted((a, b) => a.title.localeCompare(b.title))
+
+/** The moods that each style cannot show, as page.js reads them. */
+export const lacks: Readonly<Record<string, string>> = Object.fromEntries(
+  styles.map((style) => [
+    style.name,
+    style.hasFace ? moods.filter((mood) => !style.moods.includes(mood)).join(' ') : 'all',
+  ]),
+)
