@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
 import cutJson from './cut-by-circle.json' with { type: 'json' }
-import { optionsPicked } from './embedded.ts'
+import { optionsPickedInThread } from './drawing-thread.ts'
 
 /**
  * By style and option, the variants that reach out of the circle. test/circle.test.ts measures each variant of each style,
@@ -13,6 +13,6 @@ const cut = z.record(z.string(), z.record(z.string(), z.array(z.unknown()))).par
 export async function isCutByCircle(choice: Choice): Promise<boolean> {
   const variants = cut[choice.style]
   if (variants === undefined) return false
-  const picked = await optionsPicked(choice)
+  const picked = await optionsPickedInThread(choice)
   return Object.entries(variants).some(([option, names]) => names.includes(picked[option]))
 }
