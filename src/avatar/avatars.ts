@@ -21,6 +21,9 @@ export type Avatar = z.infer<typeof Avatar>
 /** An SVG that was checked, as it is sent, and its SHA-256. */
 export type Drawing = { svg: Buffer; checksum: string }
 
+/** An SVG with the stamp of its file, where that is known. */
+type Written = { svg: string; stamp: string | undefined }
+
 /** Room for the drawings that are kept in memory, beside their files. */
 const memoryBytes = 32 * 1024 * 1024
 
@@ -39,7 +42,7 @@ export type AvatarsOptions = {
 
 /** The pictures: from the cache, else from DiceBear, else drawn here. None of it fails because DiceBear does. */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
-  const underWay = new Map<string, Promise<string>>()
+  const underWay = new Map<string, Promise<Written>>()
   const looks = new Map<string, Promise<string | undefined>>()
   const inMemory = new LRUCache<string, { drawing: Drawing; stamp: string | undefined }>({
     maxSize: memoryBytes,
@@ -55,18 +58,17 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 
   // Everybody who asks for the same new picture meanwhile shares one drawing of it.
-  function drawOnce(id: string, choice: Choice): Promise<string> {
+  function drawOnce(id: string, choice: Choice): Promise<Written> {
     const drawing =
       underWay.get(id) ??
       draw(choice)
-        .then(async (svg) => {
-          await cache.write(id, svg)
-          return svg
-        })
+        .then((svg) => written(id, svg))
         .finally(() => underWay.delete(id))
     underWay.set(id, drawing)
     return drawing
   }
+
+  const written = async (id: string, svg: string): Promise<Written> => ({ svg, stamp: await cache.write(id, svg) })
 
   // Who asks for the same one meanwhile shares the look at its file.
   function stampOf(id: string): Promise<string | undefined> {
@@ -78,21 +80,22 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
     const kept = inMemory.get(id)
     // Before the file is read: what befalls it afterwards shows.
-    let stamp = await stampOf(id)
+    const stamp = kept && (await stampOf(id))
     if (kept && stamp !== undefined && kept.stamp === stamp) {
       onRead(true)
       return kept.drawing
     }
-    let svg = await cache.read(id)
-    onRead(svg !== undefined || kept !== undefined)
-    if (svg === undefined) {
-      // Gone or damaged, but known: it is written anew.
-      const known = kept?.drawing.svg.toString()
-      if (known !== undefined) await cache.write(id, known)
-      svg = known ?? (await drawOnce(id, choice))
-      stamp = await cache.stamp(id)
-    }
-    const drawing = { svg: Buffer.from(svg), checksum: checksum(svg) }
+    const found = await cache.read(id)
+    onRead(found !== undefined || kept !== undefined)
+    if (found !== undefined) return remember(id, { svg: found, stamp })
+    // Gone or damaged, but known: it is written anew.
+    const known = kept?.drawing.svg.toString()
+    return remember(id, await (known === undefined ? drawOnce(id, choice) : written(id, known)))
+  }
+
+  function remember(id: string, { svg, stamp }: Written): Drawing {
+    const bytes = Buffer.from(svg)
+    const drawing = { svg: bytes, checksum: checksum(bytes) }
     inMemory.set(id, { drawing, stamp })
     return drawing
   }
@@ -114,7 +117,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 export type Avatars = ReturnType<typeof createAvatars>
 
 /** SHA-256 in hex. */
-const checksum = (text: string) => hash('sha256', text, 'hex')
+const checksum = (text: string | Buffer) => hash('sha256', text, 'hex')
 
 /** Hash of all that decides what the picture looks like. */
 export function avatarId(choice: Choice): string {

@@ -1,7 +1,7 @@
 // SVGs on disk. Name: a sha256 of what was asked, never a visitor's text. Lifetime: until room is needed; then the least
 // recently used go first. There is no index: the folder is the truth, so several processes may share it.
 import { createHash, randomInt } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import { lstat, lutimes, mkdir, mkdtemp, open, readdir, realpath, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
@@ -14,8 +14,11 @@ export type FileCache = {
    * should be read again, so that it counts as used.
    */
   stamp(key: string): Promise<string | undefined>
-  /** Keeps an SVG. A full or read-only disk costs a slower page, not a failed one: it is told to `onTrouble` alone. */
-  write(key: string, svg: string): Promise<void>
+  /**
+   * Keeps an SVG, and gives its stamp. A full or read-only disk costs a slower page, not a failed one: it is told to
+   * `onTrouble` alone.
+   */
+  write(key: string, svg: string): Promise<string | undefined>
   /** Path of the file, relative to the folder. */
   path(key: string): string
   /** Waits for the work that nobody else waits for: making room, and noting which files are in use. */
@@ -64,27 +67,33 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   }
 
   async function stamp(key: string): Promise<string | undefined> {
-    const stats = await lstat(join(root, path(key))).catch(() => undefined)
-    if (!stats?.isFile() || Date.now() - stats.mtimeMs > minuteMs) return undefined
-    return `${stats.ino} ${stats.size} ${stats.mtimeMs}`
+    return stampOf(await lstat(join(root, path(key))).catch(() => undefined))
   }
 
-  async function write(key: string, svg: string): Promise<void> {
+  async function write(key: string, svg: string): Promise<string | undefined> {
     const file = join(root, path(key))
-    const sealed = Buffer.from(svg + seal(key, svg))
+    const bytes = Buffer.from(svg)
+    const sealed = Buffer.concat([bytes, Buffer.from(seal(key, bytes))])
     try {
       // write-file-atomic writes through links, and they may lead anywhere.
-      for (const step of [dirname(file), file]) if (await isLink(step)) await discard(step, 'a link')
-      await makeFolder(dirname(file))
+      await trueFolder(dirname(file))
+      if (await isLink(file)) await discard(file, 'a link')
       await writeFileAtomic(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
       // On a nearly full disk it keeps the part that fitted and says nothing.
-      const { size } = await lstat(file)
-      if (size !== sealed.length) return await discard(file, 'damaged')
-      usedBytes += onDisk(size)
+      const stats = await lstat(file)
+      if (stats.size !== sealed.length) return await discard(file, 'damaged')
+      usedBytes += onDisk(stats.size)
       if (usedBytes > maxBytes) errand(makeRoom())
+      return stampOf(stats)
     } catch (error) {
-      trouble(error)
+      return trouble(error)
     }
+  }
+
+  async function trueFolder(folder: string): Promise<void> {
+    const stats = await lstat(folder).catch(trouble)
+    if (stats?.isSymbolicLink()) await discard(folder, 'a link')
+    if (!stats?.isDirectory()) await makeFolder(folder)
   }
 
   async function makeRoom(): Promise<void> {
@@ -155,7 +164,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     return svgName.test(name) ? { file, bytes: onDisk(stats.size), usedAtMs: stats.mtimeMs } : undefined
   }
 
-  async function discard(file: string, why: string): Promise<void> {
+  async function discard(file: string, why: string): Promise<undefined> {
     await unlink(file).catch(trouble)
     onTrouble(new Error(`${relative(root, file)} in the avatar cache was ${why}, and is removed`))
   }
@@ -192,6 +201,11 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
 function path(key: string): string {
   if (!/^[0-9a-f]{64}$/.test(key)) throw new TypeError('A cache key is a sha256 in lower-case hex')
   return `${key.slice(0, 2)}/${key}.svg`
+}
+
+function stampOf(stats: Stats | undefined): string | undefined {
+  if (!stats?.isFile() || Date.now() - stats.mtimeMs > minuteMs) return undefined
+  return `${stats.ino} ${stats.size} ${stats.mtimeMs}`
 }
 
 /** The last line of a file, by which it proves to be whole and to belong to its name; the file is still a valid SVG. */
