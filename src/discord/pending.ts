@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
@@ -23,7 +23,7 @@ export type Outcome = z.infer<typeof Outcome>
 /** What binds a state to a browser: the name tells which state, the value is known to this browser only. */
 export type StateCookie = { name: string; value: string }
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('base64url')
+const sha256 = (text: string) => hash('sha256', text, 'base64url')
 
 /** Each state has a cookie of its own, so that two tabs don't lose each other's. */
 export function stateCookieName(state: string): string {
@@ -35,8 +35,8 @@ export const isStateCookie = (name: string) => /^state-[\w-]{16}$/.test(name)
 
 // A visit lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
 const keys = ({ name, value }: StateCookie) => {
-  const hash = sha256(`${name}=${value}`)
-  return { visit: `visit:${hash}`, claim: `claim:${hash}` }
+  const id = sha256(`${name}=${value}`)
+  return { visit: `visit:${id}`, claim: `claim:${id}` }
 }
 
 type Keys = ReturnType<typeof keys>

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { RedisStore } from 'connect-redis'
 import type { CookieOptions, Request, RequestHandler, Response } from 'express'
 import session, { type SessionData, Store as SessionStore } from 'express-session'
@@ -107,7 +107,7 @@ function onlyInTurn(sessions: SessionStore): SessionStore {
 
 /** How long a session's successor is known, for requests that were under way. */
 const successorS = 60
-const successorKey = (id: string) => `successor:${createHash('sha256').update(id).digest('base64url')}`
+const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
 
 /** Goes on in the session of this id, as it is stored now. False when it is gone. */
 export async function adopt(req: Request, id: string): Promise<boolean> {

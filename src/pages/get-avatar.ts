@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
 import type { Choice } from '../avatar/choice.ts'
@@ -123,7 +123,10 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   }
 
   function whoIs(visitor: Visitor, tokens: Tokens, until: number, isNew = false): Promise<User> {
-    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash(tokens.accessToken), { until, isNew })
+    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash('sha256', tokens.accessToken, 'base64url'), {
+      until,
+      isNew,
+    })
   }
 
   /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */
@@ -176,5 +179,3 @@ function readCallback(query: unknown): Callback | undefined {
     throw new BadCallback('state, code or error is missing')
   return { state, code, error }
 }
-
-const hash = (text: string) => createHash('sha256').update(text).digest('base64url')
