@@ -1,6 +1,8 @@
 // `npm run bench:cores`: one instance and two behind the same nginx, which hands on requests as deploy/nginx.conf does,
-// on plain HTTP. Two can only do more where nginx, Redis and this load leave them processors: it tells how many there are.
+// on plain HTTP. Two can only do more where nginx, Redis and this load leave them processors. With fewer than four, each
+// instance is held to a share of one, so that there is room for all, and what two gain is the app's doing.
 import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +13,30 @@ import { load, visit, visitRequests } from './load.ts'
 import { endsWithUs, openStage, type Program, type Stage } from './stage.ts'
 
 const rounds = 5
+const share = 0.3
+
+type Group = { letGo(): void }
+
+/** Holds a process to a share of one processor, by Linux's control groups; undefined where we may not. */
+function held({ pid }: Program): Group | undefined {
+  const periodUs = 10_000
+  const quotaUs = share * periodUs
+  const first = '/sys/fs/cgroup/cpu' // version 1 has a folder for each controller, version 2 has not
+  const group = join(existsSync(first) ? first : '/sys/fs/cgroup', `bench-${pid}`)
+  try {
+    mkdirSync(group)
+    if (existsSync(join(group, 'cpu.max'))) {
+      writeFileSync(join(group, 'cpu.max'), `${quotaUs} ${periodUs}`)
+    } else {
+      writeFileSync(join(group, 'cpu.cfs_period_us'), String(periodUs))
+      writeFileSync(join(group, 'cpu.cfs_quota_us'), String(quotaUs))
+    }
+    writeFileSync(join(group, 'cgroup.procs'), String(pid))
+    return { letGo: () => rmdirSync(group) }
+  } catch {
+    return undefined
+  }
+}
 
 /** nginx in front of these instances. */
 async function openProxy(stage: Stage, instances: Program[]) {
@@ -68,29 +94,39 @@ const stage = await openStage({ settings: { TRUST_PROXY: 'loopback' } })
 const second = await stage.startOurs()
 const [one, two] = [await openProxy(stage, [stage.ours]), await openProxy(stage, [stage.ours, second])]
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+for (const requests of [visit(), [newPreview]]) {
+  await load({ url: two.url, requests, seconds: 8, connections: 32, good: [200, 302] }) // to warm up
+}
+const processors = availableParallelism()
+const groups = processors >= 4 ? [] : [stage.ours, second].map(held)
+const areHeld = groups.length > 0 && !groups.includes(undefined)
+const canTell = processors >= 4 || areHeld
 try {
-  process.stdout.write(`${availableParallelism()} processors, for the instances, nginx, Redis and the load together\n`)
+  const how = areHeld ? `; each instance is held to ${100 * share} % of one` : ''
+  process.stdout.write(`${processors} processors, for the instances, nginx, Redis and the load together${how}\n`)
   for (const [what, requests, per] of [
     ['new previews', () => [newPreview], 1],
     ['visits', visit, visitRequests],
   ] as const) {
     const pairs: { one: number; two: number }[] = []
+    // So many that an instance that is held never waits for somebody who waits for the other one.
+    const ask = ({ url }: { url: string }) =>
+      load({ url, requests: requests(), seconds: 4, connections: 128, good: [200, 302] })
     for (let round = 0; round < rounds; round++) {
-      const ask = ({ url }: { url: string }) => load({ url, requests: requests(), connections: 32, good: [200, 302] })
       pairs.push({ one: (await ask(one)).perSecond / per, two: (await ask(two)).perSecond / per })
     }
     const [alone, both] = [median(pairs.map((pair) => pair.one)), median(pairs.map((pair) => pair.two))]
     const ratio = median(pairs.map((pair) => pair.two / pair.one))
-    const room = availableParallelism() >= 4
-    if (ratio < 1.5 && room) process.exitCode = 1
+    if (ratio < 1.5 && canTell) process.exitCode = 1
     process.stdout.write(
       `${what.padEnd(14)} ${alone.toFixed(0).padStart(6)}/s by one, ${both.toFixed(0).padStart(6)}/s by two: ${ratio.toFixed(2)} times` +
-        `${ratio >= 1.5 ? '' : room ? ', MISSED: 1.5' : ', under 1.5, but there are too few processors to tell'}\n`,
+        `${ratio >= 1.5 ? '' : canTell ? ', MISSED: 1.5' : ', under 1.5, but there are too few processors to tell'}\n`,
     )
   }
 } finally {
   await Promise.all([one.stop(), two.stop()])
   await second.stop()
   await stage.close()
+  for (const group of groups) group?.letGo()
 }
 process.exit()

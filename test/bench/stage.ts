@@ -83,6 +83,7 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
   const proc = (name: string) => readFileSync(`/proc/${child.pid}/${name}`, 'utf8')
   return {
     url,
+    pid: child.pid,
     readyMs,
     /** Processor time so far, in all threads. */
     cpuMs() {
