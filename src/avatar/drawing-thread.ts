@@ -2,8 +2,8 @@ import type { Piscina } from 'piscina'
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
 
-/** So many drawings are on their way to the thread: enough to keep it at work, and no more answers in one turn. */
-export const atOnce = 8
+/** So many drawings are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
+export const atOnce = 4
 
 let starting: Promise<Piscina<Choice, unknown>> | undefined
 
