@@ -36,6 +36,5 @@ async function start(): Promise<Piscina<Choice, unknown>> {
     maxThreads: 1,
     concurrentTasksPerWorker: atOnce,
     recordTiming: false,
-    niceIncrement: 10, // whoever waits for something else goes first
   })
 }

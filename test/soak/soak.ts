@@ -111,12 +111,18 @@ async function visitsFor(ms: number, withTroubles: boolean): Promise<void> {
   await Promise.all([...accounts.map((account) => visitorsOf(account, visiting)), trouble])
 }
 
-/** Each style is read once, when it is first drawn, and stays: all of them belong to the warm state. */
+/**
+ * Each style is read once, when it is first drawn, and stays: all of them belong to the warm state. The picture beside a
+ * link is drawn in the main thread, as is what stands in for DiceBear's; previews have a thread of their own.
+ */
 async function drawAllStyles(): Promise<void> {
   for (const port of ports) {
     for (const { name } of styles) {
-      const answer = await fetch(`http://127.0.0.1:${port}/preview.svg?seed=warm&style=${name}`)
-      if (!(await answer.text()).startsWith('<svg')) throw new Error(`no preview of ${name}: ${answer.status}`)
+      for (const picture of ['preview.svg', 'og.png']) {
+        const answer = await fetch(`http://127.0.0.1:${port}/${picture}?seed=warm&style=${name}`)
+        await answer.bytes()
+        if (answer.status !== 200) throw new Error(`no ${picture} of ${name}: ${answer.status}`)
+      }
     }
   }
 }
