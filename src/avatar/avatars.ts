@@ -95,7 +95,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 
   function remember(id: string, { svg, stamp }: Written): Drawing {
     const bytes = Buffer.from(svg)
-    const drawing = { svg: bytes, checksum: checksum(bytes) }
+    const drawing = { svg: bytes, checksum: sha256(bytes) }
     inMemory.set(id, { drawing, stamp })
     return drawing
   }
@@ -117,9 +117,9 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 export type Avatars = ReturnType<typeof createAvatars>
 
 /** SHA-256 in hex. */
-const checksum = (text: string | Buffer) => hash('sha256', text, 'hex')
+export const sha256 = (text: string | Buffer) => hash('sha256', text, 'hex')
 
 /** Hash of all that decides what the picture looks like. */
 export function avatarId(choice: Choice): string {
-  return checksum(JSON.stringify([drawing, choice.style, dicebearOptions(choice)]))
+  return sha256(JSON.stringify([drawing, choice.style, dicebearOptions(choice)]))
 }

@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto'
 import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
-import { type Avatar, avatarId } from '../avatar/avatars.ts'
+import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawingLine } from '../avatar/drawing-line.ts'
 import { atOnce, drawInThread } from '../avatar/drawing-thread.ts'
@@ -67,7 +66,7 @@ type Picture = { bytes: Buffer; etag: string; length: number }
 
 /** With an ETag of what is in it: after an upgrade of DiceBear the same address may be another picture. */
 function picture(bytes: Buffer): Picture {
-  return { bytes, etag: `"${hash('sha256', bytes, 'hex')}"`, length: bytes.length }
+  return { bytes, etag: `"${sha256(bytes)}"`, length: bytes.length }
 }
 
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
