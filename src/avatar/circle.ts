@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
 import cutJson from './cut-by-circle.json' with { type: 'json' }
-import { optionsPickedInThread } from './drawing-thread.ts'
+import { isOneOfPickedInThread } from './thread.ts'
 
 /**
  * By style and option, the variants that reach out of the circle. test/circle.test.ts measures each variant of each style,
@@ -12,7 +12,5 @@ const cut = z.record(z.string(), z.record(z.string(), z.array(z.unknown()))).par
 /** Whether Discord's round crop cuts off what matters of this avatar: part of a face, or of what it wears. */
 export async function isCutByCircle(choice: Choice): Promise<boolean> {
   const variants = cut[choice.style]
-  if (variants === undefined) return false
-  const picked = await optionsPickedInThread(choice)
-  return Object.entries(variants).some(([option, names]) => names.includes(picked[option]))
+  return variants !== undefined && isOneOfPickedInThread(choice, variants)
 }

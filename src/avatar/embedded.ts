@@ -22,9 +22,10 @@ export async function drawEmbeddedUtf8(choice: Choice): Promise<Uint8Array> {
   return new TextEncoder().encode(await drawEmbedded(choice))
 }
 
-/** What the seed picks where the choice leaves it open, by DiceBear's names: `hairVariant`, and so on. */
-export async function optionsPicked(choice: Choice): Promise<Record<string, unknown>> {
-  return (await avatarOf(choice)).toJSON().options
+/** Whether the seed picks one of these, where the choice leaves it open: variants by DiceBear's names, `hairVariant` and so on. */
+export async function isOneOfPicked({ choice, variants }: { choice: Choice; variants: Record<string, unknown[]> }) {
+  const picked: Record<string, unknown> = (await avatarOf(choice)).toJSON().options
+  return Object.entries(variants).some(([option, names]) => names.includes(picked[option]))
 }
 
 async function avatarOf(choice: Choice): Promise<Avatar> {

@@ -1,10 +1,11 @@
 // SVGs on disk. Name: a sha256 of what was asked, never a visitor's text. Lifetime: until room is needed; then the least
 // recently used go first. There is no index: the folder is the truth, so several processes may share it.
-import { createHash, randomInt } from 'node:crypto'
-import { constants, type Stats } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { constants } from 'node:fs'
 import { lstat, lutimes, mkdir, mkdtemp, open, readdir, realpath, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+import { unseal } from './sealed-file.ts'
+import { writeInThread } from './thread.ts'
 
 export type FileCache = {
   /** The SVG kept under this key, or undefined when there is none or it is damaged (a damaged one is removed). */
@@ -67,24 +68,21 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   }
 
   async function stamp(key: string): Promise<string | undefined> {
-    return stampOf(await lstat(join(root, path(key))).catch(() => undefined))
+    const stats = await lstat(join(root, path(key))).catch(() => undefined)
+    return stats?.isFile() ? stampOf(stats) : undefined
   }
 
   async function write(key: string, svg: string): Promise<string | undefined> {
     const file = join(root, path(key))
-    const bytes = Buffer.from(svg)
-    const sealed = Buffer.concat([bytes, Buffer.from(seal(key, bytes))])
     try {
       // write-file-atomic writes through links, and they may lead anywhere.
       await trueFolder(dirname(file))
       if (await isLink(file)) await discard(file, 'a link')
-      await writeFileAtomic(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
-      // On a nearly full disk it keeps the part that fitted and says nothing.
-      const stats = await lstat(file)
-      if (stats.size !== sealed.length) return await discard(file, 'damaged')
-      usedBytes += onDisk(stats.size)
+      const written = await writeInThread({ file, key, svg })
+      if (written === undefined) return await discard(file, 'damaged')
+      usedBytes += onDisk(written.size)
       if (usedBytes > maxBytes) errand(makeRoom())
-      return stampOf(stats)
+      return stampOf(written)
     } catch (error) {
       return trouble(error)
     }
@@ -203,19 +201,8 @@ function path(key: string): string {
   return `${key.slice(0, 2)}/${key}.svg`
 }
 
-function stampOf(stats: Stats | undefined): string | undefined {
-  if (!stats?.isFile() || Date.now() - stats.mtimeMs > minuteMs) return undefined
-  return `${stats.ino} ${stats.size} ${stats.mtimeMs}`
-}
-
-/** The last line of a file, by which it proves to be whole and to belong to its name; the file is still a valid SVG. */
-function seal(key: string, svg: string | Buffer): string {
-  return `\n<!-- ${createHash('sha256').update(key).update(svg).digest('hex')} -->\n`
-}
-
-function unseal(key: string, sealed: Buffer): string | undefined {
-  const svg = sealed.subarray(0, -seal('', '').length)
-  return sealed.toString('latin1', svg.length) === seal(key, svg) ? svg.toString() : undefined
+function stampOf({ ino, size, mtimeMs }: { ino: number; size: number; mtimeMs: number }): string | undefined {
+  return Date.now() - mtimeMs > minuteMs ? undefined : `${ino} ${size} ${mtimeMs}`
 }
 
 /** A disk gives whole blocks. */

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { drawInThread } from '../src/avatar/drawing-thread.ts'
 import { drawEmbedded } from '../src/avatar/embedded.ts'
+import { drawInThread } from '../src/avatar/thread.ts'
 import { styleList } from './support/drawn.ts'
 
 const choice = { seed: 'fern 🦊', style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy', animated: false }
@@ -23,7 +23,7 @@ test('a drawing that fails fails alone', async () => {
 })
 
 test('the thread keeps no process from its end', async () => {
-  const script = `import { drawInThread } from './src/avatar/drawing-thread.ts'
+  const script = `import { drawInThread } from './src/avatar/thread.ts'
     console.log(String(await drawInThread(${JSON.stringify(choice)})).length)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   expect(Number(stdout)).toBe((await drawEmbedded(choice)).length)

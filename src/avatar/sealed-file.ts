@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import { lstatSync } from 'node:fs'
+import writeFileAtomic from 'write-file-atomic'
+
+/**
+ * Writes an SVG with its seal, whole or not at all, and gives what tells this file from another. Undefined where a nearly
+ * full disk kept a part only. Holds up whoever calls it, so it is called in a thread.
+ */
+export function writeSealed({ file, key, svg }: { file: string; key: string; svg: string }) {
+  const bytes = Buffer.from(svg)
+  const sealed = Buffer.concat([bytes, Buffer.from(seal(key, bytes))])
+  writeFileAtomic.sync(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
+  const { ino, size, mtimeMs } = lstatSync(file)
+  return size === sealed.length ? { ino, size, mtimeMs } : undefined
+}
+
+/** The SVG of a sealed file; undefined where the file is damaged, or another key's. */
+export function unseal(key: string, sealed: Buffer): string | undefined {
+  const svg = sealed.subarray(0, -seal('', '').length)
+  return sealed.toString('latin1', svg.length) === seal(key, svg) ? svg.toString() : undefined
+}
+
+/** The last line of a file, by which it proves to be whole and to belong to its key; the file is still a valid SVG. */
+function seal(key: string, svg: string | Buffer): string {
+  return `\n<!-- ${createHash('sha256').update(key).update(svg).digest('hex')} -->\n`
+}
