@@ -24,7 +24,7 @@ export type Commands = {
   /** Reads, and gives the key that long to live. */
   getEx(key: string, expiration: Expiration): Promise<string | null>
   mGet(keys: string[]): Promise<(string | null)[]>
-  set(key: string, value: string, options: { expiration: Expiration; condition?: 'NX' }): Promise<string | null>
+  set(key: string, value: string, options: { expiration: Expiration; condition?: 'NX' | 'XX' }): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   ping(): Promise<string>
   /** Total and milliseconds left. */

@@ -53,9 +53,10 @@ export function redisStore({ ask, close }: Redis): Store {
 }
 
 /** Remembers in this process: bounded, expiring, gone at a restart. */
-export function memoryStore(maxEntries = 50_000): Store {
-  const kept = new LRUCache<string, string>({ max: maxEntries })
-  const counts = new LRUCache<string, { hits: number }>({ max: maxEntries })
+export function memoryStore(): Store {
+  const max = 50_000
+  const kept = new LRUCache<string, string>({ max })
+  const counts = new LRUCache<string, { hits: number }>({ max })
   return {
     get: async (key) => kept.get(key),
     getMany: async (keys) => keys.map((key) => kept.get(key)),

@@ -645,6 +645,34 @@ describe('signing out', () => {
     }
   })
 
+  describe.each(['Redis', 'memory'])('with sessions in %s', (place) => {
+    let site: TestApp
+    beforeAll(async () => {
+      site = place === 'Redis' ? app : await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(timeoutMs) } })
+    })
+    afterAll(async () => {
+      if (site !== app) await site.close()
+    })
+
+    test.each([
+      ['its refresh', at.token, goodTokens],
+      ['Discord saying who it is', at.user, nelly],
+    ])('in one tab is not undone by a restyle in another, which waits for %s', async (_, path, answer) => {
+      const visitor = site.visitor()
+      site.discord.tokenLifeS = path === at.token ? 1 : weekS
+      expectLanding(await signIn(site, visitor))
+      site.discord.fail(path, async (_req, res) => {
+        expect((await visitor.post('/sign_out')).status).toBe(303)
+        res.set(json).send(answer)
+      })
+      const restyled = await restyle(visitor)
+      site.discord.heal()
+      expectSignInAgain(restyled, later)
+      expect(setCookies(restyled)).toEqual([])
+      expect((await visitor.get('/show_avatar')).headers.location).toBe('/')
+    })
+  })
+
   test('without a session leads to the form, and asks Discord nothing', async () => {
     const answer = await app.visitor().post('/sign_out')
     expect([answer.status, answer.headers.location]).toEqual([303, '/'])

@@ -31,6 +31,11 @@ declare module 'express-session' {
   }
 }
 
+export type Sessions = SessionStore & {
+  /** Writes a session in its own place. False where it has ended meanwhile: it stays ended. */
+  replace(id: string, session: SessionData): Promise<boolean>
+}
+
 /** From the last visit, like Discord's access tokens. */
 const sessionS = 7 * 24 * 60 * 60
 
@@ -50,7 +55,7 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
  * old session in the place of a new one.
  */
 export function visitorSession(
-  { config, sessions, log }: { config: Config; sessions: SessionStore; log: Logger },
+  { config, sessions, log }: { config: Config; sessions: Sessions; log: Logger },
   rolling: boolean,
 ): RequestHandler {
   const handler = session({
@@ -99,10 +104,11 @@ async function save(req: Request, visitor: Visitor): Promise<void> {
 // changed meanwhile would be undone. Only what comes from save() is written, and to read a session is to touch it.
 const beingSaved = new WeakSet<object>()
 
-function onlyInTurn(sessions: SessionStore): SessionStore {
+function onlyInTurn<Sessions extends SessionStore>(sessions: Sessions): Sessions {
   const set = sessions.set.bind(sessions)
   sessions.set = (id, data, callback) => (beingSaved.has(data) ? set(id, data, callback) : callback?.())
-  return Object.assign(sessions, { touch: undefined })
+  Object.assign(sessions, { touch: undefined })
+  return sessions
 }
 
 /** How long a session's successor is known, for requests that were under way. */
@@ -119,7 +125,7 @@ export async function adopt(req: Request, id: string): Promise<boolean> {
 }
 
 type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
-type Turn = { store: Store; patienceMs: number }
+type Turn = { store: Store; sessions: Sessions; patienceMs: number }
 
 /**
  * Changes what the session holds, one request at a time and from what is stored now: express-session writes a session
@@ -133,21 +139,20 @@ export async function change(req: Request, turn: Turn, alter: Alter): Promise<Vi
   const successor = await turn.store.get(successorKey(req.sessionID))
   const there = successor && user && (await changeIn(req, turn, successor, alter, user))
   if (there) return there
+  // Nor is its cookie sent again.
+  Object.assign(req, { session: undefined })
   throw new NotSignedIn('the session has ended')
 }
 
-/** Changes another session of this browser and goes on in it. Undefined when it is gone, or another user's. */
-export function join(req: Request, turn: Turn, id: string, user: User, alter: Alter): Promise<Visitor | undefined> {
-  return changeIn(req, turn, id, alter, user)
-}
-
-async function changeIn(req: Request, { store, patienceMs }: Turn, id: string, alter: Alter, user: User | undefined) {
+/** Changes the session of this id and goes on in it. Undefined when it has ended, or is another user's. */
+export async function changeIn(req: Request, turn: Turn, id: string, alter: Alter, user: User | undefined) {
+  const { store, sessions, patienceMs } = turn
   return alone(store, `session:${id}`, patienceMs, async () => {
     const there = (await stored(req, id))?.visitor
     if (there === undefined || there.user?.id !== user?.id || !(await adopt(req, id))) return undefined
     const visitor = await alter(there)
-    await save(req, visitor)
-    return visitor
+    req.session.visitor = visitor
+    return (await sessions.replace(id, req.session)) ? visitor : undefined
   })
 }
 
@@ -171,7 +176,9 @@ export async function end(req: Request, res: Response, config: Config): Promise<
 }
 
 /** Sessions in Redis. `fileOf` names an avatar's file. */
-export function redisSessions({ ask }: Redis, fileOf: FileOf): SessionStore {
+export function redisSessions({ ask }: Redis, fileOf: FileOf): Sessions {
+  const prefix = 'session:'
+  const texts = serializer(fileOf)
   const sessions = new RedisStore({
     // connect-redis calls these three; each with an end in time.
     client: {
@@ -179,11 +186,16 @@ export function redisSessions({ ask }: Redis, fileOf: FileOf): SessionStore {
       set: (...args: Parameters<Commands['set']>) => ask((redis) => redis.set(...args)),
       del: (keys: string[]) => ask((redis) => redis.del(keys)),
     },
-    prefix: 'session:',
+    prefix,
     ttl: sessionS,
-    serializer: serializer(fileOf),
+    serializer: texts,
   })
-  return onlyInTurn(sessions)
+  return Object.assign(onlyInTurn(sessions), {
+    async replace(id: string, session: SessionData) {
+      const ifThere = { expiration: { type: 'EX', value: sessionS }, condition: 'XX' } as const
+      return (await ask((redis) => redis.set(`${prefix}${id}`, texts.stringify(session), ifThere))) !== null
+    },
+  })
 }
 
 /** Whoever reads a session is a visitor: it lasts anew. A Redis that takes no writes for a while is still read. */
@@ -197,18 +209,17 @@ async function readOn(redis: Commands, key: string): Promise<string | null> {
 }
 
 /** Sessions in this process: bounded, expiring, gone at a restart. */
-export function memorySessions(fileOf: FileOf, maxSessions = 10_000): SessionStore {
-  return onlyInTurn(new MemorySessions(serializer(fileOf), maxSessions))
+export function memorySessions(fileOf: FileOf): Sessions {
+  return onlyInTurn(new MemorySessions(serializer(fileOf)))
 }
 
 class MemorySessions extends SessionStore {
   readonly #serializer: Serializer
-  readonly #kept: LRUCache<string, string>
+  readonly #kept = new LRUCache<string, string>({ max: 10_000, ttl: sessionS * 1000, updateAgeOnGet: true })
 
-  constructor(serializer: Serializer, max: number) {
+  constructor(serializer: Serializer) {
     super()
     this.#serializer = serializer
-    this.#kept = new LRUCache({ max, ttl: sessionS * 1000, updateAgeOnGet: true })
   }
 
   get(id: string, callback: (error: unknown, session?: SessionData | null) => void): void {
@@ -219,6 +230,12 @@ class MemorySessions extends SessionStore {
   set(id: string, data: SessionData, callback?: (error?: unknown) => void): void {
     this.#kept.set(id, this.#serializer.stringify(data))
     callback?.()
+  }
+
+  async replace(id: string, session: SessionData): Promise<boolean> {
+    if (!this.#kept.has(id)) return false
+    this.#kept.set(id, this.#serializer.stringify(session))
+    return true
   }
 
   destroy(id: string, callback?: (error?: unknown) => void): void {

@@ -8,7 +8,7 @@ import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts
 import { BadCallback, DiscordRefusedUs, SignInFailed, StoreAway, TokenRefused, UnknownState } from '../errors.ts'
 import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { adopt, join, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
+import { adopt, changeIn, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { formRefused, readForm } from './form.ts'
 import { historyOf, withAvatar } from './history.ts'
@@ -132,7 +132,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */
   async function keep(req: Request, user: User, beside: string[], next: (known: Visitor) => Visitor): Promise<void> {
     for (const id of beside) {
-      if (id !== req.sessionID && (await join(req, parts, id, user, next))) return
+      if (id !== req.sessionID && (await changeIn(req, parts, id, next, user))) return
     }
     await renew(req, parts, next)
   }

@@ -2,13 +2,13 @@ import { randomInt } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { LRUCache } from 'lru-cache'
 import type { Avatar } from '../avatar/avatars.ts'
-import { isSeeThrough } from '../avatar/choice.ts'
+import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import { isCutByCircle } from '../avatar/circle.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
-import { DiscordSilent, GrantRefused, NotFound, TokenRefused } from '../errors.ts'
+import { DiscordSilent, GrantRefused, NotFound, NotSignedIn, TokenRefused } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, load, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
@@ -56,10 +56,23 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const visitor = visitorOf(req)
     if (!visitor.user || !visitor.tokens) return signInAgain(res, read)
     if (!choice) return refused(req, res, visitor, entered, problems)
+    const isSignedIn = await restyled(req, visitor.user, choice).catch((error) => {
+      // Signed out meanwhile, in another tab.
+      if (error instanceof NotSignedIn) return false
+      throw error
+    })
+    if (isSignedIn) res.redirect(303, '/show_avatar')
+    else signInAgain(res, read)
+  })
+
+  router.all('/show_avatar', onlyBy('GET', 'HEAD', 'POST'))
+
+  /** Another avatar in the session; false when the visitor has to sign in again. */
+  async function restyled(req: Request, knownUser: User, choice: Choice): Promise<boolean> {
     const early = choice.seed === '' ? undefined : avatars.make(choice, true)
     early?.catch(() => undefined)
-    const user = await whoIsIt(req, visitor.user)
-    if (user === undefined) return signInAgain(res, read)
+    const user = await whoIsIt(req, knownUser)
+    if (user === undefined) return false
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
     await change(req, parts, (known) => ({
       ...known,
@@ -67,10 +80,8 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       user,
       avatars: withAvatar(historyOf(known, user), avatar),
     }))
-    res.redirect(303, '/show_avatar')
-  })
-
-  router.all('/show_avatar', onlyBy('GET', 'HEAD', 'POST'))
+    return true
+  }
 
   /** The user, asked anew; undefined when the visitor has to sign in again. */
   async function whoIsIt(req: Request, user: User): Promise<User | undefined> {
