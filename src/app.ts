@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { IncomingMessage, type RequestListener } from 'node:http'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import compression from 'compression'
 import express, { type Express, type RequestHandler, Router } from 'express'
 import { moods } from './avatar/moods.ts'
@@ -140,6 +140,12 @@ function assetOf(file: string): Asset {
   return asset
 }
 
+/** For ever where the address is of this very content; while versions change it may be another one's, for another instance. */
+function cachingOf(url: string | undefined, file: string): string {
+  if (url === assetOf(file).url) return 'public, max-age=31536000, immutable'
+  return url?.includes('?') ? 'no-cache' : 'public, max-age=3600'
+}
+
 /** The files of public/, and no other method for them than reading. */
 function staticFiles(): RequestHandler {
   const files = new Set(publicFiles())
@@ -148,9 +154,9 @@ function staticFiles(): RequestHandler {
     express.static(publicFolder, {
       index: false,
       redirect: false,
-      setHeaders: (res) => {
-        const versioned = 'req' in res && res.req instanceof IncomingMessage && res.req.url?.includes('?v=')
-        res.setHeader('Cache-Control', versioned ? 'public, max-age=31536000, immutable' : 'public, max-age=3600')
+      setHeaders: (res, path) => {
+        const url = 'req' in res && res.req instanceof IncomingMessage ? res.req.url : undefined
+        res.setHeader('Cache-Control', cachingOf(url, basename(path)))
       },
     }),
     onlyBy('GET', 'HEAD'),

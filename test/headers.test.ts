@@ -231,6 +231,9 @@ describe.each([
     const [versioned] = /\/style\.css\?v=\w+/.exec(text) ?? []
     const kept = await ask(site().app.url, versioned ?? '/there-is-none')
     expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    // Asked for at an instance of another version: what it has must not be kept under that address.
+    const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
+    expect(otherVersion.headers['cache-control']).toBe('no-cache')
     const plainly = await ask(site().app.url, '/style.css')
     expect(plainly.headers['cache-control']).toMatch(/^public, max-age=\d{1,5}$/)
     expect(plainly.headers['set-cookie']).toBeUndefined()
