@@ -1,9 +1,15 @@
 import { execFile } from 'node:child_process'
+import { glob } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { agent } from 'supertest'
+import { expect, onTestFinished, test } from 'vitest'
 import { drawEmbedded } from '../src/avatar/embedded.ts'
 import { drawInThread } from '../src/avatar/thread.ts'
-import { styleList } from './support/drawn.ts'
+import { openDiscord } from './support/doubles.ts'
+import { drawn, styleList } from './support/drawn.ts'
+import { freePort } from './support/free-port.ts'
+import { clientId, clientSecret, comeBack, leave, shownAvatar } from './support/open-app.ts'
+import { startApp } from './support/start-app.ts'
 
 const choice = { seed: 'fern 🦊', style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy', animated: false }
 
@@ -27,4 +33,35 @@ test('the thread keeps no process from its end', async () => {
     console.log(String(await drawInThread(${JSON.stringify(choice)})).length)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   expect(Number(stdout)).toBe((await drawEmbedded(choice)).length)
+})
+
+test('where no thread can be had, all of it is drawn without, and the visitor misses nothing', async () => {
+  const port = await freePort()
+  const redirectUri = `http://localhost:${port}/get_avatar`
+  const discord = await openDiscord({ clientId, clientSecret, redirectUri })
+  onTestFinished(() => discord.close())
+  const app = await startApp({
+    // Everything but threads and other processes.
+    NODE_OPTIONS: '--permission --allow-fs-read=* --allow-fs-write=* --allow-addons',
+    PORT: String(port),
+    DISCORD_CLIENT_ID: clientId,
+    DISCORD_CLIENT_SECRET: clientSecret,
+    DISCORD_API_URL: discord.apiUrl,
+    DISCORD_AUTHORIZE_URL: discord.authorizeUrl,
+    DICEBEAR_URL: 'embedded',
+  })
+  onTestFinished(() => app.stop())
+  const visitor = agent(app.url)
+  const preview = await visitor.get('/preview.svg').query({ seed: 'fern', style: 'adventurer' })
+  expect([preview.status, String(preview.body)]).toEqual([200, drawn({ seed: 'fern', style: 'adventurer' })])
+  // Of its hair the circle may cut something off.
+  const wanted = { seed: 'fern', style: 'pixel-art', backgroundColor: '', mood: '' }
+  const back = await comeBack(visitor, discord.codeFor(await leave(visitor, wanted)))
+  expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
+  const page = await visitor.get('/show_avatar')
+  expect(page.status).toBe(200)
+  const picture = await visitor.get(`/avatars/${shownAvatar(page.text)}.svg`)
+  expect([picture.status, String(picture.body)]).toEqual([200, drawn(wanted)])
+  expect(await Array.fromAsync(glob(`${app.folder}/.cache/avatars/*/*.svg`))).toHaveLength(1)
+  expect(app.output.stderr).toContain('drawn without a thread')
 })

@@ -9,6 +9,8 @@ function load(name: string): Promise<Style> {
   const loading =
     loaded.get(name) ?? import(definition, { with: { type: 'json' } }).then((module) => new Style(module.default))
   loaded.set(name, loading)
+  // What failed once, as where too many files are open, may be there the next time.
+  loading.catch(() => loaded.delete(name))
   return loading
 }
 

@@ -1,6 +1,8 @@
 import type { Piscina } from 'piscina'
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
+import { drawEmbeddedUtf8, isOneOfPicked } from './embedded.ts'
+import { writeSealed } from './sealed-file.ts'
 
 /** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
 export const atOnce = 4
@@ -10,32 +12,49 @@ export const atOnce = 4
  * what the library leaves to be collected does not slow the collections of everything else.
  */
 export async function drawInThread(choice: Choice): Promise<Buffer> {
-  return Buffer.from(Utf8.parse(await inThread('embedded.ts', 'drawEmbeddedUtf8', choice)).buffer)
+  return Buffer.from((await inThread('embedded.ts', drawEmbeddedUtf8, z.instanceof(Uint8Array), choice)).buffer)
 }
 
 /** What `isOneOfPicked` tells, by the same thread. */
 export async function isOneOfPickedInThread(choice: Choice, variants: Record<string, unknown[]>): Promise<boolean> {
-  return z.boolean().parse(await inThread('embedded.ts', 'isOneOfPicked', { choice, variants }))
+  return inThread('embedded.ts', isOneOfPicked, z.boolean(), { choice, variants })
 }
 
 /** What `writeSealed` does, by the same thread: one way there costs less than each of a dozen looks at the disk from here. */
-export async function writeInThread(file: { file: string; key: string; svg: string }): Promise<Written | undefined> {
-  return Written.optional().parse(await inThread('sealed-file.ts', 'writeSealed', file))
+export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
+  return inThread('sealed-file.ts', writeSealed, Written, file)
 }
 
-const Utf8 = z.instanceof(Uint8Array)
-const Written = z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() })
-type Written = z.infer<typeof Written>
+const Written = z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }).optional()
 
-let starting: Promise<Piscina<unknown, unknown>> | undefined
+let starting: Promise<Piscina> | undefined
 
-async function inThread(file: string, name: string, task: unknown): Promise<unknown> {
-  starting ??= start()
-  return (await starting).run(task, { filename: new URL(file, import.meta.url).href, name })
+/** In the thread; here where there is none, as when the system has no more to give, and where it fails there. */
+async function inThread<Task, Result>(
+  file: string,
+  work: (task: Task) => Result | Promise<Result>,
+  Answer: z.ZodType<Result>,
+  task: Task,
+): Promise<Result> {
+  try {
+    starting ??= start()
+    const thread = await starting
+    return Answer.parse(await thread.run(task, { filename: new URL(file, import.meta.url).href, name: work.name }))
+  } catch {
+    return work(task)
+  }
 }
 
-/** With the first task: a start takes no longer for it. */
-async function start(): Promise<Piscina<unknown, unknown>> {
-  const { Piscina } = await import('piscina')
-  return new Piscina({ minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: atOnce, recordTiming: false })
+/** With the first task: the app's start takes no longer for it. */
+async function start(): Promise<Piscina> {
+  try {
+    const { Piscina } = await import('piscina')
+    const thread = new Piscina({ minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: atOnce, recordTiming: false })
+    // Its tasks hear of their own failures; this is what none of them heard of.
+    return thread.on('error', (error: Error) => process.emitWarning(error))
+  } catch (error) {
+    starting = undefined
+    process.emitWarning(`Avatars are drawn without a thread: ${error}`)
+    throw error
+  }
 }
