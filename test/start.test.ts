@@ -338,6 +338,22 @@ describe('settings', () => {
 })
 
 describe('SIGTERM', () => {
+  // A shell between the two would end alone, and leave the app to nobody.
+  test('to `npm start` ends the app, with 0', async () => {
+    const [port, folder] = [await freePort(), await mkdtemp(join(tmpdir(), 'npm-start-'))]
+    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
+    const env = { PATH: process.env.PATH, HOME: folder, PORT: String(port), CACHE_DIR: folder }
+    const npm = spawn('npm', ['start'], { cwd: join(import.meta.dirname, '..'), env, detached: true })
+    const { pid } = npm
+    cleanUpLater(async () => void (npm.exitCode === null && pid !== undefined && process.kill(-pid, 'SIGKILL')))
+    npm.stdout.resume()
+    for await (const part of npm.stderr) if (String(part).includes('Open http')) break
+    expect((await ask(`http://localhost:${port}`, '/healthz')).status).toBe(200)
+    npm.kill('SIGTERM')
+    expect(await once(npm, 'exit')).toEqual([0, null])
+    await refusedAt(port)
+  })
+
   test('an open request finishes, idle connections do not hold it up, and it ends with 0', async () => {
     const port = await freePort()
     const redirectUri = `http://localhost:${port}/get_avatar`
