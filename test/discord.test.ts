@@ -154,6 +154,7 @@ describe('the token address', () => {
     ['tokens that last for no time', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
     ['tokens that last for less than no time', () => faults.json(200, { ...tokens, expires_in: -604_800 }), 502],
     ['tokens that do not say how long they last', () => faults.json(200, { ...tokens, expires_in: undefined }), 502],
+    ['tokens that last beyond all numbers', () => faults.json(200, { ...tokens, expires_in: 1e306 }), 502],
     ['tokens that last for words', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
     ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
     ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
@@ -234,20 +235,17 @@ describe('the user address', () => {
     return { visitor, answer, ms, levels: loggedSince(line) }
   }
 
-  test.each([['a fresh token refused with 401', unauthorized, 502]] satisfies Row[])(
-    '%s: an error of ours, logged as one, the look kept',
-    async (_, fault, status) => {
-      const { visitor, answer, levels } = await comeBackTo(fault())
-      expect(answer.status).toBe(status)
-      expect(keepsLook(answer.text)).toBe(true)
-      expect(levels).toContain(errorLevel)
-      // Refused calls count against us: none is tried again.
-      expect(app.discord.count(at.user)).toBe(1)
-      expect((await visitor.get('/show_avatar')).status).toBe(303)
-      await expectNextIsServed()
-      expectLanding(await signIn(app, visitor))
-    },
-  )
+  test('a fresh token refused with 401: an error of ours, logged as one, the look kept', async () => {
+    const { visitor, answer, levels } = await comeBackTo(unauthorized())
+    expect(answer.status).toBe(502)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(levels).toContain(errorLevel)
+    // Refused calls count against us: none is tried again.
+    expect(app.discord.count(at.user)).toBe(1)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    await expectNextIsServed()
+    expectLanding(await signIn(app, visitor))
+  })
 
   test.each([
     ['a user without an id', () => faults.json(200, { username: 'a' }), 502],
@@ -420,21 +418,17 @@ describe('a token that has ended', () => {
     expectLanding(await signIn(app, visitor, later))
   })
 
-  test.each<Row>([['invalid_client', () => oauthError(401, 'invalid_client'), 502]])(
-    'while the refresh goes wrong (%s): an error page, and the tokens are kept for the next try',
-    async (...row) => {
-      const [, fault, status] = row
-      const visitor = app.visitor()
-      await signInShortly(visitor)
-      app.discord.fail(at.token, fault())
-      const { answer, ms } = await timed(restyle(visitor))
-      expect(answer.status).toBe(status)
-      expect(ms).toBeLessThan(timeoutMs + 1000)
-      expect(keepsLook(answer.text, later)).toBe(true)
-      app.discord.heal()
-      expectLanding(await restyle(visitor), 303)
-    },
-  )
+  test('while the refresh goes wrong: an error page, and the tokens are kept for the next try', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.fail(at.token, oauthError(401, 'invalid_client'))
+    const { answer, ms } = await timed(restyle(visitor))
+    expect(answer.status).toBe(502)
+    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(keepsLook(answer.text, later)).toBe(true)
+    app.discord.heal()
+    expectLanding(await restyle(visitor), 303)
+  })
 })
 
 describe('Discord’s 429', () => {
@@ -566,6 +560,7 @@ describe('Discord’s 429', () => {
       () => faults.json(429, { retry_after: -1, global: true }, { 'retry-after': '30' }),
     ],
     ['by its header', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-global': 'true' })],
+    ['by its scope', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-scope': 'global' })],
   ])('for everybody, %s: neither address is asked', async (_, fault) => {
     for (const path of [at.user, at.token]) {
       const [visitor, bystander] = [await signInAs(), await signInAs(ozzy())]

@@ -212,10 +212,11 @@ export function createDiscord(options: DiscordOptions) {
     const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInS, scope } = reply
     // Discord may grant more scopes than were asked for, never fewer.
     const identifies = scope === undefined || scope.split(' ').includes('identify')
-    if (!expiresInS || !identifies || reply.token_type !== 'bearer') {
+    const expiresAt = Date.now() + (expiresInS ?? 0) * 1000
+    if (!expiresInS || !Number.isFinite(expiresAt) || !identifies || reply.token_type !== 'bearer') {
       throw new DiscordAway('the token address gave tokens of no use')
     }
-    return { accessToken, ...(refreshToken && { refreshToken }), expiresAt: Date.now() + expiresInS * 1000 }
+    return { accessToken, ...(refreshToken && { refreshToken }), expiresAt }
   }
 
   /** One call; a 429 shuts its gate. */
@@ -224,7 +225,10 @@ export function createDiscord(options: DiscordOptions) {
     try {
       return await ask(url, { ...question, headers })
     } catch (cause) {
-      if (cause instanceof UpstreamBusy) throw await gates.shut(gate, cause.answer.headers, waitNamedIn(cause))
+      if (cause instanceof UpstreamBusy) {
+        const { waitS, isGlobal } = limitIn(cause)
+        throw await gates.shut(isGlobal ? 'everywhere' : gate, waitS)
+      }
       const waited = cause instanceof UpstreamSilent || cause instanceof UpstreamSpared
       const Failure = waited ? DiscordSilent : DiscordAway
       throw new Failure(new URL(url).pathname, { cause })
@@ -249,10 +253,18 @@ function readJson(answer: Pick<Answer, 'headers' | 'body'>): unknown {
 const isJson = ({ headers }: Pick<Answer, 'headers'>) =>
   /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headers.get('content-type') ?? '')
 
-/** The larger of what header and body name. */
-function waitNamedIn({ answer, retryAfterS = 0 }: UpstreamBusy): z.infer<typeof Busy> {
-  const busy = Busy.parse(readJson(answer))
-  return { ...busy, retry_after: Math.max(busy.retry_after ?? 0, retryAfterS) }
+/** Where Discord names no time. */
+const defaultWaitS = 60
+const longestWaitS = 3600
+
+/** What a 429 says: for how long, by the larger of header and body, and whether it is for every address. */
+function limitIn({ answer, retryAfterS = 0 }: UpstreamBusy): { waitS: number; isGlobal: boolean } {
+  const { retry_after: namedS = 0, global } = Busy.parse(readJson(answer))
+  const told = (name: string) => answer.headers.get(`x-ratelimit-${name}`)
+  return {
+    waitS: Math.min(Math.ceil(Math.max(namedS, retryAfterS)) || defaultWaitS, longestWaitS),
+    isGlobal: global === true || told('global') === 'true' || told('scope') === 'global',
+  }
 }
 
 const bodyFor = (answer: Answer) => ([204, 205, 304].includes(answer.status) ? null : new Uint8Array(answer.body))

@@ -9,10 +9,6 @@ export type Gate = 'everywhere' | 'token' | 'revoke' | `user:${string}`
 
 const key = (gate: Gate) => `gate:${gate}`
 
-/** Where Discord names no time. */
-const defaultWaitS = 60
-const longestWaitS = 3600
-
 /** Gates shut by Discord's 429, for all instances. */
 export function createGates(store: Store) {
   return {
@@ -24,12 +20,9 @@ export function createGates(store: Store) {
       if (leftS > 0) throw new DiscordBusy(`Discord asked us to wait (${gate.split(':')[0]})`, leftS)
     },
 
-    /** Shuts the gate for as long as the larger of header and body says, and gives the failure to throw. */
-    async shut(gate: Gate, headers: Headers, body: { retry_after?: number | undefined; global?: boolean | undefined }) {
-      const named = Math.max(Number(headers.get('retry-after')) || 0, body.retry_after ?? 0)
-      const waitS = Math.min(Math.ceil(named) || defaultWaitS, longestWaitS)
-      const global = body.global === true || headers.get('x-ratelimit-global') === 'true'
-      await store.set(key(global ? 'everywhere' : gate), String(Date.now() + waitS * 1000), waitS)
+    /** Shuts the gate for so long, and gives the failure to throw. */
+    async shut(gate: Gate, waitS: number): Promise<DiscordBusy> {
+      await store.set(key(gate), String(Date.now() + waitS * 1000), waitS)
       return new DiscordBusy(`Discord answered 429 (${gate.split(':')[0]})`, waitS)
     },
   }
