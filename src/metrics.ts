@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { Failure } from './errors.ts'
+import type { BreakerChange, Called } from './upstream.ts'
 
 // What is counted for Prometheus. Each label has its values from a fixed list: no visitor can make a new series.
 // https://prometheus.io/docs/practices/naming/
@@ -20,17 +21,13 @@ const routes = new Set([
 const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\.gif|\/forget)$/
 const methods = new Set(['GET', 'HEAD', 'POST'])
 
-const upstreams = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
-const callOutcomes = ['ok', 'refused', 'busy', 'away', 'silent', 'spared'] as const
+const upstreams: Called['upstream'][] = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']
+const callOutcomes: Called['outcome'][] = ['ok', 'refused', 'busy', 'away', 'silent', 'spared']
 /** Nobody waits long for a revocation: that one has no breaker. */
-const breakers = ['discord-token', 'discord-user', 'dicebear'] as const
-const breakerStates = ['closed', 'open', 'half-open'] as const
+const breakers: BreakerChange['upstream'][] = ['discord-token', 'discord-user', 'dicebear']
+const breakerStates: BreakerChange['state'][] = ['closed', 'open', 'half-open']
 const caches = ['file', 'preview', 'png', 'gif', 'card'] as const
 const signInEnds = ['signed-in', 'declined', 'failed'] as const
-
-type Upstream = (typeof upstreams)[number]
-type Call = { upstream: Upstream; outcome: (typeof callOutcomes)[number]; durationMs: number }
-type BreakerChange = { upstream: Upstream; state: (typeof breakerStates)[number] }
 
 /** The app's counts, in a registry of their own: two apps in one process count apart. */
 export function createMetrics() {
@@ -140,7 +137,7 @@ export function createMetrics() {
     onSignInEnd: (outcome: (typeof signInEnds)[number]) => signInsTotal.inc({ outcome }),
 
     /** One call to an upstream is over. */
-    onCall({ upstream, outcome, durationMs }: Call): void {
+    onCall({ upstream, outcome, durationMs }: Called): void {
       callsTotal.inc({ upstream, outcome })
       if (outcome !== 'spared') callSeconds.observe({ upstream }, durationMs / 1000)
     },

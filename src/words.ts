@@ -135,7 +135,7 @@ export const words = {
     error: 'Error:',
     summary: (count: number): string =>
       `${['No', 'One', 'Two', 'Three', 'Four', 'Five'][count] ?? count} ${count === 1 ? 'thing' : 'things'} to put right`,
-    seedTooLong: (count: number, most = 128): string => fill(script.seedTooLong, { count, most }),
+    seedTooLong: (count: number, most: number): string => fill(script.seedTooLong, { count, most }),
     unreadable: (field: string): string => `A character in ${field} can’t be shown. Write it anew, as one line.`,
     styleMissing: 'Choose a style.',
     styleUnknown: (style: string): string => `“${style}” is not one of our styles. Choose a style.`,

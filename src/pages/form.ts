@@ -19,7 +19,7 @@ export type ReadForm =
   | { choice?: undefined; entered: Entered; problems: Problem[] }
 
 const said = words.problems
-export const maxSeedLength = 128
+const maxSeedLength = 128
 
 // Typed by no keyboard, and a nuisance in file names and terminals. Trimmed away at the ends, refused inside.
 const controlCharacter = /\p{Cc}/u
