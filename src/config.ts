@@ -11,6 +11,14 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
+/** What ends in a number is an address of IPv4 to a URL, so that 999.1.1.1 is no name either. */
+const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
+    'must be an IP address or a host name, without port or brackets',
+  )
+
 const address = (...protocols: string[]) =>
   z.string().refine(
     (text) => {
@@ -150,7 +158,7 @@ const defaultPort = 3000
 const Environment = z.object({
   NODE_ENV: z.string().optional(),
   PORT: wholeNumber(1, 65_535).default(defaultPort),
-  HOST: z.string().default('127.0.0.1'),
+  HOST: host.default('127.0.0.1'),
   METRICS_PORT: metricsPort.optional(),
   BASE_URL: origin.optional(),
   SESSION_SECRET: secrets.optional(),

@@ -484,7 +484,7 @@ describe('METRICS_PORT', () => {
     await once(other, 'listening')
     const { port: taken } = z.object({ port: z.number() }).parse(other.address())
     const { code, said } = await refused({ PORT: String(await freePort()), METRICS_PORT: String(taken) })
-    expect([code, said]).toEqual([1, expect.stringContaining(`Cannot listen at 127.0.0.1:${taken}`)])
+    expect([code, said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, METRICS_PORT=${taken}: `)])
     expect(said).not.toMatch(/^\s+at /m)
   })
 })

@@ -163,6 +163,7 @@ describe('settings', () => {
   }
   const bad: [name: string, ...values: string[]][] = [
     ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
+    ['HOST', '999.1.1.1', '1.2.3.4.5', 'localhost:3000', '[::1]', ':::1', 'http://localhost', 'a b', ' '],
     [
       'BASE_URL',
       'https://avatars.example/path',
@@ -270,6 +271,9 @@ describe('settings', () => {
     { BASE_URL: 'http://localhost:3000' },
     { BASE_URL: 'http://127.0.0.1' },
     { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
+    { HOST: '0.0.0.0' },
+    { HOST: '::1' },
+    { HOST: 'my_app.example' },
     { TRUST_PROXY: '1' },
     { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
     { DICEBEAR_URL: 'embedded' },
@@ -302,13 +306,20 @@ describe('settings', () => {
     expect(await readdir(folder)).toContain('kept here')
   })
 
-  test('a cache folder that cannot be made, or a port that is taken, is told in plain words', async () => {
-    const folder = await refused({ CACHE_DIR: '/proc/avatars' })
-    expect([folder.code, folder.said]).toEqual([1, expect.stringContaining('/proc/avatars')])
+  test('a cache folder that cannot be made is told in plain words', async () => {
+    const { code, said } = await refused({ CACHE_DIR: '/proc/avatars' })
+    expect([code, said]).toEqual([1, expect.stringContaining('/proc/avatars')])
+    expect(said).not.toMatch(/^\s+at /m)
+  })
+
+  test('a port that is taken, or an address that is not ours, is told in plain words and by name', async () => {
     const app = await started()
-    const port = await refused({ PORT: new URL(app.url).port })
-    expect([port.code, port.said]).toEqual([1, expect.stringContaining('Cannot listen')])
-    expect(folder.said + port.said).not.toMatch(/^\s+at /m)
+    const { port } = new URL(app.url)
+    const taken = await refused({ PORT: port })
+    expect([taken.code, taken.said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, PORT=${port}: `)])
+    const foreign = await refused({ HOST: '203.0.113.7', PORT: port })
+    expect([foreign.code, foreign.said]).toEqual([1, expect.stringContaining(`at HOST=203.0.113.7, PORT=${port}: `)])
+    expect(taken.said + foreign.said).not.toMatch(/^\s+at /m)
   })
 
   test('with a Redis that is not there it starts and stays up', async () => {
