@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
@@ -18,6 +20,28 @@ const host = z
     (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
     'must be an IP address or a host name, without port or brackets',
   )
+
+/** Made and tried here, so that one that can't be is told along with all else that is wrong. */
+const writableFolder = z.string().superRefine((folder, context) => {
+  try {
+    makeFolder(folder)
+    rmdirSync(mkdtempSync(join(folder, 'probe-')))
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    context.addIssue(`must be a folder that can be made and written to (${code})`)
+  }
+})
+
+// Node's own recursive mkdir never ends in a place such as /proc, where a folder is there and takes no other.
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    if (!existsSync(folder)) throw error // else another instance was faster
+  }
+}
 
 const address = (...protocols: string[]) =>
   z.string().refine(
@@ -168,7 +192,7 @@ const Environment = z.object({
   DISCORD_API_URL: address('https:', 'http:').default('https://discord.com/api/v10'),
   DISCORD_AUTHORIZE_URL: address('https:', 'http:').default('https://discord.com/oauth2/authorize'),
   DICEBEAR_URL: z.union([z.literal('embedded'), address('https:', 'http:')]).default('https://api.dicebear.com/10.x'),
-  CACHE_DIR: z.string().default('.cache/avatars'),
+  CACHE_DIR: writableFolder.prefault('.cache/avatars'),
   CACHE_MAX_MB: wholeNumber(1, 1_000_000).default(512),
   UPSTREAM_TIMEOUT_MS: wholeNumber(1, 60_000).default(5000),
   TRUST_PROXY: trustedProxies.default(false),
@@ -201,7 +225,7 @@ function demands(given: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * The settings, read once; the names of the environment are known here only.
+ * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards.
  * Throws an Error that names every wrong setting in plain words, and no value.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -254,6 +254,7 @@ describe('settings', () => {
 
   test('all that is wrong is named at once, no value among it', () => {
     const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
+    wrong.CACHE_DIR = '/dev/null/wrong value'
     let said = ''
     try {
       readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
@@ -306,10 +307,31 @@ describe('settings', () => {
     expect(await readdir(folder)).toContain('kept here')
   })
 
-  test('a cache folder that cannot be made is told in plain words', async () => {
-    const { code, said } = await refused({ CACHE_DIR: '/proc/avatars' })
-    expect([code, said]).toEqual([1, expect.stringContaining('/proc/avatars')])
+  test('a cache folder that cannot be made or written to is refused by name, along with all else', async () => {
+    const { code, said } = await refused({ PORT: 'abc', HOST: '999.1.1.1', CACHE_DIR: '/proc/avatars' })
+    expect(code).toBe(1)
+    for (const name of ['PORT', 'HOST', 'CACHE_DIR']) expect(said).toContain(`  ${name} must be `)
     expect(said).not.toMatch(/^\s+at /m)
+
+    const folder = await mkdtemp(join(tmpdir(), 'taken-'))
+    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
+    const file = join(folder, 'a file')
+    await writeFile(file, '')
+    const link = join(folder, 'a link to nowhere')
+    await symlink(join(folder, 'nowhere'), link)
+    for (const CACHE_DIR of [file, join(file, 'below'), link, '/proc', '/proc/avatars/below']) {
+      expect(() => readConfig({ ...good, CACHE_DIR })).toThrow(/\n {2}CACHE_DIR must be a folder [^\n]+ \(E[A-Z]+\)$/)
+    }
+  })
+
+  test('the cache folder is made with those above it, and nothing is left in it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'made-'))
+    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
+    const CACHE_DIR = join(folder, 'not', 'yet', 'there')
+    for (let start = 1; start <= 2; start += 1) {
+      readConfig({ ...good, CACHE_DIR })
+      expect(await readdir(CACHE_DIR)).toEqual([])
+    }
   })
 
   test('a port that is taken, or an address that is not ours, is told in plain words and by name', async () => {
