@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
-import { isIP } from 'node:net'
+import { BlockList, isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
@@ -157,7 +157,7 @@ const trustedProxies = z
   .string()
   .refine((text) => text === 'off' || /^\d$/.test(text) || text.split(',').every(isProxyAddress), {
     message:
-      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8), never everybody',
+      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
   })
   .transform((text) => {
     if (text === 'off') return false
@@ -168,9 +168,20 @@ function isProxyAddress(part: string): boolean {
   const text = part.trim()
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
   const [ip = '', prefix, ...rest] = text.split('/')
-  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(ip)] ?? 0
-  if (bits === 0 || rest.length > 0) return false
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) > 0 && Number(prefix) <= bits)
+  if (isIP(ip) === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && isOnesOwn(ip, Number(prefix)))
+}
+
+const ipv4Mapped = new BlockList()
+ipv4Mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
+
+/** No network of one's own is wider than 10.0.0.0/8 or fc00::/7. IPv4 may be written as IPv6, with 96 bits before it. */
+function isOnesOwn(ip: string, prefix: number): boolean {
+  if (isIP(ip) === 4) return prefix >= 8 && prefix <= 32
+  if (prefix < 7 || prefix > 128) return false
+  const subnet = new BlockList()
+  subnet.addSubnet(ip, prefix, 'ipv6')
+  return prefix >= 96 + 8 || !(subnet.check('::ffff:0:0', 'ipv6') || ipv4Mapped.check(ip, 'ipv6'))
 }
 
 function isSafeOrigin(url: URL): boolean {

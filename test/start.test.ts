@@ -200,6 +200,8 @@ describe('settings', () => {
     ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
     ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
     ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
+    ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
+    ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
     ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
     ['LOG_LEVEL', 'loud', 'INFO'],
   ]
@@ -277,6 +279,8 @@ describe('settings', () => {
     { HOST: 'my_app.example' },
     { TRUST_PROXY: '1' },
     { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
+    { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,2001:db8::/32' },
+    { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
     { DICEBEAR_URL: 'embedded' },
     { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
     { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
