@@ -43,20 +43,20 @@ function makeFolder(folder: string): void {
   }
 }
 
-const address = (...protocols: string[]) =>
-  z.string().refine(
-    (text) => {
-      const url = URL.canParse(text) ? new URL(text) : undefined
-      return url !== undefined && protocols.includes(url.protocol) && url.hostname !== ''
-    },
-    `must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+/** What we ask for is put behind it: a query or fragment would swallow that, or be lost itself. */
+const address = z
+  .string()
+  .refine(
+    (text) => /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
+    'must be an address that begins with https:// or http://, with no query, fragment, user or space',
   )
 
-const origin = address('https:', 'http:').refine((text) => {
-  if (!URL.canParse(text)) return true
-  const url = new URL(text)
-  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
-}, 'must be an origin: no path, query or password')
+const origin = address.refine(
+  (text) => !URL.canParse(text) || new URL(text).pathname === '/',
+  'must be an origin: no path',
+)
+
+const credential = z.string().regex(/\S/, 'must not be blank')
 
 const redisForm = 'must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://'
 
@@ -198,11 +198,11 @@ const Environment = z.object({
   BASE_URL: origin.optional(),
   SESSION_SECRET: secrets.optional(),
   REDIS_URL: redisAddress.optional(),
-  DISCORD_CLIENT_ID: z.string().optional(),
-  DISCORD_CLIENT_SECRET: z.string().optional(),
-  DISCORD_API_URL: address('https:', 'http:').default('https://discord.com/api/v10'),
-  DISCORD_AUTHORIZE_URL: address('https:', 'http:').default('https://discord.com/oauth2/authorize'),
-  DICEBEAR_URL: z.union([z.literal('embedded'), address('https:', 'http:')]).default('https://api.dicebear.com/10.x'),
+  DISCORD_CLIENT_ID: credential.optional(),
+  DISCORD_CLIENT_SECRET: credential.optional(),
+  DISCORD_API_URL: address.default('https://discord.com/api/v10'),
+  DISCORD_AUTHORIZE_URL: address.default('https://discord.com/oauth2/authorize'),
+  DICEBEAR_URL: z.union([z.literal('embedded'), address]).default('https://api.dicebear.com/10.x'),
   CACHE_DIR: writableFolder.prefault('.cache/avatars'),
   CACHE_MAX_MB: wholeNumber(1, 1_000_000).default(512),
   UPSTREAM_TIMEOUT_MS: wholeNumber(1, 60_000).default(5000),

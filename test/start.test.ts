@@ -194,9 +194,15 @@ describe('settings', () => {
     ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
     ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
     ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
+    ['DISCORD_CLIENT_ID', ' ', '\t'],
+    ['DISCORD_CLIENT_SECRET', ' ', '\n'],
     ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
     ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
     ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
+    ...['BASE_URL', 'DISCORD_API_URL', 'DISCORD_AUTHORIZE_URL', 'DICEBEAR_URL'].map((name): [string, ...string[]] => [
+      name,
+      ...['https://x?y=1', 'https://x/?', 'https://x#f', 'https://x/#', 'https://u:p@x', 'https://u@x', 'https://x '],
+    ]),
     ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
     ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
     ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
@@ -256,7 +262,7 @@ describe('settings', () => {
 
   test('all that is wrong is named at once, no value among it', () => {
     const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
-    wrong.CACHE_DIR = '/dev/null/wrong value'
+    Object.assign(wrong, { DISCORD_CLIENT_ID: ' ', CACHE_DIR: '/dev/null/wrong value' })
     let said = ''
     try {
       readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
@@ -283,6 +289,7 @@ describe('settings', () => {
     { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
     { DICEBEAR_URL: 'embedded' },
     { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
+    { DISCORD_API_URL: 'http://[::1]:8080/@discord/api', DISCORD_AUTHORIZE_URL: 'http://discord.localhost/authorize/' },
     { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
   ])('%o is good', (settings) => {
     expect(readConfig({ ...good, ...settings }).production).toBe(true)
