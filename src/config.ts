@@ -250,7 +250,6 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const settings = read.data
   const baseUrl = new URL(settings.BASE_URL ?? `http://localhost:${settings.PORT}`)
   return Object.freeze({
-    production: settings.NODE_ENV === 'production',
     demo: settings.DISCORD_CLIENT_ID === undefined,
     host: settings.HOST,
     port: settings.PORT,

@@ -292,7 +292,7 @@ describe('settings', () => {
     { DISCORD_API_URL: 'http://[::1]:8080/@discord/api', DISCORD_AUTHORIZE_URL: 'http://discord.localhost/authorize/' },
     { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
   ])('%o is good', (settings) => {
-    expect(readConfig({ ...good, ...settings }).production).toBe(true)
+    expect(readConfig({ ...good, ...settings }).demo).toBe(false)
   })
 
   test('one Discord credential without the other is refused', () => {
