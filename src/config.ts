@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { isIP } from 'node:net'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { BlockList, isIP } from 'node:net'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
 const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
@@ -11,20 +13,50 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
-const address = (...protocols: string[]) =>
-  z.string().refine(
-    (text) => {
-      const url = URL.canParse(text) ? new URL(text) : undefined
-      return url !== undefined && protocols.includes(url.protocol) && url.hostname !== ''
-    },
-    `must be an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+/** What ends in a number is an address of IPv4 to a URL, so that 999.1.1.1 is no name either. */
+const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
+    'must be an IP address or a host name, without port or brackets',
   )
 
-const origin = address('https:', 'http:').refine((text) => {
-  if (!URL.canParse(text)) return true
-  const url = new URL(text)
-  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
-}, 'must be an origin: no path, query or password')
+/** Made and tried here, so that one that can't be is told along with all else that is wrong. */
+const writableFolder = z.string().superRefine((folder, context) => {
+  try {
+    makeFolder(folder)
+    rmdirSync(mkdtempSync(join(folder, 'probe-')))
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    context.addIssue(`must be a folder that can be made and written to (${code})`)
+  }
+})
+
+// Node's own recursive mkdir never ends in a place such as /proc, where a folder is there and takes no other.
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    if (!existsSync(folder)) throw error // else another instance was faster
+  }
+}
+
+/** What we ask for is put behind it: a query or fragment would swallow that, or be lost itself. */
+const address = z
+  .string()
+  .refine(
+    (text) => /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
+    'must be an address that begins with https:// or http://, with no query, fragment, user or space',
+  )
+
+const origin = address.refine(
+  (text) => !URL.canParse(text) || new URL(text).pathname === '/',
+  'must be an origin: no path',
+)
+
+const credential = z.string().regex(/\S/, 'must not be blank')
 
 const redisForm = 'must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://'
 
@@ -125,7 +157,7 @@ const trustedProxies = z
   .string()
   .refine((text) => text === 'off' || /^\d$/.test(text) || text.split(',').every(isProxyAddress), {
     message:
-      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8), never everybody',
+      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
   })
   .transform((text) => {
     if (text === 'off') return false
@@ -136,9 +168,20 @@ function isProxyAddress(part: string): boolean {
   const text = part.trim()
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
   const [ip = '', prefix, ...rest] = text.split('/')
-  const bits = { 0: 0, 4: 32, 6: 128 }[isIP(ip)] ?? 0
-  if (bits === 0 || rest.length > 0) return false
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) > 0 && Number(prefix) <= bits)
+  if (isIP(ip) === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && isOnesOwn(ip, Number(prefix)))
+}
+
+const ipv4Mapped = new BlockList()
+ipv4Mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
+
+/** No network of one's own is wider than 10.0.0.0/8 or fc00::/7. IPv4 may be written as IPv6, with 96 bits before it. */
+function isOnesOwn(ip: string, prefix: number): boolean {
+  if (isIP(ip) === 4) return prefix >= 8 && prefix <= 32
+  if (prefix < 7 || prefix > 128) return false
+  const subnet = new BlockList()
+  subnet.addSubnet(ip, prefix, 'ipv6')
+  return prefix >= 96 + 8 || !(subnet.check('::ffff:0:0', 'ipv6') || ipv4Mapped.check(ip, 'ipv6'))
 }
 
 function isSafeOrigin(url: URL): boolean {
@@ -150,17 +193,17 @@ const defaultPort = 3000
 const Environment = z.object({
   NODE_ENV: z.string().optional(),
   PORT: wholeNumber(1, 65_535).default(defaultPort),
-  HOST: z.string().default('127.0.0.1'),
+  HOST: host.default('127.0.0.1'),
   METRICS_PORT: metricsPort.optional(),
   BASE_URL: origin.optional(),
   SESSION_SECRET: secrets.optional(),
   REDIS_URL: redisAddress.optional(),
-  DISCORD_CLIENT_ID: z.string().optional(),
-  DISCORD_CLIENT_SECRET: z.string().optional(),
-  DISCORD_API_URL: address('https:', 'http:').default('https://discord.com/api/v10'),
-  DISCORD_AUTHORIZE_URL: address('https:', 'http:').default('https://discord.com/oauth2/authorize'),
-  DICEBEAR_URL: z.union([z.literal('embedded'), address('https:', 'http:')]).default('https://api.dicebear.com/10.x'),
-  CACHE_DIR: z.string().default('.cache/avatars'),
+  DISCORD_CLIENT_ID: credential.optional(),
+  DISCORD_CLIENT_SECRET: credential.optional(),
+  DISCORD_API_URL: address.default('https://discord.com/api/v10'),
+  DISCORD_AUTHORIZE_URL: address.default('https://discord.com/oauth2/authorize'),
+  DICEBEAR_URL: z.union([z.literal('embedded'), address]).default('https://api.dicebear.com/10.x'),
+  CACHE_DIR: writableFolder.prefault('.cache/avatars'),
   CACHE_MAX_MB: wholeNumber(1, 1_000_000).default(512),
   UPSTREAM_TIMEOUT_MS: wholeNumber(1, 60_000).default(5000),
   TRUST_PROXY: trustedProxies.default(false),
@@ -193,7 +236,7 @@ function demands(given: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * The settings, read once; the names of the environment are known here only.
+ * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards.
  * Throws an Error that names every wrong setting in plain words, and no value.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
@@ -207,7 +250,6 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const settings = read.data
   const baseUrl = new URL(settings.BASE_URL ?? `http://localhost:${settings.PORT}`)
   return Object.freeze({
-    production: settings.NODE_ENV === 'production',
     demo: settings.DISCORD_CLIENT_ID === undefined,
     host: settings.HOST,
     port: settings.PORT,

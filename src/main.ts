@@ -65,10 +65,10 @@ async function start(): Promise<void> {
   if (parts.metrics) {
     const { metricsPage } = await import('./metrics.ts')
     const metrics = createServer(metricsPage(parts.metrics)).unref()
-    metrics.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.metricsPort}: ${error.message}`))
+    metrics.on('error', cannotListen(`HOST=${config.host}, METRICS_PORT=${config.metricsPort}`))
     metrics.listen(config.metricsPort, config.host)
   }
-  server.on('error', (error) => fail(`Cannot listen at ${config.host}:${config.port}: ${error.message}`))
+  server.on('error', cannotListen(`HOST=${config.host}, PORT=${config.port}`))
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
     process.stderr.write(
@@ -160,6 +160,8 @@ function endsWell(log: Logger, close: () => Promise<void>): void {
     if (since === undefined) end()
   })
 }
+
+const cannotListen = (settings: string) => (error: Error) => fail(`Cannot listen at ${settings}: ${error.message}`)
 
 function fail(message: string): never {
   process.stderr.write(`${message}\n`)

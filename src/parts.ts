@@ -18,10 +18,7 @@ import type { BreakerChange } from './upstream.ts'
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
 
-/**
- * The parts of the app, made real from the settings. Throws when the cache folder cannot be used; does not wait for
- * Redis, which may come later.
- */
+/** The parts of the app, made real from the settings. Does not wait for Redis, which may come later. */
 export async function openParts(config: Config, log: Logger) {
   // Imported where it is wanted: its library would take a tenth of each start.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()

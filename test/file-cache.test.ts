@@ -165,13 +165,6 @@ test('where nothing can be written, or something odd lies, it is told and the ca
   expect(drafts).toEqual([])
 })
 
-test('a folder that cannot be made or written to is refused at once', async () => {
-  const folder = join(await newFolder(), 'taken')
-  await writeFile(folder, '')
-  for (const at of [folder, join(folder, 'below')])
-    await expect(open({ folder: at })).rejects.toThrow(`Avatars cannot be kept in ${at}`)
-})
-
 test('links are not followed, neither for reading nor for writing nor for making room', async () => {
   const { cache, folder, troubles, fileOf } = await open()
   const elsewhere = await newFolder()

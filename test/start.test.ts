@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -163,6 +163,7 @@ describe('settings', () => {
   }
   const bad: [name: string, ...values: string[]][] = [
     ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
+    ['HOST', '999.1.1.1', '1.2.3.4.5', 'localhost:3000', '[::1]', ':::1', 'http://localhost', 'a b', ' '],
     [
       'BASE_URL',
       'https://avatars.example/path',
@@ -193,12 +194,20 @@ describe('settings', () => {
     ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
     ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
     ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
+    ['DISCORD_CLIENT_ID', ' ', '\t'],
+    ['DISCORD_CLIENT_SECRET', ' ', '\n'],
     ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
     ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
     ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
+    ...['BASE_URL', 'DISCORD_API_URL', 'DISCORD_AUTHORIZE_URL', 'DICEBEAR_URL'].map((name): [string, ...string[]] => [
+      name,
+      ...['https://x?y=1', 'https://x/?', 'https://x#f', 'https://x/#', 'https://u:p@x', 'https://u@x', 'https://x '],
+    ]),
     ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
     ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
     ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
+    ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
+    ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
     ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
     ['LOG_LEVEL', 'loud', 'INFO'],
   ]
@@ -253,6 +262,7 @@ describe('settings', () => {
 
   test('all that is wrong is named at once, no value among it', () => {
     const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
+    Object.assign(wrong, { DISCORD_CLIENT_ID: ' ', CACHE_DIR: '/dev/null/wrong value' })
     let said = ''
     try {
       readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
@@ -270,13 +280,19 @@ describe('settings', () => {
     { BASE_URL: 'http://localhost:3000' },
     { BASE_URL: 'http://127.0.0.1' },
     { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
+    { HOST: '0.0.0.0' },
+    { HOST: '::1' },
+    { HOST: 'my_app.example' },
     { TRUST_PROXY: '1' },
     { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
+    { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,2001:db8::/32' },
+    { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
     { DICEBEAR_URL: 'embedded' },
     { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
+    { DISCORD_API_URL: 'http://[::1]:8080/@discord/api', DISCORD_AUTHORIZE_URL: 'http://discord.localhost/authorize/' },
     { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
   ])('%o is good', (settings) => {
-    expect(readConfig({ ...good, ...settings }).production).toBe(true)
+    expect(readConfig({ ...good, ...settings }).demo).toBe(false)
   })
 
   test('one Discord credential without the other is refused', () => {
@@ -302,13 +318,41 @@ describe('settings', () => {
     expect(await readdir(folder)).toContain('kept here')
   })
 
-  test('a cache folder that cannot be made, or a port that is taken, is told in plain words', async () => {
-    const folder = await refused({ CACHE_DIR: '/proc/avatars' })
-    expect([folder.code, folder.said]).toEqual([1, expect.stringContaining('/proc/avatars')])
+  test('a cache folder that cannot be made or written to is refused by name, along with all else', async () => {
+    const { code, said } = await refused({ PORT: 'abc', HOST: '999.1.1.1', CACHE_DIR: '/proc/avatars' })
+    expect(code).toBe(1)
+    for (const name of ['PORT', 'HOST', 'CACHE_DIR']) expect(said).toContain(`  ${name} must be `)
+    expect(said).not.toMatch(/^\s+at /m)
+
+    const folder = await mkdtemp(join(tmpdir(), 'taken-'))
+    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
+    const file = join(folder, 'a file')
+    await writeFile(file, '')
+    const link = join(folder, 'a link to nowhere')
+    await symlink(join(folder, 'nowhere'), link)
+    for (const CACHE_DIR of [file, join(file, 'below'), link, '/proc', '/proc/avatars/below']) {
+      expect(() => readConfig({ ...good, CACHE_DIR })).toThrow(/\n {2}CACHE_DIR must be a folder [^\n]+ \(E[A-Z]+\)$/)
+    }
+  })
+
+  test('the cache folder is made with those above it, and nothing is left in it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'made-'))
+    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
+    const CACHE_DIR = join(folder, 'not', 'yet', 'there')
+    for (let start = 1; start <= 2; start += 1) {
+      readConfig({ ...good, CACHE_DIR })
+      expect(await readdir(CACHE_DIR)).toEqual([])
+    }
+  })
+
+  test('a port that is taken, or an address that is not ours, is told in plain words and by name', async () => {
     const app = await started()
-    const port = await refused({ PORT: new URL(app.url).port })
-    expect([port.code, port.said]).toEqual([1, expect.stringContaining('Cannot listen')])
-    expect(folder.said + port.said).not.toMatch(/^\s+at /m)
+    const { port } = new URL(app.url)
+    const taken = await refused({ PORT: port })
+    expect([taken.code, taken.said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, PORT=${port}: `)])
+    const foreign = await refused({ HOST: '203.0.113.7', PORT: port })
+    expect([foreign.code, foreign.said]).toEqual([1, expect.stringContaining(`at HOST=203.0.113.7, PORT=${port}: `)])
+    expect(taken.said + foreign.said).not.toMatch(/^\s+at /m)
   })
 
   test('with a Redis that is not there it starts and stays up', async () => {

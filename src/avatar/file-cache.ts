@@ -2,7 +2,7 @@
 // recently used go first. There is no index: the folder is the truth, so several processes may share it.
 import { randomInt } from 'node:crypto'
 import { constants } from 'node:fs'
-import { lstat, lutimes, mkdir, mkdtemp, open, readdir, realpath, rmdir, unlink } from 'node:fs/promises'
+import { lstat, lutimes, mkdir, open, readdir, realpath, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { unseal } from './sealed-file.ts'
 import { writeInThread } from './thread.ts'
@@ -41,9 +41,9 @@ const svgName = /^[0-9a-f]{64}\.svg$/
 const draftName = /^[0-9a-f]{64}\.svg\.\d+$/ // as write-file-atomic calls them
 const subFolders = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 
-/** Opens the folder, made if need be; takes no longer for a full one. Throws when it can't be made or written to. */
+/** Opens a folder that is there and can be written to; takes no longer for a full one. */
 export async function openFileCache({ folder, maxBytes, onTrouble }: Options): Promise<FileCache> {
-  const root = await writableFolder(folder)
+  const root = await realpath(folder)
   const errands = new Set<Promise<void>>()
   let usedBytes = 0 // as last judged, and all written since
   let turn = randomInt(subFolders.length) // where the next look begins, so that in time every sub folder has its turn
@@ -229,17 +229,4 @@ async function makeOneFolder(folder: string): Promise<void> {
   await mkdir(folder).catch((error: unknown) => {
     if (codeOf(error) !== 'EEXIST') throw error
   })
-}
-
-async function writableFolder(folder: string): Promise<string> {
-  try {
-    await makeFolder(folder)
-    const root = await realpath(folder)
-    await rmdir(await mkdtemp(join(root, 'probe-')))
-    return root
-  } catch (cause) {
-    throw new Error(`Avatars cannot be kept in ${folder}: it cannot be made or written to (${codeOf(cause)})`, {
-      cause,
-    })
-  }
 }

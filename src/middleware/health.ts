@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Router } from 'express'
 import type { Config } from '../config.ts'
 import type { Store } from '../store.ts'
@@ -14,7 +15,7 @@ export function health(config: Config, store: Store, closing: AbortSignal): Rout
   router.get('/readyz', async (_req, res) => {
     const [redis, cache] = await Promise.all([
       state(store.ping()),
-      state(access(config.cacheDir, constants.R_OK | constants.W_OK)),
+      state(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)), // with the slash no plain file will do
     ])
     // Without the cache folder everything is still served, only slower.
     const status = closing.aborted ? 'closing' : redis === 'ok' ? 'ok' : 'not ready'
