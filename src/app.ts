@@ -112,7 +112,7 @@ const isForm: RequestHandler = (req, _res, next) => {
   throw new NotAForm('not a urlencoded form')
 }
 /** The parser reads on past its limit, so that an honest browser gets to our answer; nobody needs to be read longer. */
-const longestReadBytes = 1024 * 1024
+const longestReadBytes = 16 * 1024 * 1024
 const cutOff: RequestHandler = (req, _res, next) => {
   let readBytes = 0
   req.on('data', (part: Buffer) => {

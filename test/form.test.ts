@@ -310,6 +310,14 @@ describe('what is no form of ours', () => {
     expect(more.headers.location).toBeUndefined()
   })
 
+  test('a browser that sends far more gets to our answer, as the whole of it is read', async () => {
+    for (const mebibytes of [1.5, 15]) {
+      const answer = await ask(app.url, '/get_avatar', sized(mebibytes * 1024 * 1024))
+      expect(answer.status).toBe(413)
+      expect(answer.text).toContain(words.errors.tooLarge.title)
+    }
+  })
+
   test('a thousand fields and more are too much as well', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.padEnd(5000, 'a&') })
     expect(answer.status).toBe(413)
