@@ -6,7 +6,7 @@ import compression from 'compression'
 import express, { type Express, type RequestHandler, Router } from 'express'
 import { moods } from './avatar/moods.ts'
 import { styles } from './avatar/styles.ts'
-import { NotAForm } from './errors.ts'
+import { NotAForm, TooLarge } from './errors.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
 import { onlyBy } from './middleware/methods.ts'
@@ -111,6 +111,14 @@ const isForm: RequestHandler = (req, _res, next) => {
   if (empty || req.is('urlencoded')) return next()
   throw new NotAForm('not a urlencoded form')
 }
+const longestFormBytes = 16 * 1024
+/** Whether a request is longer than any form, by its own word. */
+export const isTooLong = ({ headers }: IncomingMessage) => Number(headers['content-length']) > longestFormBytes
+/** Who asks before sending the body, with "Expect: 100-continue", has our answer at once. */
+const isWelcome: RequestHandler = (req, _res, next) => {
+  if (req.get('expect') === undefined || !isTooLong(req)) return next()
+  throw new TooLarge('a form that is too long, by its own word')
+}
 /** The parser reads on past its limit, so that an honest browser gets to our answer; nobody needs to be read longer. */
 const longestReadBytes = 16 * 1024 * 1024
 const cutOff: RequestHandler = (req, _res, next) => {
@@ -121,7 +129,7 @@ const cutOff: RequestHandler = (req, _res, next) => {
   })
   next()
 }
-const form = [isForm, cutOff, express.urlencoded({ extended: false, limit: '16kb' })]
+const form = [isForm, isWelcome, cutOff, express.urlencoded({ extended: false, limit: longestFormBytes })]
 
 type Asset = { url: string; integrity: string }
 const assets = new Map<string, Asset>()

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setInterval } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask } from './support/ask.ts'
 import { type StartedApp, startApp } from './support/start-app.ts'
 
@@ -110,4 +110,28 @@ test('who expects what we do not know gets our page all the same', async () => {
   const answer = await ask(app.url, '/licences', { headers: { Expect: 'the-moon' } })
   expect(answer.status).toBe(200)
   expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
+})
+
+describe('who waits for our "100 Continue"', () => {
+  /** Sends the head alone, and the body once it may; gives the statuses, the 100 among them. */
+  async function sendPatiently(length: number): Promise<number[]> {
+    const { socket, closed } = await hold('')
+    let got = ''
+    socket.on('data', (part: Buffer) => {
+      if (part.includes('100 Continue')) socket.write('style=rings&seed='.padEnd(length, 'x'))
+      got += part
+    })
+    socket.write(`${head}${form}Content-Length: ${length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`)
+    await closed
+    return [...got.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
+  }
+
+  test('gets it, and then the answer', async () => {
+    expect(await sendPatiently(100)).toEqual([100, 302])
+  })
+
+  test('is spared to send what is too long: the answer comes at once', async () => {
+    expect(await sendPatiently(16 * 1024 + 1)).toEqual([413])
+    expect(await sendPatiently(1024 ** 4)).toEqual([413])
+  })
 })
