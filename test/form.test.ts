@@ -318,9 +318,21 @@ describe('what is no form of ours', () => {
     }
   })
 
-  test('a thousand fields and more are too much as well', async () => {
-    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.padEnd(5000, 'a&') })
-    expect(answer.status).toBe(413)
+  test('fields that are not ours are passed over, as many as fit, and cost no more than others', async () => {
+    const start = 'style=rings&seed=100%&'
+    for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
+      const body = start.padEnd(16 * 1024, unknown)
+      const since = performance.now()
+      const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body })
+      expect([unknown, answer.status]).toEqual([unknown, 302])
+      expect(performance.now() - since).toBeLessThan(500)
+    }
+  })
+
+  test('a field of ours a thousand times is still one that was sent twice', async () => {
+    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
+    expect(answer.status).toBe(422)
+    expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))
   })
 
   test.each([
