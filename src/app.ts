@@ -58,16 +58,31 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
 /** Express lets a request pass by every middleware when it cannot read its address, such as `http://[`. */
 function guarded(app: Express): RequestListener {
   return (req, res) => {
-    req.url = pathOf(req.url ?? '/')
+    req.url = addressOf(req.url ?? '/')
     app(req, res)
   }
 }
 
-function pathOf(target: string): string {
-  if (target.startsWith('/')) return target
-  // The absolute form, RFC 9112, 3.2.2. What else it may be is an address that is not here.
+/** Path and query; what cannot be read as one is an address that is not here. */
+function addressOf(target: string): string {
+  const address = target.startsWith('/') ? target : withoutHost(target)
+  return address !== undefined && isReadable(address) ? address : '/%'
+}
+
+/** The absolute form, RFC 9112, 3.2.2. */
+function withoutHost(target: string): string | undefined {
   const url = URL.parse(target)
-  return url?.pathname.startsWith('/') ? url.pathname + url.search : '/%'
+  return url?.pathname.startsWith('/') ? url.pathname + url.search : undefined
+}
+
+/** Whether its path is UTF-8 under its escapes. */
+function isReadable(address: string): boolean {
+  try {
+    decodeURIComponent(address.split('?', 1)[0] ?? '')
+    return true
+  } catch {
+    return false
+  }
 }
 
 function settings(app: Express, { config }: Parts): void {
