@@ -6,6 +6,7 @@ import { type Logger, pino } from 'pino'
 import { createApp, isTooLong } from './app.ts'
 import { type Config, readConfig } from './config.ts'
 import { logSerializers } from './log.ts'
+import { unreadable } from './pages/unreadable.ts'
 import { openParts } from './parts.ts'
 
 /** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */
@@ -61,6 +62,7 @@ async function start(): Promise<void> {
     if (!isTooLong(req)) res.writeContinue()
     server.emit('request', req, res)
   })
+  server.on('clientError', unreadable(config))
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000

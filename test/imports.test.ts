@@ -50,7 +50,7 @@ const room = (path: string) => (path.includes('/') ? dirname(path) : path)
 
 const floor = ['errors.ts', 'redis.ts', 'store.ts', 'upstream.ts', 'config.ts', 'words.ts']
 const mayImport: Record<string, string[]> = {
-  'main.ts': ['app.ts', 'parts.ts', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
+  'main.ts': ['app.ts', 'pages', 'parts.ts', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
   'app.ts': ['pages', 'middleware', 'avatar', 'parts.ts', 'log.ts', ...floor],
   'parts.ts': ['middleware', 'discord', 'avatar', 'metrics.ts', ...floor],
   pages: ['pages', 'middleware', 'discord', 'avatar', 'parts.ts', ...floor],
