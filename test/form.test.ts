@@ -427,12 +427,13 @@ describe('a program that asks for JSON', () => {
     [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
     [422, '/get_avatar', formOf([])],
   ])('gets %i for %s as a problem', async (status, path, options) => {
-    const headers = { ...options.headers, Accept: 'application/json' }
-    const answer = await ask(app.url, path, { ...options, headers })
-    expect(answer.status).toBe(status)
-    expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
-    expect(answer.headers.vary).toMatch(/\bAccept\b/)
-    expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
+    for (const Accept of ['application/json', 'application/problem+json', 'application/problem+json, */*;q=0.1']) {
+      const answer = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept } })
+      expect(answer.status).toBe(status)
+      expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+      expect(answer.headers.vary).toMatch(/\bAccept\b/)
+      expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
+    }
     const page = await ask(app.url, path, {
       ...options,
       headers: { ...options.headers, Accept: 'text/html,*/*;q=0.8' },

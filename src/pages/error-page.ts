@@ -114,8 +114,11 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
   }
 }
 
-/** Whether a program asks, not a browser. */
-export const wantsJson = (req: Request) => req.accepts(['html', 'json']) === 'json'
+/** Whether a program asks, not a browser. It may name JSON, or the very kind that it gets. */
+export function wantsJson(req: Request): boolean {
+  const wanted = req.accepts(['html', 'json', 'application/problem+json'])
+  return wanted !== false && wanted !== 'html'
+}
 
 /** Whatever no page answered. */
 export const notFound: RequestHandler = () => {
