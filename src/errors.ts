@@ -11,6 +11,7 @@ export class Failure extends Error {
 export class NotFound extends Failure {}
 export class CrossSite extends Failure {}
 export class NotAForm extends Failure {}
+export class TooLarge extends Failure {}
 export class BadValues extends Failure {}
 export class WrongMethod extends Failure {}
 export class TooManyVisits extends Failure {

@@ -3,9 +3,10 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
 import { Router } from 'express'
 import { type Logger, pino } from 'pino'
-import { createApp } from './app.ts'
+import { createApp, isTooLong } from './app.ts'
 import { type Config, readConfig } from './config.ts'
 import { logSerializers } from './log.ts'
+import { unreadable } from './pages/unreadable.ts'
 import { openParts } from './parts.ts'
 
 /** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */
@@ -56,6 +57,12 @@ async function start(): Promise<void> {
   server.on('request', app)
   // Expectations that we don't know are passed over, RFC 9110, 10.1.1; Node's own refusal is none of our pages.
   server.on('checkExpectation', (req, res) => server.emit('request', req, res))
+  // Node would say "100 Continue" whatever the length; what is too long need not be sent to be refused.
+  server.on('checkContinue', (req, res) => {
+    if (!isTooLong(req)) res.writeContinue()
+    server.emit('request', req, res)
+  })
+  server.on('clientError', unreadable(config))
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000

@@ -248,6 +248,15 @@ export const words = {
       title: 'That was too much at once',
       advice: 'What was sent is longer than our form can be. Please use the form as it is.',
     },
+    headTooLong: {
+      title: 'That was too long to read',
+      advice:
+        'The address, or the cookies sent along with it, are longer than we can take. Start from the form; if that is refused too, delete the cookies of this site.',
+    },
+    tooSlow: {
+      title: 'We stopped waiting',
+      advice: 'What you asked did not reach us in time. Nothing was changed; please try again.',
+    },
     badValues: {
       title: 'That made no sense to us',
       advice: 'Part of what was asked is missing or wrong. Start from the form.',

@@ -560,6 +560,7 @@ describe('who may see an avatar', () => {
     ['with a NUL', () => `${id}%00.svg`],
     ['with a NUL in front', () => `%00${id}.svg`],
     ['as its file', () => `${id.slice(0, 2)}/${id}.svg`],
+    ['with half a letter', () => '%E0%A4%A.svg'],
     ['as its file, with a packed slash', () => `${id.slice(0, 2)}%2f${id}.svg`],
     ['by way of the folder above', () => `..%2f..%2fetc%2fpasswd.svg`],
     ['by way of the folder above, packed twice', () => '%252e%252e%252fpasswd.svg'],

@@ -310,9 +310,29 @@ describe('what is no form of ours', () => {
     expect(more.headers.location).toBeUndefined()
   })
 
-  test('a thousand fields and more are too much as well', async () => {
-    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.padEnd(5000, 'a&') })
-    expect(answer.status).toBe(413)
+  test('a browser that sends far more gets to our answer, as the whole of it is read', async () => {
+    for (const mebibytes of [1.5, 15]) {
+      const answer = await ask(app.url, '/get_avatar', sized(mebibytes * 1024 * 1024))
+      expect(answer.status).toBe(413)
+      expect(answer.text).toContain(words.errors.tooLarge.title)
+    }
+  })
+
+  test('fields that are not ours are passed over, as many as fit, and cost no more than others', async () => {
+    const start = 'style=rings&seed=100%&'
+    for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
+      const body = start.padEnd(16 * 1024, unknown)
+      const since = performance.now()
+      const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body })
+      expect([unknown, answer.status]).toEqual([unknown, 302])
+      expect(performance.now() - since).toBeLessThan(500)
+    }
+  })
+
+  test('a field of ours a thousand times is still one that was sent twice', async () => {
+    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
+    expect(answer.status).toBe(422)
+    expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))
   })
 
   test.each([
@@ -407,12 +427,13 @@ describe('a program that asks for JSON', () => {
     [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
     [422, '/get_avatar', formOf([])],
   ])('gets %i for %s as a problem', async (status, path, options) => {
-    const headers = { ...options.headers, Accept: 'application/json' }
-    const answer = await ask(app.url, path, { ...options, headers })
-    expect(answer.status).toBe(status)
-    expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
-    expect(answer.headers.vary).toMatch(/\bAccept\b/)
-    expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
+    for (const Accept of ['application/json', 'application/problem+json', 'application/problem+json, */*;q=0.1']) {
+      const answer = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept } })
+      expect(answer.status).toBe(status)
+      expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+      expect(answer.headers.vary).toMatch(/\bAccept\b/)
+      expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
+    }
     const page = await ask(app.url, path, {
       ...options,
       headers: { ...options.headers, Accept: 'text/html,*/*;q=0.8' },

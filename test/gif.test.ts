@@ -1,6 +1,6 @@
 import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { drawGif } from '../src/avatar/gif.ts'
 import { at, faults } from './support/doubles.ts'
 import { drawn, styleList } from './support/drawn.ts'
@@ -93,6 +93,22 @@ test('a drawing of DiceBear’s that moves as only a browser can follow: the lib
   const { visitor, gif } = await wear(choice)
   expect((await visitor.get(gif.replace(/gif$/, 'svg'))).body.toString()).toBe(once)
   expect((await visitor.get(gif)).body).toEqual(await drawGif(own))
+})
+
+test('a GIF that takes too long: the visitor is told so and waits for no second drawing', async () => {
+  const { visitor, gif } = await wear({ ...quick, seed: 'slow' })
+  const now = performance.now.bind(performance)
+  let asked = 0
+  // In the midst of the drawing; a second one would begin after that, and be done in time.
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+    asked += 1
+    return now() + (asked > 20 ? 9000 : 0)
+  })
+  const late = await visitor.get(gif).set('Accept', 'text/html')
+  clock.mockRestore()
+  expect(late.status).toBe(503)
+  expect(late.text).toContain('Many pictures at once')
+  expect((await visitor.get(gif)).status).toBe(200)
 })
 
 test('more GIFs at once than we draw: who comes last is told when to come again, and gets it then', async () => {

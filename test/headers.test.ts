@@ -76,7 +76,7 @@ const pages: Kind[] = [
   ['too much', 413, ({ app }) => ask(app.url, '/get_avatar', { ...formOf([]), body: 'x'.repeat(20_000) })],
   ['no form', 415, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', body: 'style=rings' })],
   ['a refused form', 422, ({ app }) => ask(app.url, '/get_avatar', formOf([]))],
-  ['bytes that are no UTF-8', 400, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
+  ['bytes that are no UTF-8', 404, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
   ['a HEAD', 200, ({ app }) => ask(app.url, '/', { method: 'HEAD' })],
   ['a refused restyle', 422, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf([])))],
   [
@@ -184,6 +184,8 @@ describe.each([
       expect(policy.get('default-src')).toEqual(["'none'"])
       expect(policy.get('script-src')).toEqual(["'self'"])
       expect(policy.get('style-src')).toEqual(["'self'"])
+      // No script of ours asks for anything but pictures.
+      expect(policy.has('connect-src')).toBe(false)
       const sources = [...policy.values()].flat()
       expect(sources.filter((source) => /unsafe|^(https?|data|blob):$|\*/.test(source))).toEqual([])
       // H2: the form's 302 is held to this, too.

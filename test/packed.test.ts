@@ -1,5 +1,7 @@
-import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { syncBuiltinESMExports } from 'node:module'
+import zlib, { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { words } from '../src/words.ts'
 import { type AskOptions, ask } from './support/ask.ts'
 import { look, openApp, shownAvatar, signIn, type TestApp } from './support/open-app.ts'
 
@@ -50,6 +52,24 @@ describe('text is packed for who can unpack it', () => {
     for (const path of ['/', '/licences', '/style.css']) {
       expect((await raw(path, { headers })).headers['content-encoding']).toBe('br')
     }
+  })
+
+  test('a page that could not be packed: the error page is no less readable, and the next try a new one', async () => {
+    const headers = { 'Accept-Encoding': 'br' }
+    const packing = vi.spyOn(zlib, 'brotliCompress').mockImplementation((...given: unknown[]) => {
+      const done = given.at(-1)
+      if (typeof done === 'function') done(new Error('out of memory'))
+    })
+    syncBuiltinESMExports()
+    const failed = await raw('/?seed=not+packed', { headers })
+    packing.mockRestore()
+    syncBuiltinESMExports()
+    expect(failed.status).toBe(500)
+    const told = failed.headers['content-encoding'] === 'br' ? brotliDecompressSync(failed.body) : failed.body
+    expect(told.toString()).toContain(words.errors.ourFault.title)
+    const again = await raw('/?seed=not+packed', { headers })
+    expect([again.status, again.headers['content-encoding']]).toEqual([200, 'br'])
+    expect(brotliDecompressSync(again.body).toString()).toContain('</html>')
   })
 
   test('a PNG is packed already', async () => {

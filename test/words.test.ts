@@ -53,6 +53,7 @@ test('every word on a page comes from words.ts; the rest are names', async () =>
         .send({ seed, style: 'rings', mood: 'sad' }),
       licences: await visitor.get('/licences'),
       error: await visitor.get('/nowhere'),
+      'error about what cannot be read': await visitor.get(`/?seed=${'x'.repeat(17_000)}`),
       'error about a sign-in': await visitor.get('/get_avatar?code=c0de&state=unknown'),
     }
     const { username, globalName } = app.discord.accounts[0] ?? { username: '', globalName: null }

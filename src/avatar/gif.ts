@@ -21,8 +21,8 @@ const longestTurnMs = 1.2 * most * frameMs
 const fadingFrames = 12
 /** A GIF has no half opacity. Edges lose nothing by that; a drawing with more of it than this is laid on white. */
 const toleratedHalves = 0.2
-/** What one GIF may cost; DiceBear's own take a second or two. */
-const patienceMs = 20_000
+/** What one GIF may cost; DiceBear's own take a second or two, and nobody should wait till the server hangs up. */
+const patienceMs = 8000
 
 /** Whether anything moves in this look. Some seeds of a moving style have nothing in them that does. */
 export async function moves(choice: Choice): Promise<boolean> {

@@ -6,6 +6,17 @@ import type { Config } from '../config.ts'
 
 /** What every answer says to the browser; avatar files have a stricter policy of their own. */
 export function headers(config: Config): RequestHandler {
+  const fixed = securityHeaders(config)
+  return (_req, res, next) => {
+    for (const [name, value] of fixed) res.setHeader(name, value)
+    // Pages and redirects are one visitor's; what may be kept says so itself.
+    res.setHeader('Cache-Control', 'no-store')
+    next()
+  }
+}
+
+/** The same to everybody, so Helmet is asked once. */
+export function securityHeaders(config: Config): [string, string][] {
   const guard = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -14,8 +25,6 @@ export function headers(config: Config): RequestHandler {
         'script-src': ["'self'"],
         'style-src': ["'self'"],
         'img-src': ["'self'", new URL(config.discord.cdnUrl).origin],
-        // The live preview.
-        'connect-src': ["'self'"],
         // The form's 302 leads to Discord, and Chrome and Safari hold that redirect to form-action too.
         'form-action': ["'self'", new URL(config.discord.authorizeUrl).origin],
         'base-uri': ["'none'"],
@@ -31,17 +40,6 @@ export function headers(config: Config): RequestHandler {
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },
   })
-  const fixed = headersOf(guard)
-  return (_req, res, next) => {
-    for (const [name, value] of fixed) res.setHeader(name, value)
-    // Pages and redirects are one visitor's; what may be kept says so itself.
-    res.setHeader('Cache-Control', 'no-store')
-    next()
-  }
-}
-
-/** What Helmet says. It is the same to everybody, so it is asked once. */
-function headersOf(guard: ReturnType<typeof helmet>): [string, string][] {
   const req = new IncomingMessage(new Socket())
   const res = new ServerResponse(req)
   guard(req, res, () => undefined)

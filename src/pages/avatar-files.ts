@@ -7,7 +7,7 @@ import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
 import { atOnce, drawInThread } from '../avatar/thread.ts'
-import { BadValues, NotFound } from '../errors.ts'
+import { BadValues, NotFound, TooBusy } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { change, visitorOf } from '../middleware/session.ts'
@@ -134,7 +134,11 @@ async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buff
 /** A drawing may move in ways that only a browser follows: then the library's own is drawn. */
 async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
   const { drawGif } = await import('../avatar/gif.ts')
-  return drawGif(svg).catch(async () => drawGif(await drawEmbedded(choice)))
+  return drawGif(svg).catch(async (error: unknown) => {
+    // That one would take as long again.
+    if (error instanceof TooBusy) throw error
+    return drawGif(await drawEmbedded(choice))
+  })
 }
 
 function sendPicture(res: Response, type: string, picture: Buffer, etag: string, caching: string): void {

@@ -15,6 +15,7 @@ import {
   SignInFailed,
   StoreAway,
   TooBusy,
+  TooLarge,
   TooManyVisits,
   UnknownState,
   WrongMethod,
@@ -42,6 +43,7 @@ const answers = new Map<unknown, { status: number; said: Said }>([
   [CrossSite, { status: 403, said: said.crossSite }],
   [NotFound, { status: 404, said: said.notFound }],
   [WrongMethod, { status: 405, said: said.wrongMethod }],
+  [TooLarge, { status: 413, said: said.tooLarge }],
   [NotAForm, { status: 415, said: said.notAForm }],
   [DiscordRefusedUs, { status: 502, said: said.discordRefusedUs }],
   [DiscordAway, { status: 502, said: said.discordAway }],
@@ -112,8 +114,11 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
   }
 }
 
-/** Whether a program asks, not a browser. */
-export const wantsJson = (req: Request) => req.accepts(['html', 'json']) === 'json'
+/** Whether a program asks, not a browser. It may name JSON, or the very kind that it gets. */
+export function wantsJson(req: Request): boolean {
+  const wanted = req.accepts(['html', 'json', 'application/problem+json'])
+  return wanted !== false && wanted !== 'html'
+}
 
 /** Whatever no page answered. */
 export const notFound: RequestHandler = () => {

@@ -71,8 +71,17 @@ async function send(req: Request, res: Response, page: Page): Promise<void> {
   const encoding = (['br', 'gzip'] as const).find((one) => req.acceptsEncodings(one, 'identity') === one)
   res.vary('Accept-Encoding').type('html')
   if (encoding === undefined) return void res.send(page.plain)
-  page[encoding] ??= packers[encoding](page.plain)
-  res.set('Content-Encoding', encoding).send(await page[encoding])
+  const packed = await packedOnce(page, encoding)
+  res.set('Content-Encoding', encoding).send(packed)
+}
+
+/** What failed is tried anew by the next one who asks. */
+function packedOnce(page: Page, encoding: keyof typeof packers): Promise<Buffer> {
+  page[encoding] ??= packers[encoding](page.plain).catch((error: unknown) => {
+    delete page[encoding]
+    throw error
+  })
+  return page[encoding]
 }
 
 /** `linked`: the address names a look, as a shared link does. */

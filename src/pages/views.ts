@@ -7,10 +7,10 @@ type Values = Record<string, unknown>
 type Done = (error: unknown, html?: string) => void
 
 /**
- * EJS as Express's view engine, each file read and compiled once. `ejs.renderFile` looks for the file on the disk at
- * each include, and a page of ours includes sixty times; so `include` is our own here.
+ * Fills views in, each file read and compiled once. `ejs.renderFile` looks for the file on the disk at each include, and
+ * a page of ours includes sixty times; so `include` is our own here.
  */
-export function viewEngine() {
+export function viewRenderer() {
   const compiled = new Map<string, TemplateFunction>()
 
   function compile(file: string): TemplateFunction {
@@ -21,13 +21,17 @@ export function viewEngine() {
     return view
   }
 
-  function render(file: string, values: Values): string {
+  return function render(file: string, values: Values): string {
     const view = compiled.get(file) ?? compile(file)
     // An included view sees the values of the view around it, and its own.
     values.include = (name: string, own: Values = {}) => render(`${dirname(file)}/${name}.ejs`, { ...values, ...own })
     return view(values)
   }
+}
 
+/** That as Express's view engine. */
+export function viewEngine() {
+  const render = viewRenderer()
   return (file: string, values: object, done: Done): void => {
     let html: string
     try {

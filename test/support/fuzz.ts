@@ -276,11 +276,10 @@ const isCached = /^[0-9a-f]{2}(\/[0-9a-f]{64}\.svg(\.\d+)?)?$/
 const insides = ['node_modules', '/src/', '.ts:', '\n    at ']
 const isOwnCookie = /^(session|state-[\w-]{16}|switch-account)=/
 
-/** What no answer may be or hold, in words; undefined when all is well. Node's own refusals of broken HTTP are no answers of ours. */
+/** What no answer may be or hold, in words; undefined when all is well. */
 function wrongIn({ status, headers, body }: RawAnswer, [own = '', authorizeUrl = '']: string[]): string | undefined {
   const only = (name: string) => headers.get(name)?.join(', ') ?? ''
   if (status === 417 && body.length === 0) return undefined
-  if ((status === 400 || status === 431) && only('connection') === 'close' && body.length === 0) return undefined
   if (status >= 500) return 'a failure of ours'
   if (body.includes(marker) && !/^application\/(problem\+)?json/.test(only('content-type')))
     return 'a tag that was sent'
