@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Agent } from 'undici'
 import { createAvatars } from './avatar/avatars.ts'
@@ -9,20 +10,23 @@ import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
 import { createPending } from './discord/pending.ts'
 import { createSealer } from './discord/tokens.ts'
-import type { Metrics } from './metrics.ts'
 import { memorySessions, redisSessions } from './middleware/session.ts'
-import { openRedis, type Redis } from './redis.ts'
+import { openRedis } from './redis.ts'
 import { holdS, memoryStore, redisStore } from './store.ts'
 import type { BreakerChange } from './upstream.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500
 
-/** The parts of the app, made real from the settings. Does not wait for Redis, which may come later. */
+/** A Redis that is there is found in this time, so that the first visitor meets it; one that is away may come later. */
+const findRedisMs = 300
+
+/** The parts of the app, made real from the settings. */
 export async function openParts(config: Config, log: Logger) {
   // Imported where it is wanted: its library would take a tenth of each start.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
-  const redis = connected(config, log, metrics)
+  const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
+  const connecting = redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
   const store = redis ? redisStore(redis) : memoryStore()
   if (redis) metrics?.watchRedis(store.ping)
   const cache = await openFileCache({
@@ -30,6 +34,7 @@ export async function openParts(config: Config, log: Logger) {
     maxBytes: config.cacheMaxBytes,
     onTrouble: (err) => log.warn({ err }, 'avatar cache'),
   })
+  await Promise.race([connecting, wait(findRedisMs)])
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
@@ -85,9 +90,3 @@ export async function openParts(config: Config, log: Logger) {
   }
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>
-
-function connected(config: Config, log: Logger, metrics?: Metrics): Redis | undefined {
-  const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
-  redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  return redis
-}
