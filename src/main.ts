@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { Server as NetServer, type Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
 import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp, isTooLong } from './app.ts'
@@ -17,6 +18,10 @@ const idleMs = 3000
 const closingMs = 9000
 /** npm passes a signal on to a process that has had it already; a later one is somebody who will not wait. */
 const sameSignalMs = 1000
+
+// V8 puts what a line of code makes straight among the old, once much of it has outlived a collection. Of a request that is
+// wrong: it is dead by the next one, and yet keeps alive all that it refers to. Collections took 13 ms instead of 5.
+setFlagsFromString('--no-allocation-site-pretenuring')
 
 function settings(): Config {
   if (existsSync('.env')) process.loadEnvFile('.env')

@@ -5,19 +5,19 @@ import { drawEmbeddedUtf8, isOneOfPicked } from './embedded.ts'
 import { writeSealed } from './sealed-file.ts'
 
 /** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
-export const atOnce = 4
+export const atOnce = 8
 
 /**
  * What `drawEmbedded` draws, in UTF-8, drawn in a thread of its own: nobody waits for it who asks for something else, and
  * what the library leaves to be collected does not slow the collections of everything else.
  */
 export async function drawInThread(choice: Choice): Promise<Buffer> {
-  return Buffer.from((await inThread('embedded.ts', drawEmbeddedUtf8, z.instanceof(Uint8Array), choice)).buffer)
+  return Buffer.from((await inThread('embedded.ts', drawEmbeddedUtf8, Utf8, choice)).buffer)
 }
 
 /** What `isOneOfPicked` tells, by the same thread. */
 export async function isOneOfPickedInThread(choice: Choice, variants: Record<string, unknown[]>): Promise<boolean> {
-  return inThread('embedded.ts', isOneOfPicked, z.boolean(), { choice, variants })
+  return inThread('embedded.ts', isOneOfPicked, IsOne, { choice, variants })
 }
 
 /** What `writeSealed` does, by the same thread: one way there costs less than each of a dozen looks at the disk from here. */
@@ -25,6 +25,9 @@ export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
   return inThread('sealed-file.ts', writeSealed, Written, file)
 }
 
+// Made once: to make a schema takes a hundred times as long as to use it.
+const Utf8 = z.instanceof(Uint8Array)
+const IsOne = z.boolean()
 const Written = z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }).optional()
 
 let starting: Promise<Piscina> | undefined
