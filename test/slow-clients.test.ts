@@ -164,7 +164,7 @@ function isPageOfOurs(got: string, status: number, title: string): void {
     connection: 'close',
   })
   expect(page).toContain(`<h1>${title}</h1>`)
-  expect(page).toContain('<a href="/">')
+  expect(page).toContain('href="/">Go to the form</a>')
   expect(page).toMatch(/Demo\..+stand-ins/)
 }
 

@@ -22,8 +22,8 @@ const known = new Map<unknown, typeof broken>([
 const lingerMs = 1000
 
 /**
- * Answers what Node cannot read as a request, which is no request to the app then. A short page with nothing of what came
- * in it; Node's own answers are a bare line.
+ * Answers what Node cannot read as a request, which is no request to the app then. A page with nothing of what came in it;
+ * Node's own answers are a bare line.
  */
 export function unreadable(config: Config): (error: Error, socket: Duplex) => void {
   const render = viewRenderer()
@@ -38,7 +38,7 @@ export function unreadable(config: Config): (error: Error, socket: Duplex) => vo
   const pages = new Map([broken, ...known.values()].map(({ status, said }) => [status, pageOf(said)]))
 
   function pageOf(said: typeof broken.said): string {
-    const page = render(view, { ...said, words, demo: config.demo })
+    const page = render(view, { ...said, words, demo: config.demo, asset: (file: string) => `/${file}` })
     return `${headers.join('')}Content-Length: ${Buffer.byteLength(page)}\r\n\r\n${page}`
   }
 
