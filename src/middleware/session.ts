@@ -55,7 +55,7 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
  * old session in the place of a new one.
  */
 export function visitorSession(
-  { config, sessions, log }: { config: Config; sessions: Sessions; log: Logger },
+  { config, sessions, log }: { config: Config; sessions: SessionStore; log: Logger },
   rolling: boolean,
 ): RequestHandler {
   const handler = session({
@@ -104,7 +104,7 @@ async function save(req: Request, visitor: Visitor): Promise<void> {
 // changed meanwhile would be undone. Only what comes from save() is written, and to read a session is to touch it.
 const beingSaved = new WeakSet<object>()
 
-function onlyInTurn<Sessions extends SessionStore>(sessions: Sessions): Sessions {
+function onlyInTurn<Kept extends SessionStore>(sessions: Kept): Kept {
   const set = sessions.set.bind(sessions)
   sessions.set = (id, data, callback) => (beingSaved.has(data) ? set(id, data, callback) : callback?.())
   Object.assign(sessions, { touch: undefined })
