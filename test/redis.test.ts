@@ -662,12 +662,8 @@ describe('a session that was changed in Redis', () => {
   test('with one byte of the sealed tokens changed: the visitor signs in again, and nothing breaks', async () => {
     const { visitor, key, kept } = await signedIn()
     const { sealed } = kept.visitor.tokens
-    const dots = [...sealed.matchAll(/\./g)].map(({ index }) => index)
-    const parts = [0, ...dots.map((dot) => dot + 1)].filter((start) => !(sealed[start] === '.'))
-    // Each part of it once: header, vector, text, tag; and the very middle.
-    const places = [...parts.map((start) => start + 3), Math.floor(sealed.length / 2)]
-    expect(places.length).toBeGreaterThan(2)
-    for (const place of places) {
+    // In the nonce, in the text, in the tag.
+    for (const place of [3, Math.floor(sealed.length / 2), sealed.length - 4]) {
       const flipped = sealed[place] === 'A' ? 'B' : 'A'
       kept.visitor.tokens.sealed = `${sealed.slice(0, place)}${flipped}${sealed.slice(place + 1)}`
       await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
@@ -687,7 +683,7 @@ describe('a session that was changed in Redis', () => {
   test('with sealed tokens of another form: the visitor signs in again, and nothing breaks', async () => {
     for (const text of ['no JSON', '{}', '{"accessToken":1,"expiresAt":"soon"}']) {
       const { visitor, key, kept } = await signedIn()
-      kept.visitor.tokens.sealed = await app.parts.sealer.seal(text)
+      kept.visitor.tokens.sealed = app.parts.sealer.seal(text)
       await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
       const restyled = await restyle(visitor)
       expect([text, restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([text, 303, '/'])
@@ -697,7 +693,7 @@ describe('a session that was changed in Redis', () => {
 
   test('with its sealed tokens changed, signing out still works', async () => {
     const { visitor, key, kept } = await signedIn()
-    kept.visitor.tokens.sealed = 'not.sealed.at.all.'
+    kept.visitor.tokens.sealed = 'not sealed at all'
     await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
     expect((await visitor.post('/sign_out')).status).toBe(303)
     await expectStranger(visitor)

@@ -68,7 +68,7 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
     const state = oauth.generateRandomState()
     const verifier = oauth.generateRandomCodeVerifier()
     const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
-    const record: z.infer<typeof Record> = { choice: chosen, verifier: await sealer.seal(verifier) }
+    const record: z.infer<typeof Record> = { choice: chosen, verifier: sealer.seal(verifier) }
     await store.set(keys(cookie).visit, JSON.stringify(record), pendingS)
     options.onStart?.()
     return { state, verifier, cookie }
@@ -113,7 +113,7 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
 
   async function takenUp(key: Keys, record: z.infer<typeof Record>, since: number) {
     const claim = hold(store, key.claim, String(since))
-    const verifier = await sealer.open(record.verifier)
+    const verifier = sealer.open(record.verifier)
     if (verifier === undefined) {
       await claim.letGo()
       throw new UnknownState('a verifier that cannot be opened')

@@ -98,7 +98,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     const visitor = visitorOf(req)
     // Up to three calls, and the visitor waits for all of them.
     const until = performance.now() + patienceMs
-    const cached = await openTokens(sealer, visitor.tokens)
+    const cached = openTokens(sealer, visitor.tokens)
     if (cached && visitor.tokens && fresh(cached)) {
       const user = await whoIs(visitor, cached, until).catch((error) => {
         if (error instanceof TokenRefused) return undefined
@@ -107,16 +107,14 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       if (user) return { user, tokens: visitor.tokens }
     }
     const tokens = await discord.exchangeCode(code, state, verifier, until)
-    const sealing = sealTokens(sealer, tokens)
-    sealing.catch(() => undefined)
+    const sealed = sealTokens(sealer, tokens)
     try {
       const user = await whoIs(visitor, tokens, until, visitor.user === undefined)
-      return { user, tokens: await sealing }
+      return { user, tokens: sealed }
     } catch (error) {
       if (error instanceof TokenRefused)
         throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
       // The tokens are good, and the next try needs no exchange.
-      const sealed = await sealing
       await renew(req, parts, (known) => ({ ...known, tokens: sealed }))
       throw error
     }

@@ -107,7 +107,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
 
   /** Tokens that Discord should take: those of the session, refreshed where they have ended or were refused. */
   async function freshTokens(req: Request, until: number, refused?: string): Promise<Tokens | undefined> {
-    const known = await openTokens(sealer, visitorOf(req).tokens)
+    const known = openTokens(sealer, visitorOf(req).tokens)
     const good = (tokens: Tokens) => fresh(tokens) && tokens.accessToken !== refused
     if (known && good(known)) return known
     // Who asks meanwhile shares the answer, a failure too.
@@ -127,12 +127,12 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const since = Date.now()
     // A refresh token works once, so one request refreshes; another instance that waited finds the new tokens.
     await change(req, parts, async (visitor) => {
-      tokens = await openTokens(sealer, visitor.tokens)
+      tokens = openTokens(sealer, visitor.tokens)
       if (tokens && good(tokens)) return visitor
       // Another instance has just waited for Discord in vain; this visitor has waited as long.
       if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordSilent('waited for another refresh')
       tokens = tokens && (await refreshed(tokens.refreshToken, until))
-      return tokens ? { ...visitor, tokens: await sealTokens(sealer, tokens) } : withoutTokens(visitor)
+      return tokens ? { ...visitor, tokens: sealTokens(sealer, tokens) } : withoutTokens(visitor)
     })
     return tokens
   }

@@ -16,7 +16,7 @@ export function signOut({ config, log, sealer, discord }: Parts, session: Reques
     const { tokens: kept } = visitorOf(req)
     await end(req, res, config)
     accountSwitch(config).ask(res)
-    const tokens = await openTokens(sealer, kept)
+    const tokens = openTokens(sealer, kept)
     if (tokens) await Promise.race([revoke(tokens.refreshToken ?? tokens.accessToken), wait(revokeTimeoutMs)])
     res.redirect(303, '/')
   })
