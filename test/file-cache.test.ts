@@ -358,7 +358,7 @@ async function readAll(cache: FileCache): Promise<number> {
 }
 
 test.for([
-  { disk: 'nearly full', blocks: 20, told: 'damaged' }, // takes a part of the file, at first without an error
+  { disk: 'nearly full', blocks: 20, told: 'cut off' }, // takes a part of the file, at first without an error
   { disk: 'full', blocks: 0, told: 'EFBIG' },
 ])('on a $disk disk a picture is not kept, and that is all', async ({ blocks, told }) => {
   const folder = await newFolder()

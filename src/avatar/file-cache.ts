@@ -75,11 +75,13 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   async function write(key: string, svg: string): Promise<string | undefined> {
     const file = join(root, path(key))
     try {
-      // write-file-atomic writes through links, and they may lead anywhere.
-      await trueFolder(dirname(file))
-      if (await isLink(file)) await discard(file, 'a link')
-      const written = await writeInThread({ file, key, svg })
-      if (written === undefined) return await discard(file, 'damaged')
+      let written = await writeInThread({ file, key, svg })
+      if (written === 'in the way') {
+        await trueFolder(dirname(file))
+        if (await isLink(file)) await discard(file, 'a link')
+        written = await writeInThread({ file, key, svg })
+      }
+      if (typeof written === 'string') return await discard(file, written)
       usedBytes += onDisk(written.size)
       if (usedBytes > maxBytes) errand(makeRoom())
       return stampOf(written)

@@ -1,17 +1,25 @@
 import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
+import { dirname } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
+import { z } from 'zod'
 
-/**
- * Writes an SVG with its seal, whole or not at all, and gives what tells this file from another. Undefined where a nearly
- * full disk kept a part only. Holds up whoever calls it, so it is called in a thread.
- */
-export function writeSealed({ file, key, svg }: { file: string; key: string; svg: string }) {
+/** What tells a file that was written from another; or why there is none: a link or no folder at all, or a nearly full disk. */
+export const Written = z.union([
+  z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }),
+  z.literal(['in the way', 'cut off']),
+])
+
+/** Writes an SVG with its seal, whole or not at all. Holds up whoever calls it, so it is called in a thread. */
+export function writeSealed({ file, key, svg }: { file: string; key: string; svg: string }): z.infer<typeof Written> {
+  // write-file-atomic writes through links, and they may lead anywhere.
+  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()
+  if (isLink || !lstatSync(dirname(file), { throwIfNoEntry: false })?.isDirectory()) return 'in the way'
   const bytes = Buffer.from(svg)
   const sealed = Buffer.concat([bytes, Buffer.from(seal(key, bytes))])
   writeFileAtomic.sync(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
   const { ino, size, mtimeMs } = lstatSync(file)
-  return size === sealed.length ? { ino, size, mtimeMs } : undefined
+  return size === sealed.length ? { ino, size, mtimeMs } : 'cut off'
 }
 
 /** The SVG of a sealed file; undefined where the file is damaged, or another key's. */

@@ -2,7 +2,7 @@ import type { Piscina } from 'piscina'
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
 import { drawEmbeddedUtf8, isOneOfPicked } from './embedded.ts'
-import { writeSealed } from './sealed-file.ts'
+import { Written, writeSealed } from './sealed-file.ts'
 
 /** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
 export const atOnce = 8
@@ -28,7 +28,6 @@ export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
 // Made once: to make a schema takes a hundred times as long as to use it.
 const Utf8 = z.instanceof(Uint8Array)
 const IsOne = z.boolean()
-const Written = z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }).optional()
 
 let starting: Promise<Piscina> | undefined
 
