@@ -1,7 +1,10 @@
 // What Discord's circle cuts off: the table beside src/avatar/circle.ts against the pixels, and the page that tells of it.
 import { Avatar } from '@dicebear/core'
+import fc from 'fast-check'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Choice, dicebearOptions } from '../src/avatar/choice.ts'
+import { isCutByCircle } from '../src/avatar/circle.ts'
 import cutJson from '../src/avatar/cut-by-circle.json' with { type: 'json' }
 import { words } from '../src/words.ts'
 import { styleList, styleOf } from './support/drawn.ts'
@@ -61,9 +64,8 @@ async function cutVariants(style: string): Promise<Record<string, string[]>> {
   for (const [name, component] of styleOf(style).components()) {
     // Dirt on a robot's skin is not what one looks at.
     for (const variant of name === 'texture' ? [] : component.variants().keys()) {
-      const option = `${name}Variant`
-      const forced = { [option]: [variant], [`${name}Probability`]: 100 }
-      if (await cutsAll(style, faces, forced)) found[option] = [...(found[option] ?? []), variant]
+      const forced = { [`${name}Variant`]: [variant], [`${name}Probability`]: 100 }
+      if (await cutsAll(style, faces, forced)) found[name] = [...(found[name] ?? []), variant]
     }
   }
   return found
@@ -78,6 +80,31 @@ test('the table names each variant of a face or of letters that reaches out of t
   expect(cutJson).toEqual(found)
 }, 120_000)
 
+/** What the whole drawing wears, by the library. */
+function wears(choice: Choice, cut: Record<string, string[]>): boolean {
+  const options: Record<string, unknown> = new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON().options
+  return Object.entries(cut).some(([name, variants]) => variants.includes(String(options[`${name}Variant`])))
+}
+
+test.each(Object.entries(cutJson))('%s: what a seed picks is known without a drawing', async (style, cut) => {
+  const Looks = fc.record({
+    seed: fc.string({ unit: 'grapheme', maxLength: 20 }),
+    backgroundColor: fc.constantFrom('', 'ffd29d'),
+    mood: fc.constantFrom('', ...(styleList.find(({ name }) => name === style)?.moods ?? [])),
+    animated: fc.boolean(),
+  })
+  const seen = new Set<boolean>()
+  await fc.assert(
+    fc.asyncProperty(Looks, async (look) => {
+      const choice = { ...look, style }
+      seen.add(wears(choice, cut))
+      expect(await isCutByCircle(choice)).toBe(wears(choice, cut))
+    }),
+    { numRuns: 1000 },
+  )
+  expect([...seen]).toHaveLength(2)
+})
+
 let app: TestApp
 beforeAll(async () => {
   app = await openApp()
@@ -86,7 +113,7 @@ afterAll(() => app.close())
 
 /** A seed whose hair the table names, or one whose hair it does not. */
 function seedOf(cut: boolean): string {
-  const named = cutJson.adventurer.hairVariant
+  const named = cutJson.adventurer.hair
   for (let n = 0; n < 1000; n++) {
     const { options } = new Avatar(styleOf('adventurer'), { seed: `seed ${n}` }).toJSON()
     if (named.includes(String(options.hairVariant)) === cut) return `seed ${n}`

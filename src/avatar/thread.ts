@@ -1,7 +1,7 @@
 import type { Piscina } from 'piscina'
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
-import { drawEmbeddedUtf8, isOneOfPicked } from './embedded.ts'
+import { drawEmbeddedUtf8 } from './embedded.ts'
 import { Written, writeSealed } from './sealed-file.ts'
 
 /** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
@@ -15,11 +15,6 @@ export async function drawInThread(choice: Choice): Promise<Buffer> {
   return Buffer.from((await inThread('embedded.ts', drawEmbeddedUtf8, Utf8, choice)).buffer)
 }
 
-/** What `isOneOfPicked` tells, by the same thread. */
-export async function isOneOfPickedInThread(choice: Choice, variants: Record<string, unknown[]>): Promise<boolean> {
-  return inThread('embedded.ts', isOneOfPicked, IsOne, { choice, variants })
-}
-
 /** What `writeSealed` does, by the same thread: one way there costs less than each of a dozen looks at the disk from here. */
 export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
   return inThread('sealed-file.ts', writeSealed, Written, file)
@@ -27,7 +22,6 @@ export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
 
 // Made once: to make a schema takes a hundred times as long as to use it.
 const Utf8 = z.instanceof(Uint8Array)
-const IsOne = z.boolean()
 
 let starting: Promise<Piscina> | undefined
 
