@@ -88,9 +88,9 @@ function single(what: string, ours: number, bound: string, holds: boolean, bare?
 const wanted = (what: string) => what.startsWith(flags.only)
 
 /** Until its code is compiled for speed: that takes some 20,000 requests, and ours is more code than the bare one's. */
-async function warmUp({ url }: Program, requests: Request[]) {
+async function warmUp({ url }: Program, requests: Request[], forSeconds = 8) {
   note('warm-up')
-  await load({ url, requests, seconds: 8, good: [200, 302] })
+  await load({ url, requests, seconds: forSeconds, good: [200, 302] })
 }
 
 async function pages(stage: Stage) {
@@ -228,7 +228,7 @@ async function visits(stage: Stage) {
   if (!wanted('visits')) return
   const { ours, bare } = stage
   const good = [200, 302]
-  for (const program of [ours, bare]) await warmUp(program, visit())
+  for (const program of [ours, bare]) await warmUp(program, visit(), 15)
   await compare(stage, {
     what: 'visits',
     least: 0.85,
