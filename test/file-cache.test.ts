@@ -11,7 +11,7 @@ import { SaxesParser } from 'saxes'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type FileCache, openFileCache } from '../src/avatar/file-cache.ts'
 
-const svg = '<svg xmlns="http://www.w3.org/2000/svg"><text>Zoë 🙂</text></svg>'
+const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><text>Zoë 🙂</text></svg>')
 const keyOf = (asked: unknown): string => createHash('sha256').update(String(asked)).digest('hex')
 const key = keyOf('a picture')
 const hourMs = 3_600_000
@@ -65,19 +65,19 @@ test('what was written is read, by this process and by the next', async () => {
   const { cache, folder, troubles } = await open()
   expect(await cache.read(key)).toBeUndefined()
   await cache.write(key, svg)
-  expect(await cache.read(key)).toBe(svg)
+  expect(await cache.read(key)).toEqual(svg)
   const later = await open({ folder })
-  expect(await later.cache.read(key)).toBe(svg)
+  expect(await later.cache.read(key)).toEqual(svg)
   expect(await filesIn(folder)).toEqual([join(folder, key.slice(0, 2), `${key}.svg`)])
   expect([...troubles, ...later.troubles]).toEqual([])
 })
 
-test('any text comes back as it was', async () => {
+test('any bytes come back as they were', async () => {
   const { cache } = await open()
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit: 'binary' }), async (text) => {
-      await cache.write(keyOf(text), text)
-      expect(await cache.read(keyOf(text))).toBe(text)
+    fc.asyncProperty(fc.uint8Array({ maxLength: 1000 }), async (bytes) => {
+      await cache.write(keyOf(bytes), bytes)
+      expect(await cache.read(keyOf(bytes))).toEqual(Buffer.from(bytes))
     }),
     { numRuns: 60 },
   )
@@ -87,7 +87,7 @@ test('the file is itself a well-formed SVG', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   const content = await readFile(fileOf(key), 'utf8')
-  expect(content.startsWith(svg)).toBe(true)
+  expect(content.startsWith(String(svg))).toBe(true)
   const parser = new SaxesParser()
   parser.on('error', (error) => expect.unreachable(error.message))
   parser.write(content).close()
@@ -108,7 +108,7 @@ test('a flip of any bit is found, removed, told, and repaired by the next write'
       expect(existsSync(fileOf(key))).toBe(false)
       expect(troubles).toEqual([expect.objectContaining({ message: expect.stringContaining('damaged') })])
       await cache.write(key, svg)
-      expect(await cache.read(key)).toBe(svg)
+      expect(await cache.read(key)).toEqual(svg)
     }),
     { numRuns: 150 },
   )
@@ -130,10 +130,10 @@ test("another picture's file under this name counts as damaged", async () => {
   const { cache, fileOf } = await open()
   const other = keyOf('another')
   await cache.write(key, svg)
-  await cache.write(other, '<svg/>')
+  await cache.write(other, Buffer.from('<svg/>'))
   await copyFile(fileOf(other), fileOf(key))
   expect(await cache.read(key)).toBeUndefined()
-  expect(await cache.read(other)).toBe('<svg/>')
+  expect(await cache.read(other)).toEqual(Buffer.from('<svg/>'))
 })
 
 test('a deleted file, and the whole folder deleted, are made anew', async () => {
@@ -143,7 +143,7 @@ test('a deleted file, and the whole folder deleted, are made anew', async () => 
     await rm(gone, { recursive: true })
     expect(await cache.read(key)).toBeUndefined()
     await cache.write(key, svg)
-    expect(await cache.read(key)).toBe(svg)
+    expect(await cache.read(key)).toEqual(svg)
   }
   expect(troubles).toEqual([])
 })
@@ -177,8 +177,8 @@ test('links are not followed, neither for reading nor for writing nor for making
   await symlink(outside, fileOf(key))
   expect(await cache.read(key)).toBeUndefined()
   await symlink(outside, fileOf(key))
-  await cache.write(key, '<svg/>')
-  expect(await cache.read(key)).toBe('<svg/>')
+  await cache.write(key, Buffer.from('<svg/>'))
+  expect(await cache.read(key)).toEqual(Buffer.from('<svg/>'))
   expect(await readFile(outside, 'utf8')).toBe(before)
   expect(troubles).toHaveLength(2)
 
@@ -191,7 +191,7 @@ test('links are not followed, neither for reading nor for writing nor for making
   await small.cache.settled()
   await cache.write(key, svg)
   expect(await readFile(theirs, 'utf8')).toBe('x')
-  expect(await cache.read(key)).toBe(svg)
+  expect(await cache.read(key)).toEqual(svg)
 })
 
 test('only a hash is a key: no path can be made of anything else', async () => {
@@ -223,7 +223,7 @@ test('reading marks a file as used, once a minute', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   setAge(fileOf(key), hourMs)
-  expect(await cache.read(key)).toBe(svg)
+  expect(await cache.read(key)).toEqual(svg)
   await cache.settled()
   expect(await ageOf(fileOf(key))).toBeLessThan(10_000)
   setAge(fileOf(key), 30_000)
@@ -239,7 +239,7 @@ test('a burst of three times the limit stays within it, and what was read of lat
   await Promise.all(first.map((key) => cache.write(key, svg)))
   for (const [i, key] of first.entries()) setAge(fileOf(key), hourMs + i * 1000)
   const dear = first.slice(-40) // the oldest of all, were they not read
-  for (const key of dear) expect(await cache.read(key)).toBe(svg)
+  for (const key of dear) expect(await cache.read(key)).toEqual(svg)
   await cache.settled()
   for (const key of dear) setAge(fileOf(key), -hourMs) // as if read all the time
 
@@ -252,7 +252,7 @@ test('a burst of three times the limit stays within it, and what was read of lat
 
   expect(await bytesIn(folder)).toBeLessThanOrEqual(blocks * block)
   expect(await bytesIn(folder)).toBeGreaterThan(0.75 * blocks * block)
-  for (const key of dear) expect(await cache.read(key)).toBe(svg)
+  for (const key of dear) expect(await cache.read(key)).toEqual(svg)
   expect(first.slice(0, -40).filter((key) => existsSync(fileOf(key)))).toEqual([])
   expect(troubles).toEqual([])
 })
@@ -334,8 +334,8 @@ function child(folder: string, body: string, { maxBytes = 2 ** 30, shell = '' } 
 }
 
 /** Large enough to be met half written, were it ever visible then. */
-function pictureOf(i: number): string {
-  return `<svg>${String(i).repeat(500_000)}</svg>`
+function pictureOf(i: number): Buffer {
+  return Buffer.from(`<svg>${String(i).repeat(500_000)}</svg>`)
 }
 
 const pictures = 20
@@ -351,7 +351,7 @@ async function readAll(cache: FileCache): Promise<number> {
   for (let i = 0; i < pictures; i++) {
     const picture = await cache.read(keyOf(i))
     if (picture === undefined) continue
-    expect(picture === pictureOf(i), `picture ${i} is whole`).toBe(true)
+    expect(picture.equals(pictureOf(i)), `picture ${i} is whole`).toBe(true)
     found++
   }
   return found

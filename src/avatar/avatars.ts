@@ -22,7 +22,7 @@ export type Avatar = z.infer<typeof Avatar>
 export type Drawing = { svg: Buffer; checksum: string }
 
 /** An SVG with the stamp of its file, where that is known. */
-type Written = { svg: string; stamp: string | undefined }
+type Written = { svg: Buffer; stamp: string | undefined }
 
 /** Room for the drawings that are kept in memory, beside their files. */
 const memoryBytes = 32 * 1024 * 1024
@@ -62,13 +62,13 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     const drawing =
       underWay.get(id) ??
       draw(choice)
-        .then((svg) => written(id, svg))
+        .then((svg) => written(id, Buffer.from(svg)))
         .finally(() => underWay.delete(id))
     underWay.set(id, drawing)
     return drawing
   }
 
-  const written = async (id: string, svg: string): Promise<Written> => ({ svg, stamp: await cache.write(id, svg) })
+  const written = async (id: string, svg: Buffer): Promise<Written> => ({ svg, stamp: await cache.write(id, svg) })
 
   // Who asks for the same one meanwhile shares the look at its file.
   function stampOf(id: string): Promise<string | undefined> {
@@ -89,13 +89,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     onRead(found !== undefined || kept !== undefined)
     if (found !== undefined) return remember(id, { svg: found, stamp })
     // Gone or damaged, but known: it is written anew.
-    const known = kept?.drawing.svg.toString()
+    const known = kept?.drawing.svg
     return remember(id, await (known === undefined ? drawOnce(id, choice) : written(id, known)))
   }
 
   function remember(id: string, { svg, stamp }: Written): Drawing {
-    const bytes = Buffer.from(svg)
-    const drawing = { svg: bytes, checksum: sha256(bytes) }
+    const drawing = { svg, checksum: sha256(svg) }
     inMemory.set(id, { drawing, stamp })
     return drawing
   }

@@ -9,7 +9,7 @@ import { writeInThread } from './thread.ts'
 
 export type FileCache = {
   /** The SVG kept under this key, or undefined when there is none or it is damaged (a damaged one is removed). */
-  read(key: string): Promise<string | undefined>
+  read(key: string): Promise<Buffer | undefined>
   /**
    * What tells one state of the file from another, without reading it. Undefined where there is no such file, or where it
    * should be read again, so that it counts as used.
@@ -19,7 +19,7 @@ export type FileCache = {
    * Keeps an SVG, and gives its stamp. A full or read-only disk costs a slower page, not a failed one: it is told to
    * `onTrouble` alone.
    */
-  write(key: string, svg: string): Promise<string | undefined>
+  write(key: string, svg: Uint8Array): Promise<string | undefined>
   /** Path of the file, relative to the folder. */
   path(key: string): string
   /** Waits for the work that nobody else waits for: making room, and noting which files are in use. */
@@ -50,7 +50,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   let makingRoom = false
   let closed = false
 
-  async function read(key: string): Promise<string | undefined> {
+  async function read(key: string): Promise<Buffer | undefined> {
     const file = join(root, path(key))
     try {
       // Links are not followed, and a pipe does not keep us waiting.
@@ -72,7 +72,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     return stats?.isFile() ? stampOf(stats) : undefined
   }
 
-  async function write(key: string, svg: string): Promise<string | undefined> {
+  async function write(key: string, svg: Uint8Array): Promise<string | undefined> {
     const file = join(root, path(key))
     try {
       let written = await writeInThread({ file, key, svg })

@@ -15,7 +15,7 @@ const keyOf = (what: string) => createHash('sha256').update(what).digest('hex')
 const fileBytes = 4096
 const asked = 500
 
-const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>'
+const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>')
 const onTrouble = (error: unknown) => process.stderr.write(`${error}\n`)
 
 const percentile = (values: number[], share: number) =>
