@@ -87,7 +87,7 @@ function isReadable(address: string): boolean {
 
 function settings(app: Express, { config }: Parts): void {
   app.set('trust proxy', config.trustProxy)
-  app.set('query parser', 'simple')
+  app.set('query parser', (query: string | null) => parseFields(query ?? '', '&', '=', allFields))
   app.set('case sensitive routing', true)
   app.disable('x-powered-by')
   app.set('env', 'production') // where even the error page fails, Express says no more than the status
@@ -128,7 +128,7 @@ const isForm: RequestHandler = (req, _res, next) => {
   throw new NotAForm('not a urlencoded form')
 }
 /** Our pages are in UTF-8, so browsers send their forms in it. */
-const isForeign = /;\s*charset=(?!"?utf-8\b)/i
+const isForeign = /;\s*charset=(?!"?utf-?8\b)/i
 const longestFormBytes = 16 * 1024
 /** Whether a request is longer than any form, by its own word. */
 export const isTooLong = ({ headers }: IncomingMessage) => Number(headers['content-length']) > longestFormBytes
@@ -147,9 +147,11 @@ const cutOff: RequestHandler = (req, _res, next) => {
   })
   next()
 }
-/** However many they are: express.urlencoded takes time by the square of their number, a second for 16 KiB of "&". */
+/** However many they are, or one could hide behind the thousandth. */
+const allFields = { maxKeys: 0 }
+/** express.urlencoded takes time by the square of their number, a second for 16 KiB of "&". */
 const readFields: RequestHandler = (req, _res, next) => {
-  if (typeof req.body === 'string') req.body = parseFields(req.body, '&', '=', { maxKeys: 0 })
+  if (typeof req.body === 'string') req.body = parseFields(req.body, '&', '=', allFields)
   next()
 }
 const form = [isForm, isWelcome, cutOff, express.text({ type: 'urlencoded', limit: longestFormBytes }), readFields]

@@ -43,12 +43,15 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** What we ask for is put behind it: a query or fragment would swallow that, or be lost itself. */
+/**
+ * What we ask for is put behind it: a query or fragment would swallow that, or be lost itself. A semicolon or comma in the
+ * host would end its place in the content policy.
+ */
 const address = z
   .string()
   .refine(
-    (text) => /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
-    'must be an address that begins with https:// or http://, with no query, fragment, user or space',
+    (text) => /^https?:\/\/[^\s/?#@;,]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
+    'must be an address that begins with https:// or http://, with no query, fragment, user or space, and one host',
   )
 
 const origin = address.refine(

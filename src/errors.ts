@@ -44,6 +44,9 @@ export class DiscordBusy extends Failure {
   }
 }
 
+/** Discord was not asked at all: it asked us to wait a while ago. */
+export class DiscordGateShut extends DiscordBusy {}
+
 /** The visitor has no session with a Discord user in it, or it has ended. */
 export class NotSignedIn extends Failure {}
 
@@ -72,5 +75,7 @@ export class UpstreamBusy extends Failure {
 }
 /** No whole answer within the time limit. */
 export class UpstreamSilent extends Failure {}
+/** No whole answer in what was left of the visitor's patience, which others had used up. */
+export class UpstreamCutShort extends UpstreamSilent {}
 /** Not asked, because the calls before went wrong. */
 export class UpstreamSpared extends Failure {}

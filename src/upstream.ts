@@ -10,7 +10,7 @@ import {
   handleWhen,
 } from 'cockatiel'
 import { type Dispatcher, request } from 'undici'
-import { UpstreamAway, UpstreamBusy, UpstreamSilent, UpstreamSpared } from './errors.ts'
+import { UpstreamAway, UpstreamBusy, UpstreamCutShort, UpstreamSilent, UpstreamSpared } from './errors.ts'
 
 /** Whom we call, by the names that the log and the metrics use. */
 export type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
@@ -98,7 +98,7 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
 
   async function wholeAnswer(url: string | URL, { until = Infinity, headers, ...question }: Question): Promise<Answer> {
     const leftMs = Math.min(timeoutMs, until - performance.now())
-    if (leftMs <= 0) throw new UpstreamSilent('no time left to ask')
+    if (leftMs <= 0) throw new UpstreamCutShort('no time left to ask')
     // Not AbortSignal.timeout(): its timer stays to the end, and keeps all that the call has made from the collector.
     const timeUp = new AbortController()
     const timer = setTimeout(() => timeUp.abort(), leftMs)
@@ -109,22 +109,30 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
         signal: timeUp.signal,
         dispatcher,
       })
-      const body = await readBody(answer.body, maxBytes)
-      return {
-        status: answer.statusCode,
-        headers: toHeaders(answer.headers),
-        body: await unpacked(body, packingsOf(answer.headers), maxBytes),
-      }
+      const status = answer.statusCode
+      const body = await wholeBody(answer).catch((error) => {
+        if (saidByStatus.has(status)) return Buffer.alloc(0)
+        throw error
+      })
+      return { status, headers: toHeaders(answer.headers), body }
     } catch (cause) {
       if (cause instanceof UpstreamAway) throw cause
-      if (timeUp.signal.aborted) throw new UpstreamSilent('no answer in time', { cause })
+      const Silent = leftMs < timeoutMs ? UpstreamCutShort : UpstreamSilent
+      if (timeUp.signal.aborted) throw new Silent('no answer in time', { cause })
       throw new UpstreamAway('no whole answer', { cause })
     } finally {
       clearTimeout(timer)
     }
   }
+
+  async function wholeBody({ body, headers }: Dispatcher.ResponseData): Promise<Buffer> {
+    return unpacked(await readBody(body, maxBytes), packingsOf(headers), maxBytes)
+  }
 }
 export type Upstream = ReturnType<typeof createUpstream>
+
+/** "Not with this token" and "not now" are to be heard, whatever becomes of the words that follow. */
+const saidByStatus = new Set([401, 429])
 
 async function readBody(stream: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = []
@@ -184,6 +192,7 @@ export function retryAfterS(headers: Headers): number | undefined {
 const outcomes = new Map<unknown, Outcome>([
   [UpstreamBusy, 'busy'],
   [UpstreamSilent, 'silent'],
+  [UpstreamCutShort, 'silent'],
   [UpstreamSpared, 'spared'],
 ])
 

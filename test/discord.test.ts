@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -505,6 +506,46 @@ describe('Discord’s 429', () => {
     await expectNextIsServed()
   })
 
+  test('who comes back meanwhile is served by a reload of the same address when its time is up', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    expectToWait(await signIn(app, app.visitor()), 30)
+    app.discord.calls.length = 0
+    const answer = await comeBack(visitor, callback)
+    expectToWait(answer, 30)
+    expect(setCookies(answer)).toEqual([])
+    expect(app.discord.calls).toEqual([])
+    await openGates()
+    expectLanding(await comeBack(visitor, callback))
+  })
+
+  const brokenOff =
+    (half: string, end: (socket: Socket) => void): Fault =>
+    (req, res) => {
+      res.writeHead(429, { ...json, 'retry-after': '9', 'content-length': '100' }).write(half, () => end(req.socket))
+    }
+  test.each<[string, Fault]>([
+    ['cut short', brokenOff('{"retry', (socket) => socket.end())],
+    ['reset in its middle', brokenOff('{"retry', (socket) => socket.resetAndDestroy())],
+    ['that does not end', brokenOff('{"retry', () => undefined)],
+    ['of 70 KB', faults.answer(429, 'x'.repeat(70_000), { 'retry-after': '9' })],
+    ['that is not packed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
+    ['packed in a way nobody knows', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
+  ])('with a body %s: its head says enough', async (_, fault) => {
+    app.discord.fail(at.token, fault, { times: 1 })
+    const answer = await signIn(app, app.visitor())
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '9'])
+    app.discord.calls.length = 0
+    expectToWait(await signIn(other, other.visitor()), 9)
+    expect(app.discord.calls).toEqual([])
+
+    await openGates()
+    const visitor = await signInAs()
+    app.discord.fail(at.user, fault, { times: 1 })
+    expectToWait(await restyle(visitor), 9, later)
+  })
+
   test('at the token address does not stop who is signed in', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.token, faults.busy(30), { times: 1 })
@@ -701,6 +742,22 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     const restyled = await timed(restyle(visitor, { ...noSeed, mood: '' }))
     expectLanding(restyled.answer, 303)
     expect(restyled.ms).toBeLessThan(patienceMs)
+  })
+
+  test('DiceBear, where Discord is slow and there is no seed: what Discord took is not given to DiceBear again', async () => {
+    const slowMs = 2000
+    const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
+    app.discord.delay(at.token, 0.75 * slowMs)
+    app.discord.delay(at.user, 0.75 * slowMs)
+    app.dicebear.fail(at.svg, faults.silent())
+    try {
+      const visitor = slow.visitor()
+      const signedIn = await timed(signIn(slow, visitor, noSeed))
+      expectLanding(signedIn.answer)
+      expect(signedIn.ms).toBeLessThan(slowMs + 2000)
+    } finally {
+      await slow.close()
+    }
   })
 
   test('the token address, for restyles at once at two instances with a token that has ended', async () => {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash, randomInt } from 'node:crypto'
 import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
@@ -148,21 +148,32 @@ test('a deleted file, and the whole folder deleted, are made anew', async () => 
   expect(troubles).toEqual([])
 })
 
-test('where nothing can be written, or something odd lies, it is told and the caller goes on', async () => {
+const inTheWay: [string, (file: string) => Promise<unknown>][] = [
+  ['a file where the sub folder should be', async (file) => writeFile(dirname(file), 'in the way')],
+  ['a folder where the file should be', async (file) => mkdir(join(file, 'full'), { recursive: true })],
+  ['a pipe where the file should be', async (file) => mkdir(dirname(file)).then(() => execFileSync('mkfifo', [file]))],
+]
+test.for(inTheWay)('%s is told, makes way for a picture, and is no trouble after that', async ([, put]) => {
   const { cache, folder, troubles, fileOf } = await open()
-  const odd = keyOf('odd')
-  await writeFile(dirname(fileOf(key)), 'a file where the sub folder should be') // stops root too, unlike a mode
-  await mkdir(fileOf(odd), { recursive: true })
-  for (const asked of [key, odd]) {
-    troubles.length = 0
-    expect(await cache.read(asked)).toBeUndefined()
-    expect(troubles).toHaveLength(1)
-    await cache.write(asked, svg)
-    expect(troubles.length).toBeGreaterThan(1)
-    expect(await cache.read(asked)).toBeUndefined()
-  }
-  const drafts = (await filesIn(folder)).filter((file) => file.includes('.svg.'))
-  expect(drafts).toEqual([])
+  await put(fileOf(key))
+  expect(await cache.read(key)).toBeUndefined()
+  await cache.write(key, svg)
+  expect(troubles.map(String)).toContainEqual(expect.stringMatching(/in the way|damaged/))
+  troubles.length = 0
+  expect(await cache.read(key)).toEqual(svg)
+  expect(await filesIn(folder)).toEqual([fileOf(key)])
+  expect(troubles).toEqual([])
+})
+
+test('where nothing can be written it is told, and the caller goes on', async () => {
+  const { cache, folder, troubles, fileOf } = await open()
+  await cache.close()
+  await rm(folder, { recursive: true })
+  await writeFile(folder, 'a file where the whole folder should be') // stops root too, unlike a mode
+  expect(await cache.write(key, svg)).toBeUndefined()
+  expect(troubles.map(String)).toContainEqual(expect.stringMatching('ENOTDIR'))
+  expect(await cache.read(key)).toBeUndefined()
+  expect(existsSync(fileOf(key))).toBe(false)
 })
 
 test('links are not followed, neither for reading nor for writing nor for making room', async () => {

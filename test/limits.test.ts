@@ -276,6 +276,18 @@ describe('on Redis', () => {
   })
 })
 
+test.each([
+  ['/og.png', 60],
+  ['/og.png/', 60],
+  ['/preview.svg/', perMinute.files],
+  ['/avatars/x.svg/', perMinute.files],
+  ['/style.css/', perMinute.files],
+  ['/licences/', perMinute.others],
+])('%s is counted for what it costs', async (path, most) => {
+  const app = await ownApp()
+  expect((await ask(app.url, path)).headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
+})
+
 test('each answer tells what is left', async () => {
   const app = await ownApp()
   const left = (answer: Asked) => Number(/^"[\w-]+"; r=(\d+); t=\d+$/.exec(String(answer.headers.ratelimit))?.[1])

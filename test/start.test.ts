@@ -201,7 +201,17 @@ describe('settings', () => {
     ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
     ...['BASE_URL', 'DISCORD_API_URL', 'DISCORD_AUTHORIZE_URL', 'DICEBEAR_URL'].map((name): [string, ...string[]] => [
       name,
-      ...['https://x?y=1', 'https://x/?', 'https://x#f', 'https://x/#', 'https://u:p@x', 'https://u@x', 'https://x '],
+      ...[
+        'https://x?y=1',
+        'https://x/?',
+        'https://x#f',
+        'https://x/#',
+        'https://u:p@x',
+        'https://u@x',
+        'https://x ',
+        'https://x;y',
+        'https://x,y',
+      ],
     ]),
     ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
     ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],

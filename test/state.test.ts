@@ -1,6 +1,7 @@
 import { createClient } from 'redis'
 import { agent, type Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { agreeAtDiscord, at, faults } from './support/doubles.ts'
 import {
   clientId,
@@ -130,6 +131,18 @@ describe('a state', () => {
     const lifeS = await db.ttl(record)
     expect(lifeS).toBeGreaterThan(595)
     expect(lifeS).toBeLessThanOrEqual(600)
+  })
+
+  test('is let go no later for being opened again', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    expectLanding(await comeBack(visitor, callback))
+    const [key = ''] = await db.keys('visit:*')
+    const ended = z.looseObject({ until: z.number() }).parse(JSON.parse((await db.get(key)) ?? ''))
+    await db.set(key, JSON.stringify({ ...ended, until: Date.now() + 20_000 }), { expiration: 'KEEPTTL' })
+    const again = await comeBack(visitor, callback)
+    expectLanding(again)
+    expect(Number(/Max-Age=(\d+)/.exec(setCookie(again, 'state'))?.[1])).toBeLessThanOrEqual(20)
   })
 
   test('has a __Host- cookie that is Secure where the site is https, whatever the proxy says', async () => {
@@ -568,6 +581,7 @@ describe('absurd callbacks are a 400 page, and nothing is exchanged', () => {
     ['the same code twice', (state: string) => `code=a&code=a&state=${state}`],
     ['state twice', (state: string) => `code=a&state=${state}&state=${state}`],
     ['error twice', (state: string) => `error=access_denied&error=access_denied&state=${state}`],
+    ['code twice, a thousand others between', (state: string) => `code=a&state=${state}&${'a&'.repeat(1000)}code=b`],
     ['iss twice', (state: string) => `code=a&state=${state}&iss=${good}&iss=${good}`],
     ['iss right and wrong', (state: string) => `code=a&state=${state}&iss=${good}&iss=https%3A%2F%2Fevil.example`],
     ['code and error', (state: string) => `code=a&error=access_denied&state=${state}`],
@@ -684,6 +698,15 @@ describe('Redis does not answer during the callback', () => {
     expect(ms).toBeLessThan(2000)
     redis.resume()
     await expectUntouched(visitor, callback)
+  })
+
+  test('from its middle on: the cookie of the state stays, for a reload at any time of the ten minutes', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    app.discord.fail(at.user, () => redis.pause(), { times: 1 })
+    const answer = await comeBack(visitor, callback)
+    expect(answer.status).toBe(503)
+    expect(setCookies(answer).filter((line) => line.startsWith('state'))).toEqual([])
   })
 
   test('at two instances: the other one finishes what the first could not', async () => {

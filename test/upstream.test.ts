@@ -191,6 +191,17 @@ describe('DiceBear', () => {
     expect(breakersInLog()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
   })
 
+  test('is not to blame where Discord has used up the visitor’s time', async () => {
+    const before = app.dicebear.count(at.svg)
+    for (let i = 0; i < 4; i++) {
+      const choice = { ...look, seed: `late ${i}`, backgroundColor: '', animated: false }
+      await app.parts.avatars.make(choice, true, performance.now())
+    }
+    expect(app.dicebear.count(at.svg)).toBe(before)
+    await wear(await signedIn())
+    expect(app.dicebear.count(at.svg)).toBeGreaterThan(before)
+  })
+
   test('a picture that we do not take is an answer: it is asked each time', async () => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)

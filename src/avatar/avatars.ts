@@ -32,7 +32,7 @@ const drawing = 'dicebear-10'
 
 export type AvatarsOptions = {
   /** DiceBear's HTTP API, or undefined: everything is drawn in this process. */
-  askDiceBear: ((choice: Choice) => Promise<string>) | undefined
+  askDiceBear: ((choice: Choice, until?: number) => Promise<string>) | undefined
   cache: FileCache
   /** Told whether the cache had what was asked for. */
   onRead: (found: boolean) => void
@@ -49,19 +49,19 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     sizeCalculation: ({ drawing }) => drawing.svg.length + 500,
   })
 
-  async function draw(choice: Choice): Promise<string> {
+  async function draw(choice: Choice, until?: number): Promise<string> {
     if (askDiceBear === undefined) return drawEmbedded(choice)
-    return askDiceBear(choice).catch((why) => {
+    return askDiceBear(choice, until).catch((why) => {
       onFallback(why)
       return drawEmbedded(choice)
     })
   }
 
   // Everybody who asks for the same new picture meanwhile shares one drawing of it.
-  function drawOnce(id: string, choice: Choice): Promise<Written> {
+  function drawOnce(id: string, choice: Choice, until?: number): Promise<Written> {
     const drawing =
       underWay.get(id) ??
-      draw(choice)
+      draw(choice, until)
         .then((svg) => written(id, Buffer.from(svg)))
         .finally(() => underWay.delete(id))
     underWay.set(id, drawing)
@@ -77,7 +77,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     return looking
   }
 
-  async function drawingOf(id: string, choice: Choice): Promise<Drawing> {
+  async function drawingOf(id: string, choice: Choice, until?: number): Promise<Drawing> {
     const kept = inMemory.get(id)
     // Before the file is read: what befalls it afterwards shows.
     const stamp = kept && (await stampOf(id))
@@ -90,7 +90,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     if (found !== undefined) return remember(id, { svg: found, stamp })
     // Gone or damaged, but known: it is written anew.
     const known = kept?.drawing.svg
-    return remember(id, await (known === undefined ? drawOnce(id, choice) : written(id, known)))
+    return remember(id, await (known === undefined ? drawOnce(id, choice, until) : written(id, known)))
   }
 
   function remember(id: string, { svg, stamp }: Written): Drawing {
@@ -100,10 +100,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 
   return {
-    /** The avatar of this choice, its picture kept as a file. */
-    async make(choice: Choice, seedTyped: boolean): Promise<Avatar> {
+    /**
+     * The avatar of this choice, its picture kept as a file. DiceBear is waited for until then, by `performance.now()`.
+     */
+    async make(choice: Choice, seedTyped: boolean, until: number): Promise<Avatar> {
       const id = avatarId(choice)
-      await drawingOf(id, choice)
+      await drawingOf(id, choice, until)
       return { id, choice, seedTyped, file: cache.path(id) }
     },
 

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { DiceBearAway, UnsafeSvg } from '../errors.ts'
+import { DiceBearAway, UnsafeSvg, UpstreamCutShort } from '../errors.ts'
 import { createUpstream, type Observers } from '../upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { checkSvg, MAX_SVG_BYTES } from './safe-svg.ts'
@@ -8,20 +8,26 @@ export type DiceBearOptions = Observers & { url: string; userAgent: string; time
 
 /**
  * When it is left in peace: after a 429, or after failures in a row of any kind. A whole answer is none, even if it is
- * not a picture that we take: what is wrong with that one may be right with the next.
+ * not a picture that we take: what is wrong with that one may be right with the next. Nor is it DiceBear's fault when
+ * Discord has left it no time.
  */
-const breaker = { failures: 3, pauseMs: 30_000, opensOn: () => true }
+const breaker = {
+  failures: 3,
+  pauseMs: 30_000,
+  opensOn: (error: unknown) => !(error instanceof UpstreamCutShort),
+}
 
 /**
  * DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
- * Gives the SVG, checked. Throws DiceBearAway or UnsafeSvg; the caller draws the picture itself then.
+ * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws DiceBearAway
+ * or UnsafeSvg; the caller draws the picture itself then.
  */
 export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
   const ask = createUpstream({ ...calls, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
 
-  return async function askDiceBear(choice: Choice): Promise<string> {
+  return async function askDiceBear(choice: Choice, until?: number): Promise<string> {
     const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
-    const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers }).catch((cause) => {
+    const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers, until }).catch((cause) => {
       throw new DiceBearAway('no picture', { cause })
     })
     // A refused query is JSON with a status of its own; only an SVG with a 200 is a picture.

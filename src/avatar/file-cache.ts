@@ -2,7 +2,7 @@
 // recently used go first. There is no index: the folder is the truth, so several processes may share it.
 import { randomInt } from 'node:crypto'
 import { constants } from 'node:fs'
-import { lstat, lutimes, mkdir, open, readdir, realpath, unlink } from 'node:fs/promises'
+import { lstat, lutimes, mkdir, open, readdir, realpath, rm, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { unseal } from './sealed-file.ts'
 import { writeInThread } from './thread.ts'
@@ -55,10 +55,10 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     try {
       // Links are not followed, and a pipe does not keep us waiting.
       await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-      const { mtimeMs } = await handle.stat()
-      const svg = unseal(key, await handle.readFile())
+      const stats = await handle.stat()
+      const svg = stats.isFile() ? unseal(key, await handle.readFile()) : undefined
       if (svg === undefined) await discard(file, 'damaged')
-      else if (Date.now() - mtimeMs > minuteMs) errand(lutimes(file, new Date(), new Date())) // mtime is our time of use
+      else if (Date.now() - stats.mtimeMs > minuteMs) errand(lutimes(file, new Date(), new Date())) // mtime is our time of use
       return svg
     } catch (error) {
       if (codeOf(error) === 'ELOOP') await discard(file, 'a link')
@@ -77,8 +77,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     try {
       let written = await writeInThread({ file, key, svg })
       if (written === 'in the way') {
-        await trueFolder(dirname(file))
-        if (await isLink(file)) await discard(file, 'a link')
+        await makeWay(file)
         written = await writeInThread({ file, key, svg })
       }
       if (typeof written === 'string') return await discard(file, written)
@@ -90,10 +89,14 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
     }
   }
 
-  async function trueFolder(folder: string): Promise<void> {
-    const stats = await lstat(folder).catch(trouble)
-    if (stats?.isSymbolicLink()) await discard(folder, 'a link')
-    if (!stats?.isDirectory()) await makeFolder(folder)
+  /** Makes the file's folder; what stands in its place, or in the file's, goes. */
+  async function makeWay(file: string): Promise<void> {
+    const folder = dirname(file)
+    const there = await lstat(folder).catch(trouble)
+    if (there && !there.isDirectory()) await discard(folder, 'in the way')
+    if (!there?.isDirectory()) await makeFolder(folder)
+    const inItsPlace = await lstat(file).catch(trouble)
+    if (inItsPlace && !inItsPlace.isFile()) await discard(file, 'in the way')
   }
 
   async function makeRoom(): Promise<void> {
@@ -165,7 +168,7 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   }
 
   async function discard(file: string, why: string): Promise<undefined> {
-    await unlink(file).catch(trouble)
+    await rm(file, { recursive: true }).catch(trouble)
     onTrouble(new Error(`${relative(root, file)} in the avatar cache was ${why}, and is removed`))
   }
 

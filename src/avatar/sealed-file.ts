@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 
-/** What tells a file that was written from another; or why there is none: a link or no folder at all, or a nearly full disk. */
+/** What tells a file that was written from another; or why there is none: no folder, something that is no file, or a nearly full disk. */
 export const Written = z.union([
   z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }),
   z.literal(['in the way', 'cut off']),
@@ -21,8 +21,9 @@ export function writeSealed({
   svg: Uint8Array
 }): z.infer<typeof Written> {
   // write-file-atomic writes through links, and they may lead anywhere.
-  const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink()
-  if (isLink || !lstatSync(dirname(file), { throwIfNoEntry: false })?.isDirectory()) return 'in the way'
+  if (!lstatSync(dirname(file), { throwIfNoEntry: false })?.isDirectory()) return 'in the way'
+  const there = lstatSync(file, { throwIfNoEntry: false })
+  if (there && !there.isFile()) return 'in the way'
   const sealed = Buffer.concat([svg, Buffer.from(seal(key, svg))])
   writeFileAtomic.sync(file, sealed, { fsync: false }) // what a power cut leaves half done, the seal finds
   const { ino, size, mtimeMs } = lstatSync(file)

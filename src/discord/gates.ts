@@ -1,4 +1,4 @@
-import { DiscordBusy } from '../errors.ts'
+import { DiscordBusy, DiscordGateShut } from '../errors.ts'
 import type { Store } from '../store.ts'
 
 /**
@@ -12,12 +12,12 @@ const key = (gate: Gate) => `gate:${gate}`
 /** Gates shut by Discord's 429, for all instances. */
 export function createGates(store: Store) {
   return {
-    /** Throws DiscordBusy while the gate, or the one for everywhere, is shut. */
+    /** Throws DiscordGateShut while the gate, or the one for everywhere, is shut. */
     async pass(gate: Gate): Promise<void> {
       const ends = await store.getMany([key('everywhere'), key(gate)])
       const opensAt = Math.max(...ends.map((end) => Number(end ?? 0)))
       const leftS = Math.ceil((opensAt - Date.now()) / 1000)
-      if (leftS > 0) throw new DiscordBusy(`Discord asked us to wait (${gate.split(':')[0]})`, leftS)
+      if (leftS > 0) throw new DiscordGateShut(`Discord asked us to wait (${gate.split(':')[0]})`, leftS)
     },
 
     /** Shuts the gate for so long, and gives the failure to throw. */

@@ -60,7 +60,8 @@ type PendingOptions<Choice> = {
 export function createPending<Choice>(options: PendingOptions<Choice>) {
   const { store, sealer, choice, patienceMs } = options
   const Record = z.object({ choice, verifier: z.string() })
-  const Ended = z.object({ choice, outcome: Outcome })
+  /** `until`: how long it is kept, in milliseconds since 1970. */
+  const Ended = z.object({ choice, outcome: Outcome, until: z.number() })
   const Visit = z.union([Ended, Record])
 
   /** Remembers a visitor who is sent to Discord. */
@@ -128,7 +129,8 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
         // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
         if (!isTold) options.onEnd?.(outcome.end)
         isTold = true
-        await store.set(key.visit, JSON.stringify({ choice: record.choice, outcome }), outcomeS)
+        const ended: z.infer<typeof Ended> = { choice: record.choice, outcome, until: Date.now() + outcomeS * 1000 }
+        await store.set(key.visit, JSON.stringify(ended), outcomeS)
       },
       /** Leaves the visit to the browser's next request. */
       giveBack: claim.letGo,

@@ -48,9 +48,9 @@ export function stateCookies(config: Config) {
         .slice(-mostAway)
     },
 
-    /** Keeps the cookie as long as the outcome, for a second request of this browser. */
-    letGo(res: Response, { name, value }: StateCookie): void {
-      res.cookie(`${prefix}${name}`, value, cookieOptions(config, outcomeS))
+    /** Keeps the cookie for as long as the outcome, for a second request of this browser. */
+    letGo(res: Response, { name, value }: StateCookie, until = Date.now() + outcomeS * 1000): void {
+      res.cookie(`${prefix}${name}`, value, cookieOptions(config, Math.max(Math.floor((until - Date.now()) / 1000), 0)))
     },
   }
 }

@@ -25,8 +25,8 @@ export function limits(config: Config, store: Store): RequestHandler[] {
 
 const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avatar\/?$/.test(req.path)
 // The picture beside a link takes a hundred times the work of a preview.
-const isCard = (req: Request) => req.path === '/og.png'
-const isFile = (req: Request) => !isCard(req) && /^\/avatars\/.+\.(svg|png|gif)$|^\/[^/]+\.\w+$/.test(req.path)
+const isCard = (req: Request) => /^\/og\.png\/?$/.test(req.path)
+const isFile = (req: Request) => !isCard(req) && /^\/(avatars\/.+\.(svg|png|gif)|[^/]+\.\w+)\/?$/.test(req.path)
 
 /** One refusal in each turn of the event loop: whoever asks a hundred times at once waits for those who ask once. */
 const refusals = lineOf(() => turn(), 1)

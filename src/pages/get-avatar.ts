@@ -5,7 +5,15 @@ import type { Choice } from '../avatar/choice.ts'
 import { issuer, type User } from '../discord/client.ts'
 import type { Outcome, StateCookie } from '../discord/pending.ts'
 import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
-import { BadCallback, DiscordRefusedUs, SignInFailed, StoreAway, TokenRefused, UnknownState } from '../errors.ts'
+import {
+  BadCallback,
+  DiscordGateShut,
+  DiscordRefusedUs,
+  SignInFailed,
+  StoreAway,
+  TokenRefused,
+  UnknownState,
+} from '../errors.ts'
 import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { adopt, changeIn, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
@@ -41,9 +49,9 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     const loaded = load(session, req, res)
     loaded.catch(() => undefined)
     const visit = await pending.take(cookie)
-    cookies.letGo(res, cookie)
     if (visit.ended) {
       await loaded
+      cookies.letGo(res, cookie, visit.ended.until)
       return land(req, res, visit.ended.choice, visit.ended.outcome)
     }
     res.locals.choice = visit.choice
@@ -51,11 +59,15 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       await loaded
       const outcome = await comeBack(req, callback, cookie, visit)
       await settle(req, visit, outcome)
+      cookies.letGo(res, cookie)
       await land(req, res, visit.choice, outcome)
     } catch (error) {
-      // What could not be kept may be tried again, by a reload of this very address.
-      if (error instanceof StoreAway) await visit.giveBack()
-      else await settle(req, visit, { end: 'failed' })
+      // What could not be kept, or was not asked, may be tried again, by a reload of this very address.
+      if (error instanceof StoreAway || error instanceof DiscordGateShut) await visit.giveBack()
+      else {
+        await settle(req, visit, { end: 'failed' })
+        cookies.letGo(res, cookie)
+      }
       throw error
     }
   })
@@ -79,10 +91,12 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       throw new SignInFailed('Discord came back with an error')
     }
     // A typed seed is all that DiceBear needs: it is asked while Discord is. An empty one waits for the name.
-    const early = choice.seed === '' ? undefined : avatars.make(choice, true)
+    // Up to three calls to Discord and one to DiceBear, and the visitor waits for all of them.
+    const until = performance.now() + patienceMs
+    const early = choice.seed === '' ? undefined : avatars.make(choice, true, until)
     early?.catch(() => undefined)
-    const { user, tokens } = await signIn(req, callback.code, callback.state, verifier)
-    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
+    const { user, tokens } = await signIn(req, callback.code, callback.state, verifier, until)
+    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, until))
     const beside = await pending.signedInBeside(cookies.besides(req, cookie), since)
     await keep(req, user, beside, (known) => ({
       choice,
@@ -94,10 +108,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   }
 
   /** Who the visitor is: by the token that the session holds while it is good, else by the code in hand. */
-  async function signIn(req: Request, code: string, state: string, verifier: string) {
+  async function signIn(req: Request, code: string, state: string, verifier: string, until: number) {
     const visitor = visitorOf(req)
-    // Up to three calls, and the visitor waits for all of them.
-    const until = performance.now() + patienceMs
     const cached = openTokens(sealer, visitor.tokens)
     if (cached && visitor.tokens && fresh(cached)) {
       const user = await whoIs(visitor, cached, until).catch((error) => {

@@ -69,11 +69,13 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
 
   /** Another avatar in the session; false when the visitor has to sign in again. */
   async function restyled(req: Request, knownUser: User, choice: Choice): Promise<boolean> {
-    const early = choice.seed === '' ? undefined : avatars.make(choice, true)
+    // Up to four calls to Discord and one to DiceBear, and the visitor waits for all of them.
+    const until = performance.now() + patienceMs
+    const early = choice.seed === '' ? undefined : avatars.make(choice, true, until)
     early?.catch(() => undefined)
-    const user = await whoIsIt(req, knownUser)
+    const user = await whoIsIt(req, knownUser, until)
     if (user === undefined) return false
-    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false))
+    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, until))
     await change(req, parts, (known) => ({
       ...known,
       choice,
@@ -84,9 +86,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   }
 
   /** The user, asked anew; undefined when the visitor has to sign in again. */
-  async function whoIsIt(req: Request, user: User): Promise<User | undefined> {
-    // Up to four calls, and the visitor waits for all of them.
-    const until = performance.now() + patienceMs
+  async function whoIsIt(req: Request, user: User, until: number): Promise<User | undefined> {
     const tokens = await freshTokens(req, until)
     if (tokens === undefined) return undefined
     try {
