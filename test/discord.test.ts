@@ -47,6 +47,7 @@ afterEach(async () => {
 const juniper = () => app.discord.accounts[0]?.id ?? ''
 const ozzy = () => app.discord.accounts[1]?.id ?? ''
 
+const noSeed = { ...look, style: 'bottts', seed: '' }
 const later = { ...look, style: 'bottts', seed: 'later' }
 const restyle = (visitor: Visitor, choice: Record<string, string> = later) =>
   visitor.post('/show_avatar').type('form').send(choice)
@@ -277,6 +278,17 @@ describe('the user address', () => {
     app.discord.fail(at.user, faults.answer(200, body, headers))
     expectLanding(await signIn(app, visitor))
     expect((await visitor.get('/show_avatar')).text).toContain('nelly')
+  })
+
+  test('control characters in a name are left out: a page has none, and takes none for its own', async () => {
+    const visitor = app.visitor()
+    const odd = { id: '77', username: 'juniper\u0001seed\u0000', global_name: 'Jun\u001biper\u0001seed' }
+    app.discord.fail(at.user, faults.json(200, odd))
+    expectLanding(await signIn(app, visitor, noSeed))
+    const { text } = await visitor.get('/show_avatar')
+    expect(text).toContain('<bdi>juniperseed</bdi>')
+    expect(text).toContain('<bdi>Juniperseed</bdi>')
+    expect(text).not.toMatch(/[^\P{Cc}\n]/u)
   })
 
   test('the tokens of a half-way sign-in are good: the next try exchanges no code', async () => {
@@ -724,8 +736,6 @@ describe('signing out', () => {
 })
 
 describe('while one upstream hangs the visitor has an answer in time', () => {
-  const noSeed = { ...later, seed: '' }
-
   test('the user address, at a callback without a seed', async () => {
     app.discord.fail(at.user, faults.silent())
     const { answer, ms } = await timed(signIn(app, app.visitor(), noSeed))

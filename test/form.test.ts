@@ -343,6 +343,7 @@ describe('what is no form of ours', () => {
     ],
     ['text/plain', 'style=adventurer'],
     ['application/x-www-form-urlencoded; charset=utf-16', 'style=adventurer'],
+    ['application/x-www-form-urlencoded; charset=utf-80', 'style=adventurer'],
     ['nonsense', 'style=adventurer'],
   ])('%s: 415', async (type, body) => {
     for (const path of posts) {
@@ -350,6 +351,16 @@ describe('what is no form of ours', () => {
       expect(answer.status).toBe(415)
       expect(answer.headers['set-cookie']).toBeUndefined()
     }
+  })
+
+  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('charset=%s is ours', async (charset) => {
+    const headers = { 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
+    const answer = await ask(app.url, '/get_avatar', {
+      method: 'POST',
+      headers,
+      body: 'style=adventurer&seed=Zo%C3%AB',
+    })
+    expect(answer.status).toBe(302)
   })
 
   test('a body of no type: 415', async () => {

@@ -27,11 +27,17 @@ export const issuer = 'https://discord.com'
 
 const maxAnswerBytes = 64 * 1024
 
+/** Without control characters: the pages put some in places of their own. */
+const Name = z
+  .string()
+  .max(200)
+  .transform((name) => name.replace(/\p{Cc}/gu, ''))
+
 const UserAnswer = z
   .object({
     id: z.string().regex(/^\d{1,20}$/),
-    username: z.string().min(1).max(200),
-    global_name: z.string().max(200).nullish(),
+    username: Name.pipe(z.string().min(1)),
+    global_name: Name.nullish(),
     discriminator: z.string().max(10).nullish(),
     avatar: z
       .string()
