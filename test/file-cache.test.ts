@@ -375,6 +375,9 @@ test.for([
   const folder = await newFolder()
   const body = `
     process.on('SIGXFSZ', () => {})
+    const fs = (await import('node:fs')).default
+    const write = fs.writeSync
+    fs.writeSync = (...args) => (console.log('held up'), write(...args))
     await cache.write(keyOf(1), pictureOf(1))`
   // A limit on the size of files (in 512 bytes) fails writes as a full disk does, whoever runs this;
   // the process hears of it by a signal, which no disk sends and which would end it.

@@ -12,7 +12,9 @@ export const atOnce = 8
  * what the library leaves to be collected does not slow the collections of everything else.
  */
 export async function drawInThread(choice: Choice): Promise<Buffer> {
-  return Buffer.from((await inThread('embedded.ts', drawEmbeddedUtf8, Utf8, choice)).buffer)
+  const drawing = inThread('embedded.ts', drawEmbeddedUtf8, Utf8, choice)
+  // Another one's picture may have been too much for the thread.
+  return Buffer.from((await drawing.catch(() => drawEmbeddedUtf8(choice))).buffer)
 }
 
 /** What `writeSealed` does, by the same thread: one way there costs less than each of a dozen looks at the disk from here. */
@@ -23,34 +25,34 @@ export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
 // Made once: to make a schema takes a hundred times as long as to use it.
 const Utf8 = z.instanceof(Uint8Array)
 
-let starting: Promise<Piscina> | undefined
+let starting: Promise<Piscina | undefined> | undefined
+let isTold = false
 
-/** In the thread; here where there is none, as when the system has no more to give, and where it fails there. */
+/** In the thread; here where there is none. Fails as the work does, or when the thread has died of something else. */
 async function inThread<Task, Result>(
   file: string,
   work: (task: Task) => Result | Promise<Result>,
   Answer: z.ZodType<Result>,
   task: Task,
 ): Promise<Result> {
-  try {
-    starting ??= start()
-    const thread = await starting
-    return Answer.parse(await thread.run(task, { filename: new URL(file, import.meta.url).href, name: work.name }))
-  } catch {
-    return work(task)
-  }
+  starting ??= start()
+  const thread = await starting
+  if (thread === undefined) return work(task)
+  return Answer.parse(await thread.run(task, { filename: new URL(file, import.meta.url).href, name: work.name }))
 }
 
-/** With the first task: the app's start takes no longer for it. */
-async function start(): Promise<Piscina> {
+/** With the first task: the app's start takes no longer for it. Undefined when the system has no more to give. */
+async function start(): Promise<Piscina | undefined> {
   try {
     const { Piscina } = await import('piscina')
     const thread = new Piscina({ minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: atOnce, recordTiming: false })
     // Its tasks hear of their own failures; this is what none of them heard of.
     return thread.on('error', (error: Error) => process.emitWarning(error))
   } catch (error) {
+    // The next task tries again.
     starting = undefined
-    process.emitWarning(`Avatars are drawn without a thread: ${error}`)
-    throw error
+    if (!isTold) process.emitWarning(`Avatars are drawn without a thread: ${error}`)
+    isTold = true
+    return undefined
   }
 }
