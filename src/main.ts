@@ -67,7 +67,7 @@ async function start(): Promise<void> {
     if (!isTooLong(req)) res.writeContinue()
     server.emit('request', req, res)
   })
-  server.on('clientError', unreadable(config))
+  server.on('clientError', unreadable(parts))
   // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
   server.keepAliveTimeout = 65_000
   server.headersTimeout = 10_000

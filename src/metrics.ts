@@ -133,6 +133,9 @@ export function createMetrics() {
       }
     },
 
+    /** Counts an answer to what is no request. */
+    onUnreadable: (status: number) => requestsTotal.inc({ route: 'other', method: 'other', status }),
+
     onSignInStart: () => signInsStartedTotal.inc(),
     onSignInEnd: (outcome: (typeof signInEnds)[number]) => signInsTotal.inc({ outcome }),
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, createServer, get, request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express from 'express'
@@ -189,6 +190,27 @@ describe('a visit is counted', () => {
     expect(pictures('png')).toEqual([1, 1])
     expect(pictures('preview')).toEqual([2, 1])
     expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
+  })
+
+  test('what cannot be read as a request, in the log too', async () => {
+    const app = await watchedApp()
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1').setEncoding('utf8')
+    socket.write('evil evil\r\n\r\n')
+    expect((await socket.toArray()).join('')).toMatch(/^HTTP\/1.1 400 /)
+    const samples = await read(app)
+    expect(sum(samples, 'http_requests_total', { route: 'other', method: 'other', status: '400' })).toBe(1)
+    const lines = app.logged.filter((line) => line.includes('unreadable'))
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { res: { statusCode: 400 }, code: 'HPE_INVALID_METHOD' },
+    ])
+    expect(lines.join()).not.toContain('evil')
+  })
+
+  test('a preview with bad values is no miss: nothing was drawn', async () => {
+    const app = await watchedApp()
+    for (let i = 0; i < 3; i++) expect((await app.visitor().get('/preview.svg?style=nobody-s')).status).toBe(400)
+    const samples = await read(app)
+    expect(sum(samples, 'avatar_cache_total', { cache: 'preview' })).toBe(0)
   })
 
   test('ways that end otherwise: a "no", a Discord that fails, a state that is not known', async () => {

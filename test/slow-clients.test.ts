@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setInterval } from 'node:timers/promises'
+import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from '../src/config.ts'
@@ -202,7 +203,7 @@ describe('what cannot be read as a request is answered by a page all the same', 
     const server = createServer((_req, res) => {
       res.writeHead(200, { 'Content-Length': '100' }).write('half of')
     })
-    server.on('clientError', unreadable(readConfig({})))
+    server.on('clientError', unreadable({ config: readConfig({}), log: pino({ level: 'silent' }), metrics: undefined }))
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port: here } = z.object({ port: z.number() }).parse(server.address())
     const { socket, got, closed } = await hold('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', here)

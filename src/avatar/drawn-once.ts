@@ -11,12 +11,15 @@ export function drawnOnce<Picture extends { length: number }>(maxBytes: number, 
   })
   return async (key: string, draw: () => Promise<Picture>): Promise<Picture> => {
     const begun = drawn.get(key)
-    onAsked(begun !== undefined)
-    if (begun) return begun
+    if (begun) {
+      onAsked(true)
+      return begun
+    }
     const drawing = draw()
     drawn.set(key, drawing)
     try {
       const picture = await drawing
+      onAsked(false)
       drawn.set(key, picture)
       return picture
     } catch (error) {

@@ -168,8 +168,9 @@ export async function openFileCache({ folder, maxBytes, onTrouble }: Options): P
   }
 
   async function discard(file: string, why: string): Promise<undefined> {
-    await rm(file, { recursive: true }).catch(trouble)
-    onTrouble(new Error(`${relative(root, file)} in the avatar cache was ${why}, and is removed`))
+    const isRemoved = await rm(file, { recursive: true }).then(() => true, trouble)
+    const what = `${relative(root, file)} in the avatar cache was ${why}`
+    onTrouble(new Error(isRemoved ? `${what}, and is removed` : what))
   }
 
   async function isLink(file: string): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { ServerResponse, STATUS_CODES } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import type { Config } from '../config.ts'
 import { securityHeaders } from '../middleware/headers.ts'
+import type { Parts } from '../parts.ts'
 import { words } from '../words.ts'
 import { viewRenderer } from './views.ts'
 
@@ -25,7 +25,7 @@ const lingerMs = 1000
  * Answers what Node cannot read as a request, which is no request to the app then. A page with nothing of what came in it;
  * Node's own answers are a bare line.
  */
-export function unreadable(config: Config): (error: Error, socket: Duplex) => void {
+export function unreadable({ config, log, metrics }: Pick<Parts, 'config' | 'log' | 'metrics'>) {
   const render = viewRenderer()
   const headers = [
     ...securityHeaders(config),
@@ -43,11 +43,15 @@ export function unreadable(config: Config): (error: Error, socket: Duplex) => vo
   }
 
   function answerTo(error: Error): string {
-    const { status } = known.get('code' in error ? error.code : undefined) ?? broken
+    const code = 'code' in error ? error.code : undefined
+    const { status } = known.get(code) ?? broken
+    // Not the error itself: it holds what was sent, cookies too.
+    log.info({ res: { statusCode: status }, code }, 'request unreadable')
+    metrics?.onUnreadable(status)
     return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nDate: ${new Date().toUTCString()}\r\n${pages.get(status)}`
   }
 
-  return (error, socket) => {
+  return (error: Error, socket: Duplex): void => {
     // It has been told; what it goes on to send is thrown away.
     if (socket.writableEnded) return
     if (!socket.writable || isAnswering(socket)) {

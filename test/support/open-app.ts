@@ -71,7 +71,7 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
   const parts = await openParts(config, log)
   const app = createApp(parts)
   listener = app
-  server.on('clientError', unreadable(config))
+  server.on('clientError', unreadable(parts))
 
   return {
     /** Where this instance listens. */
