@@ -1,4 +1,4 @@
-// Everything that can go wrong, by name. What a visitor reads about each is worded in pages/error-page.ts.
+// Everything that can go wrong, by name. What a visitor reads about each is in words.ts; pages/error-page.ts chooses.
 
 /** The base of all failures that we expect; the original stays in `cause` for the log and is never shown. */
 export class Failure extends Error {

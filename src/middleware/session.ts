@@ -269,8 +269,8 @@ function serializer(fileOf: FileOf) {
   function read(text: string): SessionData {
     const session = StoredSession.parse(JSON.parse(text))
     const visitor = StoredVisitor.parse(session.visitor)
-    // express-session hashes what a session holds twice for each request, to see whether it changed. Ours changes by
-    // another visitor in its place, so the text that it came from says enough.
+    // express-session hashes what a session holds twice for each request, to see whether it changed. A visitor is never
+    // changed in place, so the text that it was read from tells it from any other.
     Object.defineProperty(visitor, 'toJSON', { value: () => text })
     return { ...session, visitor: Object.freeze(visitor) }
   }
