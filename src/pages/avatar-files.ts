@@ -99,10 +99,12 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
 
   router.get('/avatars/:id.gif', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const { moves } = await import('../avatar/gif.ts')
-    if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
     const { svg, checksum } = await parts.avatars.svg(avatar)
-    const gif = await gifs(`${avatar.id} ${checksum}`, () => gifLine(() => drawnGif(avatar.choice, svg.toString())))
+    const gif = await gifs(`${avatar.id} ${checksum}`, async () => {
+      const { moves } = await import('../avatar/gif.ts')
+      if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
+      return gifLine(() => drawnGif(avatar.choice, svg.toString()))
+    })
     if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'gif'))
     sendPicture(res, 'image/gif', gif, `"${checksum}-gif"`, avatarCaching)
   })
