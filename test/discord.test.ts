@@ -280,14 +280,14 @@ describe('the user address', () => {
     expect((await visitor.get('/show_avatar')).text).toContain('nelly')
   })
 
-  test('control characters in a name are left out: a page has none, and takes none for its own', async () => {
+  test('control characters in a name become spaces: a page has none, and takes none for its own', async () => {
     const visitor = app.visitor()
     const odd = { id: '77', username: 'juniper\u0001seed\u0000', global_name: 'Jun\u001biper\u0001seed' }
     app.discord.fail(at.user, faults.json(200, odd))
     expectLanding(await signIn(app, visitor, noSeed))
     const { text } = await visitor.get('/show_avatar')
-    expect(text).toContain('<bdi>juniperseed</bdi>')
-    expect(text).toContain('<bdi>Juniperseed</bdi>')
+    expect(text).toContain('<bdi>juniper seed</bdi>')
+    expect(text).toContain('<bdi>Jun iper seed</bdi>')
     expect(text).not.toMatch(/[^\P{Cc}\n]/u)
   })
 

@@ -31,7 +31,7 @@ const maxAnswerBytes = 64 * 1024
 const Name = z
   .string()
   .max(200)
-  .transform((name) => name.replace(/\p{Cc}/gu, ''))
+  .transform((name) => name.replace(/\p{Cc}+/gu, ' ').trim())
 
 const UserAnswer = z
   .object({
