@@ -161,7 +161,7 @@ export function createMetrics() {
     },
   }
 }
-export type Metrics = ReturnType<typeof createMetrics>
+type Metrics = ReturnType<typeof createMetrics>
 
 /** Answers GET /metrics, and nothing else: for a port of its own that no visitor reaches. */
 export function metricsPage({ registry }: Metrics) {

@@ -6,7 +6,7 @@ type Place = { host: string; port: number }
 type Account = { username?: string | undefined; password?: string | undefined }
 
 /** Where Redis is: one server, a cluster, or a master that sentinels know. */
-export type RedisAddress =
+type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Place[]; tls: boolean } & Account)
   | ({ kind: 'sentinel'; name: string; sentinels: Place[]; tls: boolean } & Account & SentinelOptions)

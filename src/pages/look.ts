@@ -1,6 +1,6 @@
 // Addresses of a look, for the views.
 
-export type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
+type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
 
 /** Stands in for the username where the seed is left empty and nobody has signed in. */
 export const exampleSeed = 'juniper'

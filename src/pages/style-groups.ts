@@ -1,7 +1,7 @@
 import { moods } from '../avatar/moods.ts'
 import { styles } from '../avatar/styles.ts'
 
-export type StyleGroup = 'people' | 'faces' | 'creatures' | 'shapes' | 'text'
+type StyleGroup = 'people' | 'faces' | 'creatures' | 'shapes' | 'text'
 
 /** What each style draws, as a visitor would say it; found by looking at several seeds of every style. */
 const drawnAs: Record<StyleGroup, readonly string[]> = {
