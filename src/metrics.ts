@@ -35,41 +35,42 @@ export function createMetrics() {
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
 
-  const requestsTotal = new Counter({
-    registers,
-    name: 'http_requests_total',
-    help: 'Answers by route, method and status; "aborted" where the visitor did not wait.',
-    labelNames: ['route', 'method', 'status'],
-  })
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ registers, name, help, labelNames })
+
+  const requestsTotal = counter(
+    'http_requests_total',
+    'Answers by route, method and status; "aborted" where the visitor did not wait.',
+    'route',
+    'method',
+    'status',
+  )
   const requestSeconds = new Histogram({
     registers,
     name: 'http_request_duration_seconds',
     help: 'Time from the head of a request to the end of its answer.',
     labelNames: ['route', 'method'],
   })
-  const failuresTotal = new Counter({
-    registers,
-    name: 'http_failures_total',
-    help: 'Requests that ended on the error page, by the name of what went wrong.',
-    labelNames: ['failure'],
-  })
-  const signInsStartedTotal = new Counter({
-    registers,
-    name: 'sign_ins_started_total',
-    help: 'Visitors sent to Discord. They may come back at another instance: sum over all of them.',
-  })
-  const signInsTotal = new Counter({
-    registers,
-    name: 'sign_ins_total',
-    help: 'Visitors who came back from Discord, by the way their visit ended.',
-    labelNames: ['outcome'],
-  })
-  const callsTotal = new Counter({
-    registers,
-    name: 'upstream_requests_total',
-    help: 'Calls to Discord and DiceBear by their outcome; "spared" was not made, because the breaker was open.',
-    labelNames: ['upstream', 'outcome'],
-  })
+  const failuresTotal = counter(
+    'http_failures_total',
+    'Requests that ended on the error page, by the name of what went wrong.',
+    'failure',
+  )
+  const signInsStartedTotal = counter(
+    'sign_ins_started_total',
+    'Visitors sent to Discord. They may come back at another instance: sum over all of them.',
+  )
+  const signInsTotal = counter(
+    'sign_ins_total',
+    'Visitors who came back from Discord, by the way their visit ended.',
+    'outcome',
+  )
+  const callsTotal = counter(
+    'upstream_requests_total',
+    'Calls to Discord and DiceBear by their outcome; "spared" was not made, because the breaker was open.',
+    'upstream',
+    'outcome',
+  )
   const callSeconds = new Histogram({
     registers,
     name: 'upstream_request_duration_seconds',
@@ -82,23 +83,18 @@ export function createMetrics() {
     help: '1 for the state that the circuit breaker is in, 0 for the others.',
     labelNames: ['upstream', 'state'],
   })
-  const cacheTotal = new Counter({
-    registers,
-    name: 'avatar_cache_total',
-    help: 'Pictures asked for, by the cache and whether it had them; a miss is a new drawing.',
-    labelNames: ['cache', 'result'],
-  })
-  const fallbacksTotal = new Counter({
-    registers,
-    name: 'avatar_fallbacks_total',
-    help: 'Avatars drawn here because DiceBear gave none, by what went wrong there.',
-    labelNames: ['reason'],
-  })
-  const storeFailuresTotal = new Counter({
-    registers,
-    name: 'store_failures_total',
-    help: 'Commands that Redis refused, or did not answer in time.',
-  })
+  const cacheTotal = counter(
+    'avatar_cache_total',
+    'Pictures asked for, by the cache and whether it had them; a miss is a new drawing.',
+    'cache',
+    'result',
+  )
+  const fallbacksTotal = counter(
+    'avatar_fallbacks_total',
+    'Avatars drawn here because DiceBear gave none, by what went wrong there.',
+    'reason',
+  )
+  const storeFailuresTotal = counter('store_failures_total', 'Commands that Redis refused, or did not answer in time.')
 
   /** Tells the state that a breaker is in now. */
   function onBreaker({ upstream, state }: BreakerChange): void {
@@ -168,7 +164,7 @@ export function createMetrics() {
     },
   }
 }
-export type Metrics = ReturnType<typeof createMetrics>
+type Metrics = ReturnType<typeof createMetrics>
 
 /** Answers GET /metrics, and nothing else: for a port of its own that no visitor reaches. */
 export function metricsPage({ registry }: Metrics) {

@@ -6,7 +6,7 @@ type Place = { host: string; port: number }
 type Account = { username?: string | undefined; password?: string | undefined }
 
 /** Where Redis is: one server, a cluster, or a master that sentinels know. */
-export type RedisAddress =
+type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Place[]; tls: boolean } & Account)
   | ({ kind: 'sentinel'; name: string; sentinels: Place[]; tls: boolean } & Account & SentinelOptions)
@@ -73,15 +73,23 @@ type Connection = {
   connect(): Promise<unknown>
   destroy(): unknown
 }
+type Client = Pick<Connection, 'connect' | 'destroy'> & {
+  withCommandOptions(options: { abortSignal: AbortSignal }): Commands
+}
 
-function server({ url }: RedisAddress & { kind: 'server' }, onTrouble: Trouble): Connection {
-  const client = createClient({ url, scripts, socket, ...manners })
-  client.on('error', onTrouble)
+/** What the three clients have alike. */
+function connectionOf(client: Client): Connection {
   return {
     until: (abortSignal) => client.withCommandOptions({ abortSignal }),
     connect: () => client.connect(),
     destroy: () => client.destroy(),
   }
+}
+
+function server({ url }: RedisAddress & { kind: 'server' }, onTrouble: Trouble): Connection {
+  const client = createClient({ url, scripts, socket, ...manners })
+  client.on('error', onTrouble)
+  return connectionOf(client)
 }
 
 /** Each key at the master of its slot. While one is lost, the others are asked who has its slots now. */
@@ -93,11 +101,7 @@ function cluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' },
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   })
   client.on('error', onTrouble).on('node-error', onTrouble)
-  return {
-    until: (abortSignal) => client.withCommandOptions({ abortSignal }),
-    connect: () => client.connect(),
-    destroy: () => client.destroy(),
-  }
+  return connectionOf(client)
 }
 
 /** Reads and writes at the master alone; the sentinels are asked who that is. */
@@ -120,11 +124,7 @@ function sentinel(address: RedisAddress & { kind: 'sentinel' }, onTrouble: Troub
     maxCommandRediscovers: 0,
   })
   client.on('error', onTrouble).on('client-error', ({ error }) => onTrouble(error))
-  return {
-    until: (abortSignal) => client.withCommandOptions({ abortSignal }),
-    connect: () => client.connect(),
-    destroy: () => client.destroy(),
-  }
+  return connectionOf(client)
 }
 
 const withTls = (tls: boolean) => (tls ? { tls: true as const } : {})

@@ -101,9 +101,9 @@ const renewMs = 1500
  */
 export function hold(store: Store, key: string, value: string): { letGo(): Promise<void>; stop(): void } {
   let heldUntil = Date.now() + holdS * 1000
-  const renewing = setInterval(async () => {
+  const renewing = setInterval(() => {
     const until = Date.now() + holdS * 1000
-    await store.set(key, value, holdS).then(
+    store.set(key, value, holdS).then(
       () => {
         heldUntil = until
       },

@@ -13,15 +13,15 @@ import { type Dispatcher, request } from 'undici'
 import { UpstreamAway, UpstreamBusy, UpstreamCutShort, UpstreamSilent, UpstreamSpared } from './errors.ts'
 
 /** Whom we call, by the names that the log and the metrics use. */
-export type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
+type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
 
 /**
  * What came of a call: a 2xx, a 4xx, a 429, no whole answer or a 3xx or 5xx, none in time; or it was not made, because
  * the calls before it went wrong.
  */
-export type Outcome = 'ok' | 'refused' | 'busy' | 'away' | 'silent' | 'spared'
+type Outcome = 'ok' | 'refused' | 'busy' | 'away' | 'silent' | 'spared'
 
-export type BreakerState = 'closed' | 'open' | 'half-open'
+type BreakerState = 'closed' | 'open' | 'half-open'
 
 export type Called = { upstream: UpstreamName; outcome: Outcome; durationMs: number }
 export type BreakerChange = { upstream: UpstreamName; state: BreakerState }

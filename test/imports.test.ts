@@ -49,7 +49,7 @@ function isTypeOnly(node: Node): boolean {
 const room = (path: string) => (path.includes('/') ? dirname(path) : path)
 
 const mayImport: Record<string, string[]> = {
-  'main.ts': ['app.ts', 'pages', 'parts.ts', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
+  'main.ts': ['app.ts', 'pages', 'middleware', 'parts.ts', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
   'app.ts': ['pages', 'middleware', 'avatar', 'parts.ts', 'errors.ts', 'words.ts'],
   'parts.ts': ['middleware', 'discord', 'avatar', 'metrics.ts', 'redis.ts', 'store.ts', 'upstream.ts', 'config.ts'],
   pages: ['pages', 'middleware', 'discord', 'avatar', 'parts.ts', 'errors.ts', 'config.ts', 'words.ts'],

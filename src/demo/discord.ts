@@ -30,7 +30,7 @@ export type DiscordOptions = {
   tokenLifeS?: () => number
 }
 
-export type StandInDiscord = {
+type StandInDiscord = {
   router: Router
   accounts: Account[]
   /** What the page's button does, without the page: the address that the browser is sent back to. */

@@ -84,7 +84,7 @@ const breaker: BreakerOptions = {
   opensOn: (error) => error instanceof UpstreamSilent,
 }
 
-export type DiscordOptions = Observers & {
+type DiscordOptions = Observers & {
   clientId: string
   clientSecret: string
   apiUrl: string
@@ -243,7 +243,6 @@ export function createDiscord(options: DiscordOptions) {
 
   return { authorizeUrl, exchangeCode, refresh, revoke, whoIs }
 }
-export type Discord = ReturnType<typeof createDiscord>
 
 // Status first, then content type, then parse: a 429 may be plain text, an error a page of Cloudflare's.
 function readJson(answer: Pick<Answer, 'headers' | 'body'>): unknown {

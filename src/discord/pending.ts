@@ -159,4 +159,3 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
 
   return { start, forget, take, signedInBeside }
 }
-export type Pending<Choice> = ReturnType<typeof createPending<Choice>>

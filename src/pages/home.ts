@@ -6,7 +6,7 @@ import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { words } from '../words.ts'
 import { type Entered, goodPart, type Problem, readForm } from './form.ts'
-import { lookUrl } from './look.ts'
+import { lookQuery, lookUrl } from './look.ts'
 import { rendered } from './views.ts'
 
 /** What the form opens with: a good first picture, without a click. */
@@ -57,7 +57,7 @@ function shown(query: Record<string, unknown>, { baseUrl }: Config) {
     problems: [],
     notices: said.filter((notice) => notice !== undefined),
     canonical: `${baseUrl}${linked ? lookUrl(choice) : '/'}`,
-    ogImage: `${baseUrl}/og.png${lookUrl(choice).slice(1)}`,
+    ogImage: `${baseUrl}/og.png?${lookQuery(choice)}`,
     ...(linked ? { lookLink: lookUrl(choice) } : {}),
   }
 }

@@ -1,6 +1,6 @@
 // Addresses of a look, for the views.
 
-export type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
+type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
 
 /** Stands in for the username where the seed is left empty and nobody has signed in. */
 export const exampleSeed = 'juniper'
@@ -14,13 +14,16 @@ export function pictureUrl({ seed, style, backgroundColor, mood, animated }: Loo
   return `/preview.svg?${query}`
 }
 
-/** The form filled with this look. None is written as "transparent", so that it does not read as "not said". */
-export function lookUrl({ seed, style, backgroundColor, mood, animated }: Look): string {
+/** The form filled with this look. */
+export const lookUrl = (look: Look) => `/?${lookQuery(look)}`
+
+/** A look's fields in an address. No background is written as "transparent", so that it does not read as "not said". */
+export function lookQuery({ seed, style, backgroundColor, mood, animated }: Look): URLSearchParams {
   const query = new URLSearchParams()
   if (seed) query.set('seed', seed)
   if (style) query.set('style', style)
   query.set('backgroundColor', backgroundColor || 'transparent')
   if (mood) query.set('mood', mood)
   if (animated) query.set('animated', 'on')
-  return `/?${query}`
+  return query
 }

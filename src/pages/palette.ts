@@ -1,6 +1,6 @@
 import { words } from '../words.ts'
 
-export type Swatch = { value: string; name: string }
+type Swatch = { value: string; name: string }
 
 /** Backgrounds that suit most styles, light to dark; "none" is the page's own twelfth. */
 export const palette: readonly Swatch[] = [
