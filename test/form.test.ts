@@ -22,7 +22,8 @@ afterAll(async () => {
 })
 
 type Fields = [string, string][]
-const fieldNames = ['seed', 'style', 'backgroundColor', 'mood', 'animated']
+/** As the page asks for them. */
+const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
 const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
 const post = (visitor: Visitor, action: string, fields: Fields | Record<string, string>) =>
   visitor.post(action).type('form').send(query(fields))
@@ -211,6 +212,16 @@ describe.each([
     expect(heading?.text).toBe('Five things to put right')
   })
 
+  test('in JSON for a program, in the same order', async () => {
+    const answer = await visitor()
+      .post(action)
+      .accept('application/json')
+      .type('form')
+      .send(query(fieldNames.toReversed().map((name): [string, string] => [name, 'x\0y'])))
+    const { errors } = z.object({ errors: z.array(z.object({ field: z.string() })) }).parse(JSON.parse(answer.text))
+    expect(errors.map(({ field }) => field)).toEqual(fieldNames)
+  })
+
   test('in JSON for a program', async () => {
     const answer = await visitor().post(action).accept('application/json').type('form').send('style=nope&mood=furious')
     expect(answer.status).toBe(422)
@@ -232,6 +243,10 @@ async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
   expect(ids.size).toBe(withId.length)
 
   expect(await page.find('[aria-invalid="true"]')).toHaveLength(wrong.length)
+  const messages = await page.find('.problem[id]')
+  expect(messages.map(({ attributes }) => attributes.get('id'))).toEqual(
+    inFormOrder(wrong).map((field) => `${field}-problem`),
+  )
   expect(links.map(({ attributes }) => attributes.get('href'))).toEqual(inFormOrder(wrong).map((field) => `#${field}`))
   for (const [i, field] of inFormOrder(wrong).entries()) {
     expect(ids).toContain(field)

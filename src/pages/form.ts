@@ -6,8 +6,8 @@ import { findStyle } from '../avatar/styles.ts'
 import { words } from '../words.ts'
 import { wantsJson } from './error-page.ts'
 
-/** The form's fields; what else is sent is ignored. */
-const fields = ['seed', 'style', 'backgroundColor', 'mood', 'animated'] as const
+/** The form's fields as the page asks for them; what else is sent is ignored. */
+const fields = ['style', 'animated', 'mood', 'backgroundColor', 'seed'] as const
 export type Field = (typeof fields)[number]
 export type Problem = { field: Field; message: string }
 
