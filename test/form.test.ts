@@ -266,6 +266,34 @@ async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
 
 const inFormOrder = (fields: string[]) => fieldNames.filter((name) => fields.includes(name))
 
+describe('the colour well and the radio beside it', () => {
+  const well = async (page: Page) => {
+    const [[radio], [colour], [checked]] = await Promise.all([
+      page.find('[data-own]'),
+      page.find('[type="color"]'),
+      page.find('[name="backgroundColor"][checked]'),
+    ])
+    const value = (element: typeof radio) => element?.attributes.get('value')
+    return { radio: value(radio), well: value(colour), chosen: value(checked), isOwn: radio?.attributes.has('checked') }
+  }
+  test.each([
+    ['a9d6f5', { radio: 'a9d6f5', well: '#a9d6f5', chosen: 'a9d6f5', isOwn: false }],
+    ['123456', { radio: '123456', well: '#123456', chosen: '123456', isOwn: true }],
+    ['', { radio: 'ffd29d', well: '#ffd29d', chosen: '', isOwn: false }],
+  ])('hold the same colour for %o', async (backgroundColor, expected) => {
+    const { text } = await app.visitor().get(`/?${query({ ...look, backgroundColor })}`)
+    expect(await well(await reader.read(text))).toEqual(expected)
+  })
+
+  test('are not what is chosen while that is no colour', async () => {
+    const { text } = await post(app.visitor(), '/get_avatar', { ...look, backgroundColor: 'orange' })
+    const page = await reader.read(text)
+    expect(await well(page)).toEqual({ radio: 'ffd29d', well: '#ffd29d', chosen: 'orange', isOwn: false })
+    const [label] = await page.find('label:has([name="backgroundColor"][checked])')
+    expect(label?.text.trim()).toBe('As you wrote it: orange')
+  })
+})
+
 describe('POST /get_avatar takes', () => {
   /** The seed that DiceBear is asked for in the end. */
   async function seedDrawn(fields: Fields): Promise<string | null | undefined> {

@@ -290,6 +290,34 @@ describe('the form', () => {
     })
   })
 
+  test('one’s own colour begins as the one that the well beside it shows', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)
+      await page.getByRole('radio', { name: 'Your own colour' }).check()
+      expect(await page.locator('.own-value').textContent()).toBe(' #a9d6f5')
+      expect(await page.locator('input[type="color"]').inputValue()).toBe('#a9d6f5')
+    })
+  })
+
+  test('what is said to be missing is led to under every filter', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(app.url)
+        // No browser sends the form so: it stands for whatever else does.
+        await page.evaluate(() => {
+          for (const radio of document.querySelectorAll('[name="style"]')) radio.removeAttribute('name')
+        })
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        const link = page.getByRole('link', { name: 'Choose a style.' })
+        for (const filter of ['Popular', 'Creatures', 'Text', 'All']) {
+          await page.getByRole('radio', { name: new RegExp(`^${filter}`) }).check({ force: true })
+          await link.click()
+          expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('style')
+        }
+      })
+    }
+  })
+
   test('without script a press redraws the picture', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await page.goto(app.url)
