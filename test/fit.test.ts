@@ -249,3 +249,52 @@ test('by keyboard the focus is always seen, and never under the bar, forwards an
   }
   expect(lost).toEqual({})
 })
+
+const pageNamed = (start: string): Page => {
+  const page = pages.find(({ name }) => name.startsWith(start))?.page
+  if (!page) throw new Error(`no page ${start}`)
+  return page
+}
+
+test.each([320, 360, 480, 640, 672, 768, 960, 1024, 1088, 1152, 1280, 1440])(
+  'at %i px no name of a style or a mood is broken inside a word',
+  async (width) => {
+    const form = pageNamed('form')
+    const avatar = pageNamed('avatar, a long name')
+    for (const page of [form, avatar]) await page.setViewportSize({ width, height: 800 })
+    const broken = (page: Page, selector: string) =>
+      page.locator(selector).evaluateAll((names) =>
+        names.flatMap((name) => {
+          const text = name.firstChild
+          return [...(text?.textContent ?? '').matchAll(/\S+/g)].flatMap(({ 0: word, index }) => {
+            const range = document.createRange()
+            if (text) range.setStart(text, index)
+            if (text) range.setEnd(text, index + word.length)
+            return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1 ? [word] : []
+          })
+        }),
+      )
+    await form.locator('#filter-all').check({ force: true })
+    const titles = await form.locator('.styles .tile > span').allTextContents()
+    expect(titles).toHaveLength(61)
+    const onForm = await broken(form, '.tile > span')
+    await form.locator('#filter-popular').check({ force: true })
+    // A history of all styles, for as long as it is looked at.
+    const before = await avatar.locator('.looks').evaluate((list, titles) => {
+      const { innerHTML: before, firstElementChild: look } = list
+      for (const title of titles) {
+        const copy = look?.cloneNode(true)
+        if (!(copy instanceof Element)) continue
+        const name = copy.querySelector('.name')?.firstChild
+        if (name) name.textContent = title
+        list.append(copy)
+      }
+      return before
+    }, titles)
+    const inHistory = await broken(avatar, '.looks .name')
+    await avatar.locator('.looks').evaluate((list, html) => {
+      list.innerHTML = html
+    }, before)
+    expect({ onForm, inHistory }).toEqual({ onForm: [], inHistory: [] })
+  },
+)
