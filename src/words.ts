@@ -16,7 +16,7 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
-  moodKept: 'Your picture shows any mood until you choose another.',
+  moodKept: 'Your picture shows any until you choose another.',
   example: 'Example seed',
   drawing: 'Drawing…',
   failed: 'This is your last picture.',
@@ -120,10 +120,9 @@ export const words = {
 
   /** Under the moods: which ones this style lacks, and that the chosen one is among them. */
   moodHint(style: string, hasFace: boolean, lacking: readonly string[], chosenIsLacking = false): string {
-    if (!hasFace) return fill(script.moodNone, { style })
     if (lacking.length === 0) return fill(script.moodAll, { style })
     const moods = orList.format(lacking.map((mood) => words.moods[mood]?.look ?? mood))
-    const said = fill(script.moodSome, { style, moods })
+    const said = fill(hasFace ? script.moodSome : script.moodNone, { style, moods })
     return chosenIsLacking ? `${said} ${script.moodKept}` : said
   },
 
