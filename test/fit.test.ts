@@ -339,3 +339,34 @@ test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
     expect(moved).toEqual({})
   },
 )
+
+test('where the system says which colours there are, what is chosen, moves or opens still shows it', async () => {
+  const form = pageNamed('form')
+  const avatar = pageNamed('avatar, a long name')
+  for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'active' })
+  await form.getByRole('button', { name: 'Roll', exact: true }).click()
+  const seen = (page: Page, selector: string, pseudo: string, property: string) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate(
+        (element, [pseudo, property]) => getComputedStyle(element, pseudo).getPropertyValue(property ?? ''),
+        [pseudo, property],
+      )
+  const ring = '3px solid'
+  const outline = async (page: Page, selector: string) =>
+    `${await seen(page, selector, '', 'outline-width')} ${await seen(page, selector, '', 'outline-style')}`
+  const found = {
+    roll: await outline(form, '.rolls [aria-current]'),
+    look: await outline(avatar, '.thumb[aria-current] img'),
+    tile: await outline(form, '.tile:has(:checked)'),
+    // A corner that has a colour makes of a triangle a square.
+    play: await seen(form, '.play', '::before', 'border-block-start-color'),
+    opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
+    tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),
+    swatch: await seen(form, '.swatch:has(:checked)', '::after', 'forced-color-adjust'),
+  }
+  for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'none' })
+  const clear = 'rgba(0, 0, 0, 0)'
+  expect(found).toEqual({ roll: ring, look: ring, tile: ring, play: clear, opens: clear, tick: 'none', swatch: 'none' })
+})
