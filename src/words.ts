@@ -164,7 +164,7 @@ export const words = {
   show: {
     title: 'Looking good, {name}',
     lead: '{look}, from the seed “{seed}”.',
-    alt: 'Your new avatar: {look}',
+    alt: 'Your avatar: {look}',
     nowAlt: 'Your picture on Discord now',
     now: 'On Discord now',
     nowHint: 'It stays until you upload the new one yourself.',
@@ -210,8 +210,9 @@ export const words = {
     historyHint: 'We keep the last 12, for seven days after your last visit.',
     historyEmpty: 'Your next look will wait here.',
     shown: 'shown above',
-    downloadOne: 'Download {look}',
-    forgetOne: 'Forget {look}',
+    fromSeed: ' from the seed “{seed}”',
+    downloadOne: 'Download {look}, from the seed “{seed}”',
+    forgetOne: 'Forget {look}, from the seed “{seed}”',
   },
 
   errors: {

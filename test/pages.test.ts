@@ -163,11 +163,11 @@ describe('for everybody', () => {
       await press(/^Make this one$/)
       await page.getByText(/^Bottts, happy, from the seed/).waitFor()
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
-      await press(/^Adventurer, happy$/)
+      await press(/^Adventurer, happy from the seed “fern”$/)
       await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
-      await press(/^Forget Adventurer, happy$/)
+      await press(/^Forget Adventurer, happy, from the seed “fern”$/)
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
-      expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy')
+      expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy from the seed “fern”')
     })
   })
 })
@@ -372,7 +372,7 @@ describe('the page of the avatar', () => {
         const looks = page.locator('a[href^="/show_avatar?avatar="]')
         await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
         await looks.last().click()
-        await page.getByText('from the seed “fern”').waitFor()
+        await page.getByText('from the seed “fern”.').waitFor()
         await page
           .getByRole('button', { name: /^Forget/ })
           .last()
@@ -380,6 +380,27 @@ describe('the page of the avatar', () => {
         await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
       })
     }
+  })
+
+  test('tells looks of one name apart by their seeds, and calls an older one no new one', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.getByRole('button', { name: 'Roll again' }).click()
+      const looks = page.locator('.looks')
+      await looks
+        .getByRole('link', { name: /^Adventurer, happy/ })
+        .nth(1)
+        .waitFor()
+      await looks.getByRole('link', { name: 'Adventurer, happy from the seed “fern”' }).click()
+      await page.getByText('from the seed “fern”.').waitFor()
+      expect(await page.locator('.portrait').getAttribute('alt')).toBe('Your avatar: Adventurer, happy')
+      const names = (role: 'link' | 'button') =>
+        looks.getByRole(role).evaluateAll((all) => all.map((one) => one.getAttribute('aria-label') ?? one.textContent))
+      const all = [...(await names('link')), ...(await names('button'))]
+      expect(all).toHaveLength(6)
+      expect(new Set(all).size).toBe(6)
+      expect(all).toContain('Download Adventurer, happy, from the seed “fern”')
+    })
   })
 
   test('copies a link to the look; the seed is in it only if it was typed', async () => {
