@@ -340,6 +340,17 @@ test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
   },
 )
 
+test('a phone has all downloads in one line', async () => {
+  const page = pageNamed('avatar, a name from right')
+  for (const width of [320, 360, 390, 430]) {
+    await page.setViewportSize({ width, height: 800 })
+    const tops = await page
+      .locator('.downloads div a')
+      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top))
+    expect([width, tops.length, new Set(tops).size]).toEqual([width, 5, 1])
+  }
+})
+
 test('where the system says which colours there are, what is chosen, moves or opens still shows it', async () => {
   const form = pageNamed('form')
   const avatar = pageNamed('avatar, a long name')
