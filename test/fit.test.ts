@@ -351,6 +351,21 @@ test('a phone has all downloads in one line', async () => {
   }
 })
 
+test('at 360 px with text at 200 % the seed has a line of its own, and the last rolls are beside each other', async () => {
+  const page = pageNamed('form')
+  await page.bringToFront()
+  await page.setViewportSize({ width: 360, height: 740 })
+  await textSize(page, 32)
+  const { field, line, columns } = await page.evaluate(() => ({
+    field: document.querySelector('#seed')?.clientWidth ?? 0,
+    line: document.querySelector('.seed')?.clientWidth ?? 0,
+    columns: new Set([...document.querySelectorAll<HTMLElement>('.rolls li')].map((roll) => roll.offsetLeft)).size,
+  }))
+  await textSize(page, 16)
+  expect(field).toBeGreaterThan(line - 10)
+  expect(columns).toBe(2)
+})
+
 test('where the system says which colours there are, what is chosen, moves or opens still shows it', async () => {
   const form = pageNamed('form')
   const avatar = pageNamed('avatar, a long name')
