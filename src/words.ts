@@ -265,6 +265,7 @@ export const words = {
       title: 'We lost track of your visit',
       advice:
         'It took longer than ten minutes, or this page was opened twice. Please start again; your look is kept where we still have it.',
+      yourAvatars: 'Your avatars',
     },
     signInFailed: {
       title: 'The sign-in did not work',
@@ -292,7 +293,7 @@ export const words = {
     }),
     tooManyVisits: (seconds: number) => ({
       title: 'That was very fast',
-      advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; nothing is lost.`,
+      advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}: go back to the page before, what you chose is still there.`,
     }),
     tooBusy: (seconds: number) => ({
       title: 'Many pictures at once',

@@ -456,6 +456,21 @@ describe('a page about an error', () => {
   })
   afterAll(() => away.stop())
 
+  test('about a lost visit leads back to what a signed-in visitor has, and no other does', async () => {
+    await visit({}, async (page) => {
+      const avatars = page.getByRole('link', { name: 'Your avatars' })
+      await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
+      await avatars.click()
+      await page.waitForURL(`${app.url}/`)
+      await walkToAvatar(page, app.url)
+      await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
+      await avatars.click()
+      await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+      await page.goto(`${app.url}/nowhere`)
+      expect(await avatars.count()).toBe(0)
+    })
+  })
+
   test.each([true, false])('keeps the look, to be sent again at once or changed first (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
