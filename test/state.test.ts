@@ -479,6 +479,53 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 1)])
   })
 
+  test('a restyle in one tab changes nothing of another account that the other signs in meanwhile', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const [juniper, ozzy] = app.discord.accounts
+    const callback = app.discord.codeFor(await leave(visitor, looks[0]), ozzy?.id)
+    const before = app.discord.count(at.user)
+    const held = Promise.withResolvers<void>()
+    const sayJuniper = faults.json(200, { id: juniper?.id, username: juniper?.username })
+    app.discord.fail(at.user, (req, res) => held.promise.then(() => sayJuniper(req, res)), { times: 1 })
+    const restyling = send(visitor.post('/show_avatar').type('form').send(looks[1]))
+    await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
+    // What Juniper's session holds is refused, so that the code in hand counts: Ozzy's.
+    app.discord.fail(at.user, faults.json(401, { message: '401: Unauthorized', code: 0 }), { times: 1 })
+    expectLanding(await comeBack(visitor, callback))
+    held.resolve()
+    const restyled = await restyling
+    expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
+    expect((await visitor.get('/show_avatar')).text).toContain('ozzy')
+    expect(await hasAvatar(visitor, looks[1])).toBe(false)
+    await expectAllKept(visitor, looks.slice(0, 1))
+  })
+
+  test('a sign-in waits for what another request is changing in the session, and keeps it', async () => {
+    const visitor = app.visitor()
+    const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    const before = (await db.get(session)) ?? ''
+    await visitor.post('/show_avatar').type('form').send(looks[1])
+    const restyled = (await db.get(session)) ?? ''
+    // Once more, and slowly: another instance has its turn, and has read the session.
+    await db.set(session, before)
+    await db.set(`lock:${session}`, '1', { expiration: { type: 'EX', value: 5 } })
+    const watcher = client()
+    await watcher.connect()
+    try {
+      const seen: string[] = []
+      await watcher.monitor((line) => seen.push(String(line)))
+      const returning = send(comeBack(visitor, app.discord.codeFor(await leave(visitor, looks[0]))))
+      await expect.poll(() => seen.some((line) => line.includes(`"SET" "lock:${session}"`))).toBe(true)
+      await db.set(session, restyled)
+      await db.del(`lock:${session}`)
+      expectLanding(await returning)
+    } finally {
+      watcher.destroy()
+    }
+    await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
+  })
+
   test('a picture that was under way does not bring the old session back', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
