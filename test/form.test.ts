@@ -372,6 +372,11 @@ describe('what is no form of ours', () => {
     }
   })
 
+  test('a field of ours is read behind a thousand others', async () => {
+    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: `${'a&'.repeat(1200)}style=rings` })
+    expect(answer.status).toBe(302)
+  })
+
   test('a field of ours a thousand times is still one that was sent twice', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
     expect(answer.status).toBe(422)

@@ -1,12 +1,12 @@
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Asked, type AskOptions, ask, formOf } from './support/ask.ts'
 import { look, type OpenOptions, openApp, signIn, type TestApp } from './support/open-app.ts'
 import { openLines } from './support/raw.ts'
 import { openRedis, type Redis } from './support/redis.ts'
 import { keepsLook } from './support/visits.ts'
 
-const perMinute = { signIns: 30, files: 1200, others: 600 }
+const perMinute = { signIns: 30, cards: 60, files: 1200, others: 600 }
 
 /** An app for one test alone, with nobody counted yet. */
 async function ownApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
@@ -136,11 +136,40 @@ describe('the rest', () => {
     expect(new Set(health)).toEqual(new Set([200]))
   })
 
+  test('60 pictures beside a link', async () => {
+    const app = await ownApp()
+    // With no style there is nothing to draw, and every answer counts.
+    const statuses = await times(perMinute.cards, () => get(app, '/og.png'))
+    expect(new Set(statuses)).toEqual(new Set([400]))
+    refuses(await ask(app.url, '/og.png?style=rings'))
+    expect((await get(app, '/preview.svg?style=rings')).status).toBe(200)
+  })
+
   test('with RATE_LIMIT=off nobody is counted', async () => {
     const app = await ownApp({ settings: { RATE_LIMIT: 'off' } })
     expect(new Set(await times(perMinute.signIns + 5, () => start(app)))).toEqual(new Set([302]))
     expect((await start(app)).headers.ratelimit).toBeUndefined()
   })
+})
+
+test('the minute ends, though somebody goes on asking in it', async () => {
+  const app = await ownApp()
+  const clocks = [Date, performance].map((clock) => [clock, clock.now.bind(clock)] as const)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const later = (ms: number) => {
+    for (const [clock, now] of clocks) vi.spyOn(clock, 'now').mockImplementation(() => now() + ms)
+  }
+  const kinds = [
+    [perMinute.signIns, 302, () => start(app)],
+    [perMinute.others, 404, () => get(app, '/nope')],
+  ] as const
+  for (const [most, status, send] of kinds) expect(new Set(await times(most, send))).toEqual(new Set([status]))
+  for (const ms of [0, 40_000]) {
+    later(ms)
+    for (const [, , send] of kinds) expect((await send()).status).toBe(429)
+  }
+  later(61_000)
+  for (const [, status, send] of kinds) expect((await send()).status).toBe(status)
 })
 
 describe('who is counted', () => {
@@ -244,6 +273,9 @@ describe('on Redis', () => {
     await times(20, () => get(app, '/'))
     await times(40, () => get(app, '/preview.svg?style=rings'))
     expect(await commands()).toBe(before)
+    // A twentieth of the limit, and one more.
+    await times(11, () => get(app, '/'))
+    await expect.poll(() => client.get('limit:page:127.0.0.1')).toBe('31')
     await times(500, () => get(app, '/nope'))
     expect((await commands()) - before).toBeLessThan(100)
     client.destroy()
@@ -277,8 +309,8 @@ describe('on Redis', () => {
 })
 
 test.each([
-  ['/og.png', 60],
-  ['/og.png/', 60],
+  ['/og.png', perMinute.cards],
+  ['/og.png/', perMinute.cards],
   ['/preview.svg/', perMinute.files],
   ['/avatars/x.svg/', perMinute.files],
   ['/style.css/', perMinute.files],
