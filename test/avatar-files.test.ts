@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Avatar, OptionsDescriptor } from '@dicebear/core'
@@ -499,6 +499,16 @@ describe('on disk', () => {
     await rm(own.folder)
     await pictureOf(during.visitor, during.id)
     expect(await filesIn(own.folder)).toEqual([fileOf(own, during.id)])
+  })
+
+  test('a folder that can be read alone is told of', async () => {
+    const own = await ownApp()
+    const cache = async () => (await own.visitor().get('/readyz')).body.dependencies.cache
+    expect(await cache()).toBe('ok')
+    await rm(own.folder, { recursive: true })
+    // Linux lets nobody write here, root neither.
+    await symlink('/proc/sys', own.folder)
+    expect(await cache()).toBe('down')
   })
 })
 

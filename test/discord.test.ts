@@ -280,6 +280,21 @@ describe('the user address', () => {
     expect((await visitor.get('/show_avatar')).text).toContain('nelly')
   })
 
+  test.each([
+    ['1337', 2],
+    ['0', 5],
+    [null, 5],
+  ])(
+    'who has no picture, and the discriminator %o, has the one that Discord gives them',
+    async (discriminator, number) => {
+      const visitor = app.visitor()
+      // 80351110224678912 >> 22 leaves 5 when divided by 6.
+      app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', discriminator }))
+      expectLanding(await signIn(app, visitor))
+      expect((await visitor.get('/show_avatar')).text).toContain(`/embed/avatars/${number}.png"`)
+    },
+  )
+
   test('control characters in a name become spaces: a page has none, and takes none for its own', async () => {
     const visitor = app.visitor()
     const odd = { id: '77', username: 'juniper\u0001seed\u0000', global_name: 'Jun\u001biper\u0001seed' }

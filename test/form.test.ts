@@ -335,6 +335,13 @@ describe('POST /get_avatar takes', () => {
     await seedDrawn(Object.entries(backgroundColor === undefined ? rest : { ...rest, backgroundColor }))
     expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('ffffff00')
   })
+
+  test.each(['constellation', 'glass'])('no colour for %s as its own', async (style) => {
+    const choice = { style, seed: `no colour for ${style}` }
+    await seedDrawn(Object.entries(choice))
+    const call = app.dicebear.calls.at(-1)
+    expect([call?.path, call?.query.toString()]).toEqual([`/10.x/${style}/svg`, query({ seed: choice.seed })])
+  })
 })
 
 describe('what is no form of ours', () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../src/words.ts'
 import { agreeAtDiscord, at, CookieJar, type Fault, faults } from './support/doubles.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp } from './support/open-app.ts'
 import { openRedis, type Redis } from './support/redis.ts'
@@ -120,6 +121,24 @@ test('a restyle asks who it is and draws, without a trip to Discord', async () =
   expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([exchanges, users + 1])
   const page = await visitor.get('/show_avatar')
   expect(page.text).toContain('Bottts')
+})
+
+test('each view of the page has another seed to roll', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const seeds = new Set<string>()
+  for (let view = 1; view <= 5; view += 1) {
+    const { text } = await visitor.get('/show_avatar')
+    seeds.add(/<input type="hidden" name="seed" value="([^"]*)"/.exec(text)?.[1] ?? 'no seed')
+  }
+  // Of 1,720 seeds five are the same once in a million million times.
+  expect(seeds.size).toBeGreaterThan(1)
+  for (const seed of seeds) {
+    const [first = '', second = '', ...more] = seed.split(' ')
+    expect(words.script.rollFirst.split(' ')).toContain(first)
+    expect(words.script.rollSecond.split(' ')).toContain(second)
+    expect(more).toEqual([])
+  }
 })
 
 test('the last twelve avatars are kept, newest first, and each can be shown or forgotten', async () => {

@@ -98,6 +98,8 @@ describe('the demo, with no settings at all', () => {
     await visitor.get('/licences').set('User-Agent', 'a browser')
     await visitor.get('/get_avatar?code=the-code&state=the-state')
     await visitor.get('/%0d%0a{"forged":1}')
+    // Asked every few seconds, these would be most of the log.
+    for (const path of ['/healthz', '/readyz']) expect((await visitor.get(path)).status).toBe(200)
     await app.stop('SIGTERM')
     const requests = linesOf(app).filter(({ req }) => req !== undefined)
     expect(requests.map(({ req, res }) => [req?.path, res?.statusCode])).toEqual([
