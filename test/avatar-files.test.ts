@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { Avatar, OptionsDescriptor } from '@dicebear/core'
 import { parse as parseDisposition } from 'content-disposition'
+import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import { drawPng } from '../src/avatar/png.ts'
@@ -807,6 +808,17 @@ describe('the picture beside a link', () => {
     expect(moving?.body).toEqual(one?.body)
     expect(other?.body).not.toEqual(one?.body)
     expect(other?.headers.etag).not.toBe(one?.headers.etag)
+  })
+
+  test('shows a look without a ground on one from which dark lines and light ones stand out', async () => {
+    const { body } = await card({ style: 'initials', seed: 'fern' })
+    const { data, info } = await sharp(body).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    const colourAt = (x: number, y: number) => {
+      const from = (y * info.width + x) * info.channels
+      return `#${data.toString('hex', from, from + 3)}`
+    }
+    // High in the circle, above the letters; and beside it.
+    expect([colourAt(315, 100), colourAt(85, 85)]).toEqual(['#7c939b', '#10181b'])
   })
 
   test.each([

@@ -457,6 +457,16 @@ describe('a token that has ended', () => {
     app.discord.heal()
     expectLanding(await restyle(visitor), 303)
   })
+
+  test('while the refresh goes wrong, five restyles at once: Discord is asked once, and all have the same answer', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.delay(at.token, 400)
+    app.discord.fail(at.token, oauthError(401, 'invalid_client'))
+    const answers = await Promise.all(Array.from({ length: 5 }, () => restyle(visitor)))
+    expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(502))
+    expect(refreshTokensSent()).toHaveLength(1)
+  })
 })
 
 describe('Discord’s 429', () => {
@@ -799,6 +809,8 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
       const answers = await Promise.all(browsers.map((browser) => timed(restyle(browser))))
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
       for (const { answer } of answers) expect(answer.status).toBe(504)
+      // Who waited for another's is not sent to wait once more.
+      expect(refreshTokensSent()).toHaveLength(1)
       app.discord.heal()
       expectLanding(await restyle(visitor), 303)
     } finally {

@@ -140,6 +140,8 @@ describe('a visit is counted', () => {
     await visitor.head('/')
     await visitor.put('/get_avatar/')
     for (const _ of ['drawn', 'kept', 'kept']) await visitor.get('/preview.svg?style=rings')
+    // One card for both: it stands still.
+    for (const moves of ['', 'on']) await visitor.get('/og.png').query({ style: 'sprouts', animated: moves })
     await visitor.get('/style.css')
     await visitor.post('/get_avatar').type('form').send({ style: 'nope' })
     await visitor.post(`/avatars/${id}/forget`)
@@ -159,6 +161,7 @@ describe('a visit is counted', () => {
       'HEAD / 200': 1,
       'other /get_avatar 405': 1,
       'GET /preview.svg 200': 3,
+      'GET /og.png 200': 2,
       'GET static 200': 1,
       'POST /get_avatar 422': 1,
       'POST /avatars/:id/forget 303': 1,
@@ -189,6 +192,7 @@ describe('a visit is counted', () => {
     expect(pictures('file')).toEqual([3, 1])
     expect(pictures('png')).toEqual([1, 1])
     expect(pictures('preview')).toEqual([2, 1])
+    expect(pictures('card')).toEqual([1, 1])
     expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
   })
 

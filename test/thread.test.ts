@@ -28,8 +28,11 @@ test('a drawing that fails fails alone', async () => {
   expect(good).toEqual({ status: 'fulfilled', value: Buffer.from(await drawEmbedded(choice)) })
 })
 
-test('the thread keeps no process from its end', async () => {
-  const script = `import { drawInThread } from './src/avatar/thread.ts'
+test('it is the thread that draws, and it keeps no process from its end', async () => {
+  // Outside of the thread nothing can be drawn: it has the library for itself.
+  const script = `import { Avatar } from '@dicebear/core'
+    import { drawInThread } from './src/avatar/thread.ts'
+    Avatar.prototype.toString = () => { throw new Error('drawn outside of the thread') }
     console.log(String(await drawInThread(${JSON.stringify(choice)})).length)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   expect(Number(stdout)).toBe((await drawEmbedded(choice)).length)
