@@ -440,9 +440,10 @@ describe('SIGTERM', () => {
         res.end(JSON.stringify({ id: '816822249063055437', username: 'juniper.moss', discriminator: '0' }))
       })
     })
-    const back = await comeBack(visitor, callback)
+    const back = await comeBack(visitor, callback).set('Connection', 'keep-alive')
     await told
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
+    expect(back.headers.connection).toBe('close')
     expect(await app.exited).toEqual([0, null])
   }, 60_000)
 })

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
-import { glob } from 'node:fs/promises'
+import { glob, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { agent } from 'supertest'
 import { expect, onTestFinished, test } from 'vitest'
@@ -28,6 +30,21 @@ test('a drawing that fails fails alone', async () => {
   expect(good).toEqual({ status: 'fulfilled', value: Buffer.from(await drawEmbedded(choice)) })
 })
 
+test('a style that could not be read is read the next time', async () => {
+  const script = `import { closeSync, openSync } from 'node:fs'
+    import { drawEmbedded } from './src/avatar/embedded.ts'
+    const draw = (style) => drawEmbedded({ ...${JSON.stringify(choice)}, style, mood: '' })
+    await draw('rings')
+    const opened = []
+    try { for (;;) opened.push(openSync('/dev/null')) } catch {}
+    const failure = await draw('adventurer').catch((error) => error)
+    for (const file of opened) closeSync(file)
+    console.log(failure.code, (await draw('adventurer')).slice(0, 5))`
+  // With room for a hundred open files.
+  const shell = ['-c', 'ulimit -n 100; exec "$0" --input-type=module --eval "$1"', process.execPath, script]
+  expect((await promisify(execFile)('sh', shell)).stdout).toBe('EMFILE <svg \n')
+})
+
 test('it is the thread that draws, and it keeps no process from its end', async () => {
   // Outside of the thread nothing can be drawn: it has the library for itself.
   const script = `import { Avatar } from '@dicebear/core'
@@ -36,6 +53,22 @@ test('it is the thread that draws, and it keeps no process from its end', async 
     console.log(String(await drawInThread(${JSON.stringify(choice)})).length)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   expect(Number(stdout)).toBe((await drawEmbedded(choice)).length)
+})
+
+test('it is the thread that writes files, too', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'thread-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'picture.svg')
+  // Outside of the thread nothing can be written: nobody there can look what is in the way.
+  const script = `import fs from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    import { writeInThread } from './src/avatar/thread.ts'
+    fs.lstatSync = () => { throw new Error('written outside of the thread') }
+    syncBuiltinESMExports()
+    await writeInThread({ file: process.env.FILE, key: 'a picture', svg: Buffer.from('<svg/>') })`
+  const run = promisify(execFile)
+  await run(process.execPath, ['--input-type=module', '--eval', script], { env: { ...process.env, FILE: file } })
+  expect(await readFile(file, 'utf8')).toMatch(/^<svg\/>/)
 })
 
 test('where no thread can be had, all of it is drawn without, and the visitor misses nothing', async () => {
