@@ -203,6 +203,7 @@ function live(form) {
       else button.removeAttribute('aria-current')
     }
     redrawTiles()
+    clearTimeout(drawing)
     if (tooLong(choice.seed)) {
       tell(fill(words.seedTooLong, { count: [...choice.seed].length, most: mostCharacters }))
       form.classList.add('failed')
