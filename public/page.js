@@ -4,6 +4,7 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)')
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole)
 const orList = (list) => new Intl.ListFormat(words.locale, { type: 'disjunction' }).format(list)
 const oneOf = (list) => list[Math.floor(Math.random() * list.length)]
+const isColour = (text) => /^[0-9a-f]{6}$/i.test(text)
 const mostCharacters = 128
 
 /** For those who hear the page. */
@@ -41,6 +42,8 @@ function live(form) {
     const { lacks = '' } = style.dataset
     return lacks === 'all' ? [] : Object.keys(words.moods).filter((mood) => !lacks.split(' ').includes(mood))
   }
+  /** The mood, if the style has it. */
+  const moodOf = (style, mood) => (style && moodsOf(style).includes(mood) ? mood : '')
 
   function read() {
     const filled = new FormData(form)
@@ -56,7 +59,7 @@ function live(form) {
   // The same address as pictureUrl() in look.ts writes, so that the browser's cache serves both.
   function pictureUrl({ seed, style, backgroundColor, mood, animated }) {
     const query = new URLSearchParams({ seed: seed || form.dataset.example, style })
-    if (/^[0-9a-f]{6}$/i.test(backgroundColor)) query.set('backgroundColor', backgroundColor)
+    if (isColour(backgroundColor)) query.set('backgroundColor', backgroundColor)
     if (mood) query.set('mood', mood)
     if (animated) query.set('animated', 'on')
     return `/preview.svg?${query}`
@@ -135,14 +138,13 @@ function live(form) {
       image.src = url
     }
     for (const radio of form.querySelectorAll('.tile [name="style"]')) {
-      const mood = moodsOf(radio).includes(choice.mood) ? choice.mood : ''
-      swap(radio.nextElementSibling, { style: radio.value, mood })
+      swap(radio.nextElementSibling, { style: radio.value, mood: moodOf(radio, choice.mood) })
     }
     if (!style) return
     for (const radio of form.querySelectorAll('.tile [name="mood"]')) {
-      swap(radio.nextElementSibling, { mood: moodsOf(style).includes(radio.value) ? radio.value : '' })
+      swap(radio.nextElementSibling, { mood: moodOf(style, radio.value) })
     }
-    const mood = moodsOf(style).includes(choice.mood) ? choice.mood : ''
+    const mood = moodOf(style, choice.mood)
     for (const button of form.querySelectorAll('[data-rolls] button')) {
       swap(button.firstChild, { seed: button.dataset.seed, mood })
     }
@@ -150,12 +152,14 @@ function live(form) {
 
   const tooLong = (seed) => [...seed].length > mostCharacters
 
+  // Only what the server takes: a link with the rest would open with "Part of that link made no sense".
   const writeAddress = later(() => {
-    const { seed, style, backgroundColor, mood, animated } = read()
+    const { seed, style, backgroundColor, animated, ...choice } = read()
+    const mood = moodOf(chosen('style'), choice.mood)
     const query = new URLSearchParams()
-    if (seed) query.set('seed', seed)
+    if (seed && !tooLong(seed) && !/\p{Cc}/u.test(seed)) query.set('seed', seed)
     if (style) query.set('style', style)
-    query.set('backgroundColor', backgroundColor || 'transparent')
+    query.set('backgroundColor', isColour(backgroundColor) ? backgroundColor : 'transparent')
     if (mood) query.set('mood', mood)
     if (animated) query.set('animated', 'on')
     history.replaceState(null, '', `/?${query}`)

@@ -1,6 +1,7 @@
 // What the form's script does when answers are late or don't come, when keys are fast, and where the focus is then.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../src/words.ts'
 import { inPage, openBrowser } from './support/browser.ts'
 import { type StartedApp, startApp } from './support/start-app.ts'
 
@@ -63,6 +64,49 @@ describe('fast keys', () => {
       await page.clock.runFor(1000)
       await page.waitForLoadState('networkidle')
       expect(asked.filter((url) => url.includes('seed=bb'))).toEqual([])
+    })
+  })
+})
+
+describe('the address bar', () => {
+  const badLink = (page: Page) => page.getByText(words.notices.badLink).count()
+  const addressOf = (page: Page) => Object.fromEntries(new URL(page.url()).searchParams)
+
+  test('names no mood that the style lacks', async () => {
+    await visit(async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=sleepy&seed=fern`)
+      await page.getByRole('radio', { name: 'Micah', exact: true }).check({ force: true })
+      await page.waitForURL(/style=micah/)
+      expect(addressOf(page)).toEqual({ seed: 'fern', style: 'micah', backgroundColor: 'transparent' })
+      await page.reload()
+      expect(await badLink(page)).toBe(0)
+    })
+  })
+
+  test.each([
+    ['too long', 'W'.repeat(129)],
+    ['unreadable', 'pasted\tfrom a table'],
+  ])('names no seed that is %s', async (_why, seed) => {
+    await visit(async (page) => {
+      await page.goto(`${app.url}/?style=micah&seed=fern`)
+      await page.locator('html.js').waitFor()
+      await seedField(page).fill(seed)
+      await page.waitForURL(/style=micah&back/)
+      expect(addressOf(page)).toEqual({ style: 'micah', backgroundColor: 'transparent' })
+      await page.reload()
+      expect(await badLink(page)).toBe(0)
+    })
+  })
+
+  test('names no colour that is none, once a form was refused for it', async () => {
+    await visit(async (page) => {
+      await page.goto(`${app.url}/?style=micah&seed=fern`)
+      await page.locator('[name="backgroundColor"]:checked').evaluate((radio) => Reflect.set(radio, 'value', 'orange'))
+      await page.getByRole('button', { name: words.home.next }).click()
+      await page.getByRole('alert').waitFor()
+      await seedField(page).fill('moss')
+      await page.waitForURL(/seed=moss/)
+      expect(addressOf(page)).toEqual({ seed: 'moss', style: 'micah', backgroundColor: 'transparent' })
     })
   })
 })
