@@ -98,6 +98,8 @@ function live(form) {
         if (turn < shown) return
         shown = turn
         for (const image of pictures) image.src = url
+        // What is for less motion is needed until then, and in the way of other pictures after that.
+        for (const source of form.querySelectorAll('source')) source.remove()
         if (turn !== asked) return
         end()
         settled()
@@ -290,8 +292,6 @@ function live(form) {
     if (before) image.src = before
   }
   form.addEventListener('error', restore, true)
-  // From here on the script itself sees to less motion.
-  for (const source of form.querySelectorAll('source')) source.remove()
   calm.addEventListener('change', follow)
 }
 

@@ -37,6 +37,16 @@ const isShown = (page: Page, part: string) =>
     [preview, part],
   )
 
+/** Pictures at such addresses come only once they are let go. */
+async function hold(page: Page, address: RegExp): Promise<() => void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  await page.route(address, async (route) => {
+    await promise
+    await route.continue()
+  })
+  return resolve
+}
+
 describe('fast keys', () => {
   test('a letter typed and taken back at once: the picture is that of the seed in the field', async () => {
     await visit(async (page) => {
@@ -109,4 +119,28 @@ describe('the address bar', () => {
       expect(addressOf(page)).toEqual({ seed: 'moss', style: 'micah', backgroundColor: 'transparent' })
     })
   })
+})
+
+test('who asked for less motion sees none while the page loads, either', async () => {
+  await visit(
+    async (page) => {
+      const moving: string[] = []
+      page.on('request', (request) => {
+        if (request.url().includes('animated=on') && request.resourceType() === 'image') moving.push(request.url())
+      })
+      const letGo = await hold(page, /style=lorelei/)
+      await page.goto(`${app.url}/?style=thumbs&mood=happy&animated=on&seed=fern`, { waitUntil: 'domcontentloaded' })
+      await page.locator('html.js').waitFor()
+      await isShown(page, 'style=thumbs')
+      const shown = () =>
+        page.locator('[data-preview]').evaluateAll((images) => images.map((one) => Reflect.get(one, 'currentSrc')))
+      expect((await shown()).filter((url) => url.includes('animated'))).toEqual([])
+      letGo()
+      await page.waitForFunction(() => !document.querySelector('source'))
+      await page.waitForLoadState('networkidle')
+      expect((await shown()).filter((url) => url.includes('animated'))).toEqual([])
+      expect(moving).toEqual([])
+    },
+    { reducedMotion: 'reduce' },
+  )
 })
