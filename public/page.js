@@ -6,6 +6,7 @@ const orList = (list) => new Intl.ListFormat(words.locale, { type: 'disjunction'
 const oneOf = (list) => list[Math.floor(Math.random() * list.length)]
 const isColour = (text) => /^[0-9a-f]{6}$/i.test(text)
 const mostCharacters = 128
+const tooLong = (seed) => [...seed].length > mostCharacters
 
 /** For those who hear the page. */
 function say(text) {
@@ -35,6 +36,8 @@ function live(form) {
   let asked = 0
   let shown = 0
   let stale
+  const refused = seedField.hasAttribute('aria-invalid') // by the server, whose message stays beside the field
+  let wasTooLong = refused && tooLong(seedField.value.trim())
 
   const chosen = (name) => at(`[name="${name}"]:checked, [name="${name}"] option:checked`)
   const nameOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
@@ -77,6 +80,11 @@ function live(form) {
   }
   const settled = () => tell(form.dataset.sample && !seedField.value.trim() ? words.example : '')
 
+  function fresh() {
+    clearTimeout(stale)
+    form.classList.remove('stale')
+  }
+
   // Answers may overtake each other: an older one never replaces a newer one.
   function draw(url) {
     const turn = ++asked
@@ -86,10 +94,6 @@ function live(form) {
       form.classList.add('stale')
       tell(words.drawing)
     }, 150)
-    const end = () => {
-      clearTimeout(stale)
-      form.classList.remove('stale')
-    }
     const picture = new Image()
     picture.fetchPriority = 'high' // before the tiles that follow
     picture.src = url
@@ -101,12 +105,12 @@ function live(form) {
         // What is for less motion is needed until then, and in the way of other pictures after that.
         for (const source of form.querySelectorAll('source')) source.remove()
         if (turn !== asked) return
-        end()
+        fresh()
         settled()
       },
       () => {
         if (turn !== asked) return
-        end()
+        fresh()
         tell(words.failed, true)
         say(words.failed)
       },
@@ -152,8 +156,6 @@ function live(form) {
     }
   }, 180)
 
-  const tooLong = (seed) => [...seed].length > mostCharacters
-
   // Only what the server takes: a link with the rest would open with "Part of that link made no sense".
   const writeAddress = later(() => {
     const { seed, style, backgroundColor, animated, ...choice } = read()
@@ -193,6 +195,25 @@ function live(form) {
     return isLacking ? '' : mood
   }
 
+  /** Whether the seed does. If not, that is told until it does, whatever is still on its way; and said once. */
+  function fits(seed) {
+    const isTooLong = tooLong(seed)
+    const problem = isTooLong ? fill(words.seedTooLong, { count: [...seed].length, most: mostCharacters }) : ''
+    if (isTooLong !== wasTooLong) {
+      say(problem)
+      if (isTooLong || refused) seedField.setAttribute('aria-invalid', 'true')
+      else seedField.removeAttribute('aria-invalid')
+    }
+    wasTooLong = isTooLong
+    if (!isTooLong) return true
+    asked += 1
+    wanted = ''
+    fresh()
+    tell(problem)
+    form.classList.add('failed')
+    return false
+  }
+
   function follow() {
     const choice = read()
     const style = chosen('style')
@@ -210,11 +231,7 @@ function live(form) {
     }
     redrawTiles()
     clearTimeout(drawing)
-    if (tooLong(choice.seed)) {
-      tell(fill(words.seedTooLong, { count: [...choice.seed].length, most: mostCharacters }))
-      form.classList.add('failed')
-      return
-    }
+    if (!fits(choice.seed)) return
     const style0 = choice.style || at('[name="style"]').value
     const url = pictureUrl({
       ...choice,

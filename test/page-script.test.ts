@@ -19,6 +19,8 @@ afterAll(async () => {
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
 const seedField = (page: Page) => page.getByRole('textbox', { name: 'Seed' })
+const state = (page: Page) => page.locator('[data-state]')
+const said = (page: Page) => page.locator('[data-say]')
 
 /** The form, where from then on no time passes but by `page.clock.runFor`. */
 async function openStopped(page: Page, address = '/') {
@@ -143,4 +145,64 @@ test('who asked for less motion sees none while the page loads, either', async (
     },
     { reducedMotion: 'reduce' },
   )
+})
+
+describe('a seed that is too long', () => {
+  const [fits, long] = ['W'.repeat(128), 'W'.repeat(129)]
+  const tooLong = 'The seed is 129 characters long. Use 128 or fewer.'
+
+  test.each(['before', 'after'])('is still told when a late answer has come (typed %s “Drawing…”)', async (typed) => {
+    await visit(async (page) => {
+      const letGo = await hold(page, /seed=W{128}&/)
+      await openStopped(page)
+      const [late] = await Promise.all([page.waitForRequest(/seed=W{128}&/), seedField(page).fill(fits)])
+      if (typed === 'after') await page.clock.runFor(150)
+      expect(await state(page).textContent()).toBe(typed === 'after' ? words.script.drawing : words.script.example)
+      await seedField(page).fill(long)
+      await page.clock.runFor(1000)
+      expect(await state(page).textContent()).toBe(tooLong)
+      expect(await page.locator('form.stale').count()).toBe(0)
+      letGo()
+      await (await late.response())?.finished()
+      await isShown(page, 'seed=WWW')
+      expect(await state(page).textContent()).toBe(tooLong)
+      // Back to what was drawn: nothing is left of it.
+      await seedField(page).fill(fits)
+      await page.locator('form:not(.failed):not(.stale)[data-live]').waitFor()
+      expect(await state(page).textContent()).toBe('')
+    })
+  })
+
+  test('is said once, and marks the field until it fits', async () => {
+    await visit(async (page) => {
+      await page.goto(app.url)
+      await page.locator('html.js').waitFor()
+      await seedField(page).fill(fits)
+      expect([await said(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual(['', null])
+      await seedField(page).fill(long)
+      expect(await said(page).textContent()).toBe(tooLong)
+      expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
+      await seedField(page).fill(`${long}W`)
+      expect(await state(page).textContent()).toBe(tooLong.replace('129', '130'))
+      expect(await said(page).textContent()).toBe(tooLong)
+      await seedField(page).fill(fits)
+      expect([await said(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual(['', null])
+    })
+  })
+
+  test('a field that the server refused stays marked, as its message stays beside it', async () => {
+    await visit(async (page) => {
+      await page.goto(app.url)
+      await seedField(page).fill(long)
+      await page.getByRole('button', { name: words.home.next }).click()
+      await page.getByRole('alert').waitFor()
+      await page.locator('html.js').waitFor()
+      await page.waitForLoadState()
+      // The summary has said it.
+      expect(await said(page).textContent()).toBe('')
+      await seedField(page).fill(`${long}W`)
+      await seedField(page).fill(fits)
+      expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
+    })
+  })
 })
