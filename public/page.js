@@ -68,6 +68,12 @@ function live(form) {
     return `/preview.svg?${query}`
   }
 
+  /** The present look with another seed. */
+  function rollUrl(seed) {
+    const choice = read()
+    return pictureUrl({ ...choice, seed, mood: moodOf(chosen('style'), choice.mood), animated: false })
+  }
+
   function tell(text, retry = false) {
     form.classList.toggle('failed', retry)
     if (state.textContent !== text) state.textContent = text
@@ -135,8 +141,7 @@ function live(form) {
     const choice = { ...read(), animated: false }
     if (tooLong(choice.seed)) choice.seed = ''
     const style = chosen('style')
-    const swap = (image, changed) => {
-      const url = pictureUrl({ ...choice, ...changed })
+    const swap = (image, url) => {
       const before = image.getAttribute('src')
       if (before === url) return
       if (before && image.naturalWidth) good.set(image, before)
@@ -144,16 +149,14 @@ function live(form) {
       image.src = url
     }
     for (const radio of form.querySelectorAll('.tile [name="style"]')) {
-      swap(radio.nextElementSibling, { style: radio.value, mood: moodOf(radio, choice.mood) })
+      const mood = moodOf(radio, choice.mood)
+      swap(radio.nextElementSibling, pictureUrl({ ...choice, style: radio.value, mood }))
     }
     if (!style) return
     for (const radio of form.querySelectorAll('.tile [name="mood"]')) {
-      swap(radio.nextElementSibling, { mood: moodOf(style, radio.value) })
+      swap(radio.nextElementSibling, pictureUrl({ ...choice, mood: moodOf(style, radio.value) }))
     }
-    const mood = moodOf(style, choice.mood)
-    for (const button of form.querySelectorAll('[data-rolls] button')) {
-      swap(button.firstChild, { seed: button.dataset.seed, mood })
-    }
+    for (const button of rollButtons()) swap(button.firstChild, rollUrl(button.dataset.seed))
   }, 180)
 
   // Only what the server takes: a link with the rest would open with "Part of that link made no sense".
@@ -225,10 +228,7 @@ function live(form) {
       at('[data-credit]').textContent = style ? fill(words.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
       pictures[0].alt = fill(words.previewAlt, { look })
     }
-    for (const button of form.querySelectorAll('[data-rolls] button')) {
-      if (button.dataset.seed === choice.seed) button.setAttribute('aria-current', 'true')
-      else button.removeAttribute('aria-current')
-    }
+    markRolls(choice.seed)
     redrawTiles()
     clearTimeout(drawing)
     if (!fits(choice.seed)) return
@@ -243,22 +243,38 @@ function live(form) {
     else if (asked === shown) settled()
   }
 
+  const rollButtons = () => [...form.querySelectorAll('[data-rolls] button')]
+
+  function markRolls(seed) {
+    for (const button of rollButtons()) {
+      if (button.dataset.seed === seed) button.setAttribute('aria-current', 'true')
+      else button.removeAttribute('aria-current')
+    }
+  }
+
+  function rollButton(seed) {
+    const button = document.createElement('button')
+    const image = new Image(44, 44)
+    image.alt = ''
+    image.src = rollUrl(seed)
+    button.type = 'button'
+    button.dataset.seed = seed
+    button.title = seed
+    button.setAttribute('aria-label', fill(words.backTo, { seed }))
+    button.append(image)
+    return button
+  }
+
+  // Those that are there move up: a new one would be without its picture for a moment.
   function listRolls() {
-    const list = at('[data-rolls] ul')
-    for (const [i, item] of [...list.children].entries()) {
+    const there = new Map(rollButtons().map((button) => [button.dataset.seed, button]))
+    for (const [i, item] of [...at('[data-rolls] ul').children].entries()) {
       const seed = rolls[i]
       if (!seed) continue
-      const button = document.createElement('button')
-      const image = new Image(44, 44)
-      image.alt = ''
-      button.type = 'button'
-      button.dataset.seed = seed
-      button.title = seed
-      button.setAttribute('aria-label', fill(words.backTo, { seed }))
-      button.append(image)
       item.className = ''
-      item.replaceChildren(button)
+      item.replaceChildren(there.get(seed) ?? rollButton(seed))
     }
+    markRolls(rolls[0])
   }
 
   function take(seed) {
@@ -272,8 +288,8 @@ function live(form) {
     const seed = `${oneOf(words.rollFirst.split(' '))} ${oneOf(words.rollSecond.split(' '))}`
     const kept = [seed, ...(before && !tooLong(before) ? [before] : []), ...rolls]
     rolls.splice(0, rolls.length, ...[...new Set(kept)].slice(0, at('[data-rolls] ul').children.length))
+    take(seed) // asks for the large picture first
     listRolls()
-    take(seed)
     say(fill(words.rolled, { seed }))
   }
 

@@ -206,3 +206,27 @@ describe('a seed that is too long', () => {
     })
   })
 })
+
+describe('the last rolls', () => {
+  test('stay where they are drawn while another one comes, which has its picture at once', async () => {
+    await visit(async (page) => {
+      await page.goto(app.url)
+      const roll = page.getByRole('button', { name: words.home.roll, exact: true })
+      await roll.click()
+      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
+      // In one task: no timer has run.
+      const { sources, stays } = await roll.evaluate((button) => {
+        const before = document.querySelector('[data-rolls] img')
+        if (button instanceof HTMLElement) button.click()
+        const images = [...document.querySelectorAll<HTMLImageElement>('[data-rolls] img')]
+        return {
+          sources: images.map((image) => image.getAttribute('src')),
+          stays: images[1] === before && images[1]?.naturalWidth,
+        }
+      })
+      expect(sources.length).toBe(2)
+      expect(stays).toBeGreaterThan(0)
+      for (const source of sources) expect(source).toMatch(/^\/preview\.svg\?seed=\w+\+\w+&style=adventurer/)
+    })
+  })
+})
