@@ -17,9 +17,9 @@ function say(text) {
 /** One run after the last of many calls. */
 function later(run, waitMs) {
   let timer
-  return () => {
+  return (thisWaitMs = waitMs) => {
     clearTimeout(timer)
-    timer = setTimeout(run, waitMs)
+    timer = setTimeout(run, thisWaitMs)
   }
 }
 
@@ -142,9 +142,7 @@ function live(form) {
     if (tooLong(choice.seed)) choice.seed = ''
     const style = chosen('style')
     const swap = (image, url) => {
-      const before = image.getAttribute('src')
-      if (before === url) return
-      if (before && image.naturalWidth) good.set(image, before)
+      if (image.getAttribute('src') === url) return
       image.loading = 'lazy'
       image.src = url
     }
@@ -217,7 +215,7 @@ function live(form) {
     return false
   }
 
-  function follow() {
+  function follow(tilesWaitMs) {
     const choice = read()
     const style = chosen('style')
     const text = style ? nameOf(style) : ''
@@ -229,7 +227,7 @@ function live(form) {
       pictures[0].alt = fill(words.previewAlt, { look })
     }
     markRolls(choice.seed)
-    redrawTiles()
+    redrawTiles(tilesWaitMs)
     clearTimeout(drawing)
     if (!fits(choice.seed)) return
     const style0 = choice.style || at('[name="style"]').value
@@ -277,9 +275,9 @@ function live(form) {
     markRolls(rolls[0])
   }
 
-  function take(seed) {
+  function take(seed, tilesWaitMs) {
     seedField.value = seed
-    follow()
+    follow(tilesWaitMs)
     if ('address' in form.dataset) writeAddress()
   }
 
@@ -288,7 +286,7 @@ function live(form) {
     const seed = `${oneOf(words.rollFirst.split(' '))} ${oneOf(words.rollSecond.split(' '))}`
     const kept = [seed, ...(before && !tooLong(before) ? [before] : []), ...rolls]
     rolls.splice(0, rolls.length, ...[...new Set(kept)].slice(0, at('[data-rolls] ul').children.length))
-    take(seed) // asks for the large picture first
+    take(seed, 500) // the large picture first; the twenty others once nobody rolls on
     listRolls()
     say(fill(words.rolled, { seed }))
   }
@@ -317,15 +315,19 @@ function live(form) {
     })
   }
   // A browser that comes back, or reloads, may have filled the form otherwise than the server did.
-  addEventListener('pageshow', follow)
-  // A tile whose new picture does not come keeps the one it had.
-  const restore = ({ target: image }) => {
+  addEventListener('pageshow', () => follow())
+  // A tile or a roll whose new picture does not come keeps the last one that did; if none did, the next change asks again.
+  const keep = (image) => good.set(image, image.getAttribute('src'))
+  const restore = (image) => {
+    if (pictures.includes(image)) return // draw() sees to these
     const before = good.get(image)
-    good.delete(image)
-    if (before) image.src = before
+    if (before && before !== image.getAttribute('src')) image.src = before
+    else image.removeAttribute('src')
   }
-  form.addEventListener('error', restore, true)
-  calm.addEventListener('change', follow)
+  for (const image of form.querySelectorAll('img')) if (image.complete && image.naturalWidth) keep(image)
+  form.addEventListener('load', ({ target }) => keep(target), true)
+  form.addEventListener('error', ({ target }) => restore(target), true)
+  calm.addEventListener('change', () => follow())
 }
 
 /** A form goes off once; the button says so until the next page is here, or the visitor comes back. */

@@ -230,3 +230,86 @@ describe('the last rolls', () => {
     })
   })
 })
+
+describe('pictures that are refused', () => {
+  const refuse = (page: Page, address: RegExp) => page.route(address, (route) => route.fulfill({ status: 429 }))
+
+  test('two changes, one soon after the other: tiles and rolls keep the pictures that they show', async () => {
+    await visit(async (page) => {
+      await page.goto(app.url)
+      await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+      const face = page.locator('[data-rolls] img')
+      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
+      const rolled = await seedField(page).inputValue()
+      await isShown(page, 'style=adventurer')
+      const tile = page.locator('.tile img[src*="style=lorelei&"]')
+      await page.waitForFunction(
+        (seed) =>
+          [...document.querySelectorAll<HTMLImageElement>('.popular img, .moods img')].every(
+            ({ src, complete }) => complete && new URL(src).searchParams.get('seed') === seed,
+          ),
+        rolled,
+      )
+      const [goodTile, goodFace] = [await tile.getAttribute('src'), await face.getAttribute('src')]
+
+      // The first change is refused, and the good picture on its way back when the second is, too.
+      await refuse(page, /backgroundColor=a9d6f5|backgroundColor=c9c3f5/)
+      const letGo = await hold(page, /backgroundColor=ffd29d/)
+      for (const colour of ['a9d6f5', 'c9c3f5']) {
+        const refused = page.waitForResponse((answer) => {
+          const { searchParams } = new URL(answer.url())
+          return searchParams.get('backgroundColor') === colour && searchParams.get('style') === 'lorelei'
+        })
+        await page.locator(`[name="backgroundColor"][value="${colour}"]`).check({ force: true })
+        await refused
+        await page.waitForFunction(() =>
+          [...document.querySelectorAll<HTMLImageElement>('.popular img, .moods img, [data-rolls] img')].every(
+            ({ src }) => src.includes('ffd29d'),
+          ),
+        )
+      }
+      letGo()
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll<HTMLImageElement>('.popular img, .moods img, [data-rolls] img')].every(
+          ({ naturalWidth }) => naturalWidth > 0,
+        ),
+      )
+      expect([await tile.getAttribute('src'), await face.getAttribute('src')]).toEqual([goodTile, goodFace])
+    })
+  })
+
+  test('what never came is asked for again at the next change', async () => {
+    await visit(async (page) => {
+      await page.goto(app.url)
+      await page.locator('html.js').waitFor()
+      const all = /preview\.svg/
+      await refuse(page, all)
+      // The tiles ask last, and the rolls with them.
+      const refused = page.waitForResponse(/style=lorelei&/)
+      await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+      await (await refused).finished()
+      await page.unroute(all)
+      await seedField(page).fill('fern')
+      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
+    })
+  })
+
+  test('the tiles wait longer for the end of rolling than for the end of typing', async () => {
+    await visit(async (page) => {
+      await openStopped(page)
+      const tile = page.locator('.tile img[src*="style=lorelei&"]')
+      const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
+      const roll = page.getByRole('button', { name: words.home.roll, exact: true })
+      for (let i = 0; i < 3; i += 1) {
+        await roll.click()
+        await page.clock.runFor(400)
+        expect(await drawnAs()).toBe('juniper')
+      }
+      await page.clock.runFor(100)
+      expect(await drawnAs()).toBe(await seedField(page).inputValue())
+      await seedField(page).fill('fern')
+      await page.clock.runFor(180)
+      expect(await drawnAs()).toBe('fern')
+    })
+  })
+})
