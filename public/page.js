@@ -8,10 +8,10 @@ const isColour = (text) => /^[0-9a-f]{6}$/i.test(text)
 const mostCharacters = 128
 const tooLong = (seed) => [...seed].length > mostCharacters
 
-/** For those who hear the page. */
+/** For those who hear the page; anew, even if it is what was said before: Chromium takes no notice of the same textContent. */
 function say(text) {
   const line = document.querySelector('[data-say]')
-  if (line) line.textContent = text
+  line?.replaceChildren(text)
 }
 
 /** One run after the last of many calls. */
@@ -74,15 +74,21 @@ function live(form) {
     return pictureUrl({ ...choice, seed, mood: moodOf(chosen('style'), choice.mood), animated: false })
   }
 
+  const again = document.createElement('button')
+  again.type = 'button'
+  again.textContent = words.tryAgain
+  again.addEventListener('click', () => draw(wanted))
+
   function tell(text, retry = false) {
     form.classList.toggle('failed', retry)
-    if (state.textContent !== text) state.textContent = text
-    if (!retry) return
-    const button = document.createElement('button')
-    button.type = 'button'
-    button.textContent = words.tryAgain
-    button.addEventListener('click', () => draw(wanted))
-    state.append(' ', button)
+    if (state.textContent === (retry ? `${text} ${words.tryAgain}` : text)) return
+    if (document.activeElement === again) {
+      // The button goes: the focus is on what it was pressed for.
+      pictures[0].tabIndex = -1
+      pictures[0].focus()
+    }
+    state.textContent = text
+    if (retry) state.append(' ', again)
   }
   const settled = () => tell(form.dataset.sample && !seedField.value.trim() ? words.example : '')
 
@@ -357,12 +363,14 @@ addEventListener('pageshow', () => {
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text)
+  const { activeElement } = document
   const field = document.createElement('textarea') // plain http: no clipboard there
   field.value = text
   document.body.append(field)
   field.select()
   document.execCommand('copy')
   field.remove()
+  activeElement.focus({ preventScroll: true })
 }
 for (const button of document.querySelectorAll('[data-copy]')) {
   const label = button.querySelector('span')

@@ -2,7 +2,7 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../src/words.ts'
-import { inPage, openBrowser } from './support/browser.ts'
+import { inPage, openBrowser, walkToAvatar } from './support/browser.ts'
 import { type StartedApp, startApp } from './support/start-app.ts'
 
 let app: StartedApp
@@ -21,6 +21,8 @@ const preview = '.crop img[data-preview]'
 const seedField = (page: Page) => page.getByRole('textbox', { name: 'Seed' })
 const state = (page: Page) => page.locator('[data-state]')
 const said = (page: Page) => page.locator('[data-say]')
+const focused = (page: Page) =>
+  page.evaluate(() => (document.activeElement === document.body ? 'nothing' : document.activeElement?.outerHTML))
 
 /** The form, where from then on no time passes but by `page.clock.runFor`. */
 async function openStopped(page: Page, address = '/') {
@@ -310,6 +312,77 @@ describe('pictures that are refused', () => {
       await seedField(page).fill('fern')
       await page.clock.runFor(180)
       expect(await drawnAs()).toBe('fern')
+    })
+  })
+})
+
+describe('the focus', () => {
+  const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
+
+  test('goes from “Try again” to the picture that came, and stays while it does not', async () => {
+    await visit(async (page) => {
+      await openStopped(page)
+      await page.route(otter, (route) => route.abort())
+      await seedField(page).fill('otter')
+      const again = page.getByRole('button', { name: words.script.tryAgain })
+      await again.focus()
+      const line = await said(page).evaluateHandle((line) => ({
+        saidAnew: new Promise((done) => new MutationObserver(() => done(true)).observe(line, { childList: true })),
+      }))
+      await page.keyboard.press('Enter')
+      await line.evaluate(({ saidAnew }) => saidAnew)
+      expect(await focused(page)).toContain(`>${words.script.tryAgain}</button>`)
+      await page.unroute(otter)
+      await page.keyboard.press('Enter')
+      await isShown(page, 'seed=otter')
+      await again.waitFor({ state: 'detached' })
+      expect(await focused(page)).toContain('alt="Your avatar: Adventurer, happy"')
+    })
+  })
+
+  test('is on the picture once “Try again” has gone for “Drawing…”', async () => {
+    await visit(async (page) => {
+      await openStopped(page)
+      await page.route(otter, (route) => route.abort())
+      await seedField(page).fill('otter')
+      await page.getByRole('button', { name: words.script.tryAgain }).focus()
+      await page.unroute(otter)
+      const letGo = await hold(page, otter)
+      await Promise.all([page.waitForRequest(otter), page.keyboard.press('Enter')])
+      await page.clock.runFor(150)
+      expect(await state(page).textContent()).toBe(words.script.drawing)
+      expect(await focused(page)).toContain('alt="Your avatar: Adventurer, happy"')
+      letGo()
+      await isShown(page, 'seed=otter')
+    })
+  })
+})
+
+describe('“Copy link”', () => {
+  const copy = (page: Page) => page.locator('[data-copy]')
+  /** The button says “Copied”, and the link can be pasted. */
+  async function copies(page: Page) {
+    await copy(page).focus()
+    await page.keyboard.press('Enter')
+    await copy(page).getByText(words.script.copied).waitFor()
+    expect(await focused(page)).toMatch(/^<button[^>]* data-copy/)
+    await page.evaluate(() => {
+      const field = document.createElement('textarea')
+      field.id = 'pasted'
+      document.body.append(field)
+      field.focus()
+    })
+    await page.keyboard.press('Control+V')
+    expect(await page.locator('#pasted').inputValue()).toBe(
+      `${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`,
+    )
+  }
+
+  test('on plain http, where there is no clipboard: copied, and the focus stays on the button', async () => {
+    await visit(async (page) => {
+      await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
+      await walkToAvatar(page, app.url)
+      await copies(page)
     })
   })
 })
