@@ -361,28 +361,35 @@ addEventListener('pageshow', () => {
   for (const form of away.keys()) back(form)
 })
 
+/** Whether it could. On plain http there is no clipboard, and elsewhere it may be refused: then the old way. */
 async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text)
+  const writing = navigator.clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  )
+  if (await writing) return true
   const { activeElement } = document
-  const field = document.createElement('textarea') // plain http: no clipboard there
+  const field = document.createElement('textarea')
   field.value = text
   document.body.append(field)
   field.select()
-  document.execCommand('copy')
+  const isCopied = document.execCommand('copy')
   field.remove()
-  activeElement.focus({ preventScroll: true })
+  activeElement?.focus({ preventScroll: true })
+  return isCopied
 }
 for (const button of document.querySelectorAll('[data-copy]')) {
   const label = button.querySelector('span')
   const text = label.textContent
+  const back = later(() => {
+    label.textContent = text
+  }, 2500)
   button.addEventListener('click', async () => {
-    await copy(new URL(button.dataset.copy, location.href).href)
+    if (!(await copy(new URL(button.dataset.copy, location.href).href))) return
     button.style.minInlineSize = `${button.offsetWidth}px`
     label.textContent = words.copied
     say(words.copied)
-    setTimeout(() => {
-      label.textContent = text
-    }, 2500)
+    back()
   })
 }
 

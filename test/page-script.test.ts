@@ -363,9 +363,11 @@ describe('“Copy link”', () => {
   /** The button says “Copied”, and the link can be pasted. */
   async function copies(page: Page) {
     await copy(page).focus()
+    const top = await page.evaluate(() => scrollY)
     await page.keyboard.press('Enter')
     await copy(page).getByText(words.script.copied).waitFor()
     expect(await focused(page)).toMatch(/^<button[^>]* data-copy/)
+    expect(await page.evaluate(() => scrollY)).toBe(top)
     await page.evaluate(() => {
       const field = document.createElement('textarea')
       field.id = 'pasted'
@@ -384,5 +386,34 @@ describe('“Copy link”', () => {
       await walkToAvatar(page, app.url)
       await copies(page)
     })
+  })
+
+  test('copies the old way where the browser refuses the new one', async () => {
+    await visit(async (page) => {
+      await page.addInitScript(() => {
+        navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
+      })
+      await walkToAvatar(page, app.url)
+      await copies(page)
+    })
+  })
+
+  test('says “Copied” for as long after the second press as after the first', async () => {
+    await visit(
+      async (page) => {
+        await page.clock.install()
+        await walkToAvatar(page, app.url)
+        await page.clock.pauseAt(Date.now() + 60_000)
+        for (let i = 0; i < 2; i += 1) {
+          await copy(page).click()
+          await copy(page).getByText(words.script.copied).waitFor()
+          await page.clock.runFor(2200)
+        }
+        expect((await copy(page).textContent())?.trim()).toBe(words.script.copied)
+        await page.clock.runFor(400)
+        expect((await copy(page).textContent())?.trim()).toBe(words.show.copy)
+      },
+      { permissions: ['clipboard-write'] },
+    )
   })
 })
