@@ -39,6 +39,7 @@ function live(form) {
   const refused = seedField.hasAttribute('aria-invalid') // by the server, whose message stays beside the field
   let wasTooLong = refused && tooLong(seedField.value.trim())
 
+  const firstStyle = at('[name="style"]').value
   const chosen = (name) => at(`[name="${name}"]:checked, [name="${name}"] option:checked`)
   const nameOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
   const moodsOf = (style) => {
@@ -59,9 +60,9 @@ function live(form) {
     }
   }
 
-  // The same address as pictureUrl() in look.ts writes, so that the browser's cache serves both.
+  // The same address as pictureUrl() in look.ts writes, so that the browser's cache serves both. Without a style, the first.
   function pictureUrl({ seed, style, backgroundColor, mood, animated }) {
-    const query = new URLSearchParams({ seed: seed || form.dataset.example, style })
+    const query = new URLSearchParams({ seed: seed || form.dataset.example, style: style || firstStyle })
     if (isColour(backgroundColor)) query.set('backgroundColor', backgroundColor)
     if (mood) query.set('mood', mood)
     if (animated) query.set('animated', 'on')
@@ -156,11 +157,11 @@ function live(form) {
       const mood = moodOf(radio, choice.mood)
       swap(radio.nextElementSibling, pictureUrl({ ...choice, style: radio.value, mood }))
     }
+    for (const button of rollButtons()) swap(button.firstChild, rollUrl(button.dataset.seed))
     if (!style) return
     for (const radio of form.querySelectorAll('.tile [name="mood"]')) {
       swap(radio.nextElementSibling, pictureUrl({ ...choice, mood: moodOf(style, radio.value) }))
     }
-    for (const button of rollButtons()) swap(button.firstChild, rollUrl(button.dataset.seed))
   }, 180)
 
   // Only what the server takes: a link with the rest would open with "Part of that link made no sense".
@@ -230,16 +231,14 @@ function live(form) {
     if (at('[data-look]')) {
       at('[data-look]').textContent = look
       at('[data-credit]').textContent = style ? fill(words.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
-      pictures[0].alt = fill(words.previewAlt, { look })
+      if (look) pictures[0].alt = fill(words.previewAlt, { look })
     }
     markRolls(choice.seed)
     redrawTiles(tilesWaitMs)
     clearTimeout(drawing)
     if (!fits(choice.seed)) return
-    const style0 = choice.style || at('[name="style"]').value
     const url = pictureUrl({
       ...choice,
-      style: style0,
       mood,
       animated: choice.animated && !calm.matches && style?.closest('.moving'),
     })

@@ -151,7 +151,7 @@ test('who asked for less motion sees none while the page loads, either', async (
 
 describe('a seed that is too long', () => {
   const [fits, long] = ['W'.repeat(128), 'W'.repeat(129)]
-  const tooLong = 'The seed is 129 characters long. Use 128 or fewer.'
+  const tooLong = words.problems.seedTooLong(129, 128)
 
   test.each(['before', 'after'])('is still told when a late answer has come (typed %s “Drawing…”)', async (typed) => {
     await visit(async (page) => {
@@ -185,7 +185,7 @@ describe('a seed that is too long', () => {
       expect(await said(page).textContent()).toBe(tooLong)
       expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
       await seedField(page).fill(`${long}W`)
-      expect(await state(page).textContent()).toBe(tooLong.replace('129', '130'))
+      expect(await state(page).textContent()).toBe(words.problems.seedTooLong(130, 128))
       expect(await said(page).textContent()).toBe(tooLong)
       await seedField(page).fill(fits)
       expect([await said(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual(['', null])
@@ -318,6 +318,7 @@ describe('pictures that are refused', () => {
 
 describe('the focus', () => {
   const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
+  const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}"`
 
   test('goes from “Try again” to the picture that came, and stays while it does not', async () => {
     await visit(async (page) => {
@@ -336,7 +337,7 @@ describe('the focus', () => {
       await page.keyboard.press('Enter')
       await isShown(page, 'seed=otter')
       await again.waitFor({ state: 'detached' })
-      expect(await focused(page)).toContain('alt="Your avatar: Adventurer, happy"')
+      expect(await focused(page)).toContain(alt)
     })
   })
 
@@ -351,7 +352,7 @@ describe('the focus', () => {
       await Promise.all([page.waitForRequest(otter), page.keyboard.press('Enter')])
       await page.clock.runFor(150)
       expect(await state(page).textContent()).toBe(words.script.drawing)
-      expect(await focused(page)).toContain('alt="Your avatar: Adventurer, happy"')
+      expect(await focused(page)).toContain(alt)
       letGo()
       await isShown(page, 'seed=otter')
     })
@@ -415,5 +416,26 @@ describe('“Copy link”', () => {
       },
       { permissions: ['clipboard-write'] },
     )
+  })
+})
+
+test('a form refused because it names no style: the picture keeps its words, and rolls have faces', async () => {
+  await visit(async (page) => {
+    await page.goto(app.url)
+    await page.locator('[name="style"]:checked').evaluate((radio) => Reflect.set(radio, 'checked', false))
+    const [answer] = await Promise.all([
+      page.waitForResponse((response) => response.status() === 422),
+      page.getByRole('button', { name: words.home.next }).click(),
+    ])
+    await page.getByRole('alert').waitFor()
+    await page.waitForLoadState()
+    const [, alt] = / alt="([^"]+)"[^>]* data-preview/.exec(await answer.text()) ?? []
+    expect(await page.locator(preview).getAttribute('alt')).toBe(alt)
+    await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+    const isThere = () => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth
+    await page.waitForFunction(isThere)
+    await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
+    await page.locator('[data-rolls] img[src*="a9d6f5"]').waitFor()
+    await page.waitForFunction(isThere)
   })
 })
