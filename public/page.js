@@ -8,7 +8,7 @@ const isColour = (text) => /^[0-9a-f]{6}$/i.test(text)
 const mostCharacters = 128
 const tooLong = (seed) => [...seed].length > mostCharacters
 
-/** For those who hear the page; anew, even if it is what was said before: Chromium takes no notice of the same textContent. */
+/** For those who hear the page. A new node each time: the same textContent is no news to Chromium. */
 function say(text) {
   const line = document.querySelector('[data-say]')
   line?.replaceChildren(text)
@@ -60,7 +60,7 @@ function live(form) {
     }
   }
 
-  // The same address as pictureUrl() in look.ts writes, so that the browser's cache serves both. Without a style, the first.
+  // The same address as pictureUrl() in look.ts writes, so that the cache serves both. No style: the first.
   function pictureUrl({ seed, style, backgroundColor, mood, animated }) {
     const query = new URLSearchParams({ seed: seed || form.dataset.example, style: style || firstStyle })
     if (isColour(backgroundColor)) query.set('backgroundColor', backgroundColor)
@@ -203,7 +203,7 @@ function live(form) {
     return isLacking ? '' : mood
   }
 
-  /** Whether the seed does. If not, that is told until it does, whatever is still on its way; and said once. */
+  /** Whether the seed is short enough. Else that is told, whatever is still on its way, and said when it begins. */
   function fits(seed) {
     const isTooLong = tooLong(seed)
     const problem = isTooLong ? fill(words.seedTooLong, { count: [...seed].length, most: mostCharacters }) : ''
@@ -321,7 +321,7 @@ function live(form) {
   }
   // A browser that comes back, or reloads, may have filled the form otherwise than the server did.
   addEventListener('pageshow', () => follow())
-  // A tile or a roll whose new picture does not come keeps the last one that did; if none did, the next change asks again.
+  // A tile or a roll whose new picture does not come keeps the last that did; else the next change asks again.
   const keep = (image) => good.set(image, image.getAttribute('src'))
   const restore = (image) => {
     if (pictures.includes(image)) return // draw() sees to these
