@@ -459,13 +459,23 @@ describe('a token that has ended', () => {
   })
 
   test('while the refresh goes wrong, five restyles at once: Discord is asked once, and all have the same answer', async () => {
-    const visitor = app.visitor()
-    await signInShortly(visitor)
-    app.discord.delay(at.token, 400)
-    app.discord.fail(at.token, oauthError(401, 'invalid_client'))
-    const answers = await Promise.all(Array.from({ length: 5 }, () => restyle(visitor)))
-    expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(502))
-    expect(refreshTokensSent()).toHaveLength(1)
+    const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '10000' }, beside: app })
+    try {
+      const visitor = patient.visitor()
+      await signInShortly(visitor)
+      const before = app.dicebear.count(at.svg)
+      app.discord.fail(at.token, async (req, res) => {
+        // Each of them asks DiceBear, and in the same moment for tokens.
+        await expect.poll(() => app.dicebear.count(at.svg), { timeout: 8000 }).toBe(before + 5)
+        oauthError(401, 'invalid_client')(req, res)
+      })
+      const looks = ['one', 'two', 'three', 'four', 'five'].map((seed) => ({ ...later, seed: `${seed} of five` }))
+      const answers = await Promise.all(looks.map((choice) => restyle(visitor, choice)))
+      expect(answers.map(({ status }) => status)).toEqual(looks.map(() => 502))
+      expect(refreshTokensSent()).toHaveLength(1)
+    } finally {
+      await patient.close()
+    }
   })
 })
 

@@ -169,7 +169,8 @@ test('the minute ends, though somebody goes on asking in it', async () => {
     for (const [, , send] of kinds) expect((await send()).status).toBe(429)
   }
   later(61_000)
-  for (const [, status, send] of kinds) expect((await send()).status).toBe(status)
+  // What keeps the counts looks at the clock once in a millisecond.
+  for (const [, status, send] of kinds) await expect.poll(async () => (await send()).status).toBe(status)
 })
 
 describe('who is counted', () => {
