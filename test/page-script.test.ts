@@ -24,6 +24,15 @@ const said = (page: Page) => page.locator('[data-say]')
 const focused = (page: Page) =>
   page.evaluate(() => (document.activeElement === document.body ? 'nothing' : document.activeElement?.outerHTML))
 
+/** Until something is said after this, be it what was said before. */
+async function untilSaid(page: Page, act: () => Promise<void>) {
+  const line = await said(page).evaluateHandle((line) => ({
+    saidAnew: new Promise((done) => new MutationObserver(() => done(true)).observe(line, { childList: true })),
+  }))
+  await act()
+  await line.evaluate(({ saidAnew }) => saidAnew)
+}
+
 /** The form, where from then on no time passes but by `page.clock.runFor`. */
 async function openStopped(page: Page, address = '/') {
   await page.clock.install()
@@ -327,11 +336,7 @@ describe('the focus', () => {
       await seedField(page).fill('otter')
       const again = page.getByRole('button', { name: words.script.tryAgain })
       await again.focus()
-      const line = await said(page).evaluateHandle((line) => ({
-        saidAnew: new Promise((done) => new MutationObserver(() => done(true)).observe(line, { childList: true })),
-      }))
-      await page.keyboard.press('Enter')
-      await line.evaluate(({ saidAnew }) => saidAnew)
+      await untilSaid(page, () => page.keyboard.press('Enter'))
       expect(await focused(page)).toContain(`>${words.script.tryAgain}</button>`)
       await page.unroute(otter)
       await page.keyboard.press('Enter')
@@ -406,8 +411,7 @@ describe('“Copy link”', () => {
         await walkToAvatar(page, app.url)
         await page.clock.pauseAt(Date.now() + 60_000)
         for (let i = 0; i < 2; i += 1) {
-          await copy(page).click()
-          await copy(page).getByText(words.script.copied).waitFor()
+          await untilSaid(page, () => copy(page).click())
           await page.clock.runFor(2200)
         }
         expect((await copy(page).textContent())?.trim()).toBe(words.script.copied)
