@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openBrowser } from './support/browser.ts'
+import { openBrowser, screenshot } from './support/browser.ts'
 import { type StartedApp, startApp } from './support/start-app.ts'
 
 let app: StartedApp
@@ -86,7 +86,7 @@ async function drawnWidth(page: Page, selector: string): Promise<number> {
   const image = page.locator(selector)
   await image.waitFor()
   const box = await image.boundingBox()
-  const shot = await image.screenshot()
+  const shot = await screenshot(image)
   const { channels } = await sharp(shot).stats()
   const isDrawn = channels.some(({ stdev }) => stdev > 10)
   return isDrawn ? (box?.width ?? 0) : 0

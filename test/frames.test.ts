@@ -3,7 +3,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { framesOf } from '../src/avatar/frames.ts'
 import { drawPng } from '../src/avatar/png.ts'
-import { openBrowser } from './support/browser.ts'
+import { openBrowser, screenshot } from './support/browser.ts'
 import { drawn, styleList } from './support/drawn.ts'
 
 const side = 256
@@ -51,7 +51,7 @@ const standAt = (times: number[]) => `
 
 async function inChromium(page: Page, times: number[]): Promise<Pictures> {
   await page.evaluate(standAt(times))
-  const shot = await page.screenshot()
+  const shot = await screenshot(page)
   return Promise.all(
     moving.map((_, i) => {
       const place = { left: (i % columns) * side, top: Math.floor(i / columns) * side, width: side, height: side }

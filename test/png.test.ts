@@ -10,7 +10,7 @@ import type { Browser } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawPng } from '../src/avatar/png.ts'
-import { openBrowser } from './support/browser.ts'
+import { openBrowser, screenshot } from './support/browser.ts'
 
 const run = promisify(execFile)
 const require = createRequire(import.meta.url)
@@ -62,7 +62,7 @@ async function inChromium(svg: string, size: number): Promise<Buffer> {
     await page.setContent(`<body style="margin: 0"><img src="${url}" width="${size}" style="display: block">`)
     await page.evaluate('document.images[0].decode()')
   }
-  const png = await page.screenshot({ omitBackground: true })
+  const png = await screenshot(page, { omitBackground: true })
   await page.close()
   return png
 }

@@ -1,5 +1,12 @@
 import { existsSync } from 'node:fs'
-import { type Browser, type BrowserContextOptions, chromium, type LaunchOptions, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContextOptions,
+  chromium,
+  type LaunchOptions,
+  type Locator,
+  type Page,
+} from 'playwright-core'
 
 /** The headless one does the same in half of the time, as it draws no window of a browser around the page. */
 const chromiumPaths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
@@ -34,6 +41,17 @@ export async function inPage(browser: Browser, options: BrowserContextOptions, v
     await visit(await context.newPage())
   } finally {
     await context.close()
+  }
+}
+
+/** Chromium at times has no frame to give, and says so; what it gives then is as good. */
+export async function screenshot(target: Page | Locator, options: { omitBackground?: boolean } = {}): Promise<Buffer> {
+  for (let left = 3; ; left--) {
+    try {
+      return await target.screenshot(options)
+    } catch (error) {
+      if (left === 0 || !String(error).includes('Unable to capture screenshot')) throw error
+    }
   }
 }
 
