@@ -98,11 +98,12 @@ export async function openRedisCluster() {
 }
 export type RedisCluster = Awaited<ReturnType<typeof openRedisCluster>>
 
-async function openNode() {
-  const busPort = await freePort()
-  const settings = ['cluster-enabled yes', `cluster-port ${busPort}`, 'cluster-node-timeout 1000']
-  const node = await openRedis([...settings, ...eagerReplicas])
-  return { ...node, busPort }
+async function openNode(): Promise<Redis & { busPort: number }> {
+  return whileTaken(async () => {
+    const busPort = await freePort()
+    const settings = ['cluster-enabled yes', `cluster-port ${busPort}`, 'cluster-node-timeout 1000']
+    return { ...(await openRedis([...settings, ...eagerReplicas])), busPort }
+  })
 }
 
 /** A master with its replica, and a sentinel that puts the one in the place of the other within three seconds. */
@@ -159,10 +160,17 @@ export async function until(isTrue: () => Promise<boolean>): Promise<void> {
 }
 
 async function startSomewhere(folder: string, settings: string[]): Promise<{ port: number; child: ChildProcess }> {
-  for (let attempt = 1; ; attempt += 1) {
+  return whileTaken(async () => {
     const port = await freePort()
+    return { port, child: await start(port, folder, settings) }
+  })
+}
+
+/** Tries again where somebody else was faster to take a port. */
+async function whileTaken<Started>(startOnce: () => Promise<Started>): Promise<Started> {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      return { port, child: await start(port, folder, settings) }
+      return await startOnce()
     } catch (error) {
       if (!(error instanceof PortTaken) || attempt === mostAttempts) throw error
     }
