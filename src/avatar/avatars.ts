@@ -100,9 +100,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 
   return {
-    /**
-     * The avatar of this choice, its picture kept as a file. DiceBear is waited for until then, by `performance.now()`.
-     */
+    /** The avatar of this choice, its picture kept as a file. `until`, by `performance.now()`, DiceBear is waited for. */
     async make(choice: Choice, seedTyped: boolean, until: number): Promise<Avatar> {
       const id = avatarId(choice)
       await drawingOf(id, choice, until)

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 
-/** What tells a file that was written from another; or why there is none: no folder, something that is no file, or a nearly full disk. */
+/** What tells a file that was written from another; or why there is none: what is no folder or no file, or a full disk. */
 export const Written = z.union([
   z.object({ ino: z.number(), size: z.number(), mtimeMs: z.number() }),
   z.literal(['in the way', 'cut off']),
