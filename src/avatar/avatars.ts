@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { Choice, dicebearOptions } from './choice.ts'
-import { drawEmbedded } from './embedded.ts'
+import { isCutByCircle } from './circle.ts'
+import { drawEmbeddedUtf8 } from './embedded.ts'
 import type { FileCache } from './file-cache.ts'
 
 /** An avatar as a visitor's session remembers it. */
@@ -32,7 +33,7 @@ const drawing = 'dicebear-10'
 
 export type AvatarsOptions = {
   /** DiceBear's HTTP API, or undefined: everything is drawn in this process. */
-  askDiceBear: ((choice: Choice, until?: number) => Promise<string>) | undefined
+  askDiceBear: ((choice: Choice, until?: number) => Promise<Uint8Array>) | undefined
   cache: FileCache
   /** Told whether the cache had what was asked for. */
   onRead: (found: boolean) => void
@@ -49,11 +50,11 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     sizeCalculation: ({ drawing }) => drawing.svg.length + 500,
   })
 
-  async function draw(choice: Choice, until?: number): Promise<string> {
-    if (askDiceBear === undefined) return drawEmbedded(choice)
+  async function draw(choice: Choice, until?: number): Promise<Uint8Array> {
+    if (askDiceBear === undefined) return drawEmbeddedUtf8(choice)
     return askDiceBear(choice, until).catch((why) => {
       onFallback(why)
-      return drawEmbedded(choice)
+      return drawEmbeddedUtf8(choice)
     })
   }
 
@@ -62,7 +63,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     const drawing =
       underWay.get(id) ??
       draw(choice, until)
-        .then((svg) => written(id, Buffer.from(svg)))
+        .then((svg) => written(id, apart(svg)))
         .finally(() => underWay.delete(id))
     underWay.set(id, drawing)
     return drawing
@@ -107,6 +108,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
       return { id, choice, seedTyped, file: cache.path(id) }
     },
 
+    /** Whether Discord's circle cuts something off. False, too, where that would take a new drawing to tell. */
+    async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
+      const svg = inMemory.get(id)?.drawing.svg ?? (await cache.read(id))
+      return svg !== undefined && isCutByCircle(choice.style, svg)
+    },
+
     /** The SVG of an avatar; a file that is lost or damaged is mended. */
     svg(avatar: Avatar): Promise<Drawing> {
       return drawingOf(avatar.id, avatar.choice)
@@ -114,6 +121,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 }
 export type Avatars = ReturnType<typeof createAvatars>
+
+/**
+ * The bytes in memory of their own. Small buffers share a pool: who keeps one keeps all of it, and whoever passes one to a
+ * thread has all of it copied.
+ */
+const apart = (bytes: Uint8Array) => Buffer.from(new Uint8Array(bytes).buffer)
 
 /** SHA-256 in hex. */
 export const sha256 = (text: string | Buffer) => hash('sha256', text, 'hex')

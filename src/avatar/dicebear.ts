@@ -25,7 +25,7 @@ const breaker = {
 export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
   const ask = createUpstream({ ...calls, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
 
-  return async function askDiceBear(choice: Choice, until?: number): Promise<string> {
+  return async function askDiceBear(choice: Choice, until?: number): Promise<Buffer> {
     const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
     const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers, until }).catch((cause) => {
       throw new DiceBearAway('no picture', { cause })
@@ -34,9 +34,8 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
     if (answer.status !== 200 || !answer.headers.get('content-type')?.startsWith('image/svg+xml')) {
       throw new DiceBearAway(`answered ${answer.status}, ${answer.headers.get('content-type')?.slice(0, 40)}`)
     }
-    const svg = decode(answer.body)
-    checkSvg(svg)
-    return svg
+    checkSvg(decode(answer.body))
+    return answer.body
   }
 }
 

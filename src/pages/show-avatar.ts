@@ -3,7 +3,6 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { LRUCache } from 'lru-cache'
 import type { Avatar } from '../avatar/avatars.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
-import { isCutByCircle } from '../avatar/circle.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -169,7 +168,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       },
       avatar: {
         ...shown(avatar),
-        cutOff: await isCutByCircle(avatar.choice),
+        cutOff: await avatars.isCutByCircle(avatar),
         gifUrl: await gifUrl(avatar),
       },
       avatars: kept.map(shown),
