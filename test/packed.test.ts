@@ -151,6 +151,7 @@ describe('the page of an avatar, kept', () => {
       }),
     )
     const seeds = new Set<string>()
+    const pages = new Set<string>()
     for (let time = 0; time < 5; time++) {
       for (const [i, visitor] of visitors.entries()) {
         const { text } = await visitor.get('/show_avatar')
@@ -159,9 +160,12 @@ describe('the page of an avatar, kept', () => {
         const seed = /action="\/show_avatar">\s*<input type="hidden" name="seed" value="([^"]*)"/.exec(text)?.[1]
         expect(seed).toMatch(/^[a-z]+ [a-z]+$/)
         seeds.add(seed ?? '')
+        pages.add(text.replace(`value="${seed}"`, ''))
       }
     }
     expect(seeds.size).toBeGreaterThan(5)
+    // But for it, whether the page was kept or not.
+    expect(pages.size).toBe(visitors.length)
   })
 })
 

@@ -17,7 +17,7 @@ import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 import { rendered } from './views.ts'
 
-/** Room for the pages that were shown last; of each only the fresh seed is another the next time. */
+/** Room for the pages that were shown last. Most people look once, so one is kept from its second time on. */
 const pageBytes = 8 * 1024 * 1024
 /** Stands in the fresh seed's place in a page that is kept. Nobody can enter it: it begins with a control character. */
 const seedToCome = '\u0001seed'
@@ -27,9 +27,9 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   const { config, sealer, discord, avatars, patienceMs } = parts
   const refreshing = new Map<string, Promise<Tokens | undefined>>()
   // A session that changed is read anew, so the avatar in hand stands for all that was read with it.
-  const pages = new LRUCache<Avatar, Buffer[]>({
+  const pages = new LRUCache<Avatar, Buffer[] | 'shown once'>({
     maxSize: pageBytes,
-    sizeCalculation: (around) => around.reduce((sum, { length }) => sum + length, 0),
+    sizeCalculation: (known) => (known === 'shown once' ? 500 : known.reduce((sum, { length }) => sum + length, 500)),
   })
   const router = Router({ caseSensitive: true })
 
@@ -40,7 +40,13 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const named = req.query.avatar
     const avatar = named === undefined ? newest : kept.find(({ id }) => id === named)
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    const around = pages.get(avatar) ?? aroundSeed(await rendered(res, 'show-avatar', await page(user, avatar, kept)))
+    const html = (seed: string) => page(user, avatar, kept, seed).then((shown) => rendered(res, 'show-avatar', shown))
+    const known = pages.get(avatar)
+    if (known === undefined) {
+      pages.set(avatar, 'shown once')
+      return res.type('html').send(await html(freshSeed()))
+    }
+    const around = known === 'shown once' ? aroundSeed(await html(seedToCome)) : known
     pages.set(avatar, around)
     const seed = Buffer.from(freshSeed())
     res.type('html').send(Buffer.concat(around.flatMap((part, i) => (i === 0 ? [part] : [seed, part]))))
@@ -149,17 +155,16 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
   /** The form again: on this page, or on the first one where every avatar was forgotten. */
   async function refused(req: Request, res: Response, visitor: Visitor, entered: Entered, problems: Problem[]) {
     const [newest] = visitor.avatars
-    const there = visitor.user && newest && (await page(visitor.user, newest, visitor.avatars))
+    const there = visitor.user && newest && (await page(visitor.user, newest, visitor.avatars, freshSeed()))
     formRefused(req, res, there ? 'show-avatar' : 'home', {
       notices: [],
       ...there,
-      freshSeed: freshSeed(),
       choice: entered,
       problems,
     })
   }
 
-  async function page(user: User, avatar: Avatar, kept: Avatar[]) {
+  async function page(user: User, avatar: Avatar, kept: Avatar[], seed: string) {
     return {
       user: {
         displayName: user.globalName ?? user.username,
@@ -174,7 +179,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       avatars: kept.map(shown),
       problems: [],
       notices: [],
-      freshSeed: seedToCome,
+      freshSeed: seed,
       lookLink: lookUrl({ ...avatar.choice, seed: avatar.seedTyped ? avatar.choice.seed : '' }),
     }
   }
