@@ -122,10 +122,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 }
 export type Avatars = ReturnType<typeof createAvatars>
 
-/**
- * The bytes in memory of their own. Small buffers share a pool: who keeps one keeps all of it, and whoever passes one to a
- * thread has all of it copied.
- */
+/** The bytes in memory of their own. Small buffers share a pool, and who keeps one of them keeps all of it. */
 const apart = (bytes: Uint8Array) => Buffer.from(new Uint8Array(bytes).buffer)
 
 /** SHA-256 in hex. */

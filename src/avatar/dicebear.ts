@@ -2,7 +2,8 @@ import type { Dispatcher } from 'undici'
 import { DiceBearAway, UnsafeSvg, UpstreamCutShort } from '../errors.ts'
 import { createUpstream, type Observers } from '../upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
-import { checkSvg, MAX_SVG_BYTES } from './safe-svg.ts'
+import { MAX_SVG_BYTES } from './safe-svg.ts'
+import { checkInThread } from './thread.ts'
 
 export type DiceBearOptions = Observers & { url: string; userAgent: string; timeoutMs: number; dispatcher: Dispatcher }
 
@@ -34,7 +35,8 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
     if (answer.status !== 200 || !answer.headers.get('content-type')?.startsWith('image/svg+xml')) {
       throw new DiceBearAway(`answered ${answer.status}, ${answer.headers.get('content-type')?.slice(0, 40)}`)
     }
-    checkSvg(decode(answer.body))
+    const wrong = await checkInThread(answer.body)
+    if (wrong !== undefined) throw new UnsafeSvg(wrong)
     return answer.body
   }
 }
@@ -44,12 +46,4 @@ function query(choice: Choice): string {
   // The API takes a list as one value with commas.
   for (const [name, value] of Object.entries(dicebearOptions(choice))) parameters.set(name, String(value))
   return parameters.toString()
-}
-
-function decode(body: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(body)
-  } catch (cause) {
-    throw new UnsafeSvg('not UTF-8', { cause })
-  }
 }

@@ -63,6 +63,25 @@ type Part = {
   refersTo: string[]
 }
 
+/** What is wrong with an SVG as it came; undefined when it is a drawing and nothing more. It tells rather than throws, for a thread. */
+export function wrongWith(bytes: Uint8Array): string | undefined {
+  try {
+    checkSvg(decode(bytes))
+    return undefined
+  } catch (error) {
+    if (error instanceof UnsafeSvg) return error.message
+    throw error
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    refuse('not UTF-8')
+  }
+}
+
 /** Is this SVG a drawing and nothing more? Throws UnsafeSvg when it is not. */
 export function checkSvg(svg: string): void {
   if (Buffer.byteLength(svg) > MAX_SVG_BYTES) refuse('too long')

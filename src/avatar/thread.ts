@@ -2,6 +2,7 @@ import type { Piscina } from 'piscina'
 import { z } from 'zod'
 import type { Choice } from './choice.ts'
 import { drawEmbeddedUtf8 } from './embedded.ts'
+import { wrongWith } from './safe-svg.ts'
 import { Written, writeSealed } from './sealed-file.ts'
 
 /** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
@@ -22,8 +23,15 @@ export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
   return inThread('sealed-file.ts', writeSealed, Written, file)
 }
 
+/** What `wrongWith` says, by the same thread: a long SVG takes a while, and what a parser leaves is much to collect. */
+export async function checkInThread(svg: Uint8Array): Promise<string | undefined> {
+  // A copy: small buffers share a pool, and with a part of it all of it would be sent.
+  return inThread('safe-svg.ts', wrongWith, Wrong, new Uint8Array(svg))
+}
+
 // Made once: to make a schema takes a hundred times as long as to use it.
 const Utf8 = z.instanceof(Uint8Array)
+const Wrong = z.string().optional()
 
 let starting: Promise<Piscina | undefined> | undefined
 let isTold = false

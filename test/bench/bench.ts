@@ -230,7 +230,7 @@ async function visits(stage: Stage) {
   if (!wanted('visits')) return
   const { ours, bare } = stage
   const good = [200, 302]
-  for (const program of [ours, bare]) await warmUp(program, visit(), 15)
+  await Promise.all([ours, bare].map((program) => warmUp(program, visit(), 45)))
   await compare(stage, {
     what: 'visits',
     least: 0.85,
