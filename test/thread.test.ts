@@ -71,6 +71,17 @@ test('it is the thread that writes files, too', async () => {
   expect(await readFile(file, 'utf8')).toMatch(/^<svg\/>/)
 })
 
+test('it is the thread that checks SVGs, too, and says what is wrong with one', async () => {
+  // Outside of the thread nothing can be parsed.
+  const script = `import { SaxesParser } from 'saxes'
+    import { checkInThread } from './src/avatar/thread.ts'
+    SaxesParser.prototype.write = () => { throw new Error('checked outside of the thread') }
+    const check = (inside) => checkInThread(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg">' + inside + '</svg>'))
+    console.log([await check('<g/>'), await check('<script/>')].map(String).join(', '))`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
+  expect(stdout).toBe('undefined, element script\n')
+})
+
 test('where no thread can be had, all of it is drawn without, and the visitor misses nothing', async () => {
   const port = await freePort()
   const redirectUri = `http://localhost:${port}/get_avatar`
