@@ -63,7 +63,10 @@ type Part = {
   refersTo: string[]
 }
 
-/** What is wrong with an SVG as it came; undefined when it is a drawing and nothing more. It tells rather than throws, for a thread. */
+/**
+ * What is wrong with an SVG as it came; undefined when it is a drawing and nothing more. It says so rather than throws:
+ * between threads an error loses its class.
+ */
 export function wrongWith(bytes: Uint8Array): string | undefined {
   try {
     checkSvg(decode(bytes))
