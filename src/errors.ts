@@ -1,5 +1,7 @@
 // Everything that can go wrong, by name. What a visitor reads about each is in words.ts; pages/error-page.ts chooses.
 
+import type { IncomingHttpHeaders } from 'node:http'
+
 /** The base of all failures that we expect; the original stays in `cause` for the log and is never shown. */
 export class Failure extends Error {
   override get name(): string {
@@ -64,10 +66,14 @@ export class UnsafeSvg extends Failure {}
 export class UpstreamAway extends Failure {}
 /** A 429. */
 export class UpstreamBusy extends Failure {
-  readonly answer: { headers: Headers; body: Buffer }
+  readonly answer: { headers: IncomingHttpHeaders; body: Buffer }
   /** What its header names, where it does. */
   readonly retryAfterS: number | undefined
-  constructor(message: string, answer: { headers: Headers; body: Buffer }, retryAfterS: number | undefined) {
+  constructor(
+    message: string,
+    answer: { headers: IncomingHttpHeaders; body: Buffer },
+    retryAfterS: number | undefined,
+  ) {
     super(message)
     this.answer = answer
     this.retryAfterS = retryAfterS

@@ -52,7 +52,7 @@ export type UpstreamOptions = Observers & {
   breaker?: BreakerOptions
 }
 
-export type Answer = { status: number; headers: Headers; body: Buffer }
+export type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
 export type Question = {
   method?: 'GET' | 'POST'
@@ -91,7 +91,7 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
   async function call(url: string | URL, question: Question): Promise<Answer> {
     const answer = await wholeAnswer(url, question)
     const { status } = answer
-    if (status === 429) throw new UpstreamBusy('answered 429', answer, retryAfterS(answer.headers))
+    if (status === 429) throw new UpstreamBusy('answered 429', answer, retryAfterS(answer))
     if (status >= 500 || (status >= 300 && status < 400)) throw new UpstreamAway(`answered ${status}`)
     return answer
   }
@@ -114,7 +114,7 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
         if (saidByStatus.has(status)) return Buffer.alloc(0)
         throw error
       })
-      return { status, headers: toHeaders(answer.headers), body }
+      return { status, headers: answer.headers, body }
     } catch (cause) {
       if (cause instanceof UpstreamAway) throw cause
       const Silent = leftMs < timeoutMs ? UpstreamCutShort : UpstreamSilent
@@ -174,17 +174,14 @@ async function unpacked(body: Buffer, packings: string[], maxBytes: number): Pro
   return inner
 }
 
-function toHeaders(headers: IncomingHttpHeaders): Headers {
-  return new Headers(
-    Object.entries(headers).flatMap(([name, values = []]) =>
-      [values].flat().map((value): [string, string] => [name, value]),
-    ),
-  )
+/** A header's value; sent twice, both, as RFC 9110, 5.3, puts them together. Empty where it was not sent. */
+export function headerOf({ headers }: Pick<Answer, 'headers'>, name: string): string {
+  return [headers[name] ?? []].flat().join(', ')
 }
 
 /** What a 429 asks for, in seconds: a number, or a date (RFC 9110, 10.2.3). Undefined where it names no time to come. */
-export function retryAfterS(headers: Headers): number | undefined {
-  const named = headers.get('retry-after') ?? ''
+function retryAfterS(answer: Answer): number | undefined {
+  const named = headerOf(answer, 'retry-after')
   const seconds = Number.isNaN(Number(named)) ? (Date.parse(named) - Date.now()) / 1000 : Number(named)
   return seconds > 0 ? seconds : undefined
 }

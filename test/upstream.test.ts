@@ -287,7 +287,7 @@ describe('a call', () => {
       res.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': packing }).end(pack('fern'))
     })
     const { status, headers, body } = await way()(url())
-    expect([asked, status, headers.get('content-type'), String(body)]).toEqual(['identity', 200, 'text/plain', 'fern'])
+    expect([asked, status, headers['content-type'], String(body)]).toEqual(['identity', 200, 'text/plain', 'fern'])
   })
 
   test('takes nothing that is packed in a way nobody knows', async () => {

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { DiceBearAway, UnsafeSvg, UpstreamCutShort } from '../errors.ts'
-import { createUpstream, type Observers } from '../upstream.ts'
+import { createUpstream, headerOf, type Observers } from '../upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
 import { checkInThread } from './thread.ts'
@@ -32,8 +32,9 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
       throw new DiceBearAway('no picture', { cause })
     })
     // A refused query is JSON with a status of its own; only an SVG with a 200 is a picture.
-    if (answer.status !== 200 || !answer.headers.get('content-type')?.startsWith('image/svg+xml')) {
-      throw new DiceBearAway(`answered ${answer.status}, ${answer.headers.get('content-type')?.slice(0, 40)}`)
+    const type = headerOf(answer, 'content-type')
+    if (answer.status !== 200 || !type.startsWith('image/svg+xml')) {
+      throw new DiceBearAway(`answered ${answer.status}, ${type.slice(0, 40)}`)
     }
     const wrong = await checkInThread(answer.body)
     if (wrong !== undefined) throw new UnsafeSvg(wrong)

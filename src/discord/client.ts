@@ -15,6 +15,7 @@ import {
   type Answer,
   type BreakerOptions,
   createUpstream,
+  headerOf,
   type Observers,
   type Question,
   type Upstream,
@@ -194,7 +195,10 @@ export function createDiscord(options: DiscordOptions) {
       [oauth.allowInsecureRequests]: apiUrl.startsWith('http:'),
       [oauth.customFetch]: async (url: string, { method, headers, body }) => {
         answer = await askDiscord(ways[to], to, url, { method, headers, body: String(body), until })
-        return new Response(bodyFor(answer), { status: answer.status, headers: answer.headers })
+        return new Response(bodyFor(answer), {
+          status: answer.status,
+          headers: { 'content-type': headerOf(answer, 'content-type') },
+        })
       },
     })
     // oauth4webapi takes whatever can be parsed, a page or a text too.
@@ -255,8 +259,8 @@ function readJson(answer: Pick<Answer, 'headers' | 'body'>): unknown {
 }
 
 /** application/json, and what is JSON by its ending, such as application/problem+json (RFC 6839). */
-const isJson = ({ headers }: Pick<Answer, 'headers'>) =>
-  /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headers.get('content-type') ?? '')
+const isJson = (answer: Pick<Answer, 'headers'>) =>
+  /^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(answer, 'content-type'))
 
 /** Where Discord names no time. */
 const defaultWaitS = 60
@@ -265,7 +269,7 @@ const longestWaitS = 3600
 /** What a 429 says: for how long, by the larger of header and body, and whether it is for every address. */
 function limitIn({ answer, retryAfterS = 0 }: UpstreamBusy): { waitS: number; isGlobal: boolean } {
   const { retry_after: namedS = 0, global } = Busy.parse(readJson(answer))
-  const told = (name: string) => answer.headers.get(`x-ratelimit-${name}`)
+  const told = (name: string) => headerOf(answer, `x-ratelimit-${name}`)
   return {
     waitS: Math.min(Math.ceil(Math.max(namedS, retryAfterS)) || defaultWaitS, longestWaitS),
     isGlobal: global === true || told('global') === 'true' || told('scope') === 'global',
