@@ -37,7 +37,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
     await pending.forget(cookies.makeRoom(req, res))
     cookies.set(res, cookie)
     const prompt = accounts.isAsked(req) ? 'consent' : 'none'
-    res.redirect(302, await discord.authorizeUrl(state, verifier, prompt))
+    res.redirect(302, discord.authorizeUrl(state, verifier, prompt))
   })
 
   router.get('/get_avatar', untouched, async (req, res) => {
