@@ -37,6 +37,7 @@ function live(form) {
   let shown = 0
   let stale
   const refused = seedField.hasAttribute('aria-invalid') // by the server, whose message stays beside the field
+  const hints = seedField.getAttribute('aria-describedby')
   let wasTooLong = refused && tooLong(seedField.value.trim())
 
   const firstStyle = at('[name="style"]').value
@@ -211,6 +212,7 @@ function live(form) {
       say(problem)
       if (isTooLong || refused) seedField.setAttribute('aria-invalid', 'true')
       else seedField.removeAttribute('aria-invalid')
+      seedField.setAttribute('aria-describedby', isTooLong ? `${state.id} ${hints}` : hints)
     }
     wasTooLong = isTooLong
     if (!isTooLong) return true
@@ -382,13 +384,14 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   const text = label.textContent
   const back = later(() => {
     label.textContent = text
-  }, 2500)
+  })
   button.addEventListener('click', async () => {
-    if (!(await copy(new URL(button.dataset.copy, location.href).href))) return
+    const isCopied = await copy(new URL(button.dataset.copy, location.href).href)
     button.style.minInlineSize = `${button.offsetWidth}px`
-    label.textContent = words.copied
-    say(words.copied)
-    back()
+    label.textContent = isCopied ? words.copied : words.notCopied
+    say(label.textContent)
+    // What to do instead takes a while to read.
+    back(isCopied ? 2500 : 10_000)
   })
 }
 

@@ -27,6 +27,7 @@ const script = {
   leaving: 'Off to Discord…',
   working: 'One moment…',
   copied: 'Copied',
+  notCopied: 'Could not copy: use the address of the link beside this',
   rollFirst:
     'amber brave bright calm clever cosy dapper dusty early fuzzy gentle golden happy hidden jolly kind little lucky mellow merry misty nimble noble quiet rusty shy silver sleepy snowy sunny swift tiny velvet wild witty',
   rollSecond:

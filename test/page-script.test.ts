@@ -201,6 +201,23 @@ describe('a seed that is too long', () => {
     })
   })
 
+  test('belongs to the field for as long as it is there', async () => {
+    const isDescribed = (page: Page) =>
+      seedField(page).evaluate((field, text) => {
+        const ids = (field.getAttribute('aria-describedby') ?? '').split(' ')
+        return ids.map((id) => document.getElementById(id)?.textContent).includes(text)
+      }, tooLong)
+    await visit(async (page) => {
+      await page.goto(app.url)
+      await page.locator('html.js').waitFor()
+      const hints = await seedField(page).getAttribute('aria-describedby')
+      await seedField(page).fill(long)
+      expect(await isDescribed(page)).toBe(true)
+      await seedField(page).fill(fits)
+      expect(await seedField(page).getAttribute('aria-describedby')).toBe(hints)
+    })
+  })
+
   test('a field that the server refused stays marked, as its message stays beside it', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
@@ -401,6 +418,19 @@ describe('“Copy link”', () => {
       })
       await walkToAvatar(page, app.url)
       await copies(page)
+    })
+  })
+
+  test('says so where the browser lets it copy neither way', async () => {
+    await visit(async (page) => {
+      await page.addInitScript(() => {
+        navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
+        document.execCommand = () => false
+      })
+      await walkToAvatar(page, app.url)
+      await untilSaid(page, () => copy(page).click())
+      expect(await said(page).textContent()).toBe(words.script.notCopied)
+      expect((await copy(page).textContent())?.trim()).toBe(words.script.notCopied)
     })
   })
 
