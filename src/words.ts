@@ -8,6 +8,9 @@ export function fill(text: string, values: Record<string, string | number>): str
 
 const orList = new Intl.ListFormat('en-GB', { type: 'disjunction' })
 
+/** A link, and named where the link can't be copied by its button. */
+const change = 'Change style or mood'
+
 /** What the page's script says too: plain strings, handed over in one attribute. */
 const script = {
   locale: 'en-GB',
@@ -27,7 +30,7 @@ const script = {
   leaving: 'Off to Discord…',
   working: 'One moment…',
   copied: 'Copied',
-  notCopied: 'Could not copy: use the address of the link beside this',
+  notCopied: `Could not copy. “${change}” is the same link.`,
   rollFirst:
     'amber brave bright calm clever cosy dapper dusty early fuzzy gentle golden happy hidden jolly kind little lucky mellow merry misty nimble noble quiet rusty shy silver sleepy snowy sunny swift tiny velvet wild witty',
   rollSecond:
@@ -200,7 +203,7 @@ export const words = {
     restyle: 'Not quite you yet?',
     restyleHint: 'A fresh seed keeps style, mood and colour. No need to sign in again.',
     rollAgain: 'Roll again',
-    change: 'Change style or mood',
+    change,
     copy: 'Copy link to this look',
     linkHint: 'The link holds style, mood and colour, and the seed only if you typed it.',
     here: 'Or change it right here',
