@@ -239,7 +239,7 @@ async function doVisits({ ours, bare }: Stage, amount: number) {
 /** Until each has done so many: V8 compiles the last of our code for speed after tens of thousands of requests. */
 async function warmUpVisits(stage: Stage, least: number) {
   note('warm-up')
-  await doVisits(stage, least - visitsDone)
+  await doVisits(stage, Math.max(0, least - visitsDone))
 }
 
 async function visits(stage: Stage) {
