@@ -37,6 +37,8 @@ export class TokenRefused extends Failure {}
 export class DiscordRefusedUs extends Failure {}
 export class DiscordAway extends Failure {}
 export class DiscordSilent extends Failure {}
+/** Discord was not asked at all: others have just waited for it in vain. */
+export class DiscordSpared extends DiscordSilent {}
 /** Discord asked us to wait (429), now or a while ago. */
 export class DiscordBusy extends Failure {
   readonly retryAfterS: number

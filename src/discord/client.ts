@@ -6,6 +6,7 @@ import {
   DiscordAway,
   DiscordRefusedUs,
   DiscordSilent,
+  DiscordSpared,
   GrantRefused,
   TokenRefused,
   UpstreamBusy,
@@ -241,9 +242,10 @@ export function createDiscord(options: DiscordOptions) {
         const { waitS, isGlobal } = limitIn(cause)
         throw await gates.shut(isGlobal ? 'everywhere' : gate, waitS)
       }
-      const waited = cause instanceof UpstreamSilent || cause instanceof UpstreamSpared
-      const Failure = waited ? DiscordSilent : DiscordAway
-      throw new Failure(new URL(url).pathname, { cause })
+      const { pathname } = new URL(url)
+      if (cause instanceof UpstreamSpared) throw new DiscordSpared(pathname, { cause })
+      if (cause instanceof UpstreamSilent) throw new DiscordSilent(pathname, { cause })
+      throw new DiscordAway(pathname, { cause })
     }
   }
 

@@ -9,6 +9,7 @@ import {
   BadCallback,
   DiscordGateShut,
   DiscordRefusedUs,
+  DiscordSpared,
   SignInFailed,
   StoreAway,
   TokenRefused,
@@ -63,7 +64,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       await land(req, res, visit.choice, outcome)
     } catch (error) {
       // What could not be kept, or was not asked, may be tried again, by a reload of this very address.
-      if (error instanceof StoreAway || error instanceof DiscordGateShut) await visit.giveBack()
+      if (again.some((Reason) => error instanceof Reason)) await visit.giveBack()
       else {
         await settle(req, visit, { end: 'failed' })
         cookies.letGo(res, cookie)
@@ -161,6 +162,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
 
   return router
 }
+
+const again = [StoreAway, DiscordGateShut, DiscordSpared]
 
 // A browser that looks ahead must not use up the code, nor must a HEAD.
 const untouched: RequestHandler = (req, res, next) => {

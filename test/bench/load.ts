@@ -16,7 +16,7 @@ type LoadOptions = {
 }
 
 /** Asks as fast as the answers come. Throws when any answer is not what it should be. */
-export async function load({ url, requests, seconds = 2, amount, connections = 16, good = [200] }: LoadOptions) {
+export async function load({ url, requests, seconds = 2, amount, connections = 20, good = [200] }: LoadOptions) {
   const length = amount === undefined ? { duration: seconds } : { amount }
   const since = performance.now()
   const result = await autocannon({ url, connections, requests, ...length })
