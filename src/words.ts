@@ -291,6 +291,11 @@ export const words = {
       title: 'Discord is not answering',
       advice: `We asked who you are and heard nothing for ${inWords(seconds)} ${seconds === 1 ? 'second' : 'seconds'}. That is Discord’s side, not yours. Your choices are safe.`,
     }),
+    discordSpared: {
+      title: 'Discord is not answering',
+      advice:
+        'It has just kept others waiting, so we did not ask it for you. That is Discord’s side, not yours. Your choices are safe: try again in a few seconds.',
+    },
     discordBusy: (seconds: number) => ({
       title: 'Too many people at once',
       advice: `Discord asks us to wait. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,

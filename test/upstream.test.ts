@@ -155,6 +155,7 @@ describe('while Discord’s token address is left in peace', () => {
       const answer = await spared()
       expect(answer.status).toBe(504)
       expect(answer.text).toContain('Discord is not answering')
+      expect(answer.text).toContain('we did not ask it for you')
       expect(setCookies(answer)).toEqual([])
     }
     expect(app.discord.count(at.token)).toBe(before)

@@ -8,6 +8,7 @@ import {
   DiscordBusy,
   DiscordRefusedUs,
   DiscordSilent,
+  DiscordSpared,
   GrantRefused,
   NotAForm,
   NotFound,
@@ -56,6 +57,7 @@ const refusals = new Map<unknown, Said>([
 ])
 
 function answerTo(error: unknown, timeoutMs: number): Answer {
+  if (error instanceof DiscordSpared) return { status: 504, ...said.discordSpared }
   if (error instanceof DiscordSilent) return { status: 504, ...said.discordSilent(Math.ceil(timeoutMs / 1000)) }
   if (error instanceof DiscordBusy) return later(503, said.discordBusy, error.retryAfterS)
   if (error instanceof TooManyVisits) return later(429, said.tooManyVisits, error.retryAfterS)
