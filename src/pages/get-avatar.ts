@@ -63,8 +63,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       cookies.letGo(res, cookie)
       await land(req, res, visit.choice, outcome)
     } catch (error) {
-      // What could not be kept, or was not asked, may be tried again, by a reload of this very address.
-      if (again.some((Reason) => error instanceof Reason)) await visit.giveBack()
+      if (reloadable.some((Reason) => error instanceof Reason)) await visit.giveBack()
       else {
         await settle(req, visit, { end: 'failed' })
         cookies.letGo(res, cookie)
@@ -163,7 +162,8 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   return router
 }
 
-const again = [StoreAway, DiscordGateShut, DiscordSpared]
+// What could not be kept, or was not asked, may be tried again, by a reload of this very address.
+const reloadable = [StoreAway, DiscordGateShut, DiscordSpared]
 
 // A browser that looks ahead must not use up the code, nor must a HEAD.
 const untouched: RequestHandler = (req, res, next) => {
