@@ -167,6 +167,18 @@ describe('while Discord’s token address is left in peace', () => {
   })
 })
 
+test('while Discord’s user address is left in peace who comes back keeps the tokens: a reload needs no other exchange', async () => {
+  const [five, spared] = [await many(5, comingBack), await comingBack()]
+  app.discord.fail(at.user, faults.silent())
+  await atOnce(five)
+  const before = app.discord.count(at.token)
+  expect((await spared()).text).toContain('we did not ask it for you')
+  app.discord.heal()
+  timePasses(2)
+  expectLanding(await spared())
+  expect(app.discord.count(at.token)).toBe(before + 1)
+})
+
 describe('DiceBear', () => {
   let seeds = 0
   async function wear(visitor: Visitor) {
