@@ -163,9 +163,9 @@ async function drawings({ ours, bare }: Stage) {
     // By itself: to be watched costs a process one picture in twenty.
     await ours.watch()
     await load({ url: ours.url, requests: [newPreview], seconds })
-    const { loopDelayP99Ms } = await ours.seen()
+    const delay = await ours.delayP99Ms()
     const loop = await (await fetch(`${bare.url}/draw-loop?ms=${1000 * seconds}`)).json()
-    pairs.push({ ours: fresh.perSecond, bare: loop.perSecond, delay: loopDelayP99Ms })
+    pairs.push({ ours: fresh.perSecond, bare: loop.perSecond, delay })
   }
   const rate = median(knownRates)
   single('preview, known, per second', rate, '5000 or more', rate >= 5000)
@@ -289,7 +289,7 @@ async function memoryAfterLoad(stage: Stage) {
   // Caches fill first: they are bounded, and what is asked is whether anything else grows.
   await warmUpVisits(stage, 5000)
   note('memory')
-  const before = await ours.seen()
+  const before = await ours.heapMb()
   let [most, theirMost] = [0, 0]
   const sampler = setInterval(() => {
     most = Math.max(most, ours.rssMb())
@@ -297,8 +297,7 @@ async function memoryAfterLoad(stage: Stage) {
   }, 100)
   await doVisits(stage, 10_000)
   clearInterval(sampler)
-  const after = await ours.seen()
-  const grown = after.heapMb - before.heapMb
+  const grown = (await ours.heapMb()) - before
   single('memory: heap grown by 10,000 visits, MB', grown, '10 or less', grown <= 10)
   single('memory: resident under load, MB', most, 'ratio 1.1 or less', most / theirMost <= 1.1, theirMost)
 }
@@ -343,7 +342,7 @@ function table(): string {
 
 const stage = await openStage()
 try {
-  for (const part of [starts, pages, drawings, fairness, waiting, memoryAfterLoad, visits]) {
+  for (const part of [starts, pages, drawings, fairness, waiting, visits, memoryAfterLoad]) {
     await part(stage).catch((error: Error) => {
       note(`${part.name}: ${error.stack}`)
       single(part.name, Number.NaN, error.message.slice(0, 60), false)

@@ -41,7 +41,8 @@ process.once('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
 
-const Inside = z.object({ loopDelayP99Ms: z.number(), heapMb: z.number() })
+const Delay = z.object({ p99Ms: z.number() })
+const Heap = z.object({ usedMb: z.number() })
 
 /** A program under measurement. */
 export type Program = Awaited<ReturnType<typeof run>>
@@ -80,6 +81,7 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
     await wait(5)
   }
   const readyMs = performance.now() - since
+  const tell = (what: string) => fetch(`http://localhost:${insidePort}${what}`)
   const proc = (name: string) => readFileSync(`/proc/${child.pid}/${name}`, 'utf8')
   return {
     url,
@@ -93,9 +95,11 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
     /** Memory that it holds now. */
     rssMb: () => Number(/^VmRSS:\s+(\d+)/m.exec(proc('status'))?.[1]) / 1024,
     /** Begins to watch its event loop. */
-    watch: () => fetch(`http://localhost:${insidePort}/watch`),
-    /** What was seen of the event loop, and the heap after a collection. */
-    seen: async () => Inside.parse(await (await fetch(`http://localhost:${insidePort}/`)).json()),
+    watch: () => tell('/watch'),
+    /** What was seen of the event loop: the slowest hundredth of its delays. */
+    delayP99Ms: async () => Delay.parse(await (await tell('/delay')).json()).p99Ms,
+    /** Its heap after a collection. Slows it from then on (see inside.ts). */
+    heapMb: async () => Heap.parse(await (await tell('/heap')).json()).usedMb,
     async stop() {
       child.kill('SIGTERM')
       await Promise.race([ended, wait(11_000).then(() => child.kill('SIGKILL'))])
