@@ -1,22 +1,45 @@
-import { promise as lineOf } from 'fastq'
+import { promise as lineOf, type queueAsPromised } from 'fastq'
 import { TooBusy } from '../errors.ts'
 
-export type DrawingLine = <Picture>(draw: () => Promise<Picture>) => Promise<Picture>
+/** Draws when it is this client's turn. */
+export type DrawingLine = <Picture>(draw: () => Promise<Picture>, client?: string) => Promise<Picture>
 
 type Options = {
   /** How many are drawn at the same time. */
   atOnce: number
+  /** How many of these may be one client's. */
+  each?: number
   /** How many may wait; who comes then is refused by TooBusy. */
   longest: number
 }
 
-/** A waiting line for drawings, so that they do not pile up. */
-export function drawingLine({ atOnce, longest }: Options): DrawingLine {
-  const line = lineOf((drawNext: () => Promise<void>) => drawNext(), atOnce)
-  return async (draw) => {
-    if (line.length() >= longest) throw new TooBusy('too many drawings are waiting')
+type Drawing = () => Promise<void>
+
+/** A waiting line for drawings, so that they do not pile up, and so that nobody stands behind all that another asked for. */
+export function drawingLine({ atOnce, each = atOnce, longest }: Options): DrawingLine {
+  const line = lineOf((drawNext: Drawing) => drawNext(), atOnce)
+  const clients = new Map<string, queueAsPromised<Drawing>>()
+  let here = 0
+
+  function lineFor(client: string): queueAsPromised<Drawing> {
+    const known = clients.get(client)
+    if (known) return known
+    const own = lineOf((drawNext: Drawing) => line.push(drawNext), each)
+    own.drain = () => clients.delete(client)
+    clients.set(client, own)
+    return own
+  }
+
+  return async (draw, client = '') => {
+    if (here >= atOnce + longest) throw new TooBusy('too many drawings are waiting')
+    here += 1
     return new Promise((resolve, reject) => {
-      void line.push(() => Promise.try(draw).then(resolve, reject))
+      const drawNext = () => Promise.try(draw).then(resolve, reject)
+      void lineFor(client)
+        .push(drawNext)
+        .finally(() => {
+          here -= 1
+        })
     })
   }
 }

@@ -31,6 +31,9 @@ const isFile = (req: Request) => !isCard(req) && /^\/(avatars\/.+\.(svg|png|gif)
 /** One refusal in each turn of the event loop: whoever asks a hundred times at once waits for those who ask once. */
 const refusals = lineOf(() => turn(), 1)
 
+/** What we tell clients apart by: the address, and of IPv6 the network, for one home has a whole one. */
+export const clientOf = (req: Request) => ipKeyGenerator(req.ip ?? '', 64)
+
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 
 function limit(name: string, perMinute: number, applies: (req: Request) => boolean, count: Count): RequestHandler {
@@ -45,8 +48,7 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
     windowMs,
     limit: perMinute,
     identifier: name,
-    // One home has a whole network of IPv6 addresses.
-    keyGenerator: (req) => `limit:${name}:${ipKeyGenerator(req.ip ?? '', 64)}`,
+    keyGenerator: (req) => `limit:${name}:${clientOf(req)}`,
     skip: (req) => !applies(req),
     standardHeaders: 'draft-8',
     legacyHeaders: false,

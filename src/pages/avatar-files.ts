@@ -10,6 +10,7 @@ import { atOnce, drawInThread } from '../avatar/thread.ts'
 import { BadValues, NotFound, TooBusy } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
+import { clientOf } from '../middleware/rate-limit.ts'
 import { change, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
 import { words } from '../words.ts'
@@ -27,11 +28,12 @@ const avatarCaching = 'private, max-age=31536000, immutable'
 const previewCaching = 'public, max-age=604800'
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
-export function previewFile({ metrics }: Parts): Router {
+export function previewFile({ config, metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
   const previews = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
   const cards = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
-  const previewLine = drawingLine({ atOnce, longest: 1000 })
+  // Few of one client's, so that whoever asks for a page meanwhile hardly waits (test/bench/README.md).
+  const previewLine = drawingLine({ atOnce, each: config.rateLimit ? 2 : atOnce, longest: 1000 })
   const cardLine = drawingLine({ atOnce: 1, longest: 20 })
 
   router.get('/preview.svg', async (req, res) => {
@@ -39,7 +41,7 @@ export function previewFile({ metrics }: Parts): Router {
     const { bytes, etag } = await previews(req.url, () => {
       const { choice } = readForm(req.query)
       if (!choice) throw new BadValues('not a look that can be drawn')
-      return previewLine(async () => picture(await drawInThread(choice)))
+      return previewLine(async () => picture(await drawInThread(choice)), clientOf(req))
     })
     sendPicture(res, 'image/svg+xml; charset=utf-8', bytes, etag, previewCaching)
   })
