@@ -2,7 +2,7 @@
 // bare program, Redis, and the upstreams. Whatever way the bench ends, they end.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -132,6 +132,8 @@ export type StageOptions = { settings?: Record<string, string> }
 export async function openStage({ settings = {} }: StageOptions = {}) {
   // In memory where the system has such a place: a disk may take 20 µs for a new file or 500, as it was used before.
   const folder = await emptyFolder(existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
+  const pictures = join(folder, 'bare')
+  await mkdir(pictures)
   const redis = await openRedis()
   const client = createClient({ url: redis.url })
   await client.connect()
@@ -151,6 +153,7 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
         REDIS_URL: redis.url,
         UPSTREAM_URL: upstream.url,
         VIEWS: folder,
+        PICTURES: pictures,
         NODE_COMPILE_CACHE: join(folder, 'compiled'),
       },
       watched,
