@@ -295,12 +295,12 @@ async function memoryAfterLoad(stage: Stage) {
   if (!wanted('memory')) return
   // Caches fill first: they are bounded, and what is asked is whether anything else grows.
   await warmUpVisits(stage, 5000)
+  const { ours, bare } = { ...mostMb }
   note('memory')
   const before = await stage.ours.heapMb()
   await doVisits(stage, 'ours', 10_000)
   const grown = (await stage.ours.heapMb()) - before
   single('memory: heap grown by 10,000 visits, MB', grown, '10 or less', grown <= 10)
-  const { ours, bare } = mostMb
   single('memory: resident under load, MB', ours, 'ratio 1.1 or less', ours / bare <= 1.1, bare)
 }
 
