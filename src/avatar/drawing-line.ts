@@ -22,6 +22,7 @@ export function drawingLine({ atOnce, each = atOnce, longest }: Options): Drawin
   let here = 0
 
   function lineFor(client: string): queueAsPromised<Drawing> {
+    if (each >= atOnce) return line
     const known = clients.get(client)
     if (known) return known
     const own = lineOf((drawNext: Drawing) => line.push(drawNext), each)
