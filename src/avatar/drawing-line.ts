@@ -22,7 +22,7 @@ export function drawingLine({ atOnce, each = atOnce, longest }: Options): Drawin
   let here = 0
 
   function lineFor(client: string): queueAsPromised<Drawing> {
-    if (each >= atOnce) return line
+    if (each >= atOnce) return line // a line of one's own would hold nobody back
     const known = clients.get(client)
     if (known) return known
     const own = lineOf((drawNext: Drawing) => line.push(drawNext), each)

@@ -295,7 +295,7 @@ async function memoryAfterLoad(stage: Stage) {
   if (!wanted('memory')) return
   // Caches fill first: they are bounded, and what is asked is whether anything else grows.
   await warmUpVisits(stage, 5000)
-  const { ours, bare } = { ...mostMb }
+  const { ours, bare } = mostMb
   note('memory')
   const before = await stage.ours.heapMb()
   await doVisits(stage, 'ours', 10_000)
