@@ -8,7 +8,7 @@ import { createApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
 import { logSerializers } from './log.ts'
 import { isTooLong } from './middleware/form-body.ts'
-import { unreadable } from './pages/unreadable.ts'
+import { unreadable } from './pages/bad-request.ts'
 import { openParts } from './parts.ts'
 
 /** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { Failure } from './errors.ts'
-import type { BreakerChange, Called } from './upstream.ts'
+import type { BreakerChange, Called } from './upstream/upstream.ts'
 
 // What is counted for Prometheus. Each label has its values from a fixed list: no visitor can make a new series.
 // https://prometheus.io/docs/practices/naming/

@@ -8,12 +8,12 @@ import { openFileCache } from './avatar/file-cache.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
-import { createPending } from './discord/pending.ts'
-import { createSealer } from './discord/tokens.ts'
-import { memorySessions, redisSessions } from './middleware/session.ts'
-import { openRedis } from './redis.ts'
-import { holdS, memoryStore, redisStore } from './store.ts'
-import type { BreakerChange } from './upstream.ts'
+import { openRedis } from './store/redis.ts'
+import { holdS, memoryStore, redisStore } from './store/store.ts'
+import type { BreakerChange } from './upstream/upstream.ts'
+import { memorySessions, redisSessions } from './visitor/session.ts'
+import { createPending } from './visitor/states.ts'
+import { createSealer } from './visitor/tokens.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
 const marginMs = 1500

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import cutJson from './cut-by-circle.json' with { type: 'json' }
 
 /**
- * By style and component, the variants that reach out of the circle. test/circle.test.ts measures each variant of each
+ * By style and component, the variants that reach out of the circle. test/parts/circle.test.ts measures each variant of each
  * style, and says what this should be after an upgrade of DiceBear.
  */
 const cut = z.record(z.string(), z.record(z.string(), z.array(z.string()))).parse(cutJson)

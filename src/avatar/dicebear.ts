@@ -1,9 +1,9 @@
 import type { Dispatcher } from 'undici'
 import { DiceBearAway, UnsafeSvg, UpstreamCutShort } from '../errors.ts'
-import { createUpstream, headerOf, type Observers } from '../upstream.ts'
+import { createUpstream, headerOf, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
-import { checkInThread } from './thread.ts'
+import { checkInThread } from './worker.ts'
 
 export type DiceBearOptions = Observers & { url: string; userAgent: string; timeoutMs: number; dispatcher: Dispatcher }
 

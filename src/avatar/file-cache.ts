@@ -5,7 +5,7 @@ import { constants } from 'node:fs'
 import { lstat, lutimes, mkdir, open, readdir, realpath, rm, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { unseal } from './sealed-file.ts'
-import { writeInThread } from './thread.ts'
+import { writeInThread } from './worker.ts'
 
 export type FileCache = {
   /** The SVG kept under this key, or undefined when there is none or it is damaged (a damaged one is removed). */

@@ -4,7 +4,7 @@ import { UnsafeSvg } from '../errors.ts'
 
 export const MAX_SVG_BYTES = 256 * 1024
 
-// What DiceBear's styles are made of; all else is refused. test/safe-svg.test.ts draws each variant of each style and
+// What DiceBear's styles are made of; all else is refused. test/parts/safe-svg.test.ts draws each variant of each style and
 // tells what is missing here, or no longer needed, after an upgrade of DiceBear.
 export const NAMESPACES: ReadonlyMap<string, string> = new Map([
   ['xmlns', 'http://www.w3.org/2000/svg'],

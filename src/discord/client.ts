@@ -21,9 +21,8 @@ import {
   type Observers,
   type Question,
   type Upstream,
-} from '../upstream.ts'
+} from '../upstream/upstream.ts'
 import type { Gate, Gates } from './gates.ts'
-import type { Tokens } from './tokens.ts'
 
 /** Discord's issuer identifier, RFC 9207; the only `iss` that we take. */
 export const issuer = 'https://discord.com'
@@ -65,6 +64,16 @@ export const User = z.object({
   avatar: z.string().optional(),
 })
 export type User = z.infer<typeof User>
+
+/** Discord's tokens, in the clear: never stored or logged like this. */
+export const Tokens = z.object({
+  accessToken: z.string(),
+  /** Discord always gives one; RFC 6749 lets a server leave it out. */
+  refreshToken: z.string().optional(),
+  /** When the access token ends, milliseconds since 1970. */
+  expiresAt: z.number(),
+})
+export type Tokens = z.infer<typeof Tokens>
 
 /** The body of a 429. What cannot be read is as if it were not there. */
 const Busy = z

@@ -1,5 +1,5 @@
 import { DiscordBusy, DiscordGateShut } from '../errors.ts'
-import type { Store } from '../store.ts'
+import type { Store } from '../store/store.ts'
 
 /**
  * Whom a limit of Discord stops: everybody at the token or revoke address, one visitor at the user address, or

@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Router } from 'express'
 import type { Config } from '../config.ts'
-import type { Store } from '../store.ts'
+import type { Store } from '../store/store.ts'
 import { onlyBy } from './methods.ts'
 
 /** GET /healthz: the process lives. GET /readyz: it can do its work and is not about to end, so send it visitors. */

@@ -5,7 +5,7 @@ import { promise as lineOf } from 'fastq'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { StoreAway, TooManyVisits } from '../errors.ts'
-import type { Store } from '../store.ts'
+import type { Store } from '../store/store.ts'
 
 const windowMs = 60_000
 

@@ -2,21 +2,21 @@ import { create as contentDisposition } from 'content-disposition'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
-import { drawingLine } from '../avatar/drawing-line.ts'
-import { drawnOnce } from '../avatar/drawn-once.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { atOnce, drawInThread } from '../avatar/thread.ts'
+import { atOnce, drawInThread } from '../avatar/worker.ts'
 import { BadValues, NotFound, TooBusy } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
-import { change, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
-import { words } from '../words.ts'
+import { drawnOnce } from '../pictures/drawn-once.ts'
+import { drawingLine } from '../pictures/queue.ts'
+import { withoutAvatar } from '../visitor/history.ts'
+import { change, visitorOf } from '../visitor/session.ts'
 import { readForm } from './form.ts'
-import { withoutAvatar } from './history.ts'
 import { exampleSeed } from './look.ts'
+import { words } from './words.ts'
 
 // Whatever needs sharp is imported where it is first needed: it takes 25 MB, and a tenth of a second of each start.
 
@@ -53,7 +53,7 @@ export function previewFile({ config, metrics }: Parts): Router {
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
     const { bytes, etag } = await cards(avatarId(still), () =>
       cardLine(async () => {
-        const { drawCard } = await import('../avatar/card.ts')
+        const { drawCard } = await import('../pictures/card.ts')
         return picture(await drawCard(await drawEmbedded(still), title, words.home.title))
       }),
     )
@@ -103,7 +103,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await parts.avatars.svg(avatar)
     const gif = await gifs(`${avatar.id} ${checksum}`, async () => {
-      const { moves } = await import('../avatar/gif.ts')
+      const { moves } = await import('../pictures/gif.ts')
       if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
       return gifLine(() => drawnGif(avatar.choice, svg.toString()))
     })
@@ -131,13 +131,13 @@ function ownAvatar(req: Request): Avatar {
 
 /** A drawing may be safe and still too large or too small for any PNG: then the library's own is drawn. */
 async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buffer> {
-  const { drawPng } = await import('../avatar/png.ts')
+  const { drawPng } = await import('../pictures/png.ts')
   return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
 }
 
 /** A drawing may move in ways that only a browser follows: then the library's own is drawn. */
 async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
-  const { drawGif } = await import('../avatar/gif.ts')
+  const { drawGif } = await import('../pictures/gif.ts')
   return drawGif(svg).catch(async (error: unknown) => {
     // That one would take as long again.
     if (error instanceof TooBusy) throw error

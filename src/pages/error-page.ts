@@ -21,8 +21,8 @@ import {
   UnknownState,
   WrongMethod,
 } from '../errors.ts'
-import { words } from '../words.ts'
 import { rendered } from './views.ts'
+import { words } from './words.ts'
 
 type Said = { title: string; advice: string }
 type Answer = Said & { status: number; retryAfterS?: number }

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import type { Choice } from '../avatar/choice.ts'
 import { moods } from '../avatar/moods.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { words } from '../words.ts'
 import { wantsJson } from './error-page.ts'
+import { words } from './words.ts'
 
 /** The form's fields as the page asks for them; what else is sent is ignored. */
 const fields = ['style', 'animated', 'mood', 'backgroundColor', 'seed'] as const

@@ -2,9 +2,7 @@ import { hash } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
 import type { Choice } from '../avatar/choice.ts'
-import { issuer, type User } from '../discord/client.ts'
-import type { Outcome, StateCookie } from '../discord/pending.ts'
-import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
+import { issuer, type Tokens, type User } from '../discord/client.ts'
 import {
   BadCallback,
   DiscordGateShut,
@@ -15,12 +13,14 @@ import {
   TokenRefused,
   UnknownState,
 } from '../errors.ts'
-import { accountSwitch, stateCookies } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { adopt, changeIn, load, renew, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
+import { accountSwitch, stateCookies } from '../visitor/cookies.ts'
+import { historyOf, withAvatar } from '../visitor/history.ts'
+import { adopt, changeIn, load, renew, type Visitor, visitorOf } from '../visitor/session.ts'
+import type { Outcome, StateCookie } from '../visitor/states.ts'
+import { fresh, openTokens, sealTokens } from '../visitor/tokens.ts'
 import { formRefused, readForm } from './form.ts'
-import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 
 /** POST /get_avatar: off to Discord. GET /get_avatar: back again, with an avatar at the end. */

@@ -4,10 +4,10 @@ import { type Request, type Response, Router } from 'express'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { words } from '../words.ts'
 import { type Entered, goodPart, type Problem, readForm } from './form.ts'
 import { lookQuery, lookUrl } from './look.ts'
 import { rendered } from './views.ts'
+import { words } from './words.ts'
 
 /** What the form opens with: a good first picture, without a click. */
 const firstChoice: Entered = {

@@ -4,18 +4,18 @@ import { LRUCache } from 'lru-cache'
 import type { Avatar } from '../avatar/avatars.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import { findStyle } from '../avatar/styles.ts'
-import type { User } from '../discord/client.ts'
+import type { Tokens, User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
-import { fresh, openTokens, sealTokens, type Tokens } from '../discord/tokens.ts'
 import { DiscordSilent, GrantRefused, NotFound, NotSignedIn, TokenRefused } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { change, load, type Visitor, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
-import { words } from '../words.ts'
+import { historyOf, withAvatar } from '../visitor/history.ts'
+import { change, load, type Visitor, visitorOf } from '../visitor/session.ts'
+import { fresh, openTokens, sealTokens } from '../visitor/tokens.ts'
 import { type Entered, formRefused, goodPart, type Problem, type ReadForm, readForm } from './form.ts'
-import { historyOf, withAvatar } from './history.ts'
 import { lookUrl } from './look.ts'
 import { rendered } from './views.ts'
+import { words } from './words.ts'
 
 /** Room for the pages that were shown last. Most people look once, so one is kept from its second time on. */
 const pageBytes = 8 * 1024 * 1024
@@ -198,7 +198,7 @@ function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
 /** Where the look can be had as a picture that moves. What finds that out is imported only where it may. */
 async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
   if (!choice.animated) return undefined
-  const { moves } = await import('../avatar/gif.ts')
+  const { moves } = await import('../pictures/gif.ts')
   return (await moves(choice)) ? `/avatars/${id}.gif` : undefined
 }
 

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { type RequestHandler, Router } from 'express'
-import { openTokens } from '../discord/tokens.ts'
-import { accountSwitch } from '../middleware/cookies.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { end, visitorOf } from '../middleware/session.ts'
 import type { Parts } from '../parts.ts'
+import { accountSwitch } from '../visitor/cookies.ts'
+import { end, visitorOf } from '../visitor/session.ts'
+import { openTokens } from '../visitor/tokens.ts'
 
 /** How long a visitor waits for Discord at the door. */
 const revokeTimeoutMs = 1500

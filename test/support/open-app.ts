@@ -8,7 +8,7 @@ import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { Account } from '../../src/demo/discord.ts'
 import { logSerializers } from '../../src/log.ts'
-import { unreadable } from '../../src/pages/unreadable.ts'
+import { unreadable } from '../../src/pages/bad-request.ts'
 import { openParts } from '../../src/parts.ts'
 import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from './doubles.ts'
 

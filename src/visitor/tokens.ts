@@ -1,0 +1,60 @@
+import { hkdfSync } from 'node:crypto'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { managedNonce } from '@noble/ciphers/utils.js'
+import { z } from 'zod'
+import { Tokens } from '../discord/client.ts'
+import { readJson } from '../store/store.ts'
+
+/** How tokens are kept: the expiry readable, the tokens not. */
+export const SealedTokens = z.object({ sealed: z.string(), expiresAt: z.number() })
+export type SealedTokens = z.infer<typeof SealedTokens>
+
+/** An access token this close to its end would end on the way to Discord. */
+const marginMs = 1000
+
+/** Whether the access token can still be used. */
+export function fresh(tokens: { expiresAt: number }): boolean {
+  return Date.now() < tokens.expiresAt - marginMs
+}
+
+export type Sealer = {
+  seal(text: string): string
+  /** The text, or undefined when it was changed or sealed with a secret that we no longer have. */
+  open(sealed: string): string | undefined
+}
+
+/**
+ * Encrypts and authenticates short texts (XChaCha20-Poly1305, the nonce in front). Seals with the first secret and opens
+ * with any, so that secrets can be rotated.
+ */
+export function createSealer(secrets: string[]): Sealer {
+  const ciphers = secrets.map((secret) =>
+    managedNonce(xchacha20poly1305)(new Uint8Array(hkdfSync('sha256', secret, '', 'sealed texts', 32))),
+  )
+  const [newest] = ciphers
+  if (newest === undefined) throw new Error('a sealer needs a secret')
+  return {
+    seal: (text) => Buffer.from(newest.encrypt(Buffer.from(text))).toString('base64url'),
+    open(sealed) {
+      for (const cipher of ciphers) {
+        try {
+          return Buffer.from(cipher.decrypt(Buffer.from(sealed, 'base64url'))).toString()
+        } catch {
+          // Sealed by another secret, or by none.
+        }
+      }
+      return undefined
+    },
+  }
+}
+
+/** The tokens as they may be stored. */
+export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
+  return { sealed: sealer.seal(JSON.stringify(tokens)), expiresAt: tokens.expiresAt }
+}
+
+/** The tokens to use, or undefined when there are none or they cannot be read: the visitor signs in again. */
+export function openTokens(sealer: Sealer, kept: SealedTokens | undefined): Tokens | undefined {
+  const text = kept && sealer.open(kept.sealed)
+  return Tokens.safeParse(readJson(text)).data
+}

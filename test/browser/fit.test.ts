@@ -1,0 +1,398 @@
+// Every page at every size of screen and text, with names that push, mirrored, by keyboard and by thumb.
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openBrowser } from '../support/browser.ts'
+import { at, faults } from '../support/doubles.ts'
+import { openApp, type TestApp } from '../support/open-app.ts'
+import { type StartedApp, startApp } from '../support/start-app.ts'
+
+/** Thirty-two characters with no place to break. */
+const longName = 'W'.repeat(32)
+/** Hebrew, Arabic, an override that nobody closes, and pictures. */
+const rightToLeft = 'שלום\u202eأوزي👩‍🚀🦊\u2067'
+const accounts = [longName, rightToLeft].map((globalName, i) => ({
+  id: `11357235707910554${i}0`,
+  username: `ozzy_${i}`,
+  globalName,
+  discriminator: '0',
+  avatar: null,
+}))
+
+const blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+
+let app: TestApp
+let demo: StartedApp
+let browser: Browser
+/** Each page, opened once; the tests then change what is around it. */
+let pages: { name: string; page: Page }[]
+
+async function openPages(): Promise<typeof pages> {
+  const context = await browser.newContext()
+  await context.route('https://**', (route) => route.abort())
+  // Their places are what matters here.
+  await context.route(/\/preview\.svg/, (route) => route.fulfill({ contentType: 'image/svg+xml', body: blank }))
+  const open = async (path: string) => {
+    const page = await context.newPage()
+    await page.goto(new URL(path, app.url).href)
+    return page
+  }
+  const send = (page: Page) => page.getByRole('button', { name: 'Continue with Discord' }).click()
+  /** Back from Discord, without its page. */
+  const comeBack = async (query: string, account: number) => {
+    const page = await open(`/?${query}`)
+    await send(page)
+    await page.getByRole('button', { name: 'Agree' }).waitFor()
+    await page.goto(app.discord.codeFor(page.url(), accounts[account]?.id))
+    return page
+  }
+
+  const seed = encodeURIComponent(`${rightToLeft} ${'W'.repeat(64)}`)
+  const refused = await open(`/?style=rings&seed=${seed}`)
+  await refused.locator('#seed').fill('W'.repeat(140))
+  await send(refused)
+  await refused.getByRole('alert').waitFor()
+
+  const shown = await comeBack(`style=adventurer-neutral&mood=surprised&seed=${seed}`, 0)
+  await shown.locator('summary').click()
+  await context.clearCookies()
+  app.discord.fail(at.token, faults.answer(500))
+  const failed = await comeBack(`style=adventurer&mood=happy&seed=${seed}`, 0)
+  app.discord.heal(at.token)
+  await context.clearCookies()
+  const mirrored = await comeBack(`style=thumbs&animated=on&seed=${seed}`, 1)
+
+  const consent = await context.newPage()
+  await consent.goto(demo.url)
+  await send(consent)
+  await consent.locator('.rehearsal').waitFor()
+  return [
+    { name: 'form', page: await open('/') },
+    { name: 'form with a notice', page: await open(`/?style=micah&mood=sleepy&backgroundColor=123456&seed=${seed}`) },
+    { name: 'form refused', page: refused },
+    { name: 'consent', page: consent },
+    { name: 'avatar, a long name', page: shown },
+    { name: 'avatar, a name from right to left', page: mirrored },
+    { name: 'error with the look kept', page: failed },
+    { name: 'licences', page: await open('/licences') },
+  ]
+}
+
+beforeAll(async () => {
+  ;[app, demo, browser] = await Promise.all([openApp({ accounts }), startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+  pages = await openPages()
+}, 120_000)
+afterAll(async () => {
+  await browser.close()
+  await Promise.all([app.close(), demo.stop()])
+})
+
+/** The browser's own setting for the size of text; 16 is what it comes with. */
+async function textSize(page: Page, standard: number) {
+  const devTools = await page.context().newCDPSession(page)
+  await devTools.send('Page.setFontSizes', { fontSizes: { standard, fixed: standard } })
+  await devTools.detach()
+}
+
+/** What does not fit: a page that is wider than its window, words outside of it, cut off, or on top of each other. */
+const misfits = (page: Page) =>
+  page.evaluate(async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    const root = document.documentElement
+    scrollTo(0, 0)
+    const found: string[] = []
+    const short = (text: string | null) => (text ?? '').trim().replace(/\s+/g, ' ').slice(0, 40)
+    if (root.scrollWidth > root.clientWidth)
+      found.push(`${root.scrollWidth - root.clientWidth} px wider than the window`)
+
+    const lines: { text: string; node: Node; box: DOMRect }[] = []
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+      const inside = node.parentElement
+      if (!inside || !short(node.textContent) || inside.closest('.unseen, .play, option, script')) continue
+      if (!inside.checkVisibility({ visibilityProperty: true })) continue
+      const range = document.createRange()
+      range.selectNodeContents(node)
+      const isShortened = inside.closest('.cut, .preview-words p, .who-name, dd')
+      for (const box of range.getClientRects()) {
+        if (box.width < 1) continue
+        if (!isShortened) lines.push({ text: short(node.textContent), node, box })
+        if (!isShortened && (box.left < -1 || box.right > root.clientWidth + 1)) {
+          found.push(`outside of the window: ${short(node.textContent)}`)
+        }
+      }
+    }
+    for (const [i, a] of lines.entries()) {
+      for (const b of lines.slice(i + 1)) {
+        if (a.node === b.node) continue
+        const across = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left)
+        const down = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)
+        // Boxes of lines are taller than their letters.
+        if (across > 2 && down > Math.min(a.box.height, b.box.height) / 2) found.push(`on top: ${a.text} / ${b.text}`)
+      }
+    }
+    for (const element of document.querySelectorAll<HTMLElement>(
+      'button, .button, label, summary, .preview, .card, .tile',
+    )) {
+      if (!element.checkVisibility({ visibilityProperty: true }) || element.matches('.unseen')) continue
+      const over = Math.max(element.scrollWidth - element.clientWidth, element.scrollHeight - element.clientHeight)
+      const isBadge = element.matches(':has(:checked)')
+      if (over > 2 && !isBadge && element.clientWidth > 0 && getComputedStyle(element).display !== 'inline') {
+        found.push(`${over} px too small for what is in it: ${element.className} ${short(element.textContent)}`)
+      }
+    }
+    return found
+  })
+
+const screens = [
+  { what: '320 px', width: 320, height: 640, text: 16 },
+  { what: '1280 × 800 at 200 %', width: 640, height: 400, text: 16 },
+  { what: '360 px, text at 200 %', width: 360, height: 740, text: 32 },
+  { what: '1280 px, text at 200 %', width: 1280, height: 800, text: 32 },
+  { what: '1440 px', width: 1440, height: 900, text: 16 },
+]
+
+/** Mirrored, whatever is between the narrowest and the widest is as it is unmirrored. */
+const mirrored = screens.filter(({ what }) => ['320 px', '360 px, text at 200 %', '1440 px'].includes(what))
+
+test.each([
+  ...screens.map((screen) => ({ ...screen, direction: 'ltr' })),
+  ...mirrored.map((screen) => ({ ...screen, direction: 'rtl' })),
+])('at $what, $direction, nothing is cut, covered or outside on any page', async (screen) => {
+  const { width, height, text, direction } = screen
+  const found: Record<string, string[]> = {}
+  for (const { name, page } of pages) {
+    // A page behind another one draws a frame a second.
+    await page.bringToFront()
+    await page.setViewportSize({ width, height })
+    await textSize(page, text)
+    await page.evaluate((dir) => document.documentElement.setAttribute('dir', dir), direction)
+    const here = await misfits(page)
+    await textSize(page, 16)
+    if (here.length > 0) found[name] = here
+  }
+  expect(found).toEqual({})
+})
+
+test('a name and a seed from right to left turn nothing around them', async () => {
+  const mirrored = pages.find(({ name }) => name.startsWith('avatar, a name from right'))?.page
+  const isolated = await mirrored?.evaluate((name) => {
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    const holders: string[] = []
+    for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+      if (node.textContent?.includes(name)) holders.push(node.parentElement?.localName ?? '')
+    }
+    return holders
+  }, rightToLeft)
+  expect(isolated?.length).toBeGreaterThan(8)
+  expect(new Set(isolated)).toEqual(new Set(['bdi']))
+})
+
+test('whatever can be pressed is 24 px or more', async () => {
+  const small: Record<string, string[]> = {}
+  for (const { name, page } of pages) {
+    for (const width of [320, 1440]) {
+      await page.setViewportSize({ width, height: 800 })
+      const here = await page.evaluate(() => {
+        const targets = document.querySelectorAll<HTMLElement>('a, button, input:not([type="hidden"]), select, summary')
+        return [...targets].flatMap((target) => {
+          const label = target instanceof HTMLInputElement ? target.labels?.[0] : undefined
+          const { width, height } = (label?.contains(target) ? label : target).getBoundingClientRect()
+          const isInSentence = target.localName === 'a' && getComputedStyle(target).display === 'inline'
+          if (isInSentence || !target.checkVisibility({ visibilityProperty: true })) return []
+          return Math.min(width, height) < 24 ? [`${width} × ${height}: ${target.outerHTML.slice(0, 80)}`] : []
+        })
+      })
+      if (here.length > 0) small[`${name} at ${width}`] = here
+    }
+  }
+  expect(small).toEqual({})
+})
+
+test('by keyboard the focus is always seen, and never under the bar, forwards and backwards', async () => {
+  const lost: Record<string, string[]> = {}
+  for (const { name, page } of pages) {
+    await page.setViewportSize({ width: 360, height: 640 })
+    await page.bringToFront()
+    await page.evaluate(() => {
+      scrollTo(0, 0)
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur()
+    })
+    const seen = new Set<string>()
+    const here: string[] = []
+    for (const key of ['Tab', 'Shift+Tab']) {
+      for (let i = 0; i < 45; i += 1) {
+        await page.keyboard.press(key)
+        const { what, problem } = await page.evaluate(() => {
+          const target = document.activeElement
+          if (!target || target === document.body) return { what: '', problem: '' }
+          const shown = target.closest('.tile, .swatch, .chip, .account') ?? target
+          const hasRing = [target, shown].some((element) => {
+            const { outlineWidth, outlineStyle, opacity } = getComputedStyle(element)
+            return outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2 && opacity === '1'
+          })
+          const { left, right, top, bottom } = target.getBoundingClientRect()
+          const points = [top + 2, (top + bottom) / 2, bottom - 2].map((y) => [(left + right) / 2, y] as const)
+          const isOnTop = points.some(([x, y]) => {
+            const hit = document.elementFromPoint(x, y)
+            return hit !== null && (shown.contains(hit) || hit.contains(shown))
+          })
+          const problem = hasRing ? (isOnTop ? '' : 'covered') : 'no ring'
+          return { what: target.outerHTML.slice(0, 70), problem }
+        })
+        if (what === '') break
+        seen.add(what)
+        if (problem) here.push(`${problem}: ${what}`)
+      }
+    }
+    expect(seen.size, name).toBeGreaterThan(2)
+    if (here.length > 0) lost[name] = here
+  }
+  expect(lost).toEqual({})
+})
+
+const pageNamed = (start: string): Page => {
+  const page = pages.find(({ name }) => name.startsWith(start))?.page
+  if (!page) throw new Error(`no page ${start}`)
+  return page
+}
+
+test.each([320, 360, 480, 640, 672, 768, 960, 1024, 1088, 1152, 1280, 1440])(
+  'at %i px no name of a style or a mood is broken inside a word',
+  async (width) => {
+    const form = pageNamed('form')
+    const avatar = pageNamed('avatar, a long name')
+    for (const page of [form, avatar]) await page.setViewportSize({ width, height: 800 })
+    const broken = (page: Page, selector: string) =>
+      page.locator(selector).evaluateAll((names) =>
+        names.flatMap((name) => {
+          const text = name.firstChild
+          return [...(text?.textContent ?? '').matchAll(/\S+/g)].flatMap(({ 0: word, index }) => {
+            const range = document.createRange()
+            if (text) range.setStart(text, index)
+            if (text) range.setEnd(text, index + word.length)
+            return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1 ? [word] : []
+          })
+        }),
+      )
+    await form.locator('#filter-all').check({ force: true })
+    const titles = await form.locator('.styles .tile > span').allTextContents()
+    expect(titles).toHaveLength(61)
+    const onForm = await broken(form, '.tile > span')
+    await form.locator('#filter-popular').check({ force: true })
+    // A history of all styles, for as long as it is looked at.
+    const before = await avatar.locator('.looks').evaluate((list, titles) => {
+      const { innerHTML: before, firstElementChild: look } = list
+      for (const title of titles) {
+        const copy = look?.cloneNode(true)
+        if (!(copy instanceof Element)) continue
+        const name = copy.querySelector('.name')?.firstChild
+        if (name) name.textContent = title
+        list.append(copy)
+      }
+      return before
+    }, titles)
+    const inHistory = await broken(avatar, '.looks .name')
+    await avatar.locator('.looks').evaluate((list, html) => {
+      list.innerHTML = html
+    }, before)
+    expect({ onForm, inHistory }).toEqual({ onForm: [], inHistory: [] })
+  },
+)
+
+test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
+  'at %i px what is under the hint about moods stays in its place when another mood is chosen',
+  async (width) => {
+    const moved: Record<string, string[]> = {}
+    for (const name of ['form', 'avatar, a long name']) {
+      const page = pageNamed(name)
+      await page.setViewportSize({ width, height: 800 })
+      const here = await page.evaluate(() => {
+        const form = document.querySelector<HTMLFormElement>('[data-live]')
+        if (!form) return ['no form']
+        const choose = (field: string, value: string) => {
+          const radio = form.querySelector<HTMLInputElement>(`[type="radio"][name="${field}"][value="${value}"]`)
+          if (radio) return radio.click()
+          const list = form.querySelector<HTMLSelectElement>(`select[name="${field}"]`)
+          if (list) list.value = value
+          list?.dispatchEvent(new Event('input', { bubbles: true }))
+        }
+        const below = form.querySelector('.moods, select[name="backgroundColor"]') ?? form
+        const placeIn = () => below.getBoundingClientRect().top - form.getBoundingClientRect().top
+        const styles = [
+          ...form.querySelectorAll<HTMLElement & { value: string }>('[name="style"], [name="style"] option'),
+        ]
+        const found = styles.flatMap((style) => {
+          const { lacks } = style.dataset
+          if (!lacks) return []
+          choose('style', 'adventurer')
+          choose('mood', lacks === 'all' ? 'happy' : (lacks.split(' ')[0] ?? ''))
+          choose('style', style.value)
+          const before = placeIn()
+          choose('mood', '')
+          return placeIn() === before ? [] : [`${style.value}: ${before} to ${placeIn()}`]
+        })
+        form.reset()
+        return found
+      })
+      if (here.length > 0) moved[name] = here
+    }
+    expect(moved).toEqual({})
+  },
+)
+
+test('a phone has all downloads in one line', async () => {
+  const page = pageNamed('avatar, a name from right')
+  for (const width of [320, 360, 390, 430]) {
+    await page.setViewportSize({ width, height: 800 })
+    const tops = await page
+      .locator('.downloads div a')
+      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top))
+    expect([width, tops.length, new Set(tops).size]).toEqual([width, 5, 1])
+  }
+})
+
+test('at 360 px with text at 200 % the seed has a line of its own, and the last rolls are beside each other', async () => {
+  const page = pageNamed('form')
+  await page.bringToFront()
+  await page.setViewportSize({ width: 360, height: 740 })
+  await textSize(page, 32)
+  const { field, line, columns } = await page.evaluate(() => ({
+    field: document.querySelector('#seed')?.clientWidth ?? 0,
+    line: document.querySelector('.seed')?.clientWidth ?? 0,
+    columns: new Set([...document.querySelectorAll<HTMLElement>('.rolls li')].map((roll) => roll.offsetLeft)).size,
+  }))
+  await textSize(page, 16)
+  expect(field).toBeGreaterThan(line - 10)
+  expect(columns).toBe(2)
+})
+
+test('where the system says which colours there are, what is chosen, moves or opens still shows it', async () => {
+  const form = pageNamed('form')
+  const avatar = pageNamed('avatar, a long name')
+  for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'active' })
+  await form.getByRole('button', { name: 'Roll', exact: true }).click()
+  const seen = (page: Page, selector: string, pseudo: string, property: string) =>
+    page
+      .locator(selector)
+      .first()
+      .evaluate(
+        (element, [pseudo, property]) => getComputedStyle(element, pseudo).getPropertyValue(property ?? ''),
+        [pseudo, property],
+      )
+  const ring = '3px solid'
+  const outline = async (page: Page, selector: string) =>
+    `${await seen(page, selector, '', 'outline-width')} ${await seen(page, selector, '', 'outline-style')}`
+  const found = {
+    roll: await outline(form, '.rolls [aria-current]'),
+    look: await outline(avatar, '.thumb[aria-current] img'),
+    tile: await outline(form, '.tile:has(:checked)'),
+    // A corner that has a colour makes of a triangle a square.
+    play: await seen(form, '.play', '::before', 'border-block-start-color'),
+    opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
+    tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),
+    swatch: await seen(form, '.swatch:has(:checked)', '::after', 'forced-color-adjust'),
+  }
+  for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'none' })
+  const clear = 'rgba(0, 0, 0, 0)'
+  expect(found).toEqual({ roll: ring, look: ring, tile: ring, play: clear, opens: clear, tick: 'none', swatch: 'none' })
+})

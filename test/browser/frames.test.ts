@@ -1,0 +1,133 @@
+import type { Browser, Page } from 'playwright-core'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { framesOf } from '../../src/pictures/frames.ts'
+import { drawPng } from '../../src/pictures/png.ts'
+import { openBrowser, screenshot } from '../support/browser.ts'
+import { drawn, styleList } from '../support/drawn.ts'
+
+const side = 256
+const columns = 5
+/** In turns of each style's first animation. Eyes are shut near the end of theirs. */
+const moments = [7.1, 7.3, 7.7, 7.95]
+const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
+const svgs = moving.map((style) => drawn({ seed: 'kit', style, backgroundColor: '3b5fa8', animated: 'on' }))
+
+type Pictures = Buffer[]
+/** By moment and style: red, green, blue and opacity of each pixel. */
+let theirs: Pictures[]
+let ours: Pictures[]
+
+let browser: Browser
+beforeAll(async () => {
+  browser = await openBrowser()
+  const page = await browser.newPage({
+    viewport: { width: columns * side, height: Math.ceil(moving.length / columns) * side },
+    reducedMotion: 'no-preference',
+  })
+  const sized = svgs.map((svg) => svg.replace('<svg ', `<svg width="${side}" height="${side}" `))
+  await page.setContent(`<body style="margin: 0; line-height: 0">${sized.join('')}
+    <style>* { animation-play-state: paused !important }</style>`)
+  const frames = svgs.map(framesOf)
+  theirs = []
+  ours = []
+  for (const moment of moments) {
+    const times = frames.map(({ paces }) => moment * (paces[0]?.periodMs ?? 0))
+    theirs.push(await inChromium(page, times))
+    const stills = frames.map((one, i) => one.at(({ periodMs, delayMs }) => ((times[i] ?? 0) - delayMs) / periodMs))
+    ours.push(await Promise.all(stills.map(async (still) => softened(await drawPng(still, side)))))
+  }
+}, 120_000)
+afterAll(() => browser?.close())
+
+/** Where the animations of each drawing stand so many milliseconds after the start: paused, said by a delay below zero. */
+const standAt = (times: number[]) => `
+  globalThis.roots ??= [...document.querySelectorAll('body > svg')]
+  globalThis.delays ??= document.getAnimations().map(({ effect }) => [effect.target, effect.getTiming().delay])
+  for (const [target, delay] of delays) {
+    const time = ${JSON.stringify(times)}[roots.findIndex((root) => root.contains(target))]
+    target.style.animationDelay = (delay - time) + 'ms'
+  }`
+
+async function inChromium(page: Page, times: number[]): Promise<Pictures> {
+  await page.evaluate(standAt(times))
+  const shot = await screenshot(page)
+  return Promise.all(
+    moving.map((_, i) => {
+      const place = { left: (i % columns) * side, top: Math.floor(i / columns) * side, width: side, height: side }
+      return sharp(shot).extract(place).png().toBuffer().then(softened)
+    }),
+  )
+}
+
+/** Each draws edges in a way of its own: not so in a quarter of the size. */
+async function softened(png: Buffer): Promise<Buffer> {
+  return sharp(png)
+    .resize(side / 4, side / 4, { kernel: 'linear' })
+    .ensureAlpha()
+    .raw()
+    .toBuffer()
+}
+
+/** What changes from each moment to the next, channel by channel: edges that both draw a little differently fall out. */
+function changes(pictures: Pictures[], style: number): number[] {
+  return pictures.slice(1).flatMap((now, i) => {
+    const before = pictures[i]?.[style]
+    return Array.from(now[style] ?? [], (value, channel) => value - (before?.[channel] ?? 0))
+  })
+}
+
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + Math.abs(number), 0)
+
+test('every style that DiceBear moves is here', () => {
+  expect(moving).toHaveLength(19)
+})
+
+describe('frames of a style that moves are what Chromium shows at the same moments', () => {
+  test.each(moving.map((name, style) => ({ name, style })))('$name', ({ style }) => {
+    const [real, drawn] = [changes(theirs, style), changes(ours, style)]
+    const wrong = drawn.map((change, channel) => change - (real[channel] ?? 0))
+    expect(sum(real)).toBeGreaterThan(1_000)
+    expect(sum(wrong) / sum(real)).toBeLessThan(0.15)
+    const apart = ours.flatMap((now, moment) => {
+      return Array.from(now[style] ?? [], (value, channel) =>
+        Math.abs(value - (theirs[moment]?.[style]?.[channel] ?? 0)),
+      )
+    })
+    expect(Math.max(...apart)).toBeLessThan(40)
+  })
+})
+
+describe('what only a browser can draw is refused', () => {
+  const square = (css: string, inside = '<rect width="4" height="4"/>') =>
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><style>${css}</style><g class="a">${inside}</g></svg>`
+  const turn = '@keyframes turn { to { transform: rotate(90deg) } }'
+
+  test.each([
+    ['an animation that ends', `${turn} .a { animation: turn 2s }`],
+    ['no time', `${turn} .a { animation: turn infinite }`],
+    ['two at once', `${turn} .a { animation: turn 2s infinite, turn 3s infinite }`],
+    ['another unit', '@keyframes turn { to { transform: rotate(1turn) } } .a { animation: turn 2s infinite }'],
+    ['another function', '@keyframes turn { to { transform: skew(9deg) } } .a { animation: turn 2s infinite }'],
+    [
+      'one function that becomes another',
+      '@keyframes turn { from { transform: scale(1) } to { transform: rotate(9deg) } } .a { animation: turn 2s infinite }',
+    ],
+    ['an origin by the drawing', `${turn} .a { animation: turn 2s infinite; transform-origin: center }`],
+    ['much of it', `${turn} .a { animation: turn 2s infinite }${' '.repeat(20_000)}`],
+  ])('%s', (_, css) => {
+    expect(() => framesOf(square(css)).at(() => 0.5)).toThrow('not a motion that we can draw')
+  })
+
+  test('text where its bounds count', () => {
+    const css = `${turn} .a { animation: turn 2s linear infinite; transform-box: fill-box; transform-origin: center }`
+    expect(() => framesOf(square(css, '<text>a</text>')).at(() => 0.5)).toThrow('cannot measure <text>')
+    expect(framesOf(square(css)).at(() => 0.5)).toContain('translate(2 2) rotate(45) translate(-2 -2)')
+  })
+})
+
+test('a drawing without motion has no paces, and is still its own', () => {
+  const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9"/></svg>'
+  expect(framesOf(svg).paces).toEqual([])
+  expect(framesOf(svg).at(() => 0.5)).toBe(svg)
+})

@@ -1,0 +1,503 @@
+import axe from 'axe-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
+import { type StartedApp, startApp } from '../support/start-app.ts'
+
+let app: StartedApp
+let browser: Browser
+
+beforeAll(async () => {
+  app = await startApp({ RATE_LIMIT: 'off' })
+  browser = await openBrowser()
+})
+afterAll(async () => {
+  await browser.close()
+  await app.stop()
+})
+
+const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
+const preview = '.crop img[data-preview]'
+const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
+const addressOf = (page: Page) => new URL(page.url()).searchParams
+/** The query of a picture's address. */
+const drawnWith = async (page: Page, selector: string) =>
+  new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
+
+describe('for everybody', () => {
+  /** What axe holds against the page as it stands. */
+  async function shutsOut(page: Page): Promise<string[]> {
+    await page.evaluate(axe.source)
+    // The other colours change what can be read, and nothing else.
+    const found = [await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }))]
+    await page.emulateMedia({ colorScheme: 'dark' })
+    found.push(
+      await page.evaluate(() => globalThis.axe.run({ runOnly: ['color-contrast'], resultTypes: ['violations'] })),
+    )
+    await page.emulateMedia({ colorScheme: 'light' })
+    const violations = found.flatMap((one) => one.violations)
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`))
+  }
+  const overflow = (page: Page) =>
+    page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+
+  test.each([360, 768, 1440])(
+    'at %i px axe finds nothing on any page, light or dark, and nothing has to be scrolled sideways',
+    { timeout: 60_000 },
+    async (width) => {
+      // No colour is on its way from light to dark when it is looked at.
+      const options = { viewport: { width, height: 800 }, colorScheme: 'light', reducedMotion: 'reduce' } as const
+      await visit(options, async (page) => {
+        const found: [string, string[], number][] = []
+        const look = async (name: string) => found.push([name, await shutsOut(page), await overflow(page)])
+        await page.goto(app.url)
+        await look('form')
+        await page.goto(`${app.url}/?style=micah&mood=sleepy&seed=x`)
+        await look('form with a notice')
+        await page.goto(`${app.url}/licences`)
+        await look('licences')
+        await page.goto(`${app.url}/nowhere`)
+        await look('error')
+        await page.goto(`${app.url}/?style=rings&seed=${'W'.repeat(128)}`)
+        await page.locator('#seed').fill('W'.repeat(140))
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('alert').waitFor()
+        await look('form refused')
+        await page.goto(app.url)
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('button', { name: 'Agree and go on' }).waitFor()
+        await look('consent')
+        await page.getByRole('button', { name: 'Agree and go on' }).click()
+        await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+        await look('avatar')
+        expect(found.filter(([, violations, sideways]) => violations.length > 0 || sideways > 0)).toEqual([])
+      })
+    },
+  )
+
+  test('a visit needs no mouse: tab, arrows, space and enter are enough', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await page.goto(app.url)
+      const tabTo = async (isThere: () => boolean) => {
+        for (let i = 0; i < 60; i += 1) {
+          await page.keyboard.press('Tab')
+          if (await page.evaluate(isThere)) return
+        }
+        throw new Error('the tab key does not lead there')
+      }
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'style')
+      await page.keyboard.press('ArrowRight')
+      expect(await style(page, 'Lorelei').isChecked()).toBe(true)
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'mood')
+      await page.keyboard.press('ArrowRight')
+      await tabTo(() => document.activeElement?.getAttribute('name') === 'seed')
+      await page.keyboard.type('fern')
+      await tabTo(() => document.activeElement?.textContent === 'Continue with Discord')
+      const ring = await page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineWidth)
+      expect(Number.parseFloat(ring)).toBeGreaterThanOrEqual(2)
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+      await tabTo(() => document.activeElement?.textContent === 'Agree and go on')
+      await page.keyboard.press('Enter')
+      await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+    })
+  })
+
+  test('who asked for less motion sees nothing move: no picture on the form or the page of the avatar, no transition', async () => {
+    const look = 'style=thumbs&animated=on&seed=fern'
+    /** Addresses of moving pictures as they are shown, and the longest transition. */
+    const motion = (page: Page) =>
+      page.evaluate(() => {
+        const moving = [...document.images].flatMap(({ currentSrc }) =>
+          /animated=on|\/avatars\/.*\.svg/.test(currentSrc) ? [currentSrc] : [],
+        )
+        const all = [...document.querySelectorAll('*')].flatMap((element) => {
+          const { transitionDuration, animationDuration } = getComputedStyle(element)
+          return [...transitionDuration.split(','), ...animationDuration.split(',')].map(Number.parseFloat)
+        })
+        return { moving, longest: Math.max(...all) }
+      })
+    await visit({ reducedMotion: 'reduce' }, async (page) => {
+      await page.goto(`${app.url}/?${look}`)
+      expect(await motion(page)).toEqual({ moving: [], longest: 0 })
+      expect((await drawnWith(page, preview)).has('animated')).toBe(false)
+      await walkToAvatar(page, app.url, look)
+      await page.locator('summary').click()
+      await page.evaluate(async () => {
+        for (const image of document.images) image.loading = 'eager'
+        await Promise.all([...document.images].map((image) => image.decode()))
+      })
+      expect(await motion(page)).toEqual({ moving: [], longest: 0 })
+    })
+    await visit({ reducedMotion: 'no-preference' }, async (page) => {
+      await page.goto(`${app.url}/?${look}`)
+      await page.locator(preview).waitFor()
+      expect((await drawnWith(page, preview)).get('animated')).toBe('on')
+      const { longest } = await motion(page)
+      expect(longest).toBeGreaterThan(0)
+    })
+  })
+
+  test('the page of the avatar needs no mouse either: restyle, older looks, downloads, forgetting', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const press = async (name: RegExp, key = 'Enter') => {
+        for (let i = 0; i < 60; i += 1) {
+          await page.keyboard.press('Tab')
+          const label = await page.evaluate(() => {
+            const { activeElement: there } = document
+            return there?.getAttribute('aria-label') ?? there?.textContent?.trim() ?? ''
+          })
+          if (name.test(label)) return page.keyboard.press(key)
+        }
+        throw new Error(`the tab key does not lead to ${name}`)
+      }
+      const looks = page.locator('a[href^="/show_avatar?avatar="]')
+
+      const [download] = await Promise.all([page.waitForEvent('download'), press(/^Download for Discord$/)])
+      expect(download.suggestedFilename()).toMatch(/\.png$/)
+      await press(/^Or change it right here$/)
+      await page.locator('details[open]').waitFor()
+      await page.keyboard.press('Tab')
+      await page.keyboard.type('Bottts')
+      await press(/^Make this one$/)
+      await page.getByText(/^Bottts, happy, from the seed/).waitFor()
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await press(/^Adventurer, happy from the seed “fern”$/)
+      await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
+      await press(/^Forget Adventurer, happy, from the seed “fern”$/)
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy from the seed “fern”')
+    })
+  })
+})
+
+describe('the form', () => {
+  test('all 61 styles are there as pictures, and the filter shows some of them, with and without script', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(app.url)
+        const tiles = page.locator('.tile:has([name="style"])')
+        expect(await tiles.count()).toBe(61)
+        expect(await tiles.filter({ visible: true }).count()).toBe(12)
+        await page.getByRole('radio', { name: /^Creatures/ }).check({ force: true })
+        // The nine creatures, and the chosen style stays in sight.
+        expect(await tiles.filter({ visible: true }).count()).toBe(10)
+        await page.getByRole('radio', { name: /^Moving/ }).check({ force: true })
+        expect(await tiles.filter({ visible: true }).count()).toBe(20)
+      })
+    }
+  })
+
+  test('the picture, the words and the address follow every change', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      await style(page, 'Bottts').check({ force: true })
+      await page.getByRole('radio', { name: 'Love' }).check({ force: true })
+      await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
+      await page.getByRole('textbox', { name: 'Seed' }).fill('otter')
+      await page.waitForFunction((selector) => {
+        const { src, complete } = document.querySelector<HTMLImageElement>(selector) ?? {}
+        return complete && src?.includes('seed=otter')
+      }, preview)
+      expect(Object.fromEntries(await drawnWith(page, preview))).toEqual({
+        seed: 'otter',
+        style: 'bottts',
+        backgroundColor: 'a9d6f5',
+        mood: 'love',
+      })
+      expect(await page.locator('[data-look]').textContent()).toBe('Bottts, love')
+      await page.waitForURL(/seed=otter/)
+      const shared = page.url()
+      await page.goto(shared)
+      expect(await style(page, 'Bottts').isChecked()).toBe(true)
+      expect(await page.getByRole('radio', { name: 'Love' }).isChecked()).toBe(true)
+    })
+  })
+
+  test('an older answer never replaces a newer one', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      let letGo: () => void = () => undefined
+      const held = new Promise<void>((resolve) => {
+        letGo = resolve
+      })
+      await page.route(/preview\.svg\?seed=older&/, async (route) => {
+        await held
+        await route.continue()
+      })
+      const seed = page.getByRole('textbox', { name: 'Seed' })
+      const older = page.waitForRequest(/preview\.svg\?seed=older&/)
+      await seed.fill('older')
+      await older
+      await page.locator('form.stale').waitFor()
+      expect(await page.locator('[data-state]').textContent()).toBe('Drawing…')
+      await seed.fill('newer')
+      await page.waitForFunction(
+        (selector) => document.querySelector<HTMLImageElement>(selector)?.src.includes('seed=newer'),
+        preview,
+      )
+      const late = page.waitForResponse(/preview\.svg\?seed=older&/)
+      letGo()
+      await late
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)))
+      expect((await drawnWith(page, preview)).get('seed')).toBe('newer')
+      expect(await page.locator('form.stale').count()).toBe(0)
+    })
+  })
+
+  test('a mood that the style lacks is disabled with the reason; one chosen before stays, with a word about it', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=sleepy`)
+      await style(page, 'Micah').check({ force: true })
+      await page
+        .getByText(/Micah can’t look .*sleepy/)
+        .first()
+        .waitFor()
+      expect(await page.getByRole('radio', { name: 'Angry' }).isDisabled()).toBe(true)
+      expect(await page.getByRole('radio', { name: 'Angry' }).getAttribute('aria-describedby')).toBe('mood-hint')
+      expect(await page.getByRole('radio', { name: 'Sleepy' }).isChecked()).toBe(true)
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('alert').getByText('Micah can’t look sleepy. Choose another mood or style.').waitFor()
+    })
+  })
+
+  test('the dice draw a seed, announce it, and the last rolls can be stepped back through', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      const seed = page.getByRole('textbox', { name: 'Seed' })
+      const roll = page.getByRole('button', { name: 'Roll', exact: true })
+      await roll.click()
+      const first = await seed.inputValue()
+      expect(first).toMatch(/^\w+ \w+$/)
+      await page.getByRole('status').getByText(`New roll: ${first}`).waitFor()
+      await roll.click()
+      await page.getByRole('button', { name: `Back to ${first}` }).click()
+      expect(await seed.inputValue()).toBe(first)
+    })
+  })
+
+  test('a colour of one’s own', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      await page.locator('input[type="color"]').fill('#123456')
+      await page.waitForFunction(
+        (selector) => document.querySelector<HTMLImageElement>(selector)?.src.includes('backgroundColor=123456'),
+        preview,
+      )
+      await page.waitForURL(/backgroundColor=123456/)
+      expect(addressOf(page).getAll('backgroundColor')).toEqual(['123456'])
+    })
+  })
+
+  test('one’s own colour begins as the one that the well beside it shows', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)
+      await page.getByRole('radio', { name: 'Your own colour' }).check()
+      expect(await page.locator('.own-value').textContent()).toBe(' #a9d6f5')
+      expect(await page.locator('input[type="color"]').inputValue()).toBe('#a9d6f5')
+    })
+  })
+
+  test('what is said to be missing is led to under every filter', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(app.url)
+        // No browser sends the form so: it stands for whatever else does.
+        await page.evaluate(() => {
+          for (const radio of document.querySelectorAll('[name="style"]')) radio.removeAttribute('name')
+        })
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        const link = page.getByRole('link', { name: 'Choose a style.' })
+        for (const filter of ['Popular', 'Creatures', 'Text', 'All']) {
+          await page.getByRole('radio', { name: new RegExp(`^${filter}`) }).check({ force: true })
+          await link.click()
+          expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('style')
+        }
+      })
+    }
+  })
+
+  test('without script a press redraws the picture', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(app.url)
+      await style(page, 'Lorelei').check({ force: true })
+      await page.getByRole('button', { name: 'Update the picture' }).click()
+      expect((await drawnWith(page, preview)).get('style')).toBe('lorelei')
+    })
+  })
+
+  test('a double click signs in once, and going back makes the button ready again', async () => {
+    await visit({}, async (page) => {
+      let posts = 0
+      page.on('request', (request) => {
+        if (request.method() === 'POST') posts += 1
+      })
+      await page.goto(app.url)
+      await page.getByRole('button', { name: 'Continue with Discord' }).dblclick()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+      expect(posts).toBe(1)
+      await page.goBack()
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+    })
+  })
+})
+
+describe('the page of the avatar', () => {
+  test('shows it in Discord’s places at their sizes, beside the present picture', async () => {
+    await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const sizes = await page
+        .locator('.there-dark img[src^="/avatars/"]')
+        .evaluateAll((images) => images.map((image) => image.getBoundingClientRect().width))
+      expect(sizes).toEqual([40, 32, 80, 80])
+      const broken = await page
+        .locator('img')
+        .evaluateAll((images) =>
+          images.flatMap((image) =>
+            image instanceof HTMLImageElement && image.complete && image.naturalWidth === 0 ? [image.src] : [],
+          ),
+        )
+      expect(broken).toEqual([])
+    })
+  })
+
+  test('restyles, keeps a history, shows an older one and forgets it, without leaving', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await walkToAvatar(page, app.url)
+        await page.getByRole('button', { name: 'Roll again' }).click()
+        await page.getByRole('listitem').nth(1).waitFor()
+        const looks = page.locator('a[href^="/show_avatar?avatar="]')
+        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+        await looks.last().click()
+        await page.getByText('from the seed “fern”.').waitFor()
+        await page
+          .getByRole('button', { name: /^Forget/ })
+          .last()
+          .click()
+        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      })
+    }
+  })
+
+  test('tells looks of one name apart by their seeds, and calls an older one no new one', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.getByRole('button', { name: 'Roll again' }).click()
+      const looks = page.locator('.looks')
+      await looks
+        .getByRole('link', { name: /^Adventurer, happy/ })
+        .nth(1)
+        .waitFor()
+      await looks.getByRole('link', { name: 'Adventurer, happy from the seed “fern”' }).click()
+      await page.getByText('from the seed “fern”.').waitFor()
+      expect(await page.locator('.portrait').getAttribute('alt')).toBe('Your avatar: Adventurer, happy')
+      const names = (role: 'link' | 'button') =>
+        looks.getByRole(role).evaluateAll((all) => all.map((one) => one.getAttribute('aria-label') ?? one.textContent))
+      const all = [...(await names('link')), ...(await names('button'))]
+      expect(all).toHaveLength(6)
+      expect(new Set(all).size).toBe(6)
+      expect(all).toContain('Download Adventurer, happy, from the seed “fern”')
+    })
+  })
+
+  test('copies a link to the look; the seed is in it only if it was typed', async () => {
+    const copied = (page: Page) => page.evaluate(() => navigator.clipboard.readText())
+    const permissions = ['clipboard-read', 'clipboard-write']
+    await visit({ permissions }, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.getByRole('button', { name: 'Copy link to this look' }).click()
+      await page.getByText('Copied').first().waitFor()
+      expect(await copied(page)).toBe(`${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`)
+    })
+    await visit({ permissions }, async (page) => {
+      await walkToAvatar(page, app.url, 'style=bottts&seed=')
+      await page.getByRole('button', { name: 'Copy link to this look' }).click()
+      await page.getByText('Copied').first().waitFor()
+      expect(await copied(page)).toBe(`${app.url}/?style=bottts&backgroundColor=transparent`)
+    })
+  })
+
+  test('a restyle goes off once, and its button says that it is under way', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      for (const name of ['Roll again', 'Make this one']) {
+        await page.locator('details').evaluate((details) => details.setAttribute('open', ''))
+        const pressed = await page.getByRole('button', { name }).evaluate((button) => {
+          let sent = 0
+          addEventListener('submit', ({ defaultPrevented }) => {
+            if (!defaultPrevented) sent += 1
+          })
+          const before = button.getBoundingClientRect().width
+          for (let i = 0; i < 2; i += 1)
+            button.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))
+          const { width } = button.getBoundingClientRect()
+          return {
+            sent,
+            text: button.textContent,
+            off: button.getAttribute('aria-disabled'),
+            isAsWide: width >= before,
+          }
+        })
+        expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
+        await page.locator('details:not([open])').waitFor({ state: 'attached' })
+      }
+    })
+  })
+})
+
+describe('a page about an error', () => {
+  let away: StartedApp
+  beforeAll(async () => {
+    // Nothing listens there: the state cannot be kept.
+    away = await startApp({ RATE_LIMIT: 'off', REDIS_URL: 'redis://127.0.0.1:1' })
+  })
+  afterAll(() => away.stop())
+
+  test('about a lost visit leads back to what a signed-in visitor has, and no other does', async () => {
+    await visit({}, async (page) => {
+      const avatars = page.getByRole('link', { name: 'Your avatars' })
+      await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
+      await avatars.click()
+      await page.waitForURL(`${app.url}/`)
+      await walkToAvatar(page, app.url)
+      await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
+      await avatars.click()
+      await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+      await page.goto(`${app.url}/nowhere`)
+      expect(await avatars.count()).toBe(0)
+    })
+  })
+
+  test.each([true, false])('keeps the look, to be sent again at once or changed first (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
+      await page.goto(`${away.url}/?${look}`)
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: 'We can’t reach our memory' }).waitFor()
+      const kept = page.getByRole('region', { name: 'Your look' })
+      expect((await kept.textContent())?.trim().split(/\s*\n\s*/)).toEqual([
+        'StyleBottts',
+        'MoodLove',
+        'BackgroundSky',
+        'Seedriver otter',
+      ])
+      const posts: string[] = []
+      page.on('request', (request) => request.method() === 'POST' && posts.push(request.postData() ?? ''))
+      await page.getByRole('button', { name: 'Try again' }).dblclick()
+      await page.getByRole('button', { name: 'Try again' }).waitFor()
+      expect(Object.fromEntries(new URLSearchParams(posts[0]))).toEqual({
+        seed: 'river otter',
+        style: 'bottts',
+        backgroundColor: 'a9d6f5',
+        mood: 'love',
+      })
+      if (script) expect(posts.length).toBe(1)
+      await page.getByRole('link', { name: 'Back to the form' }).click()
+      expect(await style(page, 'Bottts').isChecked()).toBe(true)
+      expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('river otter')
+    })
+  })
+})

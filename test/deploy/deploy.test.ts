@@ -1,0 +1,206 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect as connectHttp2 } from 'node:http2'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { ask } from '../support/ask.ts'
+import { freePort } from '../support/free-port.ts'
+import { openNginx, replaced, siteName } from '../support/nginx.ts'
+import { startApp } from '../support/start-app.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (file: string) => readFile(join(root, file), 'utf8')
+const run = promisify(execFile)
+
+const cleanUps: (() => Promise<unknown>)[] = []
+const cleanUpLater = (cleanUp: () => Promise<unknown>) => cleanUps.push(cleanUp)
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'deploy-'))
+  cleanUpLater(() => rm(path, { recursive: true, force: true }))
+  return path
+}
+
+/** The names of settings that the app knows, and the one that Node itself does. */
+const known = new Set([
+  ...((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []),
+  'NODE_COMPILE_CACHE',
+])
+
+describe('avatars@.service', () => {
+  const inNode = `${root}/node_modules/.bin/node`
+
+  /** The unit as systemd would find it, with the Node of this place. */
+  async function unit(name: string): Promise<string> {
+    const text = await read('deploy/avatars@.service')
+    const path = join(await folder(), name)
+    await writeFile(path, replaced(text, [['/opt/avatars/current/node_modules/.bin/node', inNode]]))
+    return path
+  }
+
+  test('systemd understands every line of it', async () => {
+    const { stdout, stderr } = await run('systemd-analyze', ['verify', await unit('avatars@3001.service')])
+    // It verifies all that the unit leans on, too: only what it says of ours counts.
+    expect((stdout + stderr).split('\n').filter((line) => line.includes('avatars@'))).toEqual([])
+  })
+
+  test('leaves little to whoever gets in: 2.0 or better of 10', async () => {
+    const asked = ['security', '--offline=true', '--no-pager', '--threshold=20', await unit('avatars@.service')]
+    const { stdout } = await run('systemd-analyze', asked)
+    expect(Number(/exposure level for .*: ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(2)
+  })
+
+  test('sets only what the app reads, and gives it time to end', async () => {
+    const text = await read('deploy/avatars@.service')
+    const names = [...text.matchAll(/^Environment=(.*)$/gm)].flatMap(
+      ([, line = '']) => line.match(/[A-Z_]+(?==)/g) ?? [],
+    )
+    expect(names).toContain('TRUST_PROXY')
+    expect(names.filter((name) => !known.has(name))).toEqual([])
+    expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(text)?.[1])).toBeGreaterThan(10)
+    // V8 writes machine code into memory and runs it.
+    expect(text).not.toMatch(/^MemoryDenyWriteExecute/m)
+  })
+})
+
+describe('nginx.conf, while no instance is there', () => {
+  async function nginx() {
+    const opened = await openNginx([await freePort(), await freePort()])
+    cleanUpLater(() => opened.close())
+    return opened
+  }
+
+  test('sends everybody to https, but for the proof that certbot leaves', async () => {
+    const { httpUrl, folder } = await nginx()
+    const { status, headers } = await ask(httpUrl, '/?style=rings', { headers: { Host: 'other.example' } })
+    expect([status, headers.location]).toEqual([301, `https://${siteName}/?style=rings`])
+    await mkdir(join(folder, 'www/.well-known/acme-challenge'), { recursive: true })
+    await writeFile(join(folder, 'www/.well-known/acme-challenge/token'), 'proof')
+    expect((await ask(httpUrl, '/.well-known/acme-challenge/token')).text).toBe('proof')
+  })
+
+  test('says so on a page, names no version, and logs no query', async () => {
+    const opened = await nginx()
+    const away = await opened.visitor().get('/get_avatar?code=c0de&state=st4te')
+    expect([away.status, away.headers['retry-after'], away.headers.server]).toEqual([503, '10', 'nginx'])
+    expect(away.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(away.text).toMatch(/^<!doctype html>\n<html lang="en">\n<title>Back in a moment<\/title>\n/)
+    expect(await opened.log('avatars.log')).toMatch(/"GET \/get_avatar HTTP\/1.1" 503/)
+    for (const name of ['avatars.log', 'access.log', 'error.log'] as const) {
+      expect(await opened.log(name)).not.toMatch(/c0de|st4te/)
+    }
+  })
+
+  test('speaks HTTP/2', async () => {
+    const { httpsPort, ca } = await nginx()
+    const session = connectHttp2(`https://127.0.0.1:${httpsPort}`, { ca, servername: siteName })
+    cleanUpLater(async () => session.destroy())
+    await once(session, 'connect')
+    expect(session.alpnProtocol).toBe('h2')
+  })
+})
+
+test('Caddy understands the Caddyfile, and it is formatted as Caddy would', async () => {
+  const path = join(root, 'deploy/Caddyfile')
+  const home = { ...process.env, HOME: await folder() }
+  const { stderr } = await run('caddy', ['validate', '--adapter', 'caddyfile', '--config', path], { env: home })
+  expect(stderr).not.toContain('"level":"warn"')
+})
+
+test('Redis takes redis.conf: nobody from outside, nothing thrown out, all written down', async () => {
+  const port = String(await freePort())
+  const settings = [join(root, 'deploy/redis.conf'), '--port', port, '--dir', await folder()]
+  const redis = spawn('redis-server', settings, { stdio: 'ignore' })
+  cleanUpLater(async () => redis.kill() && once(redis, 'exit'))
+  const ping = () => run('redis-cli', ['-p', port, 'ping']).then(({ stdout }) => stdout, String)
+  await expect.poll(ping, { timeout: 10_000 }).toBe('PONG\n')
+  const setting = async (name: string) => {
+    const { stdout } = await run('redis-cli', ['-p', port, 'config', 'get', name])
+    return stdout.trim().split('\n')[1]
+  }
+  expect(await setting('bind')).toBe('127.0.0.1 -::1')
+  expect(await setting('protected-mode')).toBe('yes')
+  expect(await setting('appendonly')).toBe('yes')
+  expect(await setting('appendfsync')).toBe('everysec')
+  expect(await setting('maxmemory-policy')).toBe('noeviction')
+  expect(Number(await setting('maxmemory'))).toBeGreaterThan(0)
+})
+
+describe('the image', () => {
+  /** Its instructions, in order; a line that ends in a backslash goes on. */
+  async function instructions(): Promise<[name: string, rest: string][]> {
+    const text = (await read('deploy/Dockerfile')).replaceAll(/\\\n\s*/g, '')
+    return [...text.matchAll(/^([A-Z]+) (.+)$/gm)].map(([, name = '', rest = '']) => [name, rest])
+  }
+  const command = (rest: string) => z.array(z.string()).parse(JSON.parse(/\[.*\]$/.exec(rest)?.[0] ?? ''))
+
+  test('copies what is there, and .dockerignore lets it through', async () => {
+    const copies = (await instructions()).filter(([name, rest]) => name === 'COPY' && !rest.startsWith('--from'))
+    const sources = copies.flatMap(([, rest]) => rest.split(' ').slice(0, -1))
+    expect(sources.filter((source) => !existsSync(join(root, source)))).toEqual([])
+    const letThrough = (await read('.dockerignore')).match(/(?<=^!).+$/gm) ?? []
+    expect(new Set(letThrough)).toEqual(new Set(sources))
+  })
+
+  test('runs the app as somebody else than root, with settings that it knows', async () => {
+    const all = await instructions()
+    expect(all.filter(([name]) => name === 'USER' || name === 'CMD').map(([, rest]) => rest)).toEqual([
+      'node',
+      '["node", "src/main.ts"]',
+    ])
+    const names = all.flatMap(([name, rest]) => (name === 'ENV' ? (rest.match(/[A-Z_]+(?==)/g) ?? []) : []))
+    expect(names).toContain('CACHE_DIR')
+    expect(names.filter((name) => !known.has(name))).toEqual([])
+  })
+
+  test('is healthy while the app answers', async () => {
+    const [, rest = ''] = (await instructions()).find(([name]) => name === 'HEALTHCHECK') ?? []
+    const [, ...check] = command(rest)
+    const health = (PORT: string) => run(process.execPath, check, { env: { PORT } })
+    const app = await startApp()
+    cleanUpLater(() => app.stop())
+    const { port } = new URL(app.url)
+    await health(port)
+    app.child.kill('SIGKILL')
+    await app.exited
+    await expect(health(port)).rejects.toMatchObject({ code: 1 })
+  }, 60_000)
+})
+
+describe('compose.yaml', () => {
+  const Service = z.looseObject({
+    environment: z.record(z.string(), z.string()),
+    ports: z.array(z.string()).default([]),
+    read_only: z.literal(true),
+    cap_drop: z.tuple([z.literal('ALL')]),
+  })
+  const Compose = z.object({
+    services: z.object({
+      app: Service.extend({
+        build: z.object({ context: z.literal('..'), dockerfile: z.literal('deploy/Dockerfile') }),
+      }),
+      redis: Service.extend({ command: z.array(z.string()) }),
+    }),
+    name: z.string(),
+    volumes: z.record(z.string(), z.null()),
+  })
+
+  test('gives the app what it needs in production, and shows nothing to the outside', async () => {
+    const { app, redis } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
+    const names = Object.keys(app.environment)
+    expect(names.filter((name) => !known.has(name))).toEqual([])
+    const needed = ['SESSION_SECRET', 'REDIS_URL', 'DISCORD_CLIENT_ID', 'DISCORD_CLIENT_SECRET', 'BASE_URL']
+    expect(names).toEqual(expect.arrayContaining(needed))
+    expect([app.ports, redis.ports]).toEqual([['127.0.0.1:3000:3000'], []])
+    expect(redis.command.join(' ')).toMatch(/--requirepass \$\{REDIS_PASSWORD:\?\} .*--maxmemory-policy noeviction/)
+  })
+})

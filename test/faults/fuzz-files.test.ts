@@ -1,0 +1,142 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, test } from 'vitest'
+import { cookieHeader, formBody, openTarget, query, segment } from '../support/fuzz.ts'
+
+// Whatever is sent to where pictures are, and to everything else: the same promises as for pages.
+
+type Target = Awaited<ReturnType<typeof openTarget>>
+let app: Target
+let known: { cookie: string; id: string }
+
+const longMs = 240_000
+
+beforeAll(async () => {
+  app = await openTarget()
+  known = await app.newVisitor()
+})
+afterAll(() => app.close())
+
+const post = fc.constant('POST')
+const anyMethod = fc.constantFrom(
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+  'PROPFIND',
+  'SEARCH',
+)
+const ownOrNot = () => fc.oneof({ weight: 1, arbitrary: fc.constant(known.id) }, { weight: 4, arbitrary: segment })
+
+test(
+  'GET /avatars/{id}.svg',
+  () =>
+    app.holds({
+      target: fc.tuple(ownOrNot(), query).map(([id, asked]) => `/avatars/${id}.svg${asked}`),
+      cookie: cookieHeader(known.cookie),
+    }),
+  longMs,
+)
+
+test(
+  'GET /avatars/{id}.png',
+  () =>
+    app.holds({
+      target: fc.tuple(ownOrNot(), query).map(([id, asked]) => `/avatars/${id}.png${asked}`),
+      cookie: cookieHeader(known.cookie),
+    }),
+  longMs,
+)
+
+test(
+  'POST /avatars/{id}/forget',
+  async () => {
+    const forgetful = await app.newVisitor()
+    await app.holds({
+      method: post,
+      target: fc
+        .tuple(fc.oneof(segment, fc.constant(forgetful.id)), query)
+        .map(([id, asked]) => `/avatars/${id}/forget${asked}`),
+      cookie: cookieHeader(forgetful.cookie),
+      body: formBody,
+    })
+  },
+  longMs,
+)
+
+test(
+  'POST /sign_out',
+  async () => {
+    const leaving = await app.newVisitor()
+    await app.holds({
+      method: post,
+      target: query.map((asked) => `/sign_out${asked}`),
+      cookie: cookieHeader(leaving.cookie),
+      body: formBody,
+    })
+  },
+  longMs,
+)
+
+test('GET /preview.svg', () => app.holds({ target: query.map((asked) => `/preview.svg${asked}`) }), longMs)
+
+test(
+  'GET /og.png',
+  () =>
+    // A good look takes long to draw; here it shall be wrong.
+    app.holds({ target: query.map((asked) => `/og.png${asked || '?'}&animated=no`) }),
+  longMs,
+)
+
+test(
+  'GET /licences',
+  () => app.holds({ method: fc.constantFrom('GET', 'HEAD'), target: query.map((asked) => `/licences${asked}`) }),
+  longMs,
+)
+
+test(
+  'health',
+  () =>
+    app.holds({
+      method: anyMethod,
+      target: fc.tuple(fc.constantFrom('/healthz', '/readyz'), query).map((parts) => parts.join('')),
+    }),
+  longMs,
+)
+
+test(
+  'any other address, with any method and body, and limits on',
+  async () => {
+    const limited = await openTarget({ RATE_LIMIT: 'on', TRUST_PROXY: '1' })
+    const path = fc.oneof(
+      fc.array(segment, { maxLength: 5 }).map((segments) => `/${segments.join('/')}`),
+      fc.constantFrom(
+        '/style.css',
+        '/page.js',
+        '/',
+        '*',
+        '//',
+        '/demo/discord',
+        '/avatars',
+        '/avatars/',
+        '/get_avatar/',
+        'http://evil.example/',
+        'http://[',
+        '/.env',
+      ),
+    )
+    try {
+      await limited.holds({
+        method: anyMethod,
+        target: fc.tuple(path, query).map((parts) => parts.join('')),
+        body: fc.option(formBody, { nil: undefined }),
+      })
+    } finally {
+      await limited.close()
+    }
+  },
+  longMs,
+)

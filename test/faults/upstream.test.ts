@@ -1,0 +1,362 @@
+// Calls to the outside: an upstream that has been down for the last requests is left in peace, so that nobody waits for
+// it; each call is told to who watches; none keeps memory or connections.
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import type { Response } from 'supertest'
+import { Agent } from 'undici'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { z } from 'zod'
+import { UpstreamSilent } from '../../src/errors.ts'
+import { type BreakerChange, type Called, createUpstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
+import { at, type DiceBearDouble, type Fault, faults, openDiceBear } from '../support/doubles.ts'
+import { drawn } from '../support/drawn.ts'
+import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { hasAvatar, keepsLook, setCookies } from '../support/visits.ts'
+
+const timeoutMs = 1000
+
+let app: TestApp
+let aheadMs = 0
+beforeEach(async () => {
+  const now = Date.now.bind(Date)
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
+  app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(timeoutMs) } })
+})
+afterEach(async () => {
+  await app.close()
+  vi.restoreAllMocks()
+})
+const timePasses = (seconds: number) => {
+  aheadMs += seconds * 1000
+}
+
+const restyled = { ...look, style: 'bottts', seed: 'restyled' }
+const restyle = (visitor: Visitor, choice: Record<string, string> = restyled) =>
+  visitor.post('/show_avatar').type('form').send(choice)
+
+function expectLanding(answer: Response): void {
+  expect([[302, 303].includes(answer.status), answer.headers.location]).toEqual([true, '/show_avatar'])
+}
+
+async function signedIn(): Promise<Visitor> {
+  const visitor = app.visitor()
+  expectLanding(await signIn(app, visitor))
+  return visitor
+}
+
+const Line = z.object({ msg: z.string(), level: z.number(), upstream: z.string(), state: z.string() })
+const breakersInLog = () =>
+  app.logged.flatMap((line) => {
+    const { data } = Line.safeParse(JSON.parse(line))
+    return data?.msg === 'breaker' ? [`${data.level} ${data.upstream} ${data.state}`] : []
+  })
+
+type Ask = () => Promise<Response>
+
+/** Visitors about to ask, each in a browser of their own. */
+const discordsPlaces = [
+  { name: 'token', choice: look, arrive: comingBack },
+  {
+    name: 'user',
+    choice: restyled,
+    arrive: async (): Promise<Ask> => {
+      const visitor = await signedIn()
+      return async () => restyle(visitor)
+    },
+  },
+] as const
+
+async function comingBack(): Promise<Ask> {
+  const visitor = app.visitor()
+  const callback = app.discord.codeFor(await leave(visitor))
+  return async () => comeBack(visitor, callback)
+}
+
+const many = (count: number, arrive: () => Promise<Ask>) => Promise.all(Array.from({ length: count }, arrive))
+const atOnce = (asking: Ask[]) => Promise.all(asking.map((ask) => ask()))
+
+describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arrive }) => {
+  const path = at[name]
+  const oneMore = async () => (await arrive())()
+
+  async function expectToHearNothing(asking: Ask[]): Promise<void> {
+    for (const answer of await atOnce(asking)) {
+      expect(answer.status).toBe(504)
+      expect(answer.text).toContain('Discord is not answering')
+      expect(keepsLook(answer.text, choice)).toBe(true)
+    }
+  }
+
+  test('after five calls without an answer it is left in peace for two seconds, then tried by one', async () => {
+    const [first, second, third, fourth] = [
+      await many(5, arrive),
+      await many(3, arrive),
+      await many(3, arrive),
+      await many(3, arrive),
+    ]
+    app.discord.fail(path, faults.silent())
+    const before = app.discord.count(path)
+    const asked = () => app.discord.count(path) - before
+    await expectToHearNothing(first)
+    expect(asked()).toBe(5)
+    await expectToHearNothing(second)
+    expect(asked()).toBe(5)
+
+    timePasses(2)
+    await expectToHearNothing(third)
+    expect(asked()).toBe(6)
+    await expectToHearNothing(fourth)
+    expect(asked()).toBe(6)
+
+    app.discord.heal()
+    timePasses(2)
+    expectLanding(await oneMore())
+    expectLanding(await oneMore())
+    expect(breakersInLog()).toEqual(
+      ['open', 'half-open', 'open', 'half-open', 'closed'].map((state) => `40 discord-${name} ${state}`),
+    )
+  })
+
+  test('a call that is answered begins the count anew', async () => {
+    for (const _ of [1, 2]) {
+      const asking = await many(4, arrive)
+      app.discord.fail(path, faults.silent())
+      await expectToHearNothing(asking)
+      app.discord.heal()
+      expectLanding(await oneMore())
+    }
+    expect(breakersInLog()).toEqual([])
+  })
+
+  test.each<[string, () => Fault]>([
+    ['a 500', () => faults.answer(500)],
+    ['a reset', () => (req) => req.socket.resetAndDestroy()],
+    ['a refusal', () => faults.answer(403)],
+  ])('%s costs nobody any time: it is asked each time', async (_, fault) => {
+    const asking = await many(7, arrive)
+    app.discord.fail(path, fault())
+    const before = app.discord.count(path)
+    for (const ask of asking) expect((await ask()).status).toBe(502)
+    expect(app.discord.count(path) - before).toBe(7)
+    app.discord.heal()
+    expectLanding(await oneMore())
+    expect(breakersInLog()).toEqual([])
+  })
+})
+
+describe('while Discord’s token address is left in peace', () => {
+  test('who is signed in goes on; who is not comes in by a reload of the same address when it is asked again', async () => {
+    const known = await signedIn()
+    const [five, spared] = [await many(5, comingBack), await comingBack()]
+    app.discord.fail(at.token, faults.silent())
+    await atOnce(five)
+    expectLanding(await restyle(known))
+    const before = app.discord.count(at.token)
+    for (const _ of [1, 2]) {
+      const answer = await spared()
+      expect(answer.status).toBe(504)
+      expect(answer.text).toContain('Discord is not answering')
+      expect(answer.text).toContain('we did not ask it for you')
+      expect(setCookies(answer)).toEqual([])
+    }
+    expect(app.discord.count(at.token)).toBe(before)
+    // Theirs may have reached Discord.
+    for (const answer of await atOnce(five)) expect(answer.status).toBe(400)
+    app.discord.heal()
+    timePasses(2)
+    expectLanding(await spared())
+  })
+})
+
+test('while Discord’s user address is left in peace who comes back keeps the tokens: a reload needs no other exchange', async () => {
+  const [five, spared] = [await many(5, comingBack), await comingBack()]
+  app.discord.fail(at.user, faults.silent())
+  await atOnce(five)
+  const before = app.discord.count(at.token)
+  expect((await spared()).text).toContain('we did not ask it for you')
+  app.discord.heal()
+  timePasses(2)
+  expectLanding(await spared())
+  expect(app.discord.count(at.token)).toBe(before + 1)
+})
+
+describe('DiceBear', () => {
+  let seeds = 0
+  async function wear(visitor: Visitor) {
+    seeds += 1
+    const choice = { ...look, seed: `seed ${seeds}` }
+    expectLanding(await restyle(visitor, choice))
+    expect(await hasAvatar(visitor, choice)).toBe(true)
+    return choice
+  }
+
+  test.each<[string, () => Fault, number]>([
+    ['three calls without an answer', () => faults.silent(), 3],
+    ['three resets', () => (req) => req.socket.resetAndDestroy(), 3],
+    ['three times 500', () => faults.answer(500), 3],
+    ['three answers of too many bytes', () => faults.huge(300 * 1024, { 'content-type': 'image/svg+xml' }), 3],
+    ['one 429', () => faults.busy(3600), 1],
+  ])('after %s it is left in peace for half a minute, then tried by one', async (_, fault, calls) => {
+    const visitor = await signedIn()
+    const before = app.dicebear.count(at.svg)
+    const asked = () => app.dicebear.count(at.svg) - before
+    app.dicebear.fail(at.svg, fault())
+    for (let i = 0; i < calls + 3; i++) await wear(visitor)
+    expect(asked()).toBe(calls)
+
+    timePasses(30)
+    app.dicebear.heal()
+    app.dicebear.delay(at.svg, 200)
+    await Promise.all([wear(visitor), wear(visitor), wear(visitor)])
+    expect(asked()).toBe(calls + 1)
+    await wear(visitor)
+    expect(asked()).toBe(calls + 2)
+    expect(breakersInLog()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
+  })
+
+  test('is not to blame where Discord has used up the visitor’s time', async () => {
+    const before = app.dicebear.count(at.svg)
+    for (let i = 0; i < 4; i++) {
+      const choice = { ...look, seed: `late ${i}`, backgroundColor: '', animated: false }
+      await app.parts.avatars.make(choice, true, performance.now())
+    }
+    expect(app.dicebear.count(at.svg)).toBe(before)
+    await wear(await signedIn())
+    expect(app.dicebear.count(at.svg)).toBeGreaterThan(before)
+  })
+
+  test('a picture that we do not take is an answer: it is asked each time', async () => {
+    const visitor = await signedIn()
+    const before = app.dicebear.count(at.svg)
+    app.dicebear.replaceSvg('<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')
+    for (let i = 0; i < 5; i++) await wear(visitor)
+    expect(app.dicebear.count(at.svg) - before).toBe(5)
+    const choice = await wear(visitor)
+    const picture = await visitor.get(`/preview.svg?${new URLSearchParams(choice)}`)
+    expect(String(picture.body)).toBe(drawn(choice))
+  })
+})
+
+describe('a call', () => {
+  const longMs = 15_000
+  const maxBytes = 64 * 1024
+  let double: DiceBearDouble
+  let dispatcher: Agent
+  beforeAll(async () => {
+    double = await openDiceBear()
+    dispatcher = new Agent()
+  })
+  afterAll(async () => {
+    await dispatcher.destroy()
+    await double.close()
+  })
+  afterEach(() => double.heal())
+
+  const url = (seed: unknown = '') => `${double.apiUrl}/bottts/svg?seed=${seed}`
+  const way = (options: Partial<UpstreamOptions> = {}) =>
+    createUpstream({ name: 'dicebear', timeoutMs: longMs, maxBytes, dispatcher, ...options })
+
+  test('is told, with what came of it and how long it took; so is each change of the breaker', async () => {
+    const calls: Called[] = []
+    const changes: BreakerChange[] = []
+    const ask = way({
+      timeoutMs: 300,
+      breaker: { failures: 1, pauseMs: 0, opensOn: (error) => error instanceof UpstreamSilent },
+      onCall: (call) => calls.push(call),
+      onBreaker: (change) => changes.push(change),
+    })
+    const answers = [200, 404, 429, 503, 302].map((status) => faults.answer(status))
+    for (const fault of [...answers, faults.silent()]) {
+      double.fail(at.svg, fault, { times: 1 })
+      await ask(url()).catch(() => undefined)
+    }
+    await Promise.allSettled([ask(url()), ask(url())])
+    const outcomes = ['ok', 'refused', 'busy', 'away', 'away', 'silent', 'spared', 'ok']
+    expect(calls.map(({ upstream, outcome }) => [upstream, outcome])).toEqual(outcomes.map((one) => ['dicebear', one]))
+    expect(calls.find(({ outcome }) => outcome === 'silent')?.durationMs).toBeGreaterThan(290)
+    expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
+  })
+
+  test('is not held up by a hundred that are not answered, and they leave no connection behind', async () => {
+    double.fail(at.svg, faults.silent(), { times: 100 })
+    const ask = way({ timeoutMs: 3000 })
+    const before = double.count(at.svg)
+    const stuck = Array.from({ length: 100 }, (_, i) => ask(url(i)))
+    const ended = Promise.allSettled(stuck)
+    await expect.poll(() => double.count(at.svg) - before).toBe(100)
+    let isEnded = false
+    ended.then(() => {
+      isEnded = true
+    })
+    expect((await way()(url('one more'))).status).toBe(200)
+    expect(isEnded).toBe(false)
+    for (const { status } of await ended) expect(status).toBe('rejected')
+    // The one that was answered may be kept for the next.
+    await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
+  })
+
+  const packers = [
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['gzip, BR', (text: string) => brotliCompressSync(gzipSync(text))],
+    ['identity', Buffer.from],
+  ] as const
+  test.each(packers)('asks for no packing, and unpacks all the same what comes in %s', async (packing, pack) => {
+    let asked: unknown
+    double.fail(at.svg, (req, res) => {
+      asked = req.headers['accept-encoding']
+      res.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': packing }).end(pack('fern'))
+    })
+    const { status, headers, body } = await way()(url())
+    expect([asked, status, headers['content-type'], String(body)]).toEqual(['identity', 200, 'text/plain', 'fern'])
+  })
+
+  test('takes nothing that is packed in a way nobody knows', async () => {
+    double.fail(at.svg, (_req, res) => res.writeHead(200, { 'content-encoding': 'toString' }).end('fern'))
+    await expect(way()(url())).rejects.toThrow('packed in tostring')
+  })
+
+  test('is not made when there is no time left for it, and ends when the time is up that the visitor has', async () => {
+    const before = double.count(at.svg)
+    await expect(way()(url(), { until: performance.now() })).rejects.toThrow(UpstreamSilent)
+    expect(double.count(at.svg)).toBe(before)
+    double.fail(at.svg, faults.silent())
+    const since = performance.now()
+    await expect(way()(url(), { until: since + 200 })).rejects.toThrow(UpstreamSilent)
+    expect(performance.now() - since).toBeLessThan(longMs / 3)
+  })
+
+  const rowsOfBytes: [string, () => Fault][] = [
+    ['plain', () => faults.huge()],
+    ...['gzip', 'gzip, gzip', 'deflate', 'br', 'zstd'].map((packing): [string, () => Fault] => [
+      `packed in ${packing}`,
+      () => faults.bomb(undefined, undefined, packing),
+    ]),
+  ]
+  test.each(rowsOfBytes)('that is answered with 50 MB, %s, is given up before they are in memory', async (_, fault) => {
+    const answered = fault()
+    const megabyte = 1024 * 1024
+    const sent: number[] = []
+    double.fail(at.svg, (req, res) => {
+      res.on('close', () => sent.push(req.socket.bytesWritten))
+      answered(req, res)
+    })
+    const used = () => process.memoryUsage().heapUsed + process.memoryUsage().external
+    const before = used()
+    let most = before
+    const watch = setInterval(() => {
+      most = Math.max(most, used())
+    }, 1)
+    onTestFinished(() => clearInterval(watch))
+    const ask = way()
+    const answers = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => ask(url(i))))
+    // Ten whole answers are 500 MB.
+    expect((most - before) / megabyte).toBeLessThan(150)
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ status: 'rejected', reason: { message: `answer over ${maxBytes} bytes` } })
+    }
+    await expect.poll(() => sent.length).toBe(10)
+    expect(Math.max(...sent) / megabyte).toBeLessThan(25)
+  })
+})

@@ -1,0 +1,169 @@
+import { parse as parseDisposition } from 'content-disposition'
+import sharp from 'sharp'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { drawGif } from '../../src/pictures/gif.ts'
+import { at, faults } from '../support/doubles.ts'
+import { drawn, styleList } from '../support/drawn.ts'
+import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+
+/** Few frames differ, so it is soon drawn. */
+const quick = { style: 'moods', seed: 'kit', backgroundColor: '#ffd29d', mood: 'happy', animated: 'on' }
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp()
+})
+afterAll(() => app.close())
+afterEach(() => app.dicebear.heal())
+
+/** Signs in, wearing this look: gives the visitor, the show page and the avatar's GIF. */
+async function wear(choice: Record<string, string>) {
+  const visitor = app.visitor()
+  const landed = await signIn(app, visitor, choice)
+  expect(landed.headers.location).toBe('/show_avatar')
+  const { text } = await visitor.get('/show_avatar')
+  return { visitor, text, gif: `/avatars/${shownAvatar(text)}.gif` }
+}
+
+/** Another look of a visitor who is signed in. */
+async function change(visitor: Visitor, choice: Record<string, string>): Promise<string> {
+  expect((await visitor.post('/show_avatar').type('form').send(choice)).status).toBe(303)
+  return `/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}.gif`
+}
+
+const gifLink = (html: string) => /<a class="button plain" href="([^"]*\.gif[^"]*)"/.exec(html)?.[1]
+
+describe('a visitor whose look moves', () => {
+  let visitor: Visitor
+  let text: string
+  let gif: string
+  beforeAll(async () => {
+    ;({ visitor, text, gif } = await wear(quick))
+  })
+
+  test('finds it as a GIF, and what it is for', async () => {
+    expect(gifLink(text)).toBe(`${gif}?download`)
+    expect(text).toContain('The GIF moves; Discord takes it from members with Nitro.')
+    const { status, headers, body } = await visitor.get(`${gif}?download`)
+    expect([status, headers['content-type']]).toEqual([200, 'image/gif'])
+    expect(parseDisposition(headers['content-disposition'] ?? '').parameters.filename).toBe(
+      'juniper.moss-moods-happy.gif',
+    )
+    const { format, width, pageHeight, pages, loop } = await sharp(body, { animated: true }).metadata()
+    expect({ format, width, pageHeight, loop }).toEqual({ format: 'gif', width: 256, pageHeight: 256, loop: 0 })
+    expect(pages).toBeGreaterThan(1)
+  })
+
+  test('is sent it once: afterwards the browser’s own copy does', async () => {
+    const { headers } = await visitor.get(gif)
+    expect(headers).toMatchObject({ 'cache-control': 'private, max-age=31536000, immutable' })
+    expect(headers['content-disposition']).toBeUndefined()
+    const again = await visitor.get(gif).set('If-None-Match', headers.etag ?? '')
+    expect(again.status).toBe(304)
+    const svg = await visitor.get(gif.replace(/gif$/, 'svg'))
+    expect(headers.etag).not.toBe(svg.headers.etag)
+  })
+
+  test('has it alone: nobody else finds anything there', async () => {
+    expect((await app.visitor().get(gif)).status).toBe(404)
+    const { visitor: other } = await wear({ ...quick, seed: 'another' })
+    expect((await other.get(gif)).status).toBe(404)
+  })
+})
+
+describe('a look that stands still has no GIF', () => {
+  test.each([
+    ['as it was chosen', { ...quick, animated: '' }],
+    ['in a style that does not move', { ...quick, style: 'adventurer' }],
+    ['where this seed has nothing that moves', { ...quick, style: 'landscape', seed: 'fern', mood: '' }],
+  ])('%s', async (_, choice) => {
+    const { visitor, text, gif } = await wear(choice)
+    expect(gifLink(text)).toBeUndefined()
+    expect(text).not.toContain('Nitro')
+    expect((await visitor.get(gif)).status).toBe(404)
+  })
+})
+
+test('a drawing of DiceBear’s that moves as only a browser can follow: the library’s own is in the GIF', async () => {
+  const choice = { ...quick, seed: 'for browsers' }
+  const own = drawn(choice)
+  const once = own.replace(/linear infinite/g, 'linear 3')
+  expect(once).not.toBe(own)
+  app.dicebear.fail(at.svg, faults.answer(200, once, { 'content-type': 'image/svg+xml' }))
+  const { visitor, gif } = await wear(choice)
+  expect((await visitor.get(gif.replace(/gif$/, 'svg'))).body.toString()).toBe(once)
+  expect((await visitor.get(gif)).body).toEqual(await drawGif(own))
+})
+
+test('a GIF that takes too long: the visitor is told so and waits for no second drawing', async () => {
+  const { visitor, gif } = await wear({ ...quick, seed: 'slow' })
+  const now = performance.now.bind(performance)
+  let asked = 0
+  // In the midst of the drawing; a second one would begin after that, and be done in time.
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+    asked += 1
+    return now() + (asked > 20 ? 9000 : 0)
+  })
+  const late = await visitor.get(gif).set('Accept', 'text/html')
+  clock.mockRestore()
+  expect(late.status).toBe(503)
+  expect(late.text).toContain('Many pictures at once')
+  expect((await visitor.get(gif)).status).toBe(200)
+})
+
+test('more GIFs at once than we draw: who comes last is told when to come again, and gets it then', async () => {
+  const slow = { ...quick, style: 'gaze', mood: '' }
+  const { visitor, gif: first } = await wear({ ...slow, seed: 'roll 0' })
+  const gifs = [first]
+  for (let roll = 1; roll < 6; roll += 1) gifs.push(await change(visitor, { ...slow, seed: `roll ${roll}` }))
+  const answers = await Promise.all(gifs.map((gif) => visitor.get(gif).set('Accept', 'text/html')))
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 503])
+  const late = answers.findIndex(({ status }) => status === 503)
+  expect(Number(answers[late]?.headers['retry-after'])).toBeGreaterThan(0)
+  expect(answers[late]?.text).toContain('Many pictures at once')
+  expect((await visitor.get(gifs[late] ?? '')).status).toBe(200)
+}, 60_000)
+
+describe('a GIF', { timeout: 60_000 }, () => {
+  const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
+
+  /** How far each frame is from the next, the last from the first: mean over all channels. */
+  function steps(pixels: Buffer, pages: number): number[] {
+    const length = pixels.length / pages
+    return Array.from({ length: pages }, (_, page) => {
+      let apart = 0
+      const next = ((page + 1) % pages) * length
+      for (let i = 0; i < length; i += 1) apart += Math.abs((pixels[page * length + i] ?? 0) - (pixels[next + i] ?? 0))
+      return apart / length
+    })
+  }
+
+  test.each([
+    ['clay', 'ffd29d'], // every pace bent a little
+    ['loops', 'ffd29d'], // none; its end fades into its beginning
+    ['glass', ''], // blurs
+  ])('of %s on %o comes round without a jump, in 4 to 8 seconds, and weighs little', async (style, backgroundColor) => {
+    expect(moving).toContain(style)
+    const gif = await drawGif(drawn({ seed: 'kit', style, backgroundColor, animated: 'on' }))
+    expect(gif.length).toBeLessThan(1_000_000)
+    const { pages = 0, delay = [], loop } = await sharp(gif, { animated: true }).metadata()
+    expect(loop).toBe(0)
+    const lastsMs = delay.reduce((sum, one) => sum + one, 0)
+    expect(lastsMs).toBeGreaterThanOrEqual(4_000)
+    expect(lastsMs).toBeLessThanOrEqual(8_000)
+    const all = steps(await sharp(gif, { animated: true }).ensureAlpha().raw().toBuffer(), pages)
+    expect(pages).toBeGreaterThan(20)
+    expect(all.at(-1)).toBeLessThanOrEqual(1.25 * Math.max(...all.slice(0, -1)))
+  })
+
+  test('has whole colours: where half of a drawing is see-through it lies on white, else it is cut out', async () => {
+    const [veiled, cutOut] = await Promise.all(
+      ['blobs', 'gaze'].map(async (style) => {
+        const gif = await drawGif(drawn({ seed: 'kit', style, animated: 'on' }))
+        return sharp(gif).ensureAlpha().extractChannel('alpha').raw().toBuffer()
+      }),
+    )
+    expect(new Set(veiled)).toEqual(new Set([255]))
+    expect(new Set(cutOut)).toEqual(new Set([0, 255]))
+  })
+})

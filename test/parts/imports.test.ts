@@ -1,0 +1,167 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parseAst } from 'vitest/node'
+import { z } from 'zod'
+
+const src = join(import.meta.dirname, '../../src')
+
+const Node = z.looseObject({ type: z.string() })
+type Node = z.infer<typeof Node>
+
+const Text = z.object({ value: z.string() })
+const Specifiers = z.array(z.looseObject({ importKind: z.string().optional(), exportKind: z.string().optional() }))
+
+type Import = { file: string; from: string; typeOnly: boolean }
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+const programs = new Map(files.map((file) => [file, parseAst(readFileSync(join(src, file), 'utf8'), { lang: 'ts' })]))
+const imports = files.flatMap(importsOf)
+
+/** Every part of a file's syntax tree. */
+function* nodesIn(part: unknown): Generator<Node> {
+  if (typeof part !== 'object' || part === null) return
+  const node = Node.safeParse(part)
+  if (node.success) yield node.data
+  for (const inside of Object.values(part)) yield* nodesIn(inside)
+}
+
+/** What a file imports: one of our own files by its path in src/, a package by its name. */
+function importsOf(file: string): Import[] {
+  return [...nodesIn(programs.get(file))].flatMap((node) => {
+    const from = Text.safeParse(node.source).data?.value
+    if (from === undefined) return []
+    const path = from.startsWith('.') ? relative(src, join(src, dirname(file), from)) : from
+    return [{ file, from: path, typeOnly: isTypeOnly(node) }]
+  })
+}
+
+function isTypeOnly(node: Node): boolean {
+  if (node.type === 'TSImportType' || node.importKind === 'type' || node.exportKind === 'type') return true
+  const specifiers = Specifiers.safeParse(node.specifiers).data ?? []
+  return (
+    specifiers.length > 0 &&
+    specifiers.every(({ importKind, exportKind }) => importKind === 'type' || exportKind === 'type')
+  )
+}
+
+/** The folder, or the file's own name at the top. */
+const room = (path: string) => (path.includes('/') ? dirname(path) : path)
+
+const visitAndBelow = ['visitor', 'pictures', 'avatar', 'discord', 'middleware', 'upstream', 'store']
+
+/** One way: main -> app -> pages -> pictures, visitor -> avatar, discord, middleware -> upstream, store -> errors. */
+const mayImport: Record<string, string[]> = {
+  'main.ts': ['app.ts', 'parts.ts', 'pages', 'middleware', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
+  'app.ts': ['pages', 'parts.ts', ...visitAndBelow],
+  'parts.ts': ['metrics.ts', 'config.ts', 'errors.ts', ...visitAndBelow],
+  pages: ['pages', 'parts.ts', 'errors.ts', 'config.ts', ...visitAndBelow],
+  pictures: ['pictures', 'avatar', 'errors.ts'],
+  visitor: ['visitor', 'avatar', 'discord', 'middleware', 'store', 'errors.ts', 'config.ts'],
+  middleware: ['middleware', 'store', 'errors.ts', 'config.ts'],
+  discord: ['discord', 'upstream', 'store', 'errors.ts'],
+  avatar: ['avatar', 'upstream', 'errors.ts'],
+  upstream: ['upstream', 'errors.ts'],
+  store: ['store', 'errors.ts'],
+  demo: ['demo'],
+  'log.ts': ['errors.ts'],
+  'metrics.ts': ['errors.ts', 'upstream'],
+  'errors.ts': [],
+  'config.ts': [],
+}
+
+test('the imports are found', () => {
+  expect(files.length).toBeGreaterThan(30)
+  expect(imports).toContainEqual({ file: 'main.ts', from: 'app.ts', typeOnly: false })
+  expect(imports).toContainEqual({ file: 'main.ts', from: 'demo/discord.ts', typeOnly: false })
+  expect(imports).toContainEqual({ file: 'pages/get-avatar.ts', from: 'parts.ts', typeOnly: true })
+})
+
+test('every file is in a room, or one of the few at the top', () => {
+  expect([...new Set(files.map(room))].sort()).toEqual(Object.keys(mayImport).sort())
+})
+
+describe('who may import whom', () => {
+  test.each(Object.entries(mayImport))('%s', (importer, allowed) => {
+    const ours = imports.filter(({ file, from }) => room(file) === importer && from.endsWith('.ts'))
+    expect(ours.filter(({ from }) => !allowed.includes(room(from)))).toEqual([])
+  })
+
+  test('no files import each other in a circle', () => {
+    const next = new Map(files.map((file) => [file, imports.filter((one) => one.file === file && !one.typeOnly)]))
+    const circleFrom = (path: string[]): string[] | undefined => {
+      const file = path.at(-1) ?? ''
+      if (path.indexOf(file) < path.length - 1) return path
+      for (const { from } of next.get(file) ?? []) {
+        const circle = finished.has(from) ? undefined : circleFrom([...path, from])
+        if (circle) return circle
+      }
+      finished.add(file)
+      return undefined
+    }
+    const finished = new Set<string>()
+    expect(files.map((file) => circleFrom([file])).find((circle) => circle)).toBeUndefined()
+  })
+
+  test('every address of a file of ours is one that is there', () => {
+    const ours = imports.filter(({ from }) => from.endsWith('.ts'))
+    expect(ours.filter(({ from }) => !files.includes(from))).toEqual([])
+  })
+
+  test('pages and middleware know the parts by their types alone: only main makes them', () => {
+    const makers = imports.filter(({ file, from, typeOnly }) => from === 'parts.ts' && !typeOnly && file !== 'main.ts')
+    expect(makers).toEqual([])
+  })
+
+  test('settings are known by their type alone: only main reads them', () => {
+    const readers = imports.filter(({ from, typeOnly }) => from === 'config.ts' && !typeOnly)
+    expect(readers.map(({ file }) => file)).toEqual(['main.ts'])
+  })
+
+  test('discord, avatar and what they stand on know no Express', () => {
+    const rooms = ['discord', 'avatar', 'pictures', 'upstream', 'store', 'errors.ts', 'config.ts']
+    const known = imports.filter(
+      ({ file, from }) => rooms.includes(room(file)) && /^(express\b|helmet|compression|connect-)/.test(from),
+    )
+    expect(known).toEqual([])
+  })
+
+  test('what is imported by a name made at run time is DiceBear’s', () => {
+    const dynamic = files.filter((file) =>
+      [...nodesIn(programs.get(file))].some(({ type, source }) => {
+        return type === 'ImportExpression' && !Text.safeParse(source).success
+      }),
+    )
+    expect(dynamic.sort()).toEqual(['avatar/embedded.ts', 'demo/dicebear.ts'])
+  })
+})
+
+describe('the environment', () => {
+  const Member = z.looseObject({
+    type: z.literal('MemberExpression'),
+    object: z.looseObject({ name: z.string().optional() }),
+    property: z.looseObject({ name: z.string().optional() }),
+  })
+  const isEnvironment = (node: unknown) => {
+    const { object, property } = Member.safeParse(node).data ?? {}
+    return object?.name === 'process' && property?.name === 'env'
+  }
+  /** How often it is spoken of in each file. */
+  const uses = files.flatMap((file) =>
+    [...nodesIn(programs.get(file))].flatMap((node) => (isEnvironment(node) ? file : [])),
+  )
+
+  test('is read by main alone; the one other word to it is the fonts’', () => {
+    expect(uses.sort()).toEqual(['main.ts', 'pictures/png.ts'])
+    const Assignment = z.looseObject({ type: z.literal('AssignmentExpression'), left: z.looseObject({ object: Node }) })
+    const assigned = [...nodesIn(programs.get('pictures/png.ts'))].filter((node) =>
+      isEnvironment(Assignment.safeParse(node).data?.left.object),
+    )
+    expect(assigned).toHaveLength(1)
+  })
+
+  test('has no other way in', () => {
+    const modules = imports.filter(({ from }) => /^(node:)?process$/.test(from))
+    expect(modules).toEqual([])
+  })
+})

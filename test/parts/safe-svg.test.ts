@@ -1,0 +1,546 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Avatar, Style } from '@dicebear/core'
+import fc from 'fast-check'
+import { XmlDocument, XmlElement } from 'libxml2-wasm'
+import { describe, expect, test } from 'vitest'
+import { moodOptions, moods } from '../../src/avatar/moods.ts'
+import {
+  ATTRIBUTES,
+  checkSvg,
+  DECLARATION_TOKENS,
+  ELEMENTS,
+  MAX_SVG_BYTES,
+  METADATA,
+  NAMESPACES,
+  ROOT,
+  STYLESHEET_TOKENS,
+  VALUE_TOKENS,
+} from '../../src/avatar/safe-svg.ts'
+import { UnsafeSvg } from '../../src/errors.ts'
+
+type Options = Record<string, unknown>
+
+// From the package itself, not from our list of styles: a new one is met here first.
+const folder = join(import.meta.dirname, '../../node_modules/@dicebear/styles/dist')
+const styles = new Map(
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.min.json'))
+    .map((file) => [
+      file.replace('.min.json', ''),
+      new Style<unknown>(JSON.parse(readFileSync(join(folder, file), 'utf8'))),
+    ]),
+)
+
+function draw(name: string, options: Options): string {
+  const style = styles.get(name)
+  if (!style) throw new Error(`no style ${name}`)
+  return new Avatar(style, options).toString()
+}
+
+/** Each common option and each mood with a few seeds; then each variant and each colour of the style by itself. */
+function everyDrawing(name: string): string[] {
+  const colours = ['b6e3f4', 'c0aede', 'ffd5dc']
+  const common: Options[] = [
+    {},
+    { backgroundColor: 'b6e3f4' },
+    { backgroundColor: 'ffffff00' },
+    { backgroundColor: colours, backgroundColorFill: 'linear', backgroundColorAngle: 30 },
+    { backgroundColor: colours, backgroundColorFill: 'radial' },
+    { tags: ['animation'] },
+    { tags: ['animation'], backgroundColor: 'ffffff00', idRandomization: true },
+    { size: 128, flip: 'both', rotate: 10, scale: 0.9, translateX: 5, borderRadius: 50 },
+    ...moods.map((mood) => ({ ...moodOptions(name, mood), tags: ['animation'] })),
+  ]
+  const style = styles.get(name)
+  const variants: Options[] = [...(style?.components().values() ?? [])].flatMap((component) =>
+    [...component.variants().keys()].map((variant) => ({
+      [`${component.sourceName()}Variant`]: variant,
+      [`${component.sourceName()}Probability`]: 100,
+    })),
+  )
+  const gradients: Options[] = [...(style?.colors().keys() ?? [])].flatMap((colour) => [
+    { [`${colour}ColorFill`]: 'linear', [`${colour}ColorAngle`]: 30 },
+    { [`${colour}ColorFill`]: 'radial' },
+  ])
+  return [
+    ...common.flatMap((options) => ['Ada', 'Bo', 'C3-PO'].map((seed) => draw(name, { seed, ...options }))),
+    ...[...variants, ...gradients].map((options) => draw(name, { seed: 'Ada', ...options })),
+  ]
+}
+
+/** What checkSvg found wrong, or nothing. Anything but UnsafeSvg is thrown on: it is never the right answer. */
+function complaint(svg: string): string | undefined {
+  try {
+    checkSvg(svg)
+    return undefined
+  } catch (err) {
+    if (err instanceof UnsafeSvg) return err.message
+    throw err
+  }
+}
+
+describe('what DiceBear draws', () => {
+  test.each([...styles.keys()])('%s passes: each variant, colour, mood and option', (name) => {
+    const drawings = everyDrawing(name)
+    expect(drawings.length).toBeGreaterThan(45)
+    expect(drawings.map(complaint).filter((said) => said !== undefined)).toEqual([])
+  })
+
+  test('nothing is allowed that DiceBear does not use', () => {
+    const all = [...styles.keys()].flatMap(everyDrawing).join('\n')
+    const elements = new Set([...all.matchAll(/<([\w:]+)/g)].map(([, name]) => name))
+    expect([...ROOT, ...ELEMENTS, ...METADATA].filter((name) => !elements.has(name))).toEqual([])
+    expect([...ATTRIBUTES].filter((name) => !all.includes(` ${name}="`))).toEqual([])
+    expect([...NAMESPACES].filter(([name, uri]) => !all.includes(` ${name}="${uri}"`))).toEqual([])
+    const named = [...VALUE_TOKENS, ...DECLARATION_TOKENS, ...STYLESHEET_TOKENS].filter((it) => !it.endsWith('-token'))
+    expect(named.filter((it) => it !== '--:' && !all.includes(it))).toEqual([])
+  })
+
+  const oddSeeds = [
+    '',
+    '<b>&"\'',
+    ']]>',
+    '🦊',
+    '👩‍👩‍👧',
+    'שלום',
+    'Ж',
+    'ß',
+    'ﬃ',
+    '𝔘𝔫𝔦',
+    '\ud83d',
+    'a\udc00b',
+    '\u0000',
+    '\ufffe',
+    '&#60;',
+  ]
+  test.each(oddSeeds)('a seed such as %j passes', (seed) => {
+    for (const name of styles.keys()) checkSvg(draw(name, { seed }))
+  })
+
+  test('any seed passes', () => {
+    const seed = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 128 }),
+      fc.string({ unit: fc.constantFrom('a', 'ΐ', '\u0301', '𝔘', '@', "'", ' ', '<'), maxLength: 128 }),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom('initials', 'initial-face', ...styles.keys()), seed, (name, seed) => {
+        checkSvg(draw(name, { seed, tags: ['animation'] }))
+      }),
+      { numRuns: 600 },
+    )
+  })
+})
+
+describe('what is more than a drawing', () => {
+  const svg = (inside: string, attributes = '') =>
+    `<svg xmlns="http://www.w3.org/2000/svg"${attributes}>${inside}</svg>`
+  const rect = (attributes: string) => svg(`<g id="a"/><rect ${attributes}/>`)
+  const css = (text: string) => svg(`<style>${text}</style>`)
+  const meta = (inside: string) =>
+    svg(`<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>${inside}</dc:title></metadata>`)
+
+  const harmless = [
+    svg(''),
+    svg('<!-- a comment --> text <![CDATA[and more]]>'),
+    rect('fill="url(#a)"'),
+    rect('fill="&#117;rl( #a )"'),
+    svg('<g id="a"/><use href="#a"/>'),
+    css('.a{opacity:.5}'),
+    css('<![CDATA[.a{opacity:.5}]]>'),
+    meta('javascript:alert(1) https://example.com url(x)'),
+    rect('style="mask-type:alpha"'),
+  ]
+  test.each(harmless)('%s is not', (drawing) => {
+    expect(complaint(drawing)).toBeUndefined()
+  })
+
+  const attacks: [message: string, ...svgs: string[]][] = [
+    [
+      'element script',
+      svg('<script>alert(1)</script>'),
+      svg('<script href="https://evil.example/x.js"/>'),
+      svg('<g><g><script/></g></g>'),
+      svg('<defs><script/></defs>'),
+    ],
+    ['element Script', svg('<Script/>')],
+    ['element svg:script', svg('<svg:script xmlns:svg="http://www.w3.org/2000/svg"/>')],
+    ['element x:script', svg('<x:script xmlns:x="http://www.w3.org/2000/svg">alert(1)</x:script>')],
+    ['element h:script', svg('<h:script xmlns:h="http://www.w3.org/1999/xhtml"/>')],
+    ['element foreignObject', svg('<foreignObject><body xmlns="http://www.w3.org/1999/xhtml"/></foreignObject>')],
+    ['element iframe', svg('<iframe xmlns="http://www.w3.org/1999/xhtml" src="https://evil.example"/>')],
+    ['element a', svg('<a href="javascript:alert(1)"><rect/></a>'), svg('<a href="#x"/>')],
+    [
+      'element image',
+      svg('<image href="https://evil.example/x.png"/>'),
+      svg('<image href="data:image/svg+xml,x"/>'),
+      svg('<image href="#a"/>'),
+    ],
+    ['element feImage', svg('<filter><feImage href="#a"/></filter>')],
+    ['element animate', svg('<animate attributeName="href" values="javascript:alert(1)"/>')],
+    ['element set', svg('<g><set attributeName="onclick" to="alert(1)"/></g>')],
+    ['element animateTransform', svg('<animateTransform attributeName="transform"/>')],
+    ['element svg', svg(svg(''))],
+    ['element symbol', svg('<symbol/>')],
+    ['element handler', svg('<handler/>')],
+    ['element title', svg('<title>x</title>')],
+    ['element dc:title', svg('<dc:title xmlns:dc="http://purl.org/dc/elements/1.1/"/>')],
+    ['element path', meta('<path/>')],
+    ['element style', meta('<style>@import "x"</style>')],
+    ['element g', '<g xmlns="http://www.w3.org/2000/svg"/>', css('.a{}<g/>')],
+    ['element html', '<html xmlns="http://www.w3.org/1999/xhtml"/>'],
+    ['element svg:svg', '<svg:svg xmlns:svg="http://www.w3.org/2000/svg"/>'],
+    ['not in the SVG namespace', '<svg/>', '<svg xmlns="http://www.w3.org/1999/xhtml"/>'],
+    [
+      'namespace xmlns',
+      svg('<g xmlns="http://www.w3.org/2000/svg "/>'),
+      svg('<g xmlns=""/>'),
+      svg('<style xmlns="http://www.w3.org/1999/xhtml"/>'),
+    ],
+    ['namespace xmlns:dc', svg('<g xmlns:dc="http://www.w3.org/2000/svg"/>'), svg('<g xmlns:dc="urn:x"/>')],
+    ['attribute xmlns:xlink', svg('<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="#a"/>')],
+    ['attribute xmlns:ev', svg('', ' xmlns:ev="http://www.w3.org/2001/xml-events"')],
+    ['attribute onload', svg('', ' onload="alert(1)"'), rect('onload=""')],
+    ['attribute onclick', rect('fill="red"\nonclick\t=\n"alert(1)"')],
+    ['attribute ONLOAD', rect('ONLOAD="alert(1)"')],
+    ['attribute xml:base', svg('<use href="#a"/>', ' xml:base="https://evil.example/"')],
+    ['attribute src', rect('src="https://evil.example"')],
+    ['attribute cursor', rect('cursor="url(#a)"')],
+    [
+      'an outside reference',
+      svg('<use href="https://evil.example/x.svg#a"/>'),
+      svg('<use href="//evil.example/x.svg#a"/>'),
+      svg('<use href="x.svg#a"/>'),
+      svg('<use href=" #a"/>'),
+      svg('<use href="&#32;https://evil.example"/>'),
+      svg('<use href="data:image/svg+xml;base64,AAAA#a"/>'),
+      svg('<use href="javascript:alert(1)"/>'),
+      svg('<use href="JaVa&#x53;cript&#58;alert(1)"/>'),
+      svg('<use href="java&#9;script:alert(1)"/>'),
+      svg('<use href=""/>'),
+      svg('<use href="#"/>'),
+      svg('<g id="%61"/><use href="#%61"/>'),
+      svg('<g id="a"/><use href="#a%62"/>'),
+      rect('fill="url(https://evil.example/x.svg#a)"'),
+      rect('fill="url(//evil.example)"'),
+      rect('fill="URL(x.svg#a)"'),
+      rect('filter="url( x.svg#a )"'),
+      rect('fill="u&#114;l(x)"'),
+      rect('mask="url(#a) url(x.svg#a)"'),
+      rect('clip-path="url(data:image/svg+xml,x#a)"'),
+      rect('class="url(x)"'),
+    ],
+    ['a reference to nothing', svg('<use href="#b"/>'), rect('fill="url(#b)"')],
+    ['CSS url(', rect('fill="url(\'https://evil.example\')"'), rect('fill="url(&quot;#a&quot;)"')],
+    ['CSS bad-url-token', rect('fill="url(a b)"'), rect('fill="url(x&quot;y)"')],
+    ['CSS comment', rect('fill="/**/url(#a)"'), css('/* x */')],
+    ['CSS ident-token', rect('fill="url(#a) red"')],
+    ['CSS image-set(', rect('fill="image-set(&apos;x.png&apos; 1x)"')],
+    ['CSS var(', rect('fill="var(--x)"')],
+    ['CSS src(', rect('mask="src(&apos;x.svg&apos;)"')],
+    [
+      'an escape in CSS',
+      rect('fill="u\\72l(https://evil.example)"'),
+      rect('style="mask-type:\\61lpha"'),
+      css('@\\69mport "x";'),
+      css('.a{fill:\\75\\72\\6c(x)}'),
+    ],
+    ['CSS background:', rect('style="background:url(x)"')],
+    ['CSS fill:', rect('style="fill:url(#a)"'), css('.a{fill:red}')],
+    ['CSS semicolon-token', rect('style="mask-type:alpha;fill:url(x)"')],
+    ['CSS url-token', css('.a{transform:url(#a)}'), css('.a{--x:url(https://evil.example)}'), css('@media url(x){}')],
+    ['CSS url(', css('.a{--x:url("https://evil.example")}')],
+    ['CSS mix-blend-mode:', css('*{mix-blend-mode:screen}')],
+    ['CSS filter:', css('*{filter:blur(9px)}')],
+    ['CSS behavior:', css('*{behavior:url(x.htc)}')],
+    ['CSS -moz-binding:', css('*{-moz-binding:url(x)}')],
+    ['CSS expression(', css('*{opacity:expression(alert(1))}')],
+    ['CSS image-set(', css('*{--x:image-set("x")}')],
+    ['CSS src(', css('*{--x:src("x")}')],
+    ['CSS attr(', css('*{--x:attr(href)}')],
+    ['CSS element(', css('*{--x:element(#a)}')],
+    ['CSS string-token', css('*{--x:"https://evil.example"}')],
+    [
+      'CSS @import',
+      css('@import "https://evil.example";'),
+      css('@import url(x);'),
+      css('&#64;import "x";'),
+      css('@imp<!-- -->ort "x";'),
+      css('@<![CDATA[import "x";]]>'),
+      svg('<g><defs><style>@import "x";</style></defs></g>'),
+    ],
+    ['CSS @IMPORT', css('@IMPORT "x";')],
+    ['CSS @font-face', css('@font-face{src:url(x)}')],
+    ['CSS @namespace', css('@namespace url(x);')],
+    ['CSS @charset', css('@charset "utf-7";')],
+    ['CSS @Media', css('@Media print{}')],
+    ['CSS CDO-token', css('&lt;!-- --&gt;')],
+    [
+      'a document type',
+      `<!DOCTYPE svg>${svg('')}`,
+      `<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">${svg('')}`,
+      `<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>${svg('<text>&x;</text>')}`,
+      `<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>${svg('&b;')}`,
+      `<!DOCTYPE svg [<!ATTLIST svg onload CDATA "alert(1)">]>${svg('')}`,
+    ],
+    [
+      'a processing instruction',
+      `<?xml-stylesheet href="https://evil.example"?>${svg('')}`,
+      `${svg('')}<?php x?>`,
+      svg('<?x y?>'),
+    ],
+    [
+      'an XML declaration',
+      `<?xml version="1.0"?>${svg('')}`,
+      `<?xml version="1.1" encoding="UTF-16"?>${svg('')}`,
+      `<?xml version="1.0" encoding="utf-7"?>${svg('+ADw-script+AD4-')}`,
+    ],
+    [
+      'not well-formed XML',
+      '',
+      ' ',
+      'hello',
+      '{"svg":true}',
+      '<svg',
+      svg('<g>'),
+      svg('</g>'),
+      svg('<g></G>'),
+      `${svg('')}<script/>`,
+      `${svg('')}${svg('')}`,
+      `${svg('')}tail`,
+      `head${svg('')}`,
+      ` <?xml version="1.0"?>${svg('')}`,
+      svg('&nbsp;'),
+      svg('&xxe;'),
+      svg('&constructor;'),
+      svg('a & b'),
+      svg('&#0;'),
+      svg('&#1;'),
+      svg('&#xD800;'),
+      svg('\u0000'),
+      svg('\u0008'),
+      svg('\uffff'),
+      svg(']]>'),
+      svg('<!-- -- -->'),
+      svg('<![CDATA[x'),
+      svg('<g fill=red/>'),
+      svg('<g fill/>'),
+      svg('<g fill="<"/>'),
+      svg('<g fill="red" fill="red"/>'),
+      svg('<g fill="red"id="a"/>'),
+      svg('<g / id="a">'),
+      svg('<x:g/>'),
+      svg('<g x:href="#a"/>'),
+      svg('<g xmlns="http://www.w3.org/2000/svg" xmlns="http://www.w3.org/2000/svg"/>'),
+      svg('<g xmlns:a="u" xmlns:b="u" a:c="" b:c=""/>'),
+      svg('<g xmlns:xml="u"/>'),
+    ],
+    ['not Unicode', svg('\ud83d<script>alert(1)</script>'), svg('\udc00'), rect('class="\ud83d"')],
+    ['an id twice', svg('<g id="a"/><g id="a"/>')],
+    ['too long', svg(' '.repeat(MAX_SVG_BYTES)), svg('é'.repeat(MAX_SVG_BYTES / 2))],
+    [
+      'too many elements',
+      svg('<g>'.repeat(40) + '</g>'.repeat(40)),
+      svg('<g>'.repeat(50_000)),
+      svg('<g/>'.repeat(2_000)),
+    ],
+    [
+      'too much to draw',
+      svg('<g id="a"><use href="#a"/></g>'),
+      svg('<g id="a"><use href="#b"/></g><g id="b"><use href="#a"/></g>'),
+      svg('<mask id="a"><rect mask="url(#a)"/></mask>'),
+      svg(`<g id="g0"/>${tenfold('<use href="#', '"/>')}`),
+      svg(`<g id="g0"/>${tenfold('<rect mask="url(#', ')"/>')}`),
+      svg(`<filter>${'<feGaussianBlur stdDeviation="99"/>'.repeat(100)}</filter>`),
+      svg('<g style="mix-blend-mode:screen"/>'.repeat(1_000)),
+      svg(`<text>${'A'.repeat(4_000)}</text>`),
+      svg(`<path id="a" d="${'l9 9'.repeat(50_000)}"/>${'<use href="#a"/>'.repeat(10)}`),
+    ],
+  ]
+  const each = attacks.flatMap(([message, ...svgs]) => svgs.map((attack) => ({ message, attack })))
+  test.each(each)('$message: $attack', ({ message, attack }) => {
+    expect(complaint(attack)).toBe(message)
+  })
+
+  test('256 KiB is not too long, one byte more is', () => {
+    const room = MAX_SVG_BYTES - svg('<!---->').length
+    expect(complaint(svg(`<!--${'x'.repeat(room)}-->`))).toBeUndefined()
+    expect(complaint(svg(`<!--${'x'.repeat(room + 1)}-->`))).toBe('too long')
+    expect(complaint(svg(`<!--${'x'.repeat(room - 1)}é-->`))).toBe('too long')
+  })
+
+  test('what is said about an attack is short', () => {
+    const long = 'x'.repeat(10_000)
+    const attacks = [
+      `<${long}/>`,
+      rect(`${long}=""`),
+      css(`${long}:`),
+      css(`@${long}`),
+      css(`${long}(`),
+      svg(`&${long};`),
+    ]
+    for (const attack of attacks) expect(complaint(attack)?.length).toBeLessThan(60)
+  })
+})
+
+/** Nine groups, each using the one before ten times. */
+function tenfold(before: string, after: string): string {
+  return Array.from({ length: 9 }, (_, i) => `<g id="g${i + 1}">${`${before}g${i}${after}`.repeat(10)}</g>`).join('')
+}
+
+describe('chance', () => {
+  const samples = [...styles.keys()].map((name) => draw(name, { seed: 'Ada', tags: ['animation'] }))
+  const sample = fc.constantFrom(...samples)
+
+  const hostileElements = [
+    '<script>alert(1)</script>',
+    '<script xmlns="http://www.w3.org/2000/svg" href="x.js"/>',
+    '<x:script xmlns:x="http://www.w3.org/2000/svg"/>',
+    '<foreignObject/>',
+    '<iframe xmlns="http://www.w3.org/1999/xhtml" src="https://evil.example"/>',
+    '<image href="https://evil.example/x.png"/>',
+    '<use href="https://evil.example/x.svg#a"/>',
+    '<use href="#nothing-here"/>',
+    '<a href="javascript:alert(1)"/>',
+    '<set attributeName="href" to="javascript:alert(1)"/>',
+    '<animate attributeName="href" values="javascript:alert(1)"/>',
+    '<style>@import "https://evil.example";</style>',
+    '<style>*{fill:url(https://evil.example)}</style>',
+    '<svg xmlns="http://www.w3.org/2000/svg"/>',
+    '<!DOCTYPE svg>',
+    '<?xml-stylesheet href="https://evil.example"?>',
+    '&xxe;',
+    '\ud800<script>alert(1)</script>',
+    '\u0000',
+  ]
+  const hostileAttributes = [
+    'onload="alert(1)"',
+    'OnClick="alert(1)"',
+    'href="https://evil.example"',
+    'href="javascript:alert(1)"',
+    'xlink:href="https://evil.example"',
+    'xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="https://evil.example"',
+    'xml:base="https://evil.example/"',
+    'xmlns="http://www.w3.org/1999/xhtml"',
+    'xmlns:dc="http://www.w3.org/2000/svg"',
+    'fill="url(https://evil.example)"',
+    'filter="url(//evil.example#a)"',
+    'class="u&#114;l(x)"',
+    'style="background:url(https://evil.example)"',
+    'style="mask-type:\\61lpha"',
+  ]
+
+  test('something hostile anywhere in a real avatar is found', () => {
+    const hostile = fc.oneof(
+      fc.record({ element: fc.constantFrom(...hostileElements) }),
+      fc.record({ attribute: fc.constantFrom(...hostileAttributes) }),
+    )
+    fc.assert(
+      fc.property(sample, hostile, fc.nat(), (svg, injected, anywhere) => {
+        const tags = [...svg.matchAll(/<[a-zA-Z:]+(?=[ />])/g)]
+        const tag = tags[anywhere % tags.length]
+        const at = tag ? tag.index + tag[0].length : 0
+        if ('attribute' in injected) {
+          expect(complaint(`${svg.slice(0, at)} ${injected.attribute}${svg.slice(at)}`)).toBeDefined()
+        } else {
+          const after = svg.indexOf('>', at) + 1
+          expect(complaint(svg.slice(0, after) + injected.element + svg.slice(after))).toBeDefined()
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('any string is judged, none breaks the judge', () => {
+    const pieces = fc.constantFrom(
+      ...[
+        '<svg',
+        ' xmlns="http://www.w3.org/2000/svg"',
+        '>',
+        '/>',
+        '</svg>',
+        '<g',
+        '</g>',
+        '<style',
+        '</style>',
+        '<use',
+      ],
+      ...[
+        ' href="#a"',
+        ' id="a"',
+        ' id="__proto__"',
+        ' href="#constructor"',
+        ' fill="url(#a)"',
+        ' style="',
+        '"',
+        '&',
+        ';',
+      ],
+      ...['<![CDATA[', ']]>', '<!--', '-->', '<?', '?>', '<!DOCTYPE', '[', ']', '@media', '{', '}', 'calc(', ')', '\\'],
+    )
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.array(fc.oneof(pieces, fc.string()), { maxLength: 30 }))
+    fc.assert(
+      fc.property(text, (text) => {
+        complaint(typeof text === 'string' ? text : text.join(''))
+      }),
+      { numRuns: 2500 },
+    )
+  })
+
+  test('what passes after random damage looks the same to another parser', () => {
+    const add = fc.oneof(
+      fc.constantFrom(...'<>/="\'&;:#()! \n\r\t\u0085\u2028-[]?x1'),
+      fc.constantFrom('<!--', '-->', '<![CDATA[', ']]>', '<g>', '<g/>', '</g>', '&lt;', '&#9;', ' id="', 'url(#'),
+      fc.string({ unit: 'binary', maxLength: 3 }),
+    )
+    const damage = fc.record({ at: fc.noBias(fc.nat()), cut: fc.nat(1), add })
+    let passed = 0
+    fc.assert(
+      fc.property(sample, fc.array(damage, { minLength: 1, maxLength: 3 }), (svg, damages) => {
+        const damaged = damages.reduce((text, { at, cut, add }) => {
+          const place = at % text.length
+          return text.slice(0, place) + add + text.slice(place + cut)
+        }, svg)
+        if (complaint(damaged) !== undefined) return
+        passed += 1
+        expectOnlyAllowed(damaged)
+      }),
+      { numRuns: 2000 },
+    )
+    expect(passed).toBeGreaterThan(200)
+  })
+
+  test('the other parser would tell', () => {
+    for (const svg of samples) expectOnlyAllowed(svg)
+    const inside = (text: string) => `<svg xmlns="http://www.w3.org/2000/svg">${text}</svg>`
+    for (const bad of [
+      '<script/>',
+      '<g onload=""/>',
+      '<use href="x"/>',
+      '<g fill="url(x)"/>',
+      '<?x y?>',
+      '<g xmlns=""/>',
+      '<g>',
+    ]) {
+      expect(() => expectOnlyAllowed(inside(bad)), bad).toThrow()
+    }
+  })
+})
+
+/** libxml2 is the parser of librsvg, so of sharp. It reads the bytes as they would be on disk. */
+function expectOnlyAllowed(svg: string): void {
+  using document = XmlDocument.fromBuffer(Buffer.from(svg))
+  expect(document.dtd).toBeNull()
+  expect(document.find('//processing-instruction()')).toEqual([])
+  for (const node of document.find('//*')) {
+    if (!(node instanceof XmlElement)) throw new Error('XPath gave no element')
+    const name = node.prefix ? `${node.prefix}:${node.name}` : node.name
+    expect(node.parent ? [...ELEMENTS, ...METADATA] : [...ROOT]).toContain(name)
+    expect(node.namespaceUri).toBe(NAMESPACES.get(node.prefix ? `xmlns:${node.prefix}` : 'xmlns'))
+    for (const { prefix, name, value } of node.attrs) {
+      expect(ATTRIBUTES).toContain(prefix ? `${prefix}:${name}` : name)
+      if (name === 'href') expect(value).toMatch(/^#/)
+      expect(value.replaceAll(/url\(\s*#/gi, '')).not.toMatch(/url\(/i)
+    }
+  }
+}

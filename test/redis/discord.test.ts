@@ -1,0 +1,878 @@
+import type { Socket } from 'node:net'
+import { createClient } from 'redis'
+import type { Response } from 'supertest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { at, type Fault, faults } from '../support/doubles.ts'
+import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
+import { cookiesOf, hasAvatar, keepsLook, locationOf, sameBrowserAt, setCookies, timed } from '../support/visits.ts'
+
+const timeoutMs = 1000
+/** How long a visitor may wait while one upstream hangs. */
+const patienceMs = timeoutMs + 2000
+const weekS = 604_800
+
+let redis: Redis
+/** Two instances of one site. */
+let app: TestApp
+let other: TestApp
+let db: ReturnType<typeof client>
+
+const client = () => createClient({ url: redis.url })
+
+beforeAll(async () => {
+  const settings = { UPSTREAM_TIMEOUT_MS: String(timeoutMs) }
+  redis = await openRedis()
+  app = await openApp({ redisUrl: redis.url, settings })
+  other = await openApp({ redisUrl: redis.url, settings, beside: app })
+  db = client()
+  await db.connect()
+})
+afterAll(async () => {
+  db.destroy()
+  await Promise.all([other.close(), app.close()])
+  await redis.stop()
+})
+beforeEach(() => {
+  app.discord.calls.length = 0
+})
+afterEach(async () => {
+  app.discord.heal()
+  app.dicebear.heal()
+  app.discord.tokenLifeS = weekS
+  await db.flushDb()
+})
+
+const juniper = () => app.discord.accounts[0]?.id ?? ''
+const ozzy = () => app.discord.accounts[1]?.id ?? ''
+
+const noSeed = { ...look, style: 'bottts', seed: '' }
+const later = { ...look, style: 'bottts', seed: 'later' }
+const restyle = (visitor: Visitor, choice: Record<string, string> = later) =>
+  visitor.post('/show_avatar').type('form').send(choice)
+
+const oauthError = (status: number, error: string) =>
+  faults.json(status, { error, error_description: `Discord’s own words on ${error}` })
+const unauthorized = () => faults.json(401, { message: '401: Unauthorized', code: 0 })
+
+function expectLanding(answer: Response, status = 302): void {
+  expect([answer.status, answer.headers.location]).toEqual([status, '/show_avatar'])
+}
+
+/** Back at the form, with the look and a word of why. */
+function expectSignInAgain(answer: Response, choice: Record<string, string>): void {
+  expect(answer.status).toBe(303)
+  const { pathname, searchParams } = new URL(locationOf(answer), app.url)
+  const { backgroundColor = '', ...rest } = choice
+  expect(pathname).toBe('/')
+  expect(Object.fromEntries(searchParams)).toMatchObject({ ...rest, backgroundColor: backgroundColor.replace('#', '') })
+}
+
+async function expectNextIsServed(): Promise<void> {
+  app.discord.heal()
+  const next = app.visitor()
+  expectLanding(await signIn(app, next, look, ozzy()))
+  expect((await next.get('/show_avatar')).status).toBe(200)
+}
+
+/** What the log said of the requests since, by level. */
+const loggedSince = (line: number) =>
+  app.logged.slice(line).map((text) => z.object({ level: z.number() }).parse(JSON.parse(text)).level)
+const errorLevel = 50
+const LoggedFailure = z.object({ level: z.number(), err: z.object({ type: z.string(), message: z.string() }) })
+
+/** Signed in, with an access token that is about to end. */
+async function signInShortly(visitor: Visitor): Promise<void> {
+  app.discord.tokenLifeS = 1
+  expectLanding(await signIn(app, visitor))
+  app.discord.tokenLifeS = weekS
+  app.discord.calls.length = 0
+}
+
+async function signInAs(accountId?: string): Promise<Visitor> {
+  const visitor = app.visitor()
+  expectLanding(await signIn(app, visitor, look, accountId))
+  app.discord.calls.length = 0
+  return visitor
+}
+
+const refreshTokensSent = () =>
+  app.discord.calls.flatMap(({ path, body }) => {
+    const form = new URLSearchParams(path === at.token ? body : '')
+    return form.get('grant_type') === 'refresh_token' ? [form.get('refresh_token')] : []
+  })
+
+/** The access token that Discord gave last. */
+function newestToken(): string | undefined {
+  const given = app.discord.calls.map(({ answer }) => z.object({ access_token: z.string() }).safeParse(answer).data)
+  return given.findLast((tokens) => tokens !== undefined)?.access_token
+}
+
+type Row = [string, () => Fault, number]
+
+const json = { 'content-type': 'application/json' }
+const nelly = JSON.stringify({ id: '80351110224678912', username: 'nelly', global_name: null })
+const tokens = { token_type: 'Bearer', access_token: 'a', expires_in: weekS, refresh_token: 'r', scope: 'identify' }
+const goodTokens = JSON.stringify(tokens)
+
+describe('the token address', () => {
+  async function comeBackTo(fault: Fault) {
+    app.discord.fail(at.token, fault)
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const line = app.logged.length
+    const { answer, ms } = await timed(comeBack(visitor, callback))
+    return { visitor, callback, answer, ms, levels: loggedSince(line) }
+  }
+
+  test.each(['invalid_grant', 'invalid_request'])('%s: 400, start again, the look kept', async (error) => {
+    const { visitor, answer, levels } = await comeBackTo(oauthError(400, error))
+    expect(answer.status).toBe(400)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(answer.text).not.toContain('own words')
+    expect(levels).not.toContain(errorLevel)
+    expect(app.discord.count(at.user)).toBe(0)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    await expectNextIsServed()
+  })
+
+  test.each([
+    ['invalid_client with 401', () => oauthError(401, 'invalid_client'), 502],
+    ['invalid_client with 400', () => oauthError(400, 'invalid_client'), 502],
+    ['unauthorized_client', () => oauthError(400, 'unauthorized_client'), 502],
+    ['401 without a body', () => faults.answer(401), 502],
+  ] satisfies Row[])('%s: an error of ours, logged as one, the look kept', async (_, fault, status) => {
+    const { answer, levels } = await comeBackTo(fault())
+    expect(answer.status).toBe(status)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(levels).toContain(errorLevel)
+    expect(app.discord.count(at.token)).toBe(1)
+    await expectNextIsServed()
+  })
+
+  test.each([
+    ['an empty access token', () => faults.json(200, { ...tokens, access_token: '' }), 502],
+    ['tokens that last for no time', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
+    ['tokens that last for less than no time', () => faults.json(200, { ...tokens, expires_in: -604_800 }), 502],
+    ['tokens that do not say how long they last', () => faults.json(200, { ...tokens, expires_in: undefined }), 502],
+    ['tokens that last beyond all numbers', () => faults.json(200, { ...tokens, expires_in: 1e306 }), 502],
+    ['tokens that last for words', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
+    ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
+    ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
+    ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
+  ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
+    const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
+    expect(answer.status).toBe(status)
+    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(answer.text).toContain('Try again')
+    expect(levels).not.toContain(errorLevel)
+    expect(app.discord.count('/elsewhere')).toBe(0)
+    expect(app.discord.count(at.user)).toBe(0)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+
+    // The code may be spent: it is never sent again.
+    app.discord.heal()
+    await comeBack(visitor, callback)
+    expect(app.discord.count(at.token)).toBe(1)
+    expectLanding(await signIn(app, visitor))
+    await expectNextIsServed()
+  })
+
+  test('more scopes than were asked for, or none named, are fine', async () => {
+    app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
+    app.discord.fail(at.token, faults.json(200, { ...tokens, scope: 'email identify' }), { times: 1 })
+    expectLanding(await signIn(app, app.visitor()))
+    app.discord.fail(at.token, faults.json(200, { ...tokens, scope: undefined }), { times: 1 })
+    expectLanding(await signIn(app, app.visitor()))
+  })
+
+  test.each<[string, () => Fault]>([
+    ['says its charset', () => faults.answer(200, goodTokens, { 'content-type': 'application/json; charset=utf-8' })],
+    ['is JSON in capitals', () => faults.answer(200, goodTokens, { 'content-type': 'Application/JSON' })],
+    ['begins with a byte order mark', () => faults.answer(200, `\ufeff${goodTokens}`, json)],
+    ['calls the token’s kind BEARER', () => faults.json(200, { ...tokens, token_type: 'BEARER' })],
+    ['writes seconds as text', () => faults.json(200, { ...tokens, expires_in: String(weekS) })],
+  ])('an answer that %s is fine', async (_, fault) => {
+    app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
+    app.discord.fail(at.token, fault(), { times: 1 })
+    expectLanding(await signIn(app, app.visitor()))
+  })
+
+  test('a refusal of the code in problem+json is one too', async () => {
+    const problem = { 'content-type': 'application/problem+json' }
+    const { answer } = await comeBackTo(faults.answer(400, '{"error":"invalid_grant"}', problem))
+    expect(answer.status).toBe(400)
+    expect(keepsLook(answer.text)).toBe(true)
+  })
+
+  test('the log says what Discord does not take, so that we can mend it', async () => {
+    const line = app.logged.length
+    await comeBackTo(oauthError(401, 'invalid_client'))
+    const failures = app.logged.slice(line).map((text) => LoggedFailure.safeParse(JSON.parse(text)).data)
+    expect(failures).toContainEqual({
+      level: errorLevel,
+      err: { type: 'DiscordRefusedUs', message: expect.stringContaining('invalid_client') },
+    })
+  })
+
+  test('a program is told the same as JSON', async () => {
+    app.discord.fail(at.token, oauthError(401, 'invalid_client'))
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const answer = await comeBack(visitor, callback).set('Accept', 'application/json')
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
+    expect(answer.body).toMatchObject({ status: 502 })
+  })
+})
+
+describe('the user address', () => {
+  async function comeBackTo(fault: Fault) {
+    app.discord.fail(at.user, fault)
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const line = app.logged.length
+    const { answer, ms } = await timed(comeBack(visitor, callback))
+    return { visitor, answer, ms, levels: loggedSince(line) }
+  }
+
+  test('a fresh token refused with 401: an error of ours, logged as one, the look kept', async () => {
+    const { visitor, answer, levels } = await comeBackTo(unauthorized())
+    expect(answer.status).toBe(502)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(levels).toContain(errorLevel)
+    // Refused calls count against us: none is tried again.
+    expect(app.discord.count(at.user)).toBe(1)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    await expectNextIsServed()
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test.each([
+    ['a user without an id', () => faults.json(200, { username: 'a' }), 502],
+    ['a user whose id is a number', () => faults.json(200, { id: 5, username: 'a' }), 502],
+    ['a user whose id is a path', () => faults.json(200, { id: '../5', username: 'a' }), 502],
+    ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
+    ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
+    ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
+    ['a picture that is an address', () => faults.json(200, { id: '5', username: 'a', avatar: '//evil/a' }), 502],
+  ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
+    const { visitor, answer, ms, levels } = await comeBackTo(fault())
+    expect(answer.status).toBe(status)
+    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(keepsLook(answer.text)).toBe(true)
+    expect(answer.text).toContain('Try again')
+    expect(levels).not.toContain(errorLevel)
+    expect(app.discord.count('/elsewhere')).toBe(0)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    await expectNextIsServed()
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test.each<[string, string, Record<string, string>]>([
+    ['says its charset', nelly, { 'content-type': 'application/json;charset=UTF-8' }],
+    ['begins with a byte order mark', `\ufeff${nelly}`, json],
+  ])('an answer that %s is fine', async (_, body, headers) => {
+    const visitor = app.visitor()
+    app.discord.fail(at.user, faults.answer(200, body, headers))
+    expectLanding(await signIn(app, visitor))
+    expect((await visitor.get('/show_avatar')).text).toContain('nelly')
+  })
+
+  test.each([
+    ['1337', 2],
+    ['0', 5],
+    [null, 5],
+  ])(
+    'who has no picture, and the discriminator %o, has the one that Discord gives them',
+    async (discriminator, number) => {
+      const visitor = app.visitor()
+      // 80351110224678912 >> 22 leaves 5 when divided by 6.
+      app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', discriminator }))
+      expectLanding(await signIn(app, visitor))
+      expect((await visitor.get('/show_avatar')).text).toContain(`/embed/avatars/${number}.png"`)
+    },
+  )
+
+  test('control characters in a name become spaces: a page has none, and takes none for its own', async () => {
+    const visitor = app.visitor()
+    const odd = { id: '77', username: 'juniper\u0001seed\u0000', global_name: 'Jun\u001biper\u0001seed' }
+    app.discord.fail(at.user, faults.json(200, odd))
+    expectLanding(await signIn(app, visitor, noSeed))
+    const { text } = await visitor.get('/show_avatar')
+    expect(text).toContain('<bdi>juniper seed</bdi>')
+    expect(text).toContain('<bdi>Jun iper seed</bdi>')
+    expect(text).not.toMatch(/[^\P{Cc}\n]/u)
+  })
+
+  test('the tokens of a half-way sign-in are good: the next try exchanges no code', async () => {
+    const { visitor } = await comeBackTo(faults.json(500, { message: '500: Internal Server Error', code: 0 }))
+    app.discord.heal()
+    expectLanding(await signIn(app, visitor))
+    expect(app.discord.count(at.token)).toBe(1)
+  })
+})
+
+describe('a cached token that Discord refuses', () => {
+  test('at a callback: the code in hand is exchanged', async () => {
+    const visitor = await signInAs()
+    app.discord.deauthorize(juniper())
+    expectLanding(await signIn(app, visitor, later))
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
+    expect(await hasAvatar(visitor, later)).toBe(true)
+  })
+
+  test('at a callback, and the code too: 400, start again', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, unauthorized(), { times: 1 })
+    app.discord.fail(at.token, oauthError(400, 'invalid_grant'), { times: 1 })
+    const answer = await signIn(app, visitor, later)
+    expect(answer.status).toBe(400)
+    expect(keepsLook(answer.text, later)).toBe(true)
+    expectLanding(await signIn(app, visitor, later))
+  })
+
+  test('at a callback, and the fresh one too: 502', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, unauthorized())
+    const answer = await signIn(app, visitor, later)
+    expect(answer.status).toBe(502)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
+    app.discord.heal()
+    expectLanding(await signIn(app, visitor, later))
+  })
+
+  test('at a restyle: refreshed once', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, unauthorized(), { times: 1 })
+    expectLanding(await restyle(visitor), 303)
+    expect(refreshTokensSent()).toHaveLength(1)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
+    expect(await hasAvatar(visitor, later)).toBe(true)
+  })
+
+  test('at a restyle, code 50025: the same', async () => {
+    const visitor = await signInAs()
+    const invalidToken = { message: 'Invalid OAuth2 access token', code: 50_025 }
+    app.discord.fail(at.user, faults.json(401, invalidToken), { times: 1 })
+    expectLanding(await restyle(visitor), 303)
+  })
+
+  test('at a restyle, twenty at once: refreshed once', async () => {
+    const visitor = app.visitor()
+    expectLanding(await signIn(app, visitor))
+    const refused = `Bearer ${newestToken()}`
+    app.discord.calls.length = 0
+    app.discord.fail(at.user, (req, res) => {
+      if (req.get('authorization') === refused) res.status(401).json({ message: '401: Unauthorized', code: 0 })
+      else res.json({ id: juniper(), username: 'juniper.moss' })
+    })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => restyle(visitor)))
+    for (const answer of answers) expectLanding(answer, 303)
+    expect(refreshTokensSent()).toHaveLength(1)
+  })
+
+  test('at a restyle, and the refreshed one too: back to the form, the look kept, the tokens dropped', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, unauthorized())
+    expectSignInAgain(await restyle(visitor), later)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
+
+    app.discord.heal()
+    expectSignInAgain(await restyle(visitor), later)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
+    expectLanding(await signIn(app, visitor, later))
+  })
+})
+
+describe('a token that has ended', () => {
+  test('is refreshed at a restyle, and the refresh token that came with it is the next one', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.tokenLifeS = 1
+    expectLanding(await restyle(visitor), 303)
+    app.discord.tokenLifeS = weekS
+    expectLanding(await restyle(visitor), 303)
+    expectLanding(await restyle(visitor), 303)
+    const sent = refreshTokensSent()
+    expect(sent).toHaveLength(2)
+    expect(new Set(sent).size).toBe(2)
+    expect(app.discord.count(at.user)).toBe(3)
+  })
+
+  test('at a callback gives way to the code in hand', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    expectLanding(await signIn(app, visitor, later))
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 1])
+    expect(refreshTokensSent()).toEqual([])
+  })
+
+  test('is refreshed once for twenty restyles at once, and the old refresh token is never sent again', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => restyle(visitor)))
+    for (const answer of answers) expectLanding(answer, 303)
+    expect(refreshTokensSent()).toHaveLength(1)
+    expect(app.discord.count(at.user)).toBe(20)
+  })
+
+  test('is refreshed once for twenty restyles at once at two instances', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    const there = sameBrowserAt(other, visitor)
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, place) => restyle(place % 2 === 0 ? visitor : there)),
+    )
+    for (const answer of answers) expectLanding(answer, 303)
+    expect(refreshTokensSent()).toHaveLength(1)
+  })
+
+  test('with a refresh token that is refused: back to the form with the look and a notice, the tokens dropped', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.deauthorize(juniper())
+    const answer = await restyle(visitor)
+    expectSignInAgain(answer, later)
+    const form = await visitor.get(locationOf(answer))
+    expect(form.status).toBe(200)
+    expect(form.text).toContain('Discord would like to see you again')
+    expect(form.text).toMatch(/name="seed"[^>]*value="later"/)
+
+    expectSignInAgain(await restyle(visitor), later)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 0])
+    expect(await hasAvatar(visitor)).toBe(true)
+    expectLanding(await signIn(app, visitor, later))
+  })
+
+  test('while the refresh goes wrong: an error page, and the tokens are kept for the next try', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.fail(at.token, oauthError(401, 'invalid_client'))
+    const { answer, ms } = await timed(restyle(visitor))
+    expect(answer.status).toBe(502)
+    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(keepsLook(answer.text, later)).toBe(true)
+    app.discord.heal()
+    expectLanding(await restyle(visitor), 303)
+  })
+
+  test('while the refresh goes wrong, five restyles at once: Discord is asked once, and all have the same answer', async () => {
+    const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '10000' }, beside: app })
+    try {
+      const visitor = patient.visitor()
+      await signInShortly(visitor)
+      const before = app.dicebear.count(at.svg)
+      app.discord.fail(at.token, async (req, res) => {
+        // Each of them asks DiceBear, and in the same moment for tokens.
+        await expect.poll(() => app.dicebear.count(at.svg), { timeout: 8000 }).toBe(before + 5)
+        oauthError(401, 'invalid_client')(req, res)
+      })
+      const looks = ['one', 'two', 'three', 'four', 'five'].map((seed) => ({ ...later, seed: `${seed} of five` }))
+      const answers = await Promise.all(looks.map((choice) => restyle(visitor, choice)))
+      expect(answers.map(({ status }) => status)).toEqual(looks.map(() => 502))
+      expect(refreshTokensSent()).toHaveLength(1)
+    } finally {
+      await patient.close()
+    }
+  })
+})
+
+describe('Discord’s 429', () => {
+  /** After Discord's time is up; here nobody waits for it. */
+  async function openGates(): Promise<void> {
+    app.discord.heal()
+    const gates = await db.keys('gate:*')
+    expect(gates).not.toEqual([])
+    await db.del(gates)
+  }
+
+  function expectToWait(answer: Response, mostS: number, choice: Record<string, string> = look): void {
+    expect(answer.status).toBe(503)
+    const waitS = Number(answer.headers['retry-after'])
+    expect(waitS).toBeGreaterThan(0)
+    expect(waitS).toBeLessThanOrEqual(mostS)
+    expect(keepsLook(answer.text, choice)).toBe(true)
+  }
+
+  const limited = { message: 'You are being rate limited.', global: false }
+  test.each<[string, () => Fault, string]>([
+    ['the header and the body', () => faults.busy(7), '7'],
+    ['the body alone, with decimals', () => faults.busy(3.2, { header: false }), '4'],
+    ['the header alone', () => faults.answer(429, '', { 'retry-after': '9' }), '9'],
+    ['more in the body than in the header', () => faults.json(429, { retry_after: 9.5 }, { 'retry-after': '5' }), '10'],
+    ['more in the header than in the body', () => faults.json(429, { retry_after: 2.5 }, { 'retry-after': '6' }), '6'],
+    ['nothing', () => faults.busy(), '60'],
+    ['nothing, in plain text', () => faults.busyInPlainText(), '60'],
+    ['words', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
+    ['less than nothing', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
+    ['NaN', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
+    ['the year 2000', () => faults.answer(429, '', { 'retry-after': new Date(2000, 1).toUTCString() }), '60'],
+    [
+      'a body in problem+json',
+      () => faults.answer(429, '{"retry_after":8}', { 'content-type': 'application/problem+json' }),
+      '8',
+    ],
+    ['weeks', () => faults.busy(1_000_000), '3600'],
+    ['for ever', () => faults.answer(429, '', { 'retry-after': 'Infinity' }), '3600'],
+  ])('with %s', async (_, fault, retryAfter) => {
+    app.discord.fail(at.token, fault())
+    const answer = await signIn(app, app.visitor())
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, retryAfter])
+    expect(keepsLook(answer.text)).toBe(true)
+    const [gate = ''] = await db.keys('gate:*')
+    expect(await db.ttl(gate)).toBeLessThanOrEqual(Number(retryAfter))
+  })
+
+  test('with a date', async () => {
+    const date = new Date(Date.now() + 300_000).toUTCString()
+    app.discord.fail(
+      at.token,
+      faults.answer(429, '<h1>slow down</h1>', { 'content-type': 'text/html', 'retry-after': date }),
+    )
+    const answer = await signIn(app, app.visitor())
+    expectToWait(answer, 300)
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200)
+  })
+
+  test('at the token address stops every exchange and refresh, at both instances, until its time is up', async () => {
+    const waiting = app.visitor()
+    await signInShortly(waiting)
+    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    expectToWait(await signIn(app, app.visitor()), 30)
+    app.discord.calls.length = 0
+
+    expectToWait(await signIn(app, app.visitor(), look, ozzy()), 30)
+    expectToWait(await signIn(other, other.visitor()), 30)
+    expectToWait(await restyle(waiting), 30, later)
+    expect(app.discord.count(at.token)).toBe(0)
+
+    await openGates()
+    expectLanding(await restyle(waiting), 303)
+    await expectNextIsServed()
+  })
+
+  test('who comes back meanwhile is served by a reload of the same address when its time is up', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    expectToWait(await signIn(app, app.visitor()), 30)
+    app.discord.calls.length = 0
+    const answer = await comeBack(visitor, callback)
+    expectToWait(answer, 30)
+    expect(setCookies(answer)).toEqual([])
+    expect(app.discord.calls).toEqual([])
+    await openGates()
+    expectLanding(await comeBack(visitor, callback))
+  })
+
+  const brokenOff =
+    (half: string, end: (socket: Socket) => void): Fault =>
+    (req, res) => {
+      res.writeHead(429, { ...json, 'retry-after': '9', 'content-length': '100' }).write(half, () => end(req.socket))
+    }
+  test.each<[string, Fault]>([
+    ['cut short', brokenOff('{"retry', (socket) => socket.end())],
+    ['reset in its middle', brokenOff('{"retry', (socket) => socket.resetAndDestroy())],
+    ['that does not end', brokenOff('{"retry', () => undefined)],
+    ['of 70 KB', faults.answer(429, 'x'.repeat(70_000), { 'retry-after': '9' })],
+    ['that is not packed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
+    ['packed in a way nobody knows', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
+  ])('with a body %s: its head says enough', async (_, fault) => {
+    app.discord.fail(at.token, fault, { times: 1 })
+    const answer = await signIn(app, app.visitor())
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '9'])
+    app.discord.calls.length = 0
+    expectToWait(await signIn(other, other.visitor()), 9)
+    expect(app.discord.calls).toEqual([])
+
+    await openGates()
+    const visitor = await signInAs()
+    app.discord.fail(at.user, fault, { times: 1 })
+    expectToWait(await restyle(visitor), 9, later)
+  })
+
+  test('at the token address does not stop who is signed in', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    expectToWait(await signIn(app, app.visitor()), 30)
+    expectLanding(await restyle(visitor), 303)
+    expectLanding(await signIn(app, visitor, later))
+  })
+
+  test('at a refresh stops the token address too', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    expectToWait(await restyle(visitor), 30, later)
+    expectToWait(await restyle(visitor), 30, later)
+    expectToWait(await signIn(app, app.visitor()), 30)
+    expect(app.discord.count(at.token)).toBe(1)
+    await openGates()
+    expectLanding(await restyle(visitor), 303)
+  })
+
+  test('at the user address stops that visitor alone, at both instances, until its time is up', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, faults.busy(30), { times: 1 })
+    expectToWait(await restyle(visitor), 30, later)
+    app.discord.calls.length = 0
+
+    expectToWait(await restyle(visitor), 30, later)
+    expectToWait(await restyle(sameBrowserAt(other, visitor)), 30, later)
+    expectToWait(await signIn(app, visitor), 30)
+    expect(app.discord.calls).toEqual([])
+    await expectNextIsServed()
+    expect(await hasAvatar(visitor)).toBe(true)
+
+    await openGates()
+    expectLanding(await restyle(visitor), 303)
+  })
+
+  test('at the user address of a first sign-in stops that visitor alone', async () => {
+    const visitor = app.visitor()
+    app.discord.fail(at.user, faults.busyInPlainText(), { times: 1 })
+    expectToWait(await signIn(app, visitor), 60)
+    expectToWait(await signIn(app, visitor), 60)
+    expect(app.discord.count(at.user)).toBe(1)
+    await expectNextIsServed()
+    await openGates()
+    expectLanding(await signIn(app, visitor))
+  })
+
+  test.each<[string, () => Fault]>([
+    ['by its body', () => faults.busy(30, { global: true })],
+    [
+      'by its body, with a time that makes no sense',
+      () => faults.json(429, { retry_after: -1, global: true }, { 'retry-after': '30' }),
+    ],
+    ['by its header', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-global': 'true' })],
+    ['by its scope', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-scope': 'global' })],
+  ])('for everybody, %s: neither address is asked', async (_, fault) => {
+    for (const path of [at.user, at.token]) {
+      const [visitor, bystander] = [await signInAs(), await signInAs(ozzy())]
+      app.discord.fail(path, fault(), { times: 1 })
+      if (path === at.user) expectToWait(await restyle(visitor), 30, later)
+      else expectToWait(await signIn(app, app.visitor()), 30)
+      app.discord.calls.length = 0
+
+      expectToWait(await restyle(bystander), 30, later)
+      expectToWait(await restyle(sameBrowserAt(other, bystander)), 30, later)
+      expectToWait(await signIn(app, app.visitor()), 30)
+      expectToWait(await signIn(other, other.visitor()), 30)
+      expect(app.discord.calls).toEqual([])
+
+      await openGates()
+      expectLanding(await restyle(bystander), 303)
+    }
+  })
+})
+
+describe('signing out', () => {
+  async function expectSignedOut(visitor: Visitor, cookie: string, answer: Response): Promise<void> {
+    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    const taken = setCookies(answer).find((line) => line.startsWith('session='))
+    expect(taken).toMatch(/^session=;.*Expires=Thu, 01 Jan 1970/)
+    for (const browser of [visitor, app.visitor(), other.visitor()]) {
+      const page = await browser.get('/show_avatar').set('Cookie', cookie)
+      expect([page.status, page.headers.location]).toEqual([303, '/'])
+      const restyled = await browser.post('/show_avatar').set('Cookie', cookie).type('form').send(look)
+      expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
+      expect(await hasAvatar(browser)).toBe(false)
+    }
+    expect(await db.keys('session:*')).toEqual([])
+  }
+
+  async function signedIn() {
+    const visitor = app.visitor()
+    const cookie = cookiesOf(await signIn(app, visitor))
+    return { visitor, cookie }
+  }
+
+  test('ends the session here and the tokens at Discord', async () => {
+    const { visitor, cookie } = await signedIn()
+    const given = app.discord.calls.find(({ path }) => path === at.token)?.answer
+    const { answer, ms } = await timed(visitor.post('/sign_out'))
+    await expectSignedOut(visitor, cookie, answer)
+    expect(ms).toBeLessThan(1000)
+    const [revocation, ...more] = app.discord.calls.filter(({ path }) => path === at.revoke)
+    expect(more).toEqual([])
+    const token = new URLSearchParams(revocation?.body).get('token')
+    expect(Object.values(z.record(z.string(), z.unknown()).parse(given))).toContain(token)
+  })
+
+  test.each<[string, () => Fault]>([
+    ['hangs', () => faults.silent()],
+    ['does not know us', () => oauthError(401, 'invalid_client')],
+  ])('works within two seconds when the revocation %s', async (_, fault) => {
+    const { visitor, cookie } = await signedIn()
+    app.discord.fail(at.revoke, fault())
+    const { answer, ms } = await timed(visitor.post('/sign_out'))
+    expect(ms).toBeLessThan(2000)
+    await expectSignedOut(visitor, cookie, answer)
+    expect(app.discord.count(at.revoke)).toBe(1)
+  })
+
+  test('works within two seconds when the revocation hangs longer than that', async () => {
+    const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '5000' }, beside: app })
+    try {
+      const visitor = patient.visitor()
+      const cookie = cookiesOf(await signIn(patient, visitor))
+      app.discord.fail(at.revoke, faults.silent())
+      const { answer, ms } = await timed(visitor.post('/sign_out'))
+      expect(ms).toBeLessThan(2000)
+      await expectSignedOut(visitor, cookie, answer)
+    } finally {
+      await patient.close()
+    }
+  })
+
+  describe.each(['Redis', 'memory'])('with sessions in %s', (place) => {
+    let site: TestApp
+    beforeAll(async () => {
+      site = place === 'Redis' ? app : await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(timeoutMs) } })
+    })
+    afterAll(async () => {
+      if (site !== app) await site.close()
+    })
+
+    test.each([
+      ['its refresh', at.token, goodTokens],
+      ['Discord saying who it is', at.user, nelly],
+    ])('in one tab is not undone by a restyle in another, which waits for %s', async (_, path, answer) => {
+      const visitor = site.visitor()
+      site.discord.tokenLifeS = path === at.token ? 1 : weekS
+      expectLanding(await signIn(site, visitor))
+      site.discord.fail(path, async (_req, res) => {
+        expect((await visitor.post('/sign_out')).status).toBe(303)
+        res.set(json).send(answer)
+      })
+      const restyled = await restyle(visitor)
+      site.discord.heal()
+      expectSignInAgain(restyled, later)
+      expect(setCookies(restyled)).toEqual([])
+      expect((await visitor.get('/show_avatar')).headers.location).toBe('/')
+    })
+  })
+
+  test('without a session leads to the form, and asks Discord nothing', async () => {
+    const answer = await app.visitor().post('/sign_out')
+    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect(app.discord.calls).toEqual([])
+  })
+
+  test('on one device means signing in again on the other', async () => {
+    const [here, there] = [await signInAs(), await signInAs()]
+    await here.post('/sign_out')
+    expectSignInAgain(await restyle(there), later)
+    expectLanding(await signIn(app, there, later))
+  })
+})
+
+describe('while one upstream hangs the visitor has an answer in time', () => {
+  test('the user address, at a callback without a seed', async () => {
+    app.discord.fail(at.user, faults.silent())
+    const { answer, ms } = await timed(signIn(app, app.visitor(), noSeed))
+    expect(answer.status).toBe(504)
+    expect(ms).toBeLessThan(patienceMs)
+  })
+
+  test('DiceBear, at a callback and at a restyle without a seed: the visitor gets the avatar', async () => {
+    app.dicebear.fail(at.svg, faults.silent())
+    const visitor = app.visitor()
+    const signedIn = await timed(signIn(app, visitor, noSeed))
+    expectLanding(signedIn.answer)
+    expect(signedIn.ms).toBeLessThan(patienceMs)
+    const restyled = await timed(restyle(visitor, { ...noSeed, mood: '' }))
+    expectLanding(restyled.answer, 303)
+    expect(restyled.ms).toBeLessThan(patienceMs)
+  })
+
+  test('DiceBear, where Discord is slow and there is no seed: what Discord took is not given to DiceBear again', async () => {
+    const slowMs = 2000
+    const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
+    app.discord.delay(at.token, 0.75 * slowMs)
+    app.discord.delay(at.user, 0.75 * slowMs)
+    app.dicebear.fail(at.svg, faults.silent())
+    try {
+      const visitor = slow.visitor()
+      const signedIn = await timed(signIn(slow, visitor, noSeed))
+      expectLanding(signedIn.answer)
+      expect(signedIn.ms).toBeLessThan(slowMs + 2000)
+    } finally {
+      await slow.close()
+    }
+  })
+
+  test('the token address, for restyles at once at two instances with a token that has ended', async () => {
+    // Longer than the two seconds over it: who is second must not wait for the first and then again as long.
+    const slowMs = 2200
+    const settings = { UPSTREAM_TIMEOUT_MS: String(slowMs) }
+    const slow = await openApp({ redisUrl: redis.url, settings, beside: app })
+    const slowToo = await openApp({ redisUrl: redis.url, settings, beside: app })
+    try {
+      const visitor = sameBrowserAt(slow, app.visitor())
+      await signInShortly(visitor)
+      app.discord.fail(at.token, faults.silent())
+      const browsers = [visitor, visitor, sameBrowserAt(slowToo, visitor)]
+      const answers = await Promise.all(browsers.map((browser) => timed(restyle(browser))))
+      for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
+      for (const { answer } of answers) expect(answer.status).toBe(504)
+      // Who waited for another's is not sent to wait once more.
+      expect(refreshTokensSent()).toHaveLength(1)
+      app.discord.heal()
+      expectLanding(await restyle(visitor), 303)
+    } finally {
+      await Promise.all([slow.close(), slowToo.close()])
+    }
+  })
+
+  test('the token address and DiceBear both', async () => {
+    app.discord.fail(at.token, faults.silent())
+    app.dicebear.fail(at.svg, faults.silent())
+    for (const choice of [later, noSeed]) {
+      const { answer, ms } = await timed(signIn(app, app.visitor(), choice))
+      expect(answer.status).toBe(504)
+      expect(ms).toBeLessThan(patienceMs)
+    }
+  })
+
+  test('the user address, after a slow token address', async () => {
+    // The two together would take longer than the visitor may have to wait.
+    const slowMs = 2500
+    const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
+    try {
+      const [known, stranger] = [sameBrowserAt(slow, app.visitor()), slow.visitor()]
+      await signInShortly(known)
+      const callback = app.discord.codeFor(await leave(stranger))
+      app.discord.delay(at.token, slowMs - 300)
+      app.discord.fail(at.user, faults.silent())
+      const answers = await Promise.all([timed(restyle(known)), timed(comeBack(stranger, callback))])
+      for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
+      for (const { answer } of answers) expect(answer.status).toBe(504)
+      expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([2, 2])
+    } finally {
+      await slow.close()
+    }
+  })
+
+  test('the user address, for ten callbacks at once', async () => {
+    app.discord.fail(at.user, faults.silent())
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const answers = await Promise.all(Array.from({ length: 10 }, () => timed(comeBack(visitor, callback))))
+    for (const { ms } of answers) expect(ms).toBeLessThan(patienceMs)
+    expect(answers.filter(({ answer }) => answer.status === 504).length).toBeGreaterThan(0)
+  })
+
+  test('others are served meanwhile', async () => {
+    app.discord.fail(at.user, faults.silent(), { times: 1 })
+    const stuck = timed(signIn(app, app.visitor()))
+    await expect.poll(() => app.discord.count(at.user)).toBe(1)
+    const { answer, ms } = await timed(signIn(app, app.visitor(), look, ozzy()))
+    expectLanding(answer)
+    expect(ms).toBeLessThan(timeoutMs)
+    expect((await stuck).answer.status).toBe(504)
+  })
+})

@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { agreeAtDiscord, at, CookieJar, type Fault, faults } from '../support/doubles.ts'
+import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
+
+let redis: Redis
+let app: TestApp
+
+beforeAll(async () => {
+  redis = await openRedis()
+  app = await openApp({ redisUrl: redis.url })
+})
+afterAll(async () => {
+  await app.close()
+  await redis.stop()
+})
+
+describe('one visit, from the form to the file', () => {
+  test('a visitor picks a look, agrees at Discord, and comes back to an avatar', async () => {
+    const visitor = app.visitor()
+    const form = await visitor.get('/')
+    expect(form.status).toBe(200)
+    expect(form.headers['set-cookie']).toBeUndefined()
+
+    const leaving = await visitor.post('/get_avatar').type('form').send(look)
+    expect(leaving.status).toBe(302)
+    const authorize = new URL(leaving.headers.location ?? '')
+    expect(Object.fromEntries(authorize.searchParams)).toMatchObject({
+      response_type: 'code',
+      client_id: app.config.discord.clientId,
+      scope: 'identify',
+      redirect_uri: `${app.url}/get_avatar`,
+      prompt: 'none',
+      code_challenge_method: 'S256',
+    })
+
+    const callback = await agreeAtDiscord(authorize.href)
+    const returning = await comeBack(visitor, callback)
+    expect(returning.status).toBe(302)
+    expect(returning.headers.location).toBe('/show_avatar')
+
+    const page = await visitor.get('/show_avatar')
+    expect(page.status).toBe(200)
+    expect(page.text).toContain('Juniper Moss')
+    const id = shownAvatar(page.text)
+
+    const svg = await visitor.get(`/avatars/${id}.svg`)
+    expect(svg.status).toBe(200)
+    expect(svg.headers['content-type']).toBe('image/svg+xml; charset=utf-8')
+    expect(svg.body.toString()).toMatch(/^<svg /)
+
+    const download = await visitor.get(`/avatars/${id}.png?download`)
+    expect(download.headers['content-type']).toBe('image/png')
+    expect(download.headers['content-disposition']).toBe('attachment; filename=juniper.moss-adventurer-happy.png')
+  })
+
+  test('Discord and DiceBear were asked as their protocols say', async () => {
+    const exchange = app.discord.calls.find(({ path }) => path === at.token)
+    const form = new URLSearchParams(exchange?.body)
+    expect(exchange?.headers['content-type']).toMatch(/^application\/x-www-form-urlencoded/)
+    expect(exchange?.headers['user-agent']).toMatch(/^DiscordBot \(http:\/\/127\.0\.0\.1:\d+, \d+\.\d+\.\d+\)$/)
+    expect(form.get('grant_type')).toBe('authorization_code')
+    expect(form.get('client_secret')).toBe(app.config.discord.clientSecret)
+    expect(form.get('redirect_uri')).toBe(`${app.url}/get_avatar`)
+    expect(form.get('code_verifier')).toMatch(/^[\w.~-]{43,128}$/)
+    expect(app.discord.count(at.user)).toBe(1)
+
+    const drawing = app.dicebear.calls[0]
+    expect(drawing?.path).toBe('/10.x/adventurer/svg')
+    expect(drawing?.query.get('seed')).toBe('fern')
+    expect(drawing?.query.get('backgroundColor')).toBe('ffd29d')
+    expect(drawing?.query.get('mouthVariant')).toContain('variant01')
+  })
+})
+
+test('an empty seed is the Discord username', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, seed: '' })
+  expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('juniper.moss')
+  const page = await visitor.get('/show_avatar')
+  expect(page.text).toContain('juniper.moss')
+})
+
+test('while the access token is fresh, a second visit exchanges no code', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const before = app.discord.count(at.token)
+  const returning = await signIn(app, visitor, { ...look, style: 'bottts' })
+  expect(returning.headers.location).toBe('/show_avatar')
+  expect(app.discord.count(at.token)).toBe(before)
+})
+
+test('who agreed before passes Discord without a page; after a sign-out Discord asks again', async () => {
+  const visitor = app.visitor()
+  const cookieJar = new CookieJar()
+  await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { cookieJar }))
+  const pagesBefore = app.discord.count('/oauth2/authorize', 'POST')
+  await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { cookieJar }))
+  expect(app.discord.count('/oauth2/authorize', 'POST')).toBe(pagesBefore)
+
+  const out = await visitor.post('/sign_out')
+  expect([out.status, out.headers.location]).toEqual([303, '/'])
+  expect(app.discord.count(at.revoke)).toBe(1)
+  const again = new URL(await leave(visitor))
+  expect(again.searchParams.get('prompt')).toBe('consent')
+
+  await comeBack(visitor, app.discord.codeFor(again.href))
+  expect(new URL(await leave(visitor)).searchParams.get('prompt')).toBe('none')
+})
+
+test('a restyle asks who it is and draws, without a trip to Discord', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const [exchanges, users] = [app.discord.count(at.token), app.discord.count(at.user)]
+  const restyled = await visitor
+    .post('/show_avatar')
+    .type('form')
+    .send({ style: 'bottts', mood: 'love', seed: 'otter' })
+  expect([restyled.status, restyled.headers.location]).toEqual([303, '/show_avatar'])
+  expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([exchanges, users + 1])
+  const page = await visitor.get('/show_avatar')
+  expect(page.text).toContain('Bottts')
+})
+
+test('each view of the page has another seed to roll', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const seeds = new Set<string>()
+  for (let view = 1; view <= 5; view += 1) {
+    const { text } = await visitor.get('/show_avatar')
+    seeds.add(/<input type="hidden" name="seed" value="([^"]*)"/.exec(text)?.[1] ?? 'no seed')
+  }
+  // Of 1,720 seeds five are the same once in a million million times.
+  expect(seeds.size).toBeGreaterThan(1)
+  for (const seed of seeds) {
+    const [first = '', second = '', ...more] = seed.split(' ')
+    expect(words.script.rollFirst.split(' ')).toContain(first)
+    expect(words.script.rollSecond.split(' ')).toContain(second)
+    expect(more).toEqual([])
+  }
+})
+
+test('the last twelve avatars are kept, newest first, and each can be shown or forgotten', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, seed: 'roll 0' })
+  const oldest = shownAvatar((await visitor.get('/show_avatar')).text)
+  for (let roll = 1; roll <= 12; roll += 1) {
+    await visitor
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...look, seed: `roll ${roll}` })
+  }
+  const page = await visitor.get('/show_avatar')
+  const ids = [...page.text.matchAll(/href="\/show_avatar\?avatar=([0-9a-f]{64})"/g)].map(([, id]) => id)
+  expect(ids).toHaveLength(12)
+  expect(ids[0]).toBe(shownAvatar(page.text))
+  expect(ids).not.toContain(oldest)
+  expect((await visitor.get(`/avatars/${oldest}.svg`)).status).toBe(404)
+
+  const named = await visitor.get(`/show_avatar?avatar=${ids[5]}`)
+  expect(shownAvatar(named.text)).toBe(ids[5])
+  const forgotten = await visitor.post(`/avatars/${ids[5]}/forget`)
+  expect([forgotten.status, forgotten.headers.location]).toEqual([303, '/show_avatar'])
+  expect((await visitor.get(`/show_avatar?avatar=${ids[5]}`)).status).toBe(404)
+})
+
+test('a "no" at Discord leads back to the form, with the look and a notice', async () => {
+  const visitor = app.visitor()
+  const callback = await agreeAtDiscord(await leave(visitor), { decision: 'decline' })
+  const back = await comeBack(visitor, callback)
+  expect(back.status).toBe(303)
+  const address = new URL(back.headers.location ?? '', app.url)
+  expect(address.pathname).toBe('/')
+  expect(Object.fromEntries(address.searchParams)).toMatchObject({ ...look, backgroundColor: 'ffd29d' })
+  const form = await visitor.get(`${address.pathname}${address.search}`)
+  expect(form.text).toContain('You said no at Discord')
+  expect(form.text).toMatch(/name="seed"[^>]*value="fern"/)
+})
+
+test('without a refresh token the visit works, and ends with the access token', async () => {
+  const visitor = app.visitor()
+  const noRefreshToken: Fault = (_req, res) => {
+    res.json({ access_token: 'an-access-token', token_type: 'Bearer', expires_in: 1, scope: 'identify' })
+  }
+  app.discord.fail(at.token, noRefreshToken, { times: 1 })
+  app.discord.fail(at.user, faults.json(200, { id: '816822249063055437', username: 'juniper.moss' }), { times: 1 })
+  expect((await signIn(app, visitor)).headers.location).toBe('/show_avatar')
+  const restyled = await visitor.post('/show_avatar').type('form').send(look)
+  expect([restyled.status, restyled.headers.location]).toEqual([
+    303,
+    '/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy&notice=sign-in',
+  ])
+})
+
+test('a stranger’s restyle leads to the form, with what was good of it', async () => {
+  const sent = { ...look, style: 'none of ours', seed: 'x'.repeat(9000) }
+  const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
+  expect([restyled.status, restyled.headers.location]).toEqual([
+    303,
+    '/?backgroundColor=%23ffd29d&mood=happy&notice=sign-in',
+  ])
+})

@@ -1,0 +1,607 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent, createServer, get, request } from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import express from 'express'
+import { Client } from 'undici'
+import { afterEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { readConfig } from '../../src/config.ts'
+import { createMetrics } from '../../src/metrics.ts'
+import { type Asked, ask, formOf } from '../support/ask.ts'
+import { at, faults } from '../support/doubles.ts'
+import { freePort } from '../support/free-port.ts'
+import {
+  comeBack,
+  leave,
+  look,
+  type OpenOptions,
+  openApp,
+  shownAvatar,
+  signIn,
+  type TestApp,
+} from '../support/open-app.ts'
+import { openRedis } from '../support/redis.ts'
+import { main, startApp } from '../support/start-app.ts'
+
+const cleanUps: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+/** An app that counts; openApp listens at no port for it, so the metrics are read from its parts. */
+async function watchedApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
+  const app = await openApp({
+    ...options,
+    settings: { METRICS_PORT: '9464', UPSTREAM_TIMEOUT_MS: '15000', ...settings },
+  })
+  cleanUps.push(() => app.close())
+  return app
+}
+
+function metricsOf({ parts }: TestApp) {
+  if (parts.metrics === undefined) throw new Error('this app counts nothing')
+  return parts.metrics
+}
+
+type Sample = { name: string; labels: Record<string, string>; value: number }
+
+const sampleLine = /^([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\["\\n])*",?)*)\})? (\S+)$/
+
+/** Reads Prometheus's text format 0.0.4, strictly: what it would refuse or misread, this does too. */
+function readMetrics(text: string): Sample[] {
+  expect(text.endsWith('\n')).toBe(true)
+  const types = new Map<string, string>()
+  const helped = new Set<string>()
+  const seen = new Set<string>()
+  const samples: Sample[] = []
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    const [, help] = /^# HELP (\S+) .+$/.exec(line) ?? []
+    const [, typed, type] = /^# TYPE (\S+) (counter|gauge|histogram)$/.exec(line) ?? []
+    if (help !== undefined) helped.add(help)
+    else if (typed !== undefined && type !== undefined) types.set(typed, type)
+    else {
+      const [, name = '', inside = '', number = ''] = sampleLine.exec(line) ?? []
+      if (name === '' || seen.has(`${name}{${inside}`)) throw new Error(`not a sample, or one told twice: ${line}`)
+      seen.add(`${name}{${inside}`)
+      const family = types.has(name) ? name : name.replace(/_(bucket|sum|count)$/, '')
+      if (!helped.has(family)) throw new Error(`a sample without help: ${line}`)
+      if (types.get(family) !== (family === name ? types.get(name) : 'histogram')) throw new Error(`no type: ${line}`)
+      const labels = Object.fromEntries(
+        [...inside.matchAll(/([a-z_]+)="([^"]*)"/g)].map(([, label = '', value = '']) => [label, value]),
+      )
+      const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number === 'Nan' ? 'NaN' : number)
+      if (Number.isNaN(value) && number !== 'Nan') throw new Error(`no number: ${line}`)
+      samples.push({ name, labels, value })
+    }
+  }
+  return samples
+}
+
+const read = async (app: TestApp) => readMetrics(await metricsOf(app).registry.metrics())
+
+/** The sum of all samples of this name that have these labels. */
+function sum(samples: Sample[], name: string, labels: Record<string, string> = {}): number {
+  const fitting = samples.filter(
+    (one) => one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value),
+  )
+  return fitting.reduce((total, { value }) => total + value, 0)
+}
+
+/** Answers by route, method and status, as `GET / 200`. */
+const answers = (samples: Sample[]) =>
+  Object.fromEntries(
+    samples
+      .filter(({ name }) => name === 'http_requests_total')
+      .map(({ labels, value }) => [`${labels.method} ${labels.route} ${labels.status}`, value]),
+  )
+
+describe('off, as it is by default', () => {
+  test('nothing is counted, and there is no page for it', async () => {
+    const app = await openApp()
+    cleanUps.push(() => app.close())
+    expect(app.parts.metrics).toBeUndefined()
+    expect((await ask(app.url, '/metrics')).status).toBe(404)
+  })
+
+  test.each<Record<string, string>>([{}, { METRICS_PORT: 'off' }, { METRICS_PORT: '' }])('%o', (settings) => {
+    expect(readConfig(settings).metricsPort).toBeUndefined()
+  })
+
+  test.each(['0', '65536', 'on', '-1', '90 90', '9e3'])('METRICS_PORT=%s is refused in words', (value) => {
+    expect(() => readConfig({ METRICS_PORT: value })).toThrow(
+      /^[^\n]+:\n {2}METRICS_PORT must be "off" or a port from 1 to 65535$/,
+    )
+  })
+
+  test.each([{ PORT: '4000', METRICS_PORT: '4000' }, { METRICS_PORT: '3000' }, { METRICS_PORT: '03000' }])(
+    '%o is refused: visitors come there',
+    (settings) => {
+      expect(() => readConfig(settings)).toThrow(/^[^\n]+:\n {2}METRICS_PORT must be another port than PORT[^\n]+$/)
+      expect(readConfig({ ...settings, METRICS_PORT: '9464' }).metricsPort).toBe(9464)
+    },
+  )
+})
+
+describe('a visit is counted', () => {
+  test('each answer by route, method and status, with its time; the sign-in; each picture', async () => {
+    const app = await watchedApp()
+    const visitor = app.visitor()
+    await visitor.get('/')
+    await signIn(app, visitor)
+    const id = shownAvatar((await visitor.get('/show_avatar')).text)
+    for (const path of [`${id}.svg`, `${id}.png?size=128`, `${id}.png?size=128`, `${id}.png?size=1`]) {
+      await visitor.get(`/avatars/${path}`)
+    }
+    await visitor.head('/')
+    await visitor.put('/get_avatar/')
+    for (const _ of ['drawn', 'kept', 'kept']) await visitor.get('/preview.svg?style=rings')
+    // One card for both: it stands still.
+    for (const moves of ['', 'on']) await visitor.get('/og.png').query({ style: 'sprouts', animated: moves })
+    await visitor.get('/style.css')
+    await visitor.post('/get_avatar').type('form').send({ style: 'nope' })
+    await visitor.post(`/avatars/${id}/forget`)
+    await visitor.post('/sign_out').set('Origin', 'https://evil.example')
+    await visitor.get('/healthz')
+    await visitor.get(`/nowhere/${id}`)
+
+    const samples = await read(app)
+    expect(answers(samples)).toEqual({
+      'GET / 200': 1,
+      'POST /get_avatar 302': 1,
+      'GET /get_avatar 302': 1,
+      'GET /show_avatar 200': 1,
+      'GET /avatars/:id.svg 200': 1,
+      'GET /avatars/:id.png 200': 2,
+      'GET /avatars/:id.png 400': 1,
+      'HEAD / 200': 1,
+      'other /get_avatar 405': 1,
+      'GET /preview.svg 200': 3,
+      'GET /og.png 200': 2,
+      'GET static 200': 1,
+      'POST /get_avatar 422': 1,
+      'POST /avatars/:id/forget 303': 1,
+      'POST /sign_out 403': 1,
+      'GET /healthz 200': 1,
+      'GET other 404': 1,
+    })
+    const pngs = { route: '/avatars/:id.png', method: 'GET' }
+    const buckets = samples.filter(
+      ({ name, labels }) => name === 'http_request_duration_seconds_bucket' && labels.route === pngs.route,
+    )
+    expect(buckets.map(({ value }) => value)).toEqual(buckets.map(({ value }) => value).sort((a, b) => a - b))
+    expect(buckets.at(-1)).toMatchObject({ labels: { le: '+Inf' }, value: 3 })
+    expect(sum(samples, 'http_request_duration_seconds_count', pngs)).toBe(3)
+    expect(sum(samples, 'http_request_duration_seconds_sum', pngs)).toBeGreaterThan(0)
+    const failures = samples.filter(({ name }) => name === 'http_failures_total')
+    expect(Object.fromEntries(failures.map(({ labels, value }) => [labels.failure, value]))).toEqual({
+      BadValues: 1,
+      WrongMethod: 1,
+      CrossSite: 1,
+      NotFound: 1,
+    })
+    expect(sum(samples, 'sign_ins_started_total')).toBe(1)
+    expect(sum(samples, 'sign_ins_total')).toBe(1)
+    expect(sum(samples, 'sign_ins_total', { outcome: 'signed-in' })).toBe(1)
+    const pictures = (cache: string) =>
+      ['hit', 'miss'].map((result) => sum(samples, 'avatar_cache_total', { cache, result }))
+    expect(pictures('file')).toEqual([3, 1])
+    expect(pictures('png')).toEqual([1, 1])
+    expect(pictures('preview')).toEqual([2, 1])
+    expect(pictures('card')).toEqual([1, 1])
+    expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
+  })
+
+  test('what cannot be read as a request, in the log too', async () => {
+    const app = await watchedApp()
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1').setEncoding('utf8')
+    socket.write('evil evil\r\n\r\n')
+    expect((await socket.toArray()).join('')).toMatch(/^HTTP\/1.1 400 /)
+    const samples = await read(app)
+    expect(sum(samples, 'http_requests_total', { route: 'other', method: 'other', status: '400' })).toBe(1)
+    const lines = app.logged.filter((line) => line.includes('unreadable'))
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { res: { statusCode: 400 }, code: 'HPE_INVALID_METHOD' },
+    ])
+    expect(lines.join()).not.toContain('evil')
+  })
+
+  test('a preview with bad values is no miss: nothing was drawn', async () => {
+    const app = await watchedApp()
+    for (let i = 0; i < 3; i++) expect((await app.visitor().get('/preview.svg?style=nobody-s')).status).toBe(400)
+    const samples = await read(app)
+    expect(sum(samples, 'avatar_cache_total', { cache: 'preview' })).toBe(0)
+  })
+
+  test('ways that end otherwise: a "no", a Discord that fails, a state that is not known', async () => {
+    const app = await watchedApp()
+    await leave(app.visitor())
+    const visitor = app.visitor()
+    const state = new URL(await leave(visitor)).searchParams.get('state') ?? ''
+    for (const _ of ['declines', 'reloads']) await visitor.get('/get_avatar').query({ error: 'access_denied', state })
+    app.discord.fail(at.user, faults.answer(500))
+    expect((await signIn(app, app.visitor())).status).toBe(502)
+    await app.visitor().get('/get_avatar').query({ code: 'x', state: 'never-seen' })
+
+    const samples = await read(app)
+    expect(sum(samples, 'sign_ins_started_total')).toBe(3)
+    const outcomes = ['signed-in', 'declined', 'failed']
+    expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 1, 1])
+    expect(sum(samples, 'http_failures_total', { failure: 'UnknownState' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'DiscordAway' })).toBe(1)
+  })
+
+  test('a visitor may leave at one instance and come back at another: the sum is right', async () => {
+    const redis = await openRedis()
+    cleanUps.push(() => redis.stop())
+    const app = await watchedApp({ redisUrl: redis.url })
+    const { url, discord, dicebear } = app
+    const other = await watchedApp({ redisUrl: redis.url, beside: { url, discord, dicebear } })
+    const visitor = app.visitor()
+    const callback = discord.codeFor(await leave(visitor))
+    const there = other.visitor()
+    there.jar = visitor.jar
+    expect((await comeBack(there, callback)).status).toBe(302)
+    const [here, away] = [await read(app), await read(other)]
+    expect([sum(here, 'sign_ins_started_total'), sum(here, 'sign_ins_total')]).toEqual([1, 0])
+    expect([sum(away, 'sign_ins_started_total'), sum(away, 'sign_ins_total')]).toEqual([0, 1])
+  })
+
+  test('an avatar that DiceBear did not give, by what went wrong there', async () => {
+    const app = await watchedApp()
+    app.dicebear.fail(at.svg, faults.answer(500), { times: 1 })
+    app.dicebear.fail(at.svg, faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' }))
+    await signIn(app, app.visitor(), { ...look, seed: 'one' })
+    await signIn(app, app.visitor(), { ...look, seed: 'two' })
+    const samples = await read(app)
+    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'DiceBearAway' })).toBe(1)
+    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'UnsafeSvg' })).toBe(1)
+  })
+
+  test('who is over a limit counts as a 429 of the route', async () => {
+    const app = await watchedApp({ settings: { RATE_LIMIT: 'on' } })
+    for (let turn = 0; turn < 32; turn += 1) await ask(app.url, '/get_avatar', formOf({ style: 'nope' }))
+    expect(answers(await read(app))).toEqual({ 'POST /get_avatar 422': 30, 'POST /get_avatar 429': 2 })
+  })
+
+  test('who does not wait for the answer counts as well', async () => {
+    const app = await watchedApp()
+    const visitor = app.visitor()
+    const { pathname, search } = new URL(app.discord.codeFor(await leave(visitor)))
+    const cookie = visitor.jar.getCookies({ domain: '127.0.0.1', path: '/', secure: false, script: false })
+    const asked = new Promise<void>((resolve) => app.discord.fail(at.token, () => resolve()))
+    const headers = { Cookie: cookie.toValueString() }
+    const asking = get(`${app.url}${pathname}${search}`, { headers, agent: false }).on('error', () => undefined)
+    await asked
+    asking.destroy()
+    await expect.poll(async () => answers(await read(app))['GET /get_avatar aborted']).toBe(1)
+  })
+})
+
+describe('what the operator is told of others', () => {
+  test('Discord and DiceBear: each call with its outcome and time, and the state of the breaker', async () => {
+    const app = await watchedApp()
+    const { onCall, onBreaker } = metricsOf(app)
+    onCall({ upstream: 'discord-token', outcome: 'ok', durationMs: 250 })
+    onCall({ upstream: 'discord-token', outcome: 'silent', durationMs: 5000 })
+    onCall({ upstream: 'discord-token', outcome: 'spared', durationMs: 0 })
+    onBreaker({ upstream: 'dicebear', state: 'open' })
+    onBreaker({ upstream: 'discord-user', state: 'open' })
+    onBreaker({ upstream: 'discord-user', state: 'half-open' })
+    const samples = await read(app)
+    expect(sum(samples, 'upstream_requests_total', { upstream: 'discord-token', outcome: 'silent' })).toBe(1)
+    expect(sum(samples, 'upstream_requests_total', { upstream: 'discord-token' })).toBe(3)
+    expect(sum(samples, 'upstream_request_duration_seconds_sum', { upstream: 'discord-token' })).toBeCloseTo(5.25)
+    expect(sum(samples, 'upstream_request_duration_seconds_count')).toBe(2)
+    const states = (upstream: string) =>
+      ['closed', 'open', 'half-open'].map((state) => sum(samples, 'upstream_breaker_state', { upstream, state }))
+    expect(states('dicebear')).toEqual([0, 1, 0])
+    expect(states('discord-user')).toEqual([0, 0, 1])
+    expect(states('discord-token')).toEqual([1, 0, 0])
+  })
+
+  test('Redis: up, away, silent, and up again; a look at the metrics never waits long for it', async () => {
+    const redis = await openRedis()
+    cleanUps.push(() => redis.stop())
+    const app = await watchedApp({ redisUrl: redis.url })
+    const isUp = async () => sum(await read(app), 'redis_up')
+    await expect.poll(isUp, { timeout: 5000 }).toBe(1)
+    expect(sum(await read(app), 'store_failures_total')).toBe(0)
+    redis.pause()
+    const since = performance.now()
+    expect(await isUp()).toBe(0)
+    expect(performance.now() - since).toBeLessThan(3000)
+    redis.resume()
+    await expect.poll(isUp, { timeout: 5000 }).toBe(1)
+    await redis.kill()
+    await expect.poll(isUp, { timeout: 5000 }).toBe(0)
+    const failed = sum(await read(app), 'store_failures_total')
+    expect((await app.visitor().post('/get_avatar').type('form').send(look)).status).toBe(503)
+    const samples = await read(app)
+    expect(sum(samples, 'store_failures_total')).toBeGreaterThan(failed)
+    expect(sum(samples, 'http_failures_total', { failure: 'StoreAway' })).toBe(1)
+    await redis.restart()
+    await expect.poll(isUp, { timeout: 5000 }).toBe(1)
+  })
+
+  test('with no Redis nothing is said of one', async () => {
+    const app = await watchedApp()
+    expect((await read(app)).map(({ name }) => name)).not.toContain('redis_up')
+  })
+
+  test('the process itself: event loop, heap, garbage collection', async () => {
+    const names = (await read(await watchedApp())).map(({ name }) => name)
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'nodejs_eventloop_lag_p99_seconds',
+        'nodejs_heap_size_used_bytes',
+        'process_cpu_seconds_total',
+      ]),
+    )
+  })
+
+  test('two apps in one process count apart', async () => {
+    const [one, other] = [await watchedApp(), await watchedApp()]
+    await ask(one.url, '/')
+    expect(answers(await read(one))).toEqual({ 'GET / 200': 1 })
+    expect(answers(await read(other))).toEqual({})
+  })
+})
+
+describe('no visitor writes into the metrics', () => {
+  const shapes: ((text: string) => string)[] = [
+    (text) => `/${text}`,
+    (text) => `/avatars/${text}.svg`,
+    (text) => `/avatars/${text}.png?size=${text}`,
+    (text) => `/avatars/${text}/forget`,
+    (text) => `/${text}.css`,
+    (text) => `/get_avatar/${text}?state=${text}`,
+    (text) => `/get_avatar?code=${text}&state=${text}`,
+    (text) => `/healthz?${text}`,
+    (text) => `/demo/${text}`,
+    (text) => `//${text}/%0a%22%7d`,
+  ]
+
+  /** So many requests of each shape over one connection, each with a text of its own. */
+  async function sendMadeUp(url: string, perShape: number): Promise<void> {
+    const client = new Client(url, { pipelining: 20 })
+    const headers = { accept: 'application/json' }
+    for (let turn = 0; turn < perShape; turn += 20) {
+      const texts = Array.from({ length: Math.min(20, perShape - turn) }, (_, i) => `made-up-${turn + i}`)
+      const paths = texts.flatMap((text) => shapes.map((shape) => shape(text)))
+      await Promise.all(paths.map(async (path) => (await client.request({ method: 'GET', path, headers })).body.dump()))
+    }
+    await client.close()
+  }
+
+  const seriesOf = (samples: Sample[]) =>
+    samples.filter(({ name }) => !/^(nodejs|process)_/.test(name)).map(({ name, labels }) => ({ name, labels }))
+
+  test('made-up paths and queries make no new series', async () => {
+    const app = await watchedApp({ settings: { LOG_LEVEL: 'silent' } })
+    await sendMadeUp(app.url, 1)
+    const before = await read(app)
+    await sendMadeUp(app.url, 40)
+    const after = await read(app)
+    expect(sum(after, 'http_requests_total')).toBe(410)
+    expect(seriesOf(after)).toEqual(seriesOf(before))
+    expect(JSON.stringify(after)).not.toContain('made-up')
+  })
+
+  test('nor do ten thousand of them, where every one is answered well', async () => {
+    const metrics = createMetrics()
+    const server = express()
+      .use(metrics.requests(['/style.css']), (_req, res) => res.end())
+      .listen(0, '127.0.0.1')
+    cleanUps.push(async () => void server.close())
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${z.object({ port: z.number() }).parse(server.address()).port}`
+    await sendMadeUp(url, 1)
+    const before = readMetrics(await metrics.registry.metrics())
+    await sendMadeUp(url, 1000)
+    const after = readMetrics(await metrics.registry.metrics())
+    expect(sum(after, 'http_requests_total')).toBe(10_010)
+    expect(seriesOf(after)).toEqual(seriesOf(before))
+  }, 40_000)
+
+  test('nor do methods, nor addresses of other forms', async () => {
+    const app = await watchedApp()
+    for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'PURGE', 'M-SEARCH', 'TRACE', 'QUERY', 'PATCH']) {
+      await ask(app.url, '/', { method })
+    }
+    for (const path of ['*', 'http://evil.example/get_avatar', '//', '/%', '/__proto__']) {
+      await ask(app.url, path, { method: 'OPTIONS' })
+    }
+    const samples = (await read(app)).filter(({ name }) => name === 'http_requests_total')
+    expect(sum(samples, 'http_requests_total')).toBe(14)
+    for (const { labels } of samples) {
+      expect(labels.method).toBe('other')
+      expect(['/', '/get_avatar', 'other']).toContain(labels.route)
+    }
+  })
+
+  test('and nothing of a visit can be read from them', async () => {
+    const app = await watchedApp()
+    const visitor = app.visitor()
+    const authorize = await leave(visitor, { ...look, seed: 'a secret seed' })
+    const callback = app.discord.codeFor(authorize)
+    await comeBack(visitor, callback)
+    const id = shownAvatar((await visitor.get('/show_avatar')).text)
+    await visitor.get(`/avatars/${id}.svg?download=a+secret+seed`)
+    const [account] = app.discord.accounts
+    const said = JSON.stringify(await read(app))
+    const { code = '', state = '' } = Object.fromEntries(new URL(callback).searchParams)
+    const secrets = ['secret', 'adventurer', id, code, state, account?.username ?? '', account?.id ?? '', app.folder]
+    for (const secret of secrets) {
+      expect(secret.length).toBeGreaterThan(5)
+      expect(said).not.toContain(secret)
+    }
+  })
+})
+
+test('every route of the app is counted under its own name', async () => {
+  const src = join(import.meta.dirname, '../../src')
+  const files = [...readdirSync(join(src, 'pages')).map((file) => join('pages', file)), 'middleware/health.ts']
+  const patterns = new Set(
+    files.flatMap((file) =>
+      [...readFileSync(join(src, file), 'utf8').matchAll(/router\.\w+\((\[[^\]]+\]|'[^']+')/g)].flatMap(
+        ([, list = '']) => [...list.matchAll(/'([^']+)'/g)].map(([, pattern = '']) => pattern),
+      ),
+    ),
+  )
+  expect(patterns.size).toBeGreaterThan(10)
+  expect(patterns).toContain('/avatars/:id.png')
+  const app = await watchedApp()
+  for (const pattern of patterns) await ask(app.url, pattern.replaceAll(/:\w+/g, 'made-up'))
+  const counted = (await read(app))
+    .filter(({ name }) => name === 'http_requests_total')
+    .map(({ labels }) => labels.route)
+  expect(new Set(counted)).toEqual(patterns)
+})
+
+describe('METRICS_PORT', () => {
+  /** Runs the app where it should refuse to start. */
+  async function refused(settings: Record<string, string>) {
+    const folder = await mkdtemp(join(tmpdir(), 'refused-'))
+    cleanUps.push(() => rm(folder, { recursive: true, force: true }))
+    const env = { PATH: process.env.PATH, ...settings }
+    const child = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (part: Buffer) => {
+      said += part
+    })
+    const [code] = await once(child, 'exit')
+    return { code, said }
+  }
+
+  test('Prometheus has a port of its own, with nothing else on it; the app ends though it is still connected', async () => {
+    const metricsPort = await freePort()
+    const app = await startApp({ METRICS_PORT: String(metricsPort), LOG_LEVEL: 'warn' })
+    cleanUps.push(() => app.stop())
+    const there = `http://127.0.0.1:${metricsPort}`
+    await ask(app.url, '/')
+    const metrics = await ask(there, '/metrics')
+    expect([metrics.status, metrics.headers['content-type']]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
+    expect(answers(readMetrics(metrics.text))).toEqual({ 'GET / 200': 1 })
+    const others: Asked[] = []
+    for (const path of ['/', '/healthz', '/metrics/', '/metricsx', '/get_avatar']) others.push(await ask(there, path))
+    others.push(await ask(there, '/metrics', { method: 'POST' }))
+    expect(others.map(({ status, text }) => [status, text])).toEqual(others.map(() => [404, '']))
+    expect((await ask(app.url, '/metrics')).status).toBe(404)
+
+    const connected = new Agent({ keepAlive: true })
+    cleanUps.push(async () => connected.destroy())
+    const [answer] = await once(request(`${there}/metrics?x=1`, { agent: connected }).end(), 'response')
+    answer.resume()
+    await once(answer, 'end')
+    const since = performance.now()
+    app.child.kill('SIGTERM')
+    expect(await app.exited).toEqual([0, null])
+    expect(performance.now() - since).toBeLessThan(8000)
+  })
+
+  test('one that is taken refuses the start in plain words', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    cleanUps.push(async () => void other.close())
+    await once(other, 'listening')
+    const { port: taken } = z.object({ port: z.number() }).parse(other.address())
+    const { code, said } = await refused({ PORT: String(await freePort()), METRICS_PORT: String(taken) })
+    expect([code, said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, METRICS_PORT=${taken}: `)])
+    expect(said).not.toMatch(/^\s+at /m)
+  })
+})
+
+describe('the Grafana dashboard', () => {
+  const source = z.object({ type: z.literal('prometheus'), uid: z.literal(['$', '{datasource}'].join('')) })
+  const Target = z.object({ datasource: source, expr: z.string(), legendFormat: z.string(), refId: z.string() })
+  const Panel = z.looseObject({
+    id: z.number(),
+    type: z.string(),
+    title: z.string().min(1),
+    gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }),
+    datasource: source.optional(),
+    targets: z.array(Target).default([]),
+  })
+  const Dashboard = z.looseObject({
+    schemaVersion: z.number().min(39),
+    title: z.string(),
+    uid: z.string().max(40),
+    templating: z.object({ list: z.array(z.looseObject({ name: z.string(), type: z.string() })) }),
+    panels: z.array(Panel),
+  })
+  const file = join(import.meta.dirname, '../../deploy/grafana-dashboard.json')
+  const { panels, templating } = Dashboard.parse(JSON.parse(readFileSync(file, 'utf8')))
+  const targets = panels.flatMap((panel) => panel.targets)
+
+  test('can be imported as it is: one choice of data source, every panel in its place', () => {
+    expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
+      ['datasource', 'datasource'],
+      ['job', 'query'],
+      ['instance', 'query'],
+    ])
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+    )
+    expect(new Set(cells).size).toBe(cells.length)
+    expect(targets.length).toBeGreaterThan(20)
+    for (const { type, datasource, targets } of panels) {
+      expect([datasource !== undefined, targets.length > 0]).toEqual(type === 'row' ? [false, false] : [true, true])
+    }
+  })
+
+  test('asks only for metrics, labels and values that are there, and shows every one of ours', async () => {
+    const redis = await openRedis()
+    cleanUps.push(() => redis.stop())
+    const app = await watchedApp({ redisUrl: redis.url })
+    await ask(app.url, '/nowhere')
+    await ask(app.url, '/get_avatar?code=x&state=y')
+    metricsOf(app).onCall({ upstream: 'dicebear', outcome: 'ok', durationMs: 1 })
+    globalThis.gc?.()
+    const samples = await read(app)
+    const valuesOf = (metric: string) => {
+      const values = new Map<string, Set<string>>([
+        ['job', new Set(['$job'])],
+        ['instance', new Set(['$instance'])],
+      ])
+      for (const { name, labels } of samples) {
+        if (name !== metric) continue
+        for (const [label, value] of Object.entries(labels)) {
+          values.set(label, (values.get(label) ?? new Set()).add(value))
+        }
+      }
+      return values
+    }
+    const known = new Set(samples.map(({ name }) => name))
+    const shown = new Set<string>()
+    for (const { expr, legendFormat } of targets) {
+      const selectors = [...expr.matchAll(/(\w+)\{([^}]*)\}/g)]
+      expect(selectors.length).toBeGreaterThan(0)
+      for (const [, metric = '', inside = ''] of selectors) {
+        shown.add(metric.replace(/_(bucket|sum|count)$/, ''))
+        // Garbage may not have been collected yet.
+        if (!metric.startsWith('nodejs_gc_')) expect(known).toContain(metric)
+        const values = valuesOf(metric)
+        expect(inside).toMatch(/^job="\$job",instance=~"\$instance"/)
+        for (const [, label = '', operator = '', value = ''] of inside.matchAll(/(\w+)(=|!=|=~|!~)"([^"]*)"/g)) {
+          expect([...values.keys()]).toContain(label)
+          if (operator === '=' || operator === '!=') expect([...(values.get(label) ?? [])]).toContain(value)
+        }
+        const grouped = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(', '))
+        const named = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label)
+        if (!metric.startsWith('nodejs_gc_'))
+          expect([...values.keys()]).toEqual(expect.arrayContaining([...grouped, ...named]))
+        // What is summed away cannot stand in the legend.
+        if (grouped.length > 0) expect(grouped).toEqual(expect.arrayContaining(named))
+      }
+    }
+    const ours = samples
+      .map(({ name }) => name.replace(/_(bucket|sum|count)$/, ''))
+      .filter((name) => !/^(nodejs|process)_/.test(name))
+    expect([...shown]).toEqual(expect.arrayContaining([...new Set(ours)]))
+  })
+})

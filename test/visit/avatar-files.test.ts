@@ -1,0 +1,873 @@
+import { createHash } from 'node:crypto'
+import { copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { Avatar, OptionsDescriptor } from '@dicebear/core'
+import { parse as parseDisposition } from 'content-disposition'
+import sharp from 'sharp'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { z } from 'zod'
+import { drawPng } from '../../src/pictures/png.ts'
+import { ask } from '../support/ask.ts'
+import { at, type Fault, faults } from '../support/doubles.ts'
+import { drawn, type Look, moodMap, styleList, styleOf } from '../support/drawn.ts'
+import {
+  comeBack,
+  leave,
+  look,
+  type OpenOptions,
+  openApp,
+  shownAvatar,
+  signIn,
+  type TestApp,
+  type Visitor,
+} from '../support/open-app.ts'
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp()
+})
+afterAll(() => app.close())
+afterEach(() => {
+  app.dicebear.heal()
+  app.discord.heal()
+})
+
+const require = createRequire(import.meta.url)
+const query = (fields: Record<string, string>) => new URLSearchParams(fields).toString()
+const svgType = { 'content-type': 'image/svg+xml' }
+
+/** An app for one test alone. */
+async function ownApp(options: OpenOptions = {}): Promise<TestApp> {
+  const own = await openApp(options)
+  onTestFinished(() => own.close())
+  return own
+}
+
+/** Signs in, wearing this look: gives the visitor and the id of the avatar. */
+async function wear(choice: Partial<Look> = {}, there = app, accountId?: string) {
+  const visitor = there.visitor()
+  const landed = await signIn(there, visitor, { ...look, ...choice }, accountId)
+  if (landed.headers.location !== '/show_avatar') throw new Error(`The callback answered ${landed.status}`)
+  return { visitor, id: shownAvatar((await visitor.get('/show_avatar')).text) }
+}
+
+/** What the visitor's `<img>` gets. */
+async function pictureOf(visitor: Visitor, id: string): Promise<string> {
+  const answer = await visitor.get(`/avatars/${id}.svg`)
+  if (answer.status !== 200) throw new Error(`The SVG answered ${answer.status}`)
+  return answer.body.toString()
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+const fileOf = (there: TestApp, id: string) => join(there.folder, there.parts.cache.path(id))
+
+describe('the map of moods', () => {
+  const faces = styleList.filter(({ hasFace }) => hasFace)
+
+  test('has the moods that styles.json says, and none for a style without a face', () => {
+    expect(Object.keys(moodMap.styles).sort()).toEqual(faces.map(({ name }) => name).sort())
+    expect(moodMap.noMood.toSorted()).toEqual(styleList.flatMap(({ name, hasFace }) => (hasFace ? [] : [name])).sort())
+    for (const { name, moods } of styleList) {
+      expect([name, Object.keys(moodMap.styles[name] ?? {}).sort()]).toEqual([name, moods.toSorted()])
+      for (const mood of moods) expect(moodMap.moods).toContain(mood)
+    }
+  })
+
+  test.each(faces.map(({ name }) => name))('%s knows every option by name and value', (name) => {
+    const known = new OptionsDescriptor(styleOf(name)).toJSON()
+    const options = [moodMap.always[name] ?? {}, ...Object.values(moodMap.styles[name] ?? {})].flatMap(Object.entries)
+    expect(options.length).toBeGreaterThan(0)
+    for (const [option, value] of options) {
+      const field = known[option]
+      expect([option, field?.type]).toEqual([option, Array.isArray(value) ? 'enum' : 'number'])
+      if (field?.type === 'enum' && Array.isArray(value)) {
+        expect(value.length).toBeGreaterThan(0)
+        for (const variant of value) expect(field.values).toContain(variant)
+      }
+      if (field?.type === 'number' && typeof value === 'number') {
+        expect(value).toBeGreaterThanOrEqual(field.min ?? 0)
+        expect(value).toBeLessThanOrEqual(field.max ?? 100)
+      }
+    }
+  })
+
+  test('every mood changes the face', () => {
+    for (const { name, moods } of faces) {
+      for (const mood of moods) {
+        const seeds = ['fern', 'moss', 'kit', 'lena', 'otter']
+        const changed = seeds.filter((seed) => drawn({ seed, style: name, mood }) !== drawn({ seed, style: name }))
+        expect([name, mood, changed.length > 0]).toEqual([name, mood, true])
+      }
+    }
+  })
+})
+
+describe('the list of styles', () => {
+  const Definition = z.object({
+    meta: z.object({
+      license: z.object({ name: z.string(), url: z.string() }),
+      creator: z.object({ name: z.string(), url: z.string() }),
+      source: z.object({ name: z.string(), url: z.string() }),
+    }),
+  })
+
+  test('is that of @dicebear/styles: all 61', async () => {
+    const folder = dirname(require.resolve('@dicebear/styles/adventurer.json'))
+    const names = (await readdir(folder)).flatMap((file) => /^([a-z0-9-]+)\.min\.json$/.exec(file)?.[1] ?? [])
+    expect(names).toHaveLength(61)
+    expect(styleList.map(({ name }) => name).sort()).toEqual(names.sort())
+  })
+
+  test.each(styleList)('$name: who drew it, on what terms, and whether it moves', (style) => {
+    const { meta } = Definition.parse(require(`@dicebear/styles/${style.name}.json`))
+    expect(style).toMatchObject({
+      license: meta.license.name,
+      licenseUrl: meta.license.url,
+      creator: meta.creator.name,
+      creatorUrl: meta.creator.url,
+      sourceTitle: meta.source.name,
+      sourceUrl: meta.source.url,
+      attribution: /^(CC BY|MIT)/.test(meta.license.name),
+    })
+    const moves = ['fern', 'moss', 'kit', 'lena', 'otter'].some((seed) => {
+      const [moving, still] = [['animation'], []].map((tags) => drawnWith(style.name, { seed, tags }))
+      return moving !== still
+    })
+    expect(style.animated).toBe(moves)
+  })
+})
+
+function drawnWith(name: string, options: { seed: string; tags: string[] }): string {
+  return new Avatar(styleOf(name), options).toString()
+}
+
+describe('one look is one picture', () => {
+  test('the preview is what DiceBear’s library draws, of every style in every mood', async () => {
+    for (const { name: style, moods } of styleList) {
+      for (const mood of ['', ...moods]) {
+        const asked = { seed: 'fern & <b>', style, mood, backgroundColor: '#C9C3F5' }
+        const answer = await ask(app.url, `/preview.svg?${query(asked)}`)
+        expect([style, mood, answer.text]).toEqual([style, mood, drawn(asked)])
+      }
+    }
+  })
+
+  test.each<Look>([
+    { seed: 'Zoë, 🦊 & "<b>"', style: 'lorelei', mood: 'sleepy', backgroundColor: 'transparent' },
+    { seed: 'a,b,c', style: 'rings', backgroundColor: '#A9D6F5' },
+    { seed: 'Ada Lovelace', style: 'initials', backgroundColor: '' },
+    { seed: '../../x?y#z&a=\u2028b', style: 'voxel-art', mood: 'love' },
+    { seed: 'moving', style: 'sprouts', animated: 'on' },
+    { seed: 'moving and sad', style: 'fun-emoji', mood: 'sad', animated: 'on' },
+  ])('from DiceBear, from our own preview and by the library: %o', async (choice) => {
+    const { visitor, id } = await wear({ mood: '', backgroundColor: '', ...choice })
+    const svg = await pictureOf(visitor, id)
+    expect(svg).toBe(drawn(choice))
+    expect((await ask(app.url, `/preview.svg?${query(choice)}`)).text).toBe(svg)
+    const call = app.dicebear.calls.at(-1)
+    expect([call?.method, call?.path, call?.query.get('seed')]).toEqual([
+      'GET',
+      `/10.x/${choice.style}/svg`,
+      choice.seed,
+    ])
+  })
+
+  test('what moves moves where it was asked to, and only the styles that can', async () => {
+    const moving = styleList.find(({ animated }) => animated)?.name ?? ''
+    const stiff = styleList.find(({ animated }) => !animated)?.name ?? ''
+    const [still, moves] = await Promise.all([
+      wear({ style: moving, mood: '' }),
+      wear({ style: moving, mood: '', animated: 'on' }),
+    ])
+    expect(moves.id).not.toBe(still.id)
+    expect(await pictureOf(moves.visitor, moves.id)).toContain('@keyframes')
+    expect(await pictureOf(still.visitor, still.id)).not.toContain('@keyframes')
+    const asked = app.dicebear.calls.slice(-2).map((call) => call.query.get('tags'))
+    expect(asked.sort()).toEqual(['animation', null].sort())
+
+    const [one, other] = [
+      await wear({ style: stiff, mood: '' }),
+      await wear({ style: stiff, mood: '', animated: 'on' }),
+    ]
+    expect(other.id).toBe(one.id)
+    expect(app.dicebear.calls.at(-1)?.query.has('tags')).toBe(false)
+  })
+
+  test('the same look has the same id, whoever wears it and however it is spelled', async () => {
+    const [first, second] = [await wear(), await wear({ backgroundColor: 'FFD29D', seed: ' fern ' })]
+    expect(second.id).toBe(first.id)
+    const others = [{ seed: 'Fern' }, { style: 'lorelei' }, { mood: 'sad' }, { mood: '' }, { backgroundColor: '' }]
+    const ids = await Promise.all(others.map(async (other) => (await wear(other)).id))
+    expect(new Set([first.id, ...ids]).size).toBe(others.length + 1)
+  })
+})
+
+describe('when DiceBear fails, the visitor gets the same picture', () => {
+  const svg = (inside: string, attributes = '') =>
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"${attributes}>${inside}</svg>`
+  const drawing = (body: string | Buffer): Fault => faults.answer(200, body, svgType)
+  const evil = 'https://evil.example'
+
+  test.each<[string, Fault]>([
+    ['calls a picture a page', faults.wrongType(svg('<rect width="7"/>'))],
+    ['calls a page a picture', drawing('<!doctype html><title>evil</title>')],
+    ['sends half a picture', drawing('<svg xmlns="http://www.w3.org/2000/svg"><g>')],
+    ['sends two pictures', drawing(svg('') + svg(''))],
+    ['sends a script', drawing(svg('<script>evil()</script>'))],
+    ['sends a script from elsewhere', drawing(svg(`<script href="${evil}/x.js"/>`))],
+    ['sends an onload', drawing(svg('', ' onload="evil()"'))],
+    ['sends an onclick inside', drawing(svg('<rect width="7" onclick="evil()"/>'))],
+    [
+      'sends HTML inside',
+      drawing(svg('<foreignObject><p xmlns="http://www.w3.org/1999/xhtml">evil</p></foreignObject>')),
+    ],
+    ['refers to a picture elsewhere', drawing(svg(`<image href="${evil}/x.png"/>`))],
+    ['refers to a drawing elsewhere', drawing(svg(`<use href="${evil}/x.svg#a"/>`))],
+    [
+      'refers elsewhere in the old way',
+      drawing(svg(`<use xlink:href="${evil}/#a" xmlns:xlink="http://www.w3.org/1999/xlink"/>`)),
+    ],
+    ['paints from elsewhere', drawing(svg(`<rect fill="url(${evil}/#a)" width="7"/>`))],
+    ['links to a script', drawing(svg('<a href="javascript:evil()"><rect width="7"/></a>'))],
+    ['imports a stylesheet', drawing(svg(`<style>@import url(${evil}/x.css);</style>`))],
+    ['asks for a stylesheet', drawing(`<?xml-stylesheet href="${evil}/x.css"?>${svg('')}`)],
+    ['declares entities', drawing(`<!DOCTYPE svg [<!ENTITY evil "evil">]>${svg('&evil;')}`)],
+    ['declares an outside entity', drawing(`<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>${svg('&x;')}`)],
+    ['hides it in an animation', drawing(svg('<animate attributeName="href" to="javascript:evil()"/>'))],
+    ['sends 300 KiB', drawing(svg(`<path d="${'M1 1'.repeat(75 * 1024)}"/>`))],
+    ['sends one byte over 256 KiB', drawing(svg(`<path d="${'M'.repeat(256 * 1024)}"/>`))],
+    ['sends UTF-16', drawing(Buffer.from(`\ufeff${svg('<script>evil()</script>')}`, 'utf16le'))],
+    ['sends UTF-16 without a mark', drawing(Buffer.from(svg('<rect width="7"/>'), 'utf16le'))],
+    ['sends broken UTF-8', drawing(Buffer.from(svg('<text>\xff</text>'), 'latin1'))],
+  ])('DiceBear %s', async (what, fault) => {
+    const choice = { ...look, seed: `DiceBear ${what}` }
+    app.dicebear.fail(at.svg, fault)
+    const before = app.dicebear.count(at.svg)
+    const { visitor, id } = await wear(choice)
+    const svgThen = await pictureOf(visitor, id)
+    expect(app.dicebear.count(at.svg)).toBe(before + 1)
+    expect(svgThen).toBe(drawn(choice))
+
+    // Kept like any other: the next one asks nobody.
+    const known = app.dicebear.count(at.svg)
+    app.dicebear.heal()
+    expect(await pictureOf((await wear(choice)).visitor, id)).toBe(svgThen)
+    expect(app.dicebear.count(at.svg)).toBe(known)
+    const file = await readFile(fileOf(app, id), 'utf8')
+    expect(file.startsWith(svgThen)).toBe(true)
+    expect(file).not.toMatch(/evil|passwd|width="7"/)
+  })
+
+  test('of all that came in, nothing lies in the cache', async () => {
+    const own = await ownApp()
+    const bad = [
+      svg('<script>evil()</script>'),
+      svg('', ' onload="evil()"'),
+      svg(`<image href="${evil}/x.png"/>`),
+      svg(`<!-- evil -->${' '.repeat(300 * 1024)}`),
+    ]
+    for (const [i, picture] of bad.entries()) {
+      own.dicebear.replaceSvg(picture)
+      await wear({ seed: `bad picture ${i}` }, own)
+    }
+    const files = await filesIn(own.folder)
+    expect(files).toHaveLength(bad.length)
+    const kept = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+    expect(kept.filter((text) => text.includes('evil'))).toEqual([])
+    expect(own.dicebear.count(at.svg)).toBe(bad.length)
+  })
+
+  test.each([
+    ['a small one', svg('<rect width="7" height="7"/>')],
+    ['one of just 256 KiB', svg(`<path d="${'M'.repeat(256 * 1024 - svg('<path d=""/>').length)}"/>`)],
+  ])('a good picture is DiceBear’s own, %s', async (what, picture) => {
+    app.dicebear.replaceSvg(picture)
+    const { visitor, id } = await wear({ seed: what })
+    expect(await pictureOf(visitor, id)).toBe(picture)
+  })
+
+  test.each([
+    ['of no size', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ['0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
+    ['100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
+    ['next to nothing', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
+  ])('a picture %s, that no PNG can be drawn of: the PNG is the library’s', async (what, picture) => {
+    app.dicebear.replaceSvg(picture)
+    const { visitor, id } = await wear({ seed: what })
+    const png = await visitor.get(`/avatars/${id}.png`)
+    expect([png.status, png.headers['content-type']]).toEqual([200, 'image/png'])
+    expect(png.body).toEqual(await drawPng(drawn({ ...look, seed: what }), 512))
+  })
+
+  test('whose fault it was stands in the log, and nowhere for the visitor', async () => {
+    app.dicebear.fail(at.svg, faults.answer(500))
+    const before = app.logged.length
+    const { visitor } = await wear({ seed: 'a fault in the log' })
+    expect(app.logged.slice(before).join('\n')).toContain('answered 500')
+    expect((await visitor.get('/show_avatar')).text).not.toMatch(/class="(notice|problem)"/)
+  })
+
+  test('a seed is never part of the path, nor a parameter of its own', async () => {
+    const seed = '../../x?y#z&style=nope&backgroundColor=000000\u00a0%0d%0aX: y'
+    await wear({ seed, style: 'bottts', mood: '' })
+    const call = app.dicebear.calls.at(-1)
+    expect(call?.path).toBe('/10.x/bottts/svg')
+    expect([...(call?.query.entries() ?? [])]).toEqual([
+      ['seed', seed],
+      ['backgroundColor', 'ffd29d'],
+    ])
+    expect(call?.headers.x).toBeUndefined()
+  })
+})
+
+describe('after a 429', () => {
+  afterEach(() => vi.useRealTimers())
+
+  test.each([
+    ['that names an hour', faults.busy(3600), 31],
+    ['that names no time', faults.busyInPlainText(), 31],
+    ['that names ten seconds', faults.busy(10), 11],
+  ])('%s DiceBear is left in peace, for no more than half a minute', async (_what, fault, laterS) => {
+    const own = await ownApp()
+    const now = Date.now()
+    vi.useFakeTimers({ toFake: ['Date'], now })
+    own.dicebear.fail(at.svg, fault, { times: 1 })
+    for (const seed of ['first', 'second', 'third']) {
+      const { visitor, id } = await wear({ seed }, own)
+      expect(await pictureOf(visitor, id)).toBe(drawn({ ...look, seed }))
+    }
+    expect(own.dicebear.count(at.svg)).toBe(1)
+    vi.setSystemTime(now + laterS * 1000)
+    await wear({ seed: 'fourth' }, own)
+    expect(own.dicebear.count(at.svg)).toBe(2)
+  })
+})
+
+test('with DICEBEAR_URL=embedded nobody is asked', async () => {
+  const own = await ownApp({ settings: { DICEBEAR_URL: 'embedded' } })
+  for (const choice of [look, { seed: 'moving', style: 'sprouts', mood: '', animated: 'on' }]) {
+    const { visitor, id } = await wear(choice, own)
+    expect(await pictureOf(visitor, id)).toBe(drawn({ ...look, ...choice }))
+  }
+  expect(own.dicebear.calls).toEqual([])
+})
+
+describe('time', () => {
+  const delayMs = 300
+  const slow = () => {
+    for (const path of [at.token, at.user]) app.discord.delay(path, delayMs)
+    app.dicebear.delay(at.svg, delayMs)
+  }
+  const lastCalls = () => ({
+    token: app.discord.calls.findLast(({ path }) => path === at.token)?.at ?? 0,
+    user: app.discord.calls.findLast(({ path }) => path === at.user)?.at ?? 0,
+    picture: app.dicebear.calls.at(-1)?.at ?? 0,
+  })
+
+  test('a typed seed is drawn while Discord is asked', async () => {
+    const visitor = app.visitor()
+    const authorize = await leave(visitor, { ...look, seed: 'in a hurry' })
+    slow()
+    await comeBack(visitor, app.discord.codeFor(authorize))
+    const { token, user, picture } = lastCalls()
+    expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('in a hurry')
+    expect(picture - token).toBeLessThan(delayMs)
+    expect(user - token).toBeGreaterThanOrEqual(delayMs - 5)
+    expect(picture).toBeLessThan(user)
+  })
+
+  test('at a restyle too', async () => {
+    const { visitor } = await wear()
+    slow()
+    await visitor
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...look, seed: 'again in a hurry' })
+    const { user, picture } = lastCalls()
+    expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('again in a hurry')
+    expect(picture - user).toBeLessThan(delayMs)
+  })
+
+  test('an empty seed waits for the username', async () => {
+    const visitor = app.visitor()
+    const authorize = await leave(visitor, { ...look, seed: '', style: 'micah', mood: '' })
+    slow()
+    await comeBack(visitor, app.discord.codeFor(authorize))
+    const { user, picture } = lastCalls()
+    expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('juniper.moss')
+    expect(picture - user).toBeGreaterThanOrEqual(delayMs - 5)
+  })
+
+  test('twenty who ask for the same new picture at once cause one call', async () => {
+    const choice = { ...look, seed: 'what everybody wants' }
+    const visitors = Array.from({ length: 20 }, () => app.visitor())
+    const callbacks = await Promise.all(visitors.map(async (one) => app.discord.codeFor(await leave(one, choice))))
+    const before = app.dicebear.count(at.svg)
+    app.dicebear.delay(at.svg, delayMs)
+    const landed = await Promise.all(visitors.map((visitor, i) => comeBack(visitor, callbacks[i] ?? '')))
+    expect(landed.map(({ headers }) => headers.location)).toEqual(visitors.map(() => '/show_avatar'))
+    expect(app.dicebear.count(at.svg)).toBe(before + 1)
+    const pages = await Promise.all(visitors.map((visitor) => visitor.get('/show_avatar')))
+    const [id, ...others] = new Set(pages.map(({ text }) => shownAvatar(text)))
+    expect(others).toEqual([])
+    for (const visitor of visitors) expect(await pictureOf(visitor, id ?? '')).toBe(drawn(choice))
+  })
+})
+
+describe('on disk', () => {
+  test('lie hashes and nothing else, whatever the seed', async () => {
+    const own = await ownApp()
+    const seeds = ['../../etc/passwd', '/etc/passwd', 'C:\\x', 'a%00b', '.'.repeat(128), '🦊'.repeat(128), '-rf', '']
+    const ids = new Set<string>()
+    for (const seed of seeds) ids.add((await wear({ seed }, own)).id)
+    expect(ids.size).toBe(seeds.length)
+    const entries = await readdir(own.folder, { recursive: true })
+    const files = entries.filter((entry) => !/^[0-9a-f]{2}$/.test(entry))
+    expect(files.sort()).toEqual([...ids].map((id) => join(id.slice(0, 2), `${id}.svg`)).sort())
+  })
+
+  /** Ways in which a file comes to harm. */
+  const harms: [string, (file: string, there: TestApp) => Promise<unknown>][] = [
+    ['deleted', (file) => rm(file)],
+    ['deleted with its folder', (file) => rm(dirname(file), { recursive: true })],
+    ['gone with the whole cache', (_file, there) => rm(there.folder, { recursive: true })],
+    ['cut short', (file) => truncate(file, 100)],
+    ['emptied', (file) => truncate(file, 0)],
+    ['longer than it was', (file) => writeFile(file, '<!-- x -->', { flag: 'a' })],
+    [
+      'changed by one byte',
+      async (file) => {
+        const bytes = await readFile(file)
+        bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
+        await writeFile(file, bytes)
+      },
+    ],
+    ['replaced by an evil one', (file) => writeFile(file, '<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')],
+    [
+      'replaced by another picture of the cache',
+      async (file, there) => {
+        const other = (await filesIn(there.folder)).find((one) => one !== file)
+        await copyFile(other ?? 'there is no other', file)
+      },
+    ],
+    ['replaced by a folder', (file) => rm(file).then(() => mkdir(file))],
+  ]
+
+  test.each(harms)('a file %s is noticed, drawn again, and the visitor sees nothing of it', async (what, harm) => {
+    const own = await ownApp()
+    await wear({ seed: 'another' }, own)
+    const choice = { ...look, seed: `about to be ${what}` }
+    const { visitor, id } = await wear(choice, own)
+    const file = fileOf(own, id)
+    const whole = await readFile(file)
+
+    for (const suffix of ['svg', 'png?size=128']) {
+      await harm(file, own)
+      const answer = await visitor.get(`/avatars/${id}.${suffix}`)
+      expect(answer.status).toBe(200)
+      if (suffix === 'svg') expect(answer.body.toString()).toBe(drawn(choice))
+      if (what === 'replaced by a folder') await rm(file, { recursive: true })
+      expect(await pictureOf(visitor, id)).toBe(drawn(choice))
+      expect(await readFile(file)).toEqual(whole)
+    }
+  })
+
+  test('a file is drawn again though DiceBear is away', async () => {
+    const own = await ownApp()
+    const { visitor, id } = await wear({}, own)
+    await own.dicebear.refuse()
+    await rm(fileOf(own, id))
+    expect(await pictureOf(visitor, id)).toBe(drawn(look))
+    expect((await stat(fileOf(own, id))).size).toBeGreaterThan(0)
+  })
+
+  test('where nothing can be written every picture is served all the same, and kept again when it can', async () => {
+    const own = await ownApp()
+    const before = await wear({}, own)
+    await rm(own.folder, { recursive: true })
+    await writeFile(own.folder, 'no folder: this stops root too, unlike a mode')
+    expect(await pictureOf(before.visitor, before.id)).toBe(drawn(look))
+    const during = await wear({ seed: 'meanwhile' }, own)
+    expect(await pictureOf(during.visitor, during.id)).toBe(drawn({ ...look, seed: 'meanwhile' }))
+    expect((await during.visitor.get(`/avatars/${during.id}.png`)).status).toBe(200)
+    const ready = await own.visitor().get('/readyz')
+    expect([ready.status, ready.body.dependencies.cache]).toEqual([200, 'down'])
+    await rm(own.folder)
+    await pictureOf(during.visitor, during.id)
+    expect(await filesIn(own.folder)).toEqual([fileOf(own, during.id)])
+  })
+
+  test('a folder that can be read alone is told of', async () => {
+    const own = await ownApp()
+    const cache = async () => (await own.visitor().get('/readyz')).body.dependencies.cache
+    expect(await cache()).toBe('ok')
+    await rm(own.folder, { recursive: true })
+    // Linux lets nobody write here, root neither.
+    await symlink('/proc/sys', own.folder)
+    expect(await cache()).toBe('down')
+  })
+})
+
+describe('who may see an avatar', () => {
+  let owner: Visitor
+  let id: string
+  beforeAll(async () => {
+    ;({ visitor: owner, id } = await wear({ seed: 'mine alone' }))
+  })
+  const unknown = createHash('sha256').update('no such avatar').digest('hex')
+  const parts = ['svg', 'png', 'svg?download', 'png?size=128']
+
+  test('its owner', async () => {
+    for (const part of parts) expect((await owner.get(`/avatars/${id}.${part}`)).status).toBe(200)
+  })
+
+  test.each<[string, () => Promise<Visitor>]>([
+    ['a stranger', async () => app.visitor()],
+    ['another visitor', async () => (await wear({ seed: 'another one’s' })).visitor],
+    ['who has signed out', async () => {
+      const { visitor } = await wear({ seed: 'mine alone' })
+      await visitor.post('/sign_out')
+      return visitor
+    }], // biome-ignore format: a row
+  ])('not %s: it is as if there were none', async (who, find) => {
+    const other = await find()
+    const plain = (text: string) => text.replace(/404-[0-9a-f]{8}/, '')
+    for (const part of parts) {
+      const [theirs, none] = [await other.get(`/avatars/${id}.${part}`), await other.get(`/avatars/${unknown}.${part}`)]
+      expect([theirs.status, none.status]).toEqual([404, 404])
+      expect(plain(theirs.text)).toBe(plain(none.text))
+    }
+    for (const one of [id, unknown]) expect((await other.post(`/avatars/${one}/forget`)).status).toBe(404)
+    for (const one of [id, unknown]) {
+      const page = await other.get(`/show_avatar?avatar=${one}`)
+      // Who has no avatar at all has nothing to be shown yet.
+      const expected = who === 'another visitor' ? [404, undefined] : [303, '/']
+      expect([page.status, page.headers.location]).toEqual(expected)
+    }
+    expect((await owner.get(`/avatars/${id}.svg`)).status).toBe(200)
+  })
+
+  test('an ETag tells a stranger nothing', async () => {
+    const { headers } = await owner.get(`/avatars/${id}.svg`)
+    const answer = await app
+      .visitor()
+      .get(`/avatars/${id}.svg`)
+      .set('If-None-Match', headers.etag ?? '')
+    expect(answer.status).toBe(404)
+  })
+
+  test.each([
+    ['in capitals', () => `${id.toUpperCase()}.svg`],
+    ['with an ending in capitals', () => `${id}.SVG`],
+    ['with a dot more', () => `${id}..svg`],
+    ['one character short', () => `${id.slice(1)}.svg`],
+    ['one character long', () => `${id}0.svg`],
+    ['two thousand characters long', () => `${id.repeat(32)}.svg`],
+    ['with a NUL', () => `${id}%00.svg`],
+    ['with a NUL in front', () => `%00${id}.svg`],
+    ['as its file', () => `${id.slice(0, 2)}/${id}.svg`],
+    ['with half a letter', () => '%E0%A4%A.svg'],
+    ['as its file, with a packed slash', () => `${id.slice(0, 2)}%2f${id}.svg`],
+    ['by way of the folder above', () => `..%2f..%2fetc%2fpasswd.svg`],
+    ['by way of the folder above, packed twice', () => '%252e%252e%252fpasswd.svg'],
+    ['by way of a backslash', () => `..%5c..%5cpasswd.svg`],
+    ['absolute', () => '%2fetc%2fpasswd.svg'],
+    ['empty', () => '.svg'],
+    ['named like what every object knows', () => '__proto__.svg'],
+  ])('an id %s is nobody’s: 404', async (_what, path) => {
+    for (const file of [path(), path().replace(/svg$/, 'png').replace(/SVG$/, 'PNG')]) {
+      const answer = await ask(app.url, `/avatars/${file}`, { headers: { Cookie: cookiesOf(owner) } })
+      expect([file, answer.status]).toEqual([file, 404])
+      expect(answer.text).not.toContain('root:')
+    }
+  })
+})
+
+/** What the visitor's browser would send. */
+function cookiesOf(visitor: Visitor): string {
+  return visitor.jar.getCookies({ domain: '127.0.0.1', path: '/', secure: false, script: false }).toValueString()
+}
+
+describe('a PNG', () => {
+  let visitor: Visitor
+  let id: string
+  beforeAll(async () => {
+    ;({ visitor, id } = await wear({ seed: 'in pixels' }))
+  })
+  const sizeOf = (png: Buffer) => [png.subarray(1, 4).toString('latin1'), png.readUInt32BE(16), png.readUInt32BE(20)]
+
+  test.each([128, 256, 512, 1024])('of %i pixels', async (size) => {
+    const { body, headers } = await visitor.get(`/avatars/${id}.png?size=${size}`)
+    expect(headers['content-type']).toBe('image/png')
+    expect(sizeOf(body)).toEqual(['PNG', size, size])
+  })
+
+  test('is one of 512 pixels unless told', async () => {
+    for (const asked of ['', '?download', '?size[]=128', '?Size=128']) {
+      expect(sizeOf((await visitor.get(`/avatars/${id}.png${asked}`)).body)).toEqual(['PNG', 512, 512])
+    }
+  })
+
+  test.each([
+    '',
+    '0',
+    '1',
+    '64',
+    '129',
+    '2048',
+    '100000',
+    '1e9',
+    '-1',
+    '-512',
+    '512.0',
+    '0512',
+    '+512',
+    '0x200',
+    '512px',
+    'NaN',
+    'null',
+    '512&size=512',
+    '512&size=128',
+    '512%00',
+    '512%20',
+    '５１２',
+  ])('of size %o is refused', async (size) => {
+    // biome-ignore format: a list
+    const answer = await visitor.get(`/avatars/${id}.png?size=${size}`)
+    expect(answer.status).toBe(400)
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect((await app.visitor().get(`/avatars/${id}.png?size=${size}`)).status).toBeGreaterThanOrEqual(400)
+  })
+})
+
+describe('a download', () => {
+  const account = (username: string, i: number) => {
+    const id = String(100 + i)
+    return { id, username, globalName: null, discriminator: '0', avatar: null }
+  }
+  /** Usernames as Discord never gives them out, and the name of their file. */
+  const names: [username: string, file: string][] = [
+    ['juniper.moss', 'juniper.moss'],
+    ['a"b\'c', 'a-b-c'],
+    ['x/../..\\y', 'x-..-..-y'],
+    ['cr\r\nSet-Cookie: evil=1', 'cr-Set-Cookie-evil-1'],
+    ['; filename="evil.exe"', 'filename-evil.exe'],
+    ['🦊🦊', 'avatar'],
+    ['a🦊b', 'a-b'],
+    ['أوزي', 'أوزي'],
+    ['\u202egpj.exe', 'gpj.exe'],
+    ['Zoë', 'Zoë'],
+    ['Zoe\u0308', 'Zoë'],
+    ['..', 'avatar'],
+    ['-rf', 'rf'],
+    ['%41%00', '41-00'],
+    ['$(reboot) `x` | y', 'reboot-x-y'],
+    ['𝓐 of the astral plane', '𝓐-of-the-astral-plane'],
+    ['x'.repeat(200), 'x'.repeat(40)],
+  ]
+  let named: TestApp
+  beforeAll(async () => {
+    named = await openApp({ accounts: names.map(([username], i) => account(username, i)) })
+  })
+  afterAll(() => named.close())
+
+  // RFC 6266 with RFC 8187, and nothing that needs a lenient reader.
+  const header =
+    /^attachment; filename=(?:[\w!#$&+.^`|~-]+|"[ !#-[\]-~]*")(?:; filename\*=UTF-8''(?:[\w!#$&+.^`|~-]|%[0-9A-F]{2})+)?$/
+
+  test.each(names.map(([username, file], i) => ({ username, file, id: String(100 + i) })))(
+    'of $username is called $file',
+    async ({ file, id: accountId }) => {
+      const { visitor, id } = await wear({ style: 'bottts', mood: 'love' }, named, accountId)
+      for (const kind of ['svg', 'png']) {
+        const { headers } = await visitor.get(`/avatars/${id}.${kind}?download`)
+        const disposition = headers['content-disposition'] ?? ''
+        expect(disposition).toMatch(header)
+        const { type, parameters } = parseDisposition(disposition)
+        expect([type, parameters.filename]).toEqual(['attachment', `${file}-bottts-love.${kind}`])
+        expect(disposition.includes('filename*=')).toBe(/[^ -~]/.test(file))
+        expect(headers['set-cookie']?.toString() ?? '').not.toContain('evil')
+      }
+    },
+  )
+
+  test('is only what was asked for as one', async () => {
+    const { visitor, id } = await wear()
+    for (const kind of ['svg', 'png']) {
+      expect((await visitor.get(`/avatars/${id}.${kind}`)).headers['content-disposition']).toBeUndefined()
+      for (const asked of ['download', 'download=', 'download=1']) {
+        const { headers } = await visitor.get(`/avatars/${id}.${kind}?${asked}`)
+        expect(headers['content-disposition']).toMatch(/^attachment; /)
+      }
+    }
+  })
+
+  test('has no mood in its name where none was chosen', async () => {
+    const { visitor, id } = await wear({ style: 'rings', mood: '' })
+    const { headers } = await visitor.get(`/avatars/${id}.png?download`)
+    expect(headers['content-disposition']).toBe('attachment; filename=juniper.moss-rings.png')
+  })
+})
+
+describe('the answer with a picture', () => {
+  let visitor: Visitor
+  let id: string
+  beforeAll(async () => {
+    ;({ visitor, id } = await wear({ seed: 'with its headers' }))
+  })
+  const policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+  const files: [string, () => string, string, RegExp][] = [
+    ['SVG', () => `/avatars/${id}.svg`, 'image/svg+xml; charset=utf-8', /^private, max-age=\d{6,}/],
+    [
+      'SVG to download',
+      () => `/avatars/${id}.svg?download`,
+      'image/svg+xml; charset=utf-8',
+      /^private, max-age=\d{6,}/,
+    ],
+    ['PNG', () => `/avatars/${id}.png`, 'image/png', /^private, max-age=\d{6,}/],
+    ['PNG of another size', () => `/avatars/${id}.png?size=128`, 'image/png', /^private, max-age=\d{6,}/],
+    ['preview', () => '/preview.svg?style=rings&seed=x', 'image/svg+xml; charset=utf-8', /max-age=\d{4,}/],
+    ['picture beside a link', () => '/og.png?style=rings&seed=z', 'image/png', /max-age=\d{4,}/],
+  ]
+
+  test.each(files)('%s: can draw, and nothing else', async (_what, path, type, caching) => {
+    const { headers, status } = await visitor.get(path())
+    expect(status).toBe(200)
+    expect(headers).toMatchObject({
+      'content-type': type,
+      'content-security-policy': policy,
+      'x-content-type-options': 'nosniff',
+      'cross-origin-resource-policy': 'same-origin',
+      'cache-control': expect.stringMatching(caching),
+    })
+    expect(headers['access-control-allow-origin']).toBeUndefined()
+  })
+
+  test.each(files)('%s: is not sent again to who has it', async (_what, path) => {
+    const first = await visitor.get(path())
+    const { etag } = first.headers
+    expect(etag).toMatch(/^"[\w-]{64,}"$/)
+    const again = await visitor.get(path()).set('If-None-Match', etag ?? '')
+    expect(again.status).toBe(304)
+    expect(again.text ?? '').toBe('')
+    expect([again.headers.etag, again.headers['cache-control']]).toEqual([etag, first.headers['cache-control']])
+    const older = await visitor.get(path()).set('If-None-Match', '"an older one"')
+    expect(older.status).toBe(200)
+    const head = await visitor.head(path())
+    expect([head.status, head.headers.etag]).toEqual([200, etag])
+  })
+
+  // An ETag of the address would keep a picture of the styles as they were before an upgrade of DiceBear.
+  test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z'])(
+    '%s: the ETag is of what is in it',
+    async (path) => {
+      const { headers, body } = await visitor.get(path).responseType('blob')
+      expect(headers.etag).toBe(`"${createHash('sha256').update(body).digest('hex')}"`)
+    },
+  )
+
+  test('each picture has an ETag of its own', async () => {
+    const paths = [
+      ...files.map(([, path]) => path()),
+      `/avatars/${id}.png?size=1024`,
+      '/preview.svg?style=rings&seed=y',
+    ]
+    const tags = await Promise.all(paths.map(async (path) => (await visitor.get(path)).headers.etag))
+    // The same bytes, to be shown or to be kept.
+    expect(tags[1]).toBe(tags[0])
+    expect(new Set(tags).size).toBe(tags.length - 1)
+  })
+})
+
+describe('the picture beside a link', () => {
+  const card = (fields: Record<string, string>) => ask(app.url, `/og.png?${query(fields)}`)
+
+  test.each<Look>([
+    { style: 'adventurer', seed: 'fern', mood: 'happy', backgroundColor: '#ffd29d' },
+    { style: 'glass', seed: '' },
+    { style: 'sprouts', seed: '<b>&amp;</b> 🦊', animated: 'on' },
+  ])('of %o is a PNG, 1200 by 630', async (choice) => {
+    const { status, headers, body } = await card(choice)
+    expect(status).toBe(200)
+    expect(headers['content-type']).toBe('image/png')
+    expect(headers['set-cookie']).toBeUndefined()
+    expect([body.toString('latin1', 1, 4), body.readUInt32BE(16), body.readUInt32BE(20)]).toEqual(['PNG', 1200, 630])
+  })
+
+  test('shows the look, and stands still', async () => {
+    const choice = { style: 'sprouts', seed: 'fern' }
+    const [one, again, moving, other] = await Promise.all(
+      [choice, choice, { ...choice, animated: 'on' }, { ...choice, seed: 'moss' }].map(card),
+    )
+    expect(again?.body).toEqual(one?.body)
+    expect(moving?.body).toEqual(one?.body)
+    expect(other?.body).not.toEqual(one?.body)
+    expect(other?.headers.etag).not.toBe(one?.headers.etag)
+  })
+
+  test('shows a look without a ground on one from which dark lines and light ones stand out', async () => {
+    const { body } = await card({ style: 'initials', seed: 'fern' })
+    const { data, info } = await sharp(body).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    const colourAt = (x: number, y: number) => {
+      const from = (y * info.width + x) * info.channels
+      return `#${data.toString('hex', from, from + 3)}`
+    }
+    // High in the circle, above the letters; and beside it.
+    expect([colourAt(315, 100), colourAt(85, 85)]).toEqual(['#7c939b', '#10181b'])
+  })
+
+  test.each([
+    '',
+    'style=nope',
+    'style=adventurer&style=rings',
+    'style=rings&mood=happy',
+    'style=rings&backgroundColor=red',
+    'style=rings&animated=yes',
+    'style=rings&seed=%00x%01',
+    `style=rings&seed=${'x'.repeat(129)}`,
+  ])('with %o is refused, as is the preview', async (values) => {
+    for (const path of ['/og.png', '/preview.svg']) {
+      const { status, headers } = await ask(app.url, `${path}?${values}`)
+      expect([path, status]).toEqual([path, 400])
+      expect(headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(headers.etag).toBeUndefined()
+    }
+  })
+})
+
+describe('forgetting', () => {
+  test('takes one avatar away from its owner, and nothing from anybody else', async () => {
+    const { visitor, id } = await wear({ seed: 'to forget' })
+    const { visitor: twin } = await wear({ seed: 'to forget' })
+    await signIn(app, visitor, { ...look, seed: 'to keep' })
+    const kept = shownAvatar((await visitor.get('/show_avatar')).text)
+
+    const forgotten = await visitor.post(`/avatars/${id}/forget`)
+    expect([forgotten.status, forgotten.headers.location]).toEqual([303, '/show_avatar'])
+    for (const file of [`${id}.svg`, `${id}.png`]) expect((await visitor.get(`/avatars/${file}`)).status).toBe(404)
+    expect((await visitor.get(`/show_avatar?avatar=${id}`)).status).toBe(404)
+    expect((await visitor.post(`/avatars/${id}/forget`)).status).toBe(404)
+    expect(await pictureOf(visitor, kept)).toBe(drawn({ ...look, seed: 'to keep' }))
+    expect(await pictureOf(twin, id)).toBe(drawn({ ...look, seed: 'to forget' }))
+  })
+
+  test('the last one leads back to the form', async () => {
+    const { visitor, id } = await wear({ seed: 'the only one' })
+    await visitor.post(`/avatars/${id}/forget`)
+    const page = await visitor.get('/show_avatar')
+    expect([page.status, page.headers.location]).toEqual([303, '/'])
+  })
+
+  test('is a post of our own page alone', async () => {
+    const { visitor, id } = await wear({ seed: 'not by others' })
+    const foreign = await visitor.post(`/avatars/${id}/forget`).set('Sec-Fetch-Site', 'cross-site')
+    expect(foreign.status).toBe(403)
+    expect((await visitor.get(`/avatars/${id}/forget`)).status).toBe(405)
+    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
+  })
+})

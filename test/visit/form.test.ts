@@ -1,0 +1,787 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { words } from '../../src/pages/words.ts'
+import { type AskOptions, ask, formOf } from '../support/ask.ts'
+import { drawn, moodMap, styleList } from '../support/drawn.ts'
+import { leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openReader, type Page, type Reader } from '../support/page.ts'
+
+let app: TestApp
+let reader: Reader
+/** Signed in: the form on the page with the avatar is theirs. */
+let wearer: Visitor
+
+beforeAll(async () => {
+  ;[app, reader] = await Promise.all([openApp(), openReader()])
+  wearer = app.visitor()
+  await signIn(app, wearer)
+})
+afterAll(async () => {
+  await Promise.all([app.close(), reader.close()])
+})
+
+type Fields = [string, string][]
+/** As the page asks for them. */
+const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
+const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
+const post = (visitor: Visitor, action: string, fields: Fields | Record<string, string>) =>
+  visitor.post(action).type('form').send(query(fields))
+const faceless = styleList.find(({ hasFace }) => !hasFace)?.name ?? ''
+const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
+  const lacks = moodMap.moods.filter((mood) => !moods.includes(mood))
+  return hasFace && lacks[0] !== undefined ? [name, lacks[0]] : []
+})
+
+/** What the form of a page would send, of the fields that count. */
+async function filled(page: Page, action: string): Promise<Record<string, string>> {
+  const sent = await page.filled(`form[action="${action}"][novalidate]`)
+  return Object.fromEntries(Object.entries(sent).filter(([name]) => fieldNames.includes(name)))
+}
+
+describe('GET /', () => {
+  test('is one form that posts each field to /get_avatar, and sets no cookie', async () => {
+    const answer = await app.visitor().get('/')
+    expect(answer.status).toBe(200)
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    const page = await reader.read(answer.text)
+    const forms = await page.find('form')
+    expect(forms.map(({ attributes }) => [attributes.get('method'), attributes.get('action')])).toEqual([
+      ['post', '/get_avatar'],
+    ])
+    const named = await page.find('form [name]')
+    const names = new Set(named.map(({ attributes }) => attributes.get('name')))
+    expect(names).toEqual(new Set([...fieldNames, 'filter']))
+    const offered = await page.find('[name="style"]')
+    expect(offered.map(({ attributes }) => attributes.get('value')).sort()).toEqual(
+      styleList.map(({ name }) => name).sort(),
+    )
+    expect(await page.find('[aria-invalid], [role="alert"]')).toEqual([])
+  })
+
+  test.each([
+    [{ seed: 'fern & "<b>"', style: 'bottts', backgroundColor: '#B6E3F4', mood: 'love', animated: 'on' }],
+    [{ seed: 'рябина 🦊', style: 'rings', backgroundColor: 'ffd29d', mood: '' }],
+    [{ seed: '', style: 'lorelei', backgroundColor: 'transparent', mood: 'sleepy' }],
+    [{ style: 'thumbs', backgroundColor: '' }],
+  ])('is filled from the query: %o', async (asked: Record<string, string>) => {
+    const answer = await app.visitor().get(`/?${query(asked)}`)
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    const page = await reader.read(answer.text)
+    const backgroundColor = asked.backgroundColor?.replace(/^#|^transparent$/g, '').toLowerCase()
+    expect(await filled(page, '/get_avatar')).toEqual({ seed: '', mood: '', ...asked, backgroundColor })
+    expect(await page.find('.notice')).toEqual([])
+  })
+
+  const good = { seed: 'fern', style: 'adventurer', backgroundColor: 'c9c3f5', mood: 'sad' }
+  const without = (field: keyof typeof good, fallback = '') => ({ ...good, [field]: fallback })
+
+  test.each<[string, Fields, Record<string, string>]>([
+    ['a seed that is too long', [['seed', 'x'.repeat(129)]], without('seed')],
+    ['a seed with a line end in it', [['seed', 'a\nb']], without('seed')],
+    ['an unknown style', [['style', 'nope']], without('style', 'adventurer')],
+    ['no style', [['style', '']], without('style', 'adventurer')],
+    ['a name that all objects know', [['style', '__proto__']], without('style', 'adventurer')],
+    ['a colour by its name', [['backgroundColor', 'red']], without('backgroundColor')],
+    ['an unknown mood', [['mood', 'furious']], without('mood')],
+    ['a mood that the style cannot show', [['style', faceless]], { ...without('mood'), style: faceless }],
+    ['an odd tick', [['animated', 'yes']], good],
+    ['a field twice', [...Object.entries(good), ['seed', 'moss']], without('seed')],
+    [
+      'nothing good at all',
+      fieldNames.map((name) => [name, '\0?']),
+      { seed: '', style: 'adventurer', backgroundColor: '', mood: '' },
+    ],
+  ])('%s is ignored, with a notice; the rest is filled in', async (_what, wrong, expected) => {
+    const over = new Set(wrong.map(([name]) => name))
+    const rest = Object.entries(good).filter(([name]) => !over.has(name))
+    const answer = await app.visitor().get(`/?${query([...rest, ...wrong])}`)
+    expect(answer.status).toBe(200)
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    const page = await reader.read(answer.text)
+    expect(await filled(page, '/get_avatar')).toEqual(expected)
+    const notices = await page.find('.notice[role="status"]')
+    expect(notices.map(({ text }) => text.trim())).toEqual([words.notices.badLink])
+    expect(await page.find('[aria-invalid], [role="alert"]')).toEqual([])
+  })
+
+  test.each(['seed[]=x&style[]=nope', '__proto__=x&constructor=y', 'filter=people', 'utm_source=%00', '&&=&=x'])(
+    '%s is not ours, and no reason for a notice',
+    async (unknown) => {
+      const page = await reader.read((await app.visitor().get(`/?${query(good)}&${unknown}`)).text)
+      expect(await filled(page, '/get_avatar')).toEqual(good)
+      expect(await page.find('.notice')).toEqual([])
+    },
+  )
+
+  test('is there while Redis is not', async () => {
+    const alone = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
+    const answer = await alone.visitor().get(`/?${query(good)}`)
+    expect(answer.status).toBe(200)
+    expect(await filled(await reader.read(answer.text), '/get_avatar')).toEqual(good)
+    await alone.close()
+  })
+})
+
+/** Fields as they are sent, and the one that is wrong. */
+const refusals: [what: string, fields: Fields, wrong: string][] = [
+  ['an empty style', [['style', '']], 'style'],
+  ['an unknown style', [['style', 'nope']], 'style'],
+  ['a style in capitals', [['style', 'Adventurer']], 'style'],
+  ['a style that all objects know', [['style', 'constructor']], 'style'],
+  ['__proto__ for a style', [['style', '__proto__']], 'style'],
+  ['the style twice', [...Object.entries(look), ['style', 'bottts']], 'style'],
+  ['the same style twice', [...Object.entries(look), ['style', look.style]], 'style'],
+  ['an unknown mood', [['mood', 'furious']], 'mood'],
+  ['a mood that all objects know', [['mood', 'toString']], 'mood'],
+  ['the mood twice', [...Object.entries(look), ['mood', '']], 'mood'],
+  ['a mood for a style without a face', [['style', faceless], ['mood', 'happy']], 'mood'], // biome-ignore format: a pair
+  ['a mood that this face lacks', [['style', cannot ?? ''], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
+  ['spaces round a style do not hide that', [['style', ` ${faceless} `], ['mood', 'happy']], 'mood'], // biome-ignore format: a pair
+  ['a colour by its name', [['backgroundColor', 'red']], 'backgroundColor'],
+  ['three digits', [['backgroundColor', '#fff']], 'backgroundColor'],
+  ['seven digits', [['backgroundColor', '#ffd29d0']], 'backgroundColor'],
+  ['eight digits', [['backgroundColor', 'ffd29d00']], 'backgroundColor'],
+  ['no digit', [['backgroundColor', 'ffd29g']], 'backgroundColor'],
+  ['two colours', [['backgroundColor', 'ffd29d,c9c3f5']], 'backgroundColor'],
+  ['two hashes', [['backgroundColor', '##ffd29d']], 'backgroundColor'],
+  ['the background twice', [...Object.entries(look), ['backgroundColor', 'c9c3f5']], 'backgroundColor'],
+  ['animated other than on', [['animated', 'yes']], 'animated'],
+  ['animated in capitals', [['animated', 'ON']], 'animated'],
+  ['animated twice', [['animated', 'on'], ['animated', 'on']], 'animated'], // biome-ignore format: a pair
+  ['129 characters', [['seed', 'x'.repeat(129)]], 'seed'],
+  ['129 emoji', [['seed', '🦊'.repeat(129)]], 'seed'],
+  ['the seed twice', [...Object.entries(look), ['seed', 'moss']], 'seed'],
+  ['an empty seed beside another', [...Object.entries(look), ['seed', '']], 'seed'],
+  ...['\0', '\t', '\n', '\r\n', '\x1b[31m', '\x7f', '\u0085'].map((control): [string, Fields, string] => [
+    `a seed with ${JSON.stringify(control)}`,
+    [['seed', `a${control}b`]],
+    'seed',
+  ]),
+  ['a NUL alone', [['seed', '\0']], 'seed'],
+  ['a control character in the style', [['style', 'adven\nturer']], 'style'],
+  ['a control character in the mood', [['mood', 'hap\0py']], 'mood'],
+  ['a control character in the colour', [['backgroundColor', 'ffd\x0029d']], 'backgroundColor'],
+  ['a control character in the tick', [['animated', 'o\0n']], 'animated'],
+]
+
+/** Good fields, but for those that are given. */
+function filledUp(fields: Fields): Fields {
+  const given = new Set(fields.map(([name]) => name))
+  return [...Object.entries(look).filter(([name]) => !given.has(name)), ...fields]
+}
+
+describe.each([
+  ['/get_avatar', () => app.visitor()],
+  ['/show_avatar', () => wearer],
+])('POST %s refuses', (action, visitor) => {
+  test.each(refusals)('%s', async (_what, fields, wrong) => {
+    const sent = filledUp(fields)
+    const answer = await post(visitor(), action, sent)
+    expect(answer.status).toBe(422)
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+    const page = await reader.read(answer.text)
+    await saysWhatIsWrong(page, [wrong])
+
+    const first = new Map([...sent].reverse())
+    const kept = await filled(page, action)
+    for (const name of ['seed', 'style', 'backgroundColor', 'mood']) {
+      if (name !== wrong) expect(kept[name]).toBe((first.get(name) ?? '').trim().replace(/^#/, ''))
+    }
+    if (wrong === 'seed')
+      expect(kept.seed).toBe((first.get('seed') ?? '').replace(/[\r\n]/g, '').replaceAll('\0', '\ufffd'))
+    if (wrong === 'backgroundColor') {
+      const colour = (first.get('backgroundColor') ?? '').replaceAll('\0', '\ufffd')
+      expect([colour, colour.replace(/^#/, '')]).toContain(kept.backgroundColor)
+    }
+  })
+
+  test('no style at all', async () => {
+    const answer = await post(visitor(), action, { seed: 'fern' })
+    expect(answer.status).toBe(422)
+    await saysWhatIsWrong(await reader.read(answer.text), ['style'])
+  })
+
+  test('everything at once, in the order of the form', async () => {
+    const nonsense = fieldNames.map((name): [string, string] => [name, 'x\0y'])
+    const answer = await post(visitor(), action, nonsense)
+    expect(answer.status).toBe(422)
+    const page = await reader.read(answer.text)
+    await saysWhatIsWrong(page, fieldNames)
+    const [heading] = await page.find('[role="alert"] h2')
+    expect(heading?.text).toBe('Five things to put right')
+  })
+
+  test('in JSON for a program, in the same order', async () => {
+    const answer = await visitor()
+      .post(action)
+      .accept('application/json')
+      .type('form')
+      .send(query(fieldNames.toReversed().map((name): [string, string] => [name, 'x\0y'])))
+    const { errors } = z.object({ errors: z.array(z.object({ field: z.string() })) }).parse(JSON.parse(answer.text))
+    expect(errors.map(({ field }) => field)).toEqual(fieldNames)
+  })
+
+  test('in JSON for a program', async () => {
+    const answer = await visitor().post(action).accept('application/json').type('form').send('style=nope&mood=furious')
+    expect(answer.status).toBe(422)
+    expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+    const message = expect.stringMatching(/\w/)
+    const errors = ['style', 'mood'].map((field) => ({ field, message }))
+    expect(JSON.parse(answer.text)).toMatchObject({ status: 422, title: message, errors })
+  })
+})
+
+/** Each wrong field says so itself and in the summary, which links to it; no other does. */
+async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
+  const [title] = await page.find('title')
+  expect(title?.text).toMatch(/^Error: /)
+  const links = await page.find('.summary[tabindex="-1"][autofocus] [role="alert"] a')
+  const withId = await page.find('[id]')
+  const ids = new Set(withId.map(({ attributes }) => attributes.get('id')))
+  // An id twice would lead to the wrong place.
+  expect(ids.size).toBe(withId.length)
+
+  expect(await page.find('[aria-invalid="true"]')).toHaveLength(wrong.length)
+  const messages = await page.find('.problem[id]')
+  expect(messages.map(({ attributes }) => attributes.get('id'))).toEqual(
+    inFormOrder(wrong).map((field) => `${field}-problem`),
+  )
+  expect(links.map(({ attributes }) => attributes.get('href'))).toEqual(inFormOrder(wrong).map((field) => `#${field}`))
+  for (const [i, field] of inFormOrder(wrong).entries()) {
+    expect(ids).toContain(field)
+    const [invalid] = await page.find(
+      `[aria-invalid="true"]:is([name="${field}"], [role="radiogroup"]:has([type="radio"][name="${field}"]))`,
+    )
+    const describedBy = (invalid?.attributes.get('aria-describedby') ?? '').split(' ')
+    expect(describedBy).toContain(`${field}-problem`)
+    for (const id of describedBy) expect(ids).toContain(id)
+    const [target] = await page.find(`#${field}[name="${field}"]`)
+    expect(target).toBeDefined()
+    const [message] = await page.find(`#${field}-problem`)
+    expect(message?.text.replace(/\s+/g, ' ').trim()).toBe(`Error: ${links[i]?.text.replace(/\s+/g, ' ').trim()}`)
+    expect(links[i]?.text.length).toBeGreaterThan(10)
+  }
+}
+
+const inFormOrder = (fields: string[]) => fieldNames.filter((name) => fields.includes(name))
+
+describe('the colour well and the radio beside it', () => {
+  const well = async (page: Page) => {
+    const [[radio], [colour], [checked]] = await Promise.all([
+      page.find('[data-own]'),
+      page.find('[type="color"]'),
+      page.find('[name="backgroundColor"][checked]'),
+    ])
+    const value = (element: typeof radio) => element?.attributes.get('value')
+    return { radio: value(radio), well: value(colour), chosen: value(checked), isOwn: radio?.attributes.has('checked') }
+  }
+  test.each([
+    ['a9d6f5', { radio: 'a9d6f5', well: '#a9d6f5', chosen: 'a9d6f5', isOwn: false }],
+    ['123456', { radio: '123456', well: '#123456', chosen: '123456', isOwn: true }],
+    ['', { radio: 'ffd29d', well: '#ffd29d', chosen: '', isOwn: false }],
+  ])('hold the same colour for %o', async (backgroundColor, expected) => {
+    const { text } = await app.visitor().get(`/?${query({ ...look, backgroundColor })}`)
+    expect(await well(await reader.read(text))).toEqual(expected)
+  })
+
+  test('are not what is chosen while that is no colour', async () => {
+    const { text } = await post(app.visitor(), '/get_avatar', { ...look, backgroundColor: 'orange' })
+    const page = await reader.read(text)
+    expect(await well(page)).toEqual({ radio: 'ffd29d', well: '#ffd29d', chosen: 'orange', isOwn: false })
+    const [label] = await page.find('label:has([name="backgroundColor"][checked])')
+    expect(label?.text.trim()).toBe('As you wrote it: orange')
+  })
+})
+
+describe('POST /get_avatar takes', () => {
+  /** The seed that DiceBear is asked for in the end. */
+  async function seedDrawn(fields: Fields): Promise<string | null | undefined> {
+    const visitor = app.visitor()
+    const leaving = await visitor.post('/get_avatar').type('form').send(query(fields))
+    expect(leaving.status).toBe(302)
+    const { pathname, search } = new URL(app.discord.codeFor(leaving.headers.location ?? ''))
+    expect((await visitor.get(pathname + search)).headers.location).toBe('/show_avatar')
+    return app.dicebear.calls.at(-1)?.query.get('seed')
+  }
+
+  test.each([
+    ['128 characters', 'x'.repeat(128), 'x'.repeat(128)],
+    ['128 emoji', '🦊'.repeat(128), '🦊'.repeat(128)],
+    ['spaces at the ends, which do not count', `  ${'y'.repeat(128)}\t\n`, 'y'.repeat(128)],
+    ['spaces alone as nothing', ' \t\r\n ', 'juniper.moss'],
+    ['marks that turn the text round', '\u202eabc', '\u202eabc'],
+  ])('%s', async (_what, seed, asked) => {
+    expect(await seedDrawn([...Object.entries({ ...look, seed })] as Fields)).toBe(asked)
+  })
+
+  test.each(['seed[]', 'seed[0]', '__proto__', 'constructor', 'Seed', 'utm_source', ''])(
+    'a field named %o as none of ours',
+    async (name) => {
+      const style = 'bottts'
+      expect(await seedDrawn([['style', style], [name, 'odd \0'], [name, 'twice']])).toBe('juniper.moss') // biome-ignore format: one line
+      expect(app.dicebear.calls.at(-1)?.path).toBe('/10.x/bottts/svg')
+    },
+  )
+
+  test.each(['#B6E3F4', 'b6e3f4', 'B6e3F4'])('the colour %s', async (backgroundColor) => {
+    const seed = `colour ${backgroundColor}`
+    await seedDrawn(Object.entries({ ...look, seed, backgroundColor }))
+    expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('b6e3f4')
+  })
+
+  test.each(['', 'transparent', undefined])('%o for no colour', async (backgroundColor) => {
+    const { backgroundColor: _, ...rest } = { ...look, seed: `no colour ${backgroundColor}` }
+    await seedDrawn(Object.entries(backgroundColor === undefined ? rest : { ...rest, backgroundColor }))
+    expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('ffffff00')
+  })
+
+  test.each(['constellation', 'glass'])('no colour for %s as its own', async (style) => {
+    const choice = { style, seed: `no colour for ${style}` }
+    await seedDrawn(Object.entries(choice))
+    const call = app.dicebear.calls.at(-1)
+    expect([call?.path, call?.query.toString()]).toEqual([`/10.x/${style}/svg`, query({ seed: choice.seed })])
+  })
+})
+
+describe('what is no form of ours', () => {
+  const posts = ['/get_avatar', '/show_avatar']
+  const sized = (bytes: number): AskOptions => {
+    const start = 'style=adventurer&x='
+    return { ...formOf([]), body: start.padEnd(bytes, 'x') }
+  }
+
+  test.each(posts)('%s: 16 KiB are read, and not one byte more', async (path) => {
+    const whole = await ask(app.url, path, sized(16 * 1024))
+    expect([302, 303]).toContain(whole.status)
+    const more = await ask(app.url, path, sized(16 * 1024 + 1))
+    expect(more.status).toBe(413)
+    expect(more.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(more.headers.location).toBeUndefined()
+  })
+
+  test('a browser that sends far more gets to our answer, as the whole of it is read', async () => {
+    for (const mebibytes of [1.5, 15]) {
+      const answer = await ask(app.url, '/get_avatar', sized(mebibytes * 1024 * 1024))
+      expect(answer.status).toBe(413)
+      expect(answer.text).toContain(words.errors.tooLarge.title)
+    }
+  })
+
+  test('fields that are not ours are passed over, as many as fit, and cost no more than others', async () => {
+    const start = 'style=rings&seed=100%&'
+    for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
+      const body = start.padEnd(16 * 1024, unknown)
+      const since = performance.now()
+      const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body })
+      expect([unknown, answer.status]).toEqual([unknown, 302])
+      expect(performance.now() - since).toBeLessThan(500)
+    }
+  })
+
+  test('a field of ours is read behind a thousand others', async () => {
+    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: `${'a&'.repeat(1200)}style=rings` })
+    expect(answer.status).toBe(302)
+  })
+
+  test('a field of ours a thousand times is still one that was sent twice', async () => {
+    const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
+    expect(answer.status).toBe(422)
+    expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))
+  })
+
+  test.each([
+    ['application/json', '{"style":"adventurer"}'],
+    [
+      'multipart/form-data; boundary=x',
+      '--x\r\nContent-Disposition: form-data; name="style"\r\n\r\nrings\r\n--x--\r\n',
+    ],
+    ['text/plain', 'style=adventurer'],
+    ['application/x-www-form-urlencoded; charset=utf-16', 'style=adventurer'],
+    ['application/x-www-form-urlencoded; charset=utf-80', 'style=adventurer'],
+    ['nonsense', 'style=adventurer'],
+  ])('%s: 415', async (type, body) => {
+    for (const path of posts) {
+      const answer = await ask(app.url, path, { method: 'POST', headers: { 'Content-Type': type }, body })
+      expect(answer.status).toBe(415)
+      expect(answer.headers['set-cookie']).toBeUndefined()
+    }
+  })
+
+  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('charset=%s is ours', async (charset) => {
+    const headers = { 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
+    const answer = await ask(app.url, '/get_avatar', {
+      method: 'POST',
+      headers,
+      body: 'style=adventurer&seed=Zo%C3%AB',
+    })
+    expect(answer.status).toBe(302)
+  })
+
+  test('a body of no type: 415', async () => {
+    expect((await ask(app.url, '/get_avatar', { method: 'POST', body: 'style=adventurer' })).status).toBe(415)
+  })
+
+  test('no body at all is an empty form', async () => {
+    expect((await ask(app.url, '/get_avatar', { method: 'POST' })).status).toBe(422)
+  })
+})
+
+describe('a post from another site', () => {
+  const posts = ['/get_avatar', '/show_avatar', '/sign_out', `/avatars/${'0'.repeat(64)}/forget`]
+  const otherPort = () => app.url.replace(/\d+$/, (port) => String(Number(port) - 1))
+  type Headers = () => Record<string, string>
+
+  test.each<[string, Headers]>([
+    ['Sec-Fetch-Site: cross-site', () => ({ 'Sec-Fetch-Site': 'cross-site' })],
+    ['Sec-Fetch-Site: same-site', () => ({ 'Sec-Fetch-Site': 'same-site' })],
+    ['cross-site, though the Origin is ours', () => ({ 'Sec-Fetch-Site': 'cross-site', Origin: app.url })],
+    ['a foreign Origin', () => ({ Origin: 'https://evil.example' })],
+    ['an Origin that begins like ours', () => ({ Origin: `${app.url}.evil.example` })],
+    ['Origin: null', () => ({ Origin: 'null' })],
+    ['another port', () => ({ Origin: otherPort() })],
+    ['another scheme', () => ({ Origin: app.url.replace('http:', 'https:') })],
+    ['the Host it came to as its Origin', () => ({ Host: 'evil.example', Origin: 'http://evil.example' })],
+  ])('%s: 403, nothing done', async (_what, headers) => {
+    for (const path of posts) {
+      const form = formOf(look)
+      const answer = await ask(app.url, path, { ...form, headers: { ...form.headers, ...headers() } })
+      expect([path, answer.status]).toEqual([path, 403])
+      expect(answer.headers['set-cookie']).toBeUndefined()
+      expect(answer.headers.location).toBeUndefined()
+    }
+  })
+
+  test.each<[string, Headers]>([
+    ['Sec-Fetch-Site: same-origin', () => ({ 'Sec-Fetch-Site': 'same-origin' })],
+    ['same-origin, whatever the Origin', () => ({ 'Sec-Fetch-Site': 'same-origin', Origin: 'https://evil.example' })],
+    ['Sec-Fetch-Site: none', () => ({ 'Sec-Fetch-Site': 'none' })],
+    ['our own Origin', () => ({ Origin: app.url })],
+    ['neither header', () => ({})],
+  ])('%s passes', async (_what, headers) => {
+    const form = formOf(look)
+    for (const [path, status] of [
+      ['/get_avatar', 302],
+      ['/show_avatar', 303],
+      ['/sign_out', 303],
+      [posts[3] ?? '', 404],
+    ] as const) {
+      const answer = await ask(app.url, path, { ...form, headers: { ...form.headers, ...headers() } })
+      expect([path, answer.status]).toEqual([path, status])
+    }
+  })
+
+  test('does not sign anybody out', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    expect((await visitor.post('/sign_out').set('Sec-Fetch-Site', 'cross-site')).status).toBe(403)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+  })
+})
+
+describe('a program that asks for JSON', () => {
+  const Problem = z.object({ type: z.literal('about:blank'), title: z.string().min(1), status: z.number() })
+
+  test.each<[number, string, AskOptions]>([
+    [400, '/preview.svg?style=nope', {}],
+    [400, '/get_avatar?code=x', {}],
+    [403, '/get_avatar', { method: 'POST', headers: { Origin: 'https://evil.example' } }],
+    [404, '/nope', {}],
+    [404, `/avatars/${'0'.repeat(64)}.svg`, {}],
+    [405, '/get_avatar', { method: 'PUT' }],
+    [413, '/get_avatar', { ...formOf([]), body: 'x'.repeat(16 * 1024 + 1) }],
+    [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
+    [422, '/get_avatar', formOf([])],
+  ])('gets %i for %s as a problem', async (status, path, options) => {
+    for (const Accept of ['application/json', 'application/problem+json', 'application/problem+json, */*;q=0.1']) {
+      const answer = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept } })
+      expect(answer.status).toBe(status)
+      expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+      expect(answer.headers.vary).toMatch(/\bAccept\b/)
+      expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
+    }
+    const page = await ask(app.url, path, {
+      ...options,
+      headers: { ...options.headers, Accept: 'text/html,*/*;q=0.8' },
+    })
+    expect([page.status, page.headers['content-type']]).toEqual([status, 'text/html; charset=utf-8'])
+    expect(page.headers.vary).toMatch(/\bAccept\b/)
+  })
+
+  test('gets 503 as a problem, and when to come again', async () => {
+    const alone = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
+    const form = formOf(look)
+    const answer = await ask(alone.url, '/get_avatar', {
+      ...form,
+      headers: { ...form.headers, Accept: 'application/json' },
+    })
+    expect(answer.status).toBe(503)
+    expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+    expect(Problem.parse(JSON.parse(answer.text)).status).toBe(503)
+    await alone.close()
+  })
+})
+
+describe('addresses', () => {
+  const id = '0'.repeat(64)
+  const known: [string, string[]][] = [
+    ['/', ['GET', 'HEAD']],
+    ['/get_avatar', ['GET', 'HEAD', 'POST']],
+    ['/show_avatar', ['GET', 'HEAD', 'POST']],
+    [`/avatars/${id}.svg`, ['GET', 'HEAD']],
+    [`/avatars/${id}.png`, ['GET', 'HEAD']],
+    [`/avatars/${id}.gif`, ['GET', 'HEAD']],
+    [`/avatars/${id}/forget`, ['POST']],
+    ['/preview.svg', ['GET', 'HEAD']],
+    ['/og.png', ['GET', 'HEAD']],
+    ['/sign_out', ['POST']],
+    ['/licences', ['GET', 'HEAD']],
+    ['/healthz', ['GET', 'HEAD']],
+    ['/readyz', ['GET', 'HEAD']],
+  ]
+
+  test.each(known)('%s takes %j, and says so to any other method', async (path, methods) => {
+    const others = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND']
+    for (const method of others.filter((one) => !methods.includes(one))) {
+      const answer = await ask(app.url, path, { method })
+      expect([method, answer.status]).toEqual([method, 405])
+      expect(String(answer.headers.allow).split(', ').sort()).toEqual(methods)
+      expect(answer.headers['set-cookie']).toBeUndefined()
+    }
+    for (const method of methods) {
+      const answer = await ask(app.url, path, { method })
+      expect(answer.status).not.toBe(405)
+    }
+  })
+
+  test.each([
+    '/nope',
+    '/get_avatar/x',
+    '/avatars',
+    '/avatars/',
+    `/avatars/${id}`,
+    `/avatars/${id}.webp`,
+    '/index.html',
+    '/.env',
+    '/package.json',
+    '/views/home.ejs',
+    '/src/main.ts',
+    '/demo/discord/oauth2/authorize',
+    '/demo/dicebear/10.x',
+    '/..%2fpackage.json',
+    '/%2e%2e/package.json',
+    '/style.css%00',
+  ])('nothing is at %s', async (path) => {
+    for (const method of ['GET', 'POST', 'DELETE']) {
+      const answer = await ask(app.url, path, { method })
+      expect([method, answer.status]).toEqual([method, 404])
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(answer.headers['set-cookie']).toBeUndefined()
+    }
+  })
+
+  test.each([
+    ['GET', '/LICENCES'],
+    ['GET', '/Healthz'],
+    ['GET', '/READYZ'],
+    ['GET', '/Preview.svg?style=rings'],
+    ['GET', '/Show_avatar'],
+    ['GET', '/GET_AVATAR'],
+    ['POST', '/Get_avatar'],
+    ['POST', '/SHOW_AVATAR'],
+    ['POST', '/Sign_Out'],
+    ['GET', '/STYLE.CSS'],
+  ])('%s %s: capitals are another address', async (method, path) => {
+    const answer = await ask(app.url, path, { method })
+    expect(answer.status).toBe(404)
+  })
+
+  test.each(['//evil.example', '/\\evil.example', '/%5cevil.example', '/.//evil.example', '//evil.example/%2e%2e'])(
+    '%s leads nowhere',
+    async (path) => {
+      for (const method of ['GET', 'POST']) {
+        const answer = await ask(app.url, path, { method })
+        expect([answer.status, answer.headers.location]).toEqual([404, undefined])
+      }
+    },
+  )
+})
+
+test('no redirect goes where a request says', async () => {
+  const evil = ['//evil.example', '/\\evil.example', 'https://evil.example', 'javascript:alert(1)']
+  const seen: (string | undefined)[] = []
+  for (const to of evil) {
+    const wish = query({ next: to, returnTo: to, return_to: to, redirect: to, redirect_uri: to, url: to })
+    const form = `${query({ ...look, seed: to })}&${wish}`
+    const send = (visitor: Visitor, path: string) => visitor.post(`${path}?${wish}`).type('form').send(form)
+
+    const stranger = app.visitor()
+    const leaving = await send(stranger, '/get_avatar')
+    const authorize = new URL(leaving.headers.location ?? '')
+    expect(authorize.origin + authorize.pathname).toBe(app.discord.authorizeUrl)
+    expect(authorize.searchParams.get('redirect_uri')).toBe(`${app.url}/get_avatar`)
+    const callback = new URL(app.discord.codeFor(authorize.href))
+    const state = callback.searchParams.get('state') ?? ''
+
+    const declining = app.visitor()
+    const declined = await send(declining, '/get_avatar')
+    const declinedState = new URL(declined.headers.location ?? '').searchParams.get('state') ?? ''
+
+    for (const answer of [
+      await declining.get(`/get_avatar?error=access_denied&state=${declinedState}&${wish}`),
+      await stranger.get(`/get_avatar?${wish}`),
+      await stranger.get(`/show_avatar?${wish}`),
+      await send(stranger, '/show_avatar'),
+      await stranger.get(`/get_avatar${callback.search}&${wish}`),
+      await stranger.get(`/get_avatar?${query({ state, code: 'again' })}&${wish}`),
+      await send(stranger, '/show_avatar'),
+      await stranger.post(`/avatars/${shownAvatar((await stranger.get('/show_avatar')).text)}/forget?${wish}`),
+      await send(stranger, '/sign_out'),
+      await stranger.get(`/?${wish}`),
+    ]) {
+      seen.push(answer.headers.location)
+      if (answer.headers.location === undefined) continue
+      const location = new URL(answer.headers.location, app.url)
+      expect(location.origin).toBe(app.url)
+      expect(['/', '/show_avatar']).toContain(location.pathname)
+    }
+  }
+  expect(seen.filter((location) => location !== undefined)).toHaveLength(9 * evil.length)
+})
+
+describe('whatever is sent', () => {
+  const hostile = fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'binary' }),
+    fc
+      .array(
+        fc.constantFrom(
+          '"', "'", '>', '<', '/', '=', ' ', '&', '&lt;', '&#34;', '`', '{{x}}', '<%= x %>', '-->', ']]>', '\0',
+          '<script>alert(1)</script>', '<xq onxq=1>', '" onxq="1', "' onxq='1", '</title><xq>', '</textarea>', 'javascript:xq',
+          '<svg/onload=xq>', '<!--', '<![CDATA[', '\u2028', '\u202e', '\ufeff', 'x',
+        ), // biome-ignore format: a list of shards
+        { minLength: 1, maxLength: 12 },
+      )
+      .map((shards) => shards.join('')),
+  )
+  const name = fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom(...fieldNames) },
+    { weight: 1, arbitrary: fc.constantFrom('__proto__', 'seed[]', 'seed[x]', 'constructor', 'filter', '') },
+    { weight: 1, arbitrary: hostile },
+  )
+  const value = fc.oneof(
+    { weight: 3, arbitrary: hostile },
+    { weight: 1, arbitrary: fc.constantFrom(...styleList.map((style) => style.name)) },
+    { weight: 1, arbitrary: fc.constantFrom('', 'on', 'ffd29d', '#c9c3f5', 'transparent', ...moodMap.moods) },
+  )
+  const fields = fc.array(fc.tuple(name, value), { maxLength: 8 })
+
+  const outline = async (html: string) => (await reader.read(html)).outline()
+
+  /** The names of elements and attributes that pages have by themselves. */
+  async function ownNames(): Promise<Set<string>> {
+    const wrong: (Fields | Record<string, string>)[] = [
+      fieldNames.map((field) => [field, '?\0?']),
+      { ...look, backgroundColor: 'red', animated: 'on', mood: 'nope' },
+      { style: faceless, animated: 'on', mood: 'happy' },
+      { style: 'sprouts', animated: 'on', seed: '\0' },
+    ]
+    const answers = await Promise.all([
+      ...['/', '/?style=nope&style=rings', '/?style=sprouts&animated=on'].map((path) => app.visitor().get(path)),
+      ...wrong.flatMap((body) => [post(app.visitor(), '/get_avatar', body), post(wearer, '/show_avatar', body)]),
+    ])
+    const outlines = await Promise.all(answers.map(({ text }) => outline(text)))
+    return new Set(outlines.flat().flatMap((element) => element.split(' ')))
+  }
+
+  test.each([
+    ['/get_avatar', () => app.visitor()],
+    ['/show_avatar', () => wearer],
+  ])('POST %s takes it or says what is wrong, and no part of it is a part of the page', async (action, visitor) => {
+    const names = await ownNames()
+    expect(names).toContain('aria-invalid')
+    await fc.assert(
+      fc.asyncProperty(fields, async (sent) => {
+        // What is good leads a signed-in visitor to a picture; here it shall be wrong.
+        const body: Fields = action === '/show_avatar' ? [...sent, ['animated', 'no']] : sent
+        const answer = await post(visitor(), action, body)
+        expect([302, 422]).toContain(answer.status)
+        if (answer.status === 302) return
+        const elements = await outline(answer.text)
+        expect(elements.flatMap((element) => element.split(' ')).filter((name) => !names.has(name))).toEqual([])
+        expect(elements.filter((element) => /^script\b/.test(element))).toHaveLength(1)
+      }),
+      { numRuns: 120 },
+    )
+  })
+
+  // A page cannot hold a NUL, nor a line end in a field of one line.
+  const seed = hostile
+    .map((text) => text.replace(/\p{Cc}/gu, '').trim())
+    .filter((text) => text !== '' && [...text].length <= 128)
+
+  test('a seed stands in its field as it was sent, and changes nothing else about the page', async () => {
+    const visit = (kept: string) =>
+      Promise.all([
+        app.visitor().get(`/?${query({ seed: kept, style: 'bottts' })}`),
+        post(app.visitor(), '/get_avatar', { seed: kept }),
+        post(wearer, '/show_avatar', { seed: kept }),
+      ])
+    const plain = await Promise.all((await visit('fern')).map(({ text }) => outline(text)))
+    await fc.assert(
+      fc.asyncProperty(seed, async (kept) => {
+        const answers = await visit(kept)
+        expect(answers.map(({ status }) => status)).toEqual([200, 422, 422])
+        for (const [i, { text }] of answers.entries()) {
+          const page = await reader.read(text)
+          expect(await page.outline()).toEqual(plain[i])
+          const [field] = await page.find('input[type="text"][name="seed"]')
+          expect(field?.attributes.get('value')).toBe(kept)
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  const good = fc.constantFrom(...styleList).chain(({ name: style, moods }) =>
+    fc.record({
+      seed: fc.oneof(seed, fc.constant('')),
+      style: fc.constant(style),
+      backgroundColor: fc.oneof(fc.constantFrom('', 'transparent'), fc.stringMatching(/^#?[0-9a-fA-F]{6}$/)),
+      mood: fc.constantFrom('', ...moods),
+      animated: fc.constantFrom('', 'on'),
+    }),
+  )
+
+  test('a good choice leads to Discord, and to the picture of this very choice', async () => {
+    await fc.assert(
+      fc.asyncProperty(good, async (choice) => {
+        const visitor = app.visitor()
+        const authorize = await leave(visitor, choice)
+        const { pathname, search } = new URL(app.discord.codeFor(authorize))
+        expect((await visitor.get(pathname + search)).headers.location).toBe('/show_avatar')
+        const id = shownAvatar((await visitor.get('/show_avatar')).text)
+        const svg = await visitor.get(`/avatars/${id}.svg`)
+        expect(svg.body.toString()).toBe(drawn({ ...choice, seed: choice.seed || 'juniper.moss' }))
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  test('a preview is a picture or 400', async () => {
+    const seen = new Set<number>()
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.webQueryParameters(), fields.map(query), good.map(query)), async (asked) => {
+        const answer = await fetch(`${app.url}/preview.svg?${asked}`)
+        seen.add(answer.status)
+        const type = answer.status === 200 ? 'image/svg+xml; charset=utf-8' : 'text/html; charset=utf-8'
+        expect([200, 400]).toContain(answer.status)
+        expect(answer.headers.get('content-type')).toBe(type)
+        await answer.arrayBuffer()
+      }),
+      { numRuns: 300 },
+    )
+    expect(seen).toEqual(new Set([200, 400]))
+  })
+})

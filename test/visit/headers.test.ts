@@ -1,0 +1,361 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
+import { at, type DiceBearDouble, type DiscordDouble, faults, openDiceBear, openDiscord } from '../support/doubles.ts'
+import { clientId, clientSecret, look, openApp, shownAvatar, type TestApp } from '../support/open-app.ts'
+
+const secureUrl = 'https://avatars.example'
+
+type Site = {
+  app: TestApp
+  /** What a signed-in browser sends back. */
+  cookies: string
+  /** The newest avatar. */
+  id: string
+}
+let plain: Site
+let secure: Site
+let discord: DiscordDouble
+let dicebear: DiceBearDouble
+
+beforeAll(async () => {
+  discord = await openDiscord({ clientId, clientSecret, redirectUri: `${secureUrl}/get_avatar` })
+  dicebear = await openDiceBear()
+  ;[plain, secure] = await Promise.all([
+    openApp().then(openSite),
+    openApp({ beside: { url: secureUrl, discord, dicebear } }).then(openSite),
+  ])
+})
+afterAll(async () => {
+  await Promise.all([plain.app.close(), secure.app.close()])
+  await Promise.all([discord.close(), dicebear.close()])
+})
+
+/** Signs in by hand: no browser would send cookies for https to us, as a proxy does. */
+async function openSite(app: TestApp): Promise<Site> {
+  const { callback, cookies: held } = await leave(app)
+  const landed = await ask(app.url, callback, { headers: { Cookie: held } })
+  if (landed.headers.location !== '/show_avatar') throw new Error(`The callback answered ${landed.status}`)
+  const cookies = cookiesIn(landed)
+  const page = await ask(app.url, '/show_avatar', { headers: { Cookie: cookies } })
+  return { app, cookies, id: shownAvatar(page.text) }
+}
+
+async function leave(app: TestApp): Promise<{ leaving: Asked; callback: string; cookies: string }> {
+  const leaving = await ask(app.url, '/get_avatar', formOf(look))
+  const { pathname, search } = new URL(app.discord.codeFor(String(leaving.headers.location)))
+  return { leaving, callback: pathname + search, cookies: cookiesIn(leaving) }
+}
+
+const cookiesIn = ({ headers }: Asked) =>
+  [headers['set-cookie'] ?? []]
+    .flat()
+    .map((line) => line.split(';')[0])
+    .join('; ')
+
+const withCookies = ({ cookies }: Site, options: AskOptions = {}): AskOptions => ({
+  ...options,
+  headers: { ...options.headers, Cookie: cookies },
+})
+
+type Kind = [what: string, status: number, answer: (site: Site) => Promise<Asked>]
+
+const pages: Kind[] = [
+  ['the form', 200, ({ app }) => ask(app.url, '/')],
+  ['the licences', 200, ({ app }) => ask(app.url, '/licences')],
+  ['the avatar', 200, (site) => ask(site.app.url, '/show_avatar', withCookies(site))],
+  ['a bad callback', 400, ({ app }) => ask(app.url, '/get_avatar?code=x')],
+  ['a bad size', 400, (site) => ask(site.app.url, `/avatars/${site.id}.png?size=3`, withCookies(site))],
+  ['a bad preview', 400, ({ app }) => ask(app.url, '/preview.svg?style=nope')],
+  ['a cross-site post', 403, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', headers: { Origin: 'null' } })],
+  ['nothing here', 404, ({ app }) => ask(app.url, '/nope')],
+  ['nobody’s avatar', 404, (site) => ask(site.app.url, `/avatars/${'0'.repeat(64)}.svg`, withCookies(site))],
+  ['another method', 405, ({ app }) => ask(app.url, '/get_avatar', { method: 'PUT' })],
+  ['TRACE', 405, ({ app }) => ask(app.url, '/', { method: 'TRACE' })],
+  ['another method for a file', 405, ({ app }) => ask(app.url, '/style.css', { method: 'PUT' })],
+  ['another method for the health', 405, ({ app }) => ask(app.url, '/healthz', { method: 'PUT' })],
+  ['too much', 413, ({ app }) => ask(app.url, '/get_avatar', { ...formOf([]), body: 'x'.repeat(20_000) })],
+  ['no form', 415, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', body: 'style=rings' })],
+  ['a refused form', 422, ({ app }) => ask(app.url, '/get_avatar', formOf([]))],
+  ['bytes that are no UTF-8', 404, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
+  ['a HEAD', 200, ({ app }) => ask(app.url, '/', { method: 'HEAD' })],
+  ['a refused restyle', 422, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf([])))],
+  [
+    'Discord’s trouble',
+    502,
+    async ({ app }) => {
+      const { callback, cookies } = await leave(app)
+      app.discord.fail(at.token, faults.answer(500), { times: 1 })
+      return ask(app.url, callback, { headers: { Cookie: cookies } })
+    },
+  ],
+]
+
+const redirects: Kind[] = [
+  ['off to Discord', 302, async ({ app }) => (await leave(app)).leaving],
+  [
+    'back from Discord',
+    302,
+    async ({ app }) => {
+      const { callback, cookies } = await leave(app)
+      return ask(app.url, callback, { headers: { Cookie: cookies } })
+    },
+  ],
+  ['no avatar yet', 303, ({ app }) => ask(app.url, '/show_avatar')],
+  ['a restyle', 303, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf(look)))],
+  [
+    'a "no" at Discord',
+    303,
+    async ({ app }) => {
+      const { leaving, cookies } = await leave(app)
+      const state = new URL(String(leaving.headers.location)).searchParams.get('state')
+      return ask(app.url, `/get_avatar?error=access_denied&state=${state}`, { headers: { Cookie: cookies } })
+    },
+  ],
+  ['a sign-out', 303, ({ app }) => ask(app.url, '/sign_out', { method: 'POST' })],
+]
+
+const machines: Kind[] = [
+  ['a problem in JSON', 404, ({ app }) => ask(app.url, '/nope', { headers: { Accept: 'application/json' } })],
+  ['the health', 200, ({ app }) => ask(app.url, '/healthz')],
+  ['the readiness', 200, ({ app }) => ask(app.url, '/readyz')],
+]
+
+const files: Kind[] = [
+  ['the stylesheet', 200, ({ app }) => ask(app.url, '/style.css')],
+  ['the script', 200, ({ app }) => ask(app.url, '/page.js')],
+  ['the icon', 200, ({ app }) => ask(app.url, '/favicon.svg')],
+  ['the picture of the icon', 200, ({ app }) => ask(app.url, '/icon-180.png')],
+]
+
+/** What is asked of a file, and refused. */
+const refusedFiles: Kind[] = [
+  [
+    'a part that the stylesheet lacks',
+    416,
+    ({ app }) => ask(app.url, '/style.css', { headers: { Range: 'bytes=99999999-' } }),
+  ],
+  ['a stylesheet of another day', 412, ({ app }) => ask(app.url, '/style.css', { headers: { 'If-Match': '"x"' } })],
+]
+
+const pictures: Kind[] = [
+  ['an avatar’s SVG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.svg`, withCookies(site))],
+  ['an avatar’s PNG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.png`, withCookies(site))],
+  ['a preview', 200, ({ app }) => ask(app.url, '/preview.svg?style=rings')],
+  ['a picture beside a link', 200, ({ app }) => ask(app.url, '/og.png?style=rings')],
+]
+
+const everything = [...pages, ...redirects, ...machines, ...files, ...refusedFiles, ...pictures]
+
+describe.each([
+  ['http', () => plain],
+  ['https', () => secure],
+])('over %s', (scheme, site) => {
+  test.each(everything)('%s, %i', async (_what, status, answer) => {
+    const { headers, ...answered } = await answer(site())
+    expect(answered.status).toBe(status)
+
+    // H5
+    expect(headers['x-content-type-options']).toBe('nosniff')
+    // H6: "no-referrer" would turn the Origin of our own form to null.
+    expect(headers['referrer-policy']).toBe('same-origin')
+    // H7
+    expect(headers['cross-origin-opener-policy']).toBe('same-origin')
+    expect(headers['cross-origin-resource-policy']).toBe('same-origin')
+    expect(['require-corp', 'credentialless']).toContain(headers['cross-origin-embedder-policy'])
+    // H3
+    expect(headers['x-frame-options']).toBe('DENY')
+    // H8
+    expect(headers['x-powered-by']).toBeUndefined()
+    expect(headers.server).toBeUndefined()
+    expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([])
+    // H4
+    const [, seconds] = /^max-age=(\d+); includeSubDomains/.exec(String(headers['strict-transport-security'])) ?? []
+    if (scheme === 'https') expect(Number(seconds)).toBeGreaterThanOrEqual(31_536_000)
+    else expect(headers['strict-transport-security']).toBeUndefined()
+  })
+
+  test.each([...pages, ...redirects, ...machines, ...files, ...refusedFiles])(
+    'the content policy of %s',
+    async (_what, _status, answer) => {
+      const app = site().app
+      const { headers } = await answer(site())
+      const policy = readPolicy(String(headers['content-security-policy']))
+      // H1
+      expect(policy.get('default-src')).toEqual(["'none'"])
+      expect(policy.get('script-src')).toEqual(["'self'"])
+      expect(policy.get('style-src')).toEqual(["'self'"])
+      const sources = [...policy.values()].flat()
+      expect(sources.filter((source) => /unsafe|^(https?|data|blob):$|\*/.test(source))).toEqual([])
+      // H2: the form's 302 is held to this, too.
+      expect(policy.get('form-action')).toEqual(["'self'", new URL(app.discord.authorizeUrl).origin])
+      // H3
+      expect(policy.get('base-uri')).toEqual(["'none'"])
+      expect(policy.get('frame-ancestors')).toEqual(["'none'"])
+      // H4: on plain http Safari would look for the stylesheet by https.
+      expect(policy.has('upgrade-insecure-requests')).toBe(scheme === 'https')
+    },
+  )
+
+  test.each(pictures)('the content policy of %s', async (_what, _status, answer) => {
+    const { headers } = await answer(site())
+    expect(headers['content-security-policy']).toBe("default-src 'none'; style-src 'unsafe-inline'; sandbox")
+  })
+
+  test.each([...pages, ...refusedFiles])('%s, %i, is a page, and nobody keeps it', async (_what, _status, answer) => {
+    const { headers } = await answer(site())
+    expect(headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(headers['cache-control']).toBe('no-store')
+  })
+
+  test.each([...redirects, ...machines])('nobody keeps %s, %i', async (_what, _status, answer) => {
+    const { headers } = await answer(site())
+    expect(headers['cache-control']).toBe('no-store')
+  })
+
+  test.each([...machines, ...files, ...pictures])('%s, %i, says of what type it is', async (_what, _status, answer) => {
+    const { headers, text } = await answer(site())
+    const type = String(headers['content-type'])
+    expect(type).toMatch(/^(application\/(problem\+)?json|text\/(css|javascript)|image\/(svg\+xml|png))/)
+    if (/json|^text\//.test(type)) expect(type).toMatch(/; charset=utf-8$/)
+    if (type.startsWith('image/svg')) expect(text).toMatch(/^<svg /)
+  })
+
+  test('what is one visitor’s is not kept by others', async () => {
+    for (const [, , answer] of pictures.slice(0, 2)) {
+      expect((await answer(site())).headers['cache-control']).toMatch(/^private, max-age=\d{6,}/)
+    }
+  })
+
+  test('a file is kept for ever where its address tells its content, else for a while', async () => {
+    const { text } = await ask(site().app.url, '/')
+    const [versioned] = /\/style\.css\?v=\w+/.exec(text) ?? []
+    const kept = await ask(site().app.url, versioned ?? '/there-is-none')
+    expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    // Asked for at an instance of another version: what it has must not be kept under that address.
+    const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
+    expect(otherVersion.headers['cache-control']).toBe('no-cache')
+    const plainly = await ask(site().app.url, '/style.css')
+    expect(plainly.headers['cache-control']).toMatch(/^public, max-age=\d{1,5}$/)
+    expect(plainly.headers['set-cookie']).toBeUndefined()
+  })
+
+  test('a foreign page may read nothing', async () => {
+    const headers = { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' }
+    for (const [method, path] of [
+      ['GET', '/'],
+      ['GET', '/preview.svg?style=rings'],
+      ['GET', '/style.css'],
+      ['OPTIONS', '/get_avatar'],
+      ['OPTIONS', '/nope'],
+    ] as const) {
+      const answer = await ask(site().app.url, path, { method, headers })
+      expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))).toEqual([])
+    }
+  })
+
+  test.each(['TRACE', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])('%s is no method here', async (method) => {
+    for (const path of ['/', '/get_avatar', '/show_avatar', '/style.css', '/healthz', '/preview.svg']) {
+      const answer = await ask(site().app.url, path, { method, headers: { 'X-Secret': 'seen' } })
+      expect([path, answer.status]).toEqual([path, 405])
+      expect(answer.text).not.toContain('seen')
+    }
+  })
+})
+
+describe('cookies', () => {
+  /** Each Set-Cookie of an answer: name, value, attributes. */
+  const cookiesSet = ({ headers }: Asked) =>
+    [headers['set-cookie'] ?? []].flat().map((line) => {
+      const [pair = '', ...attributes] = line.split('; ')
+      return { name: pair.split('=')[0] ?? '', attributes }
+    })
+
+  // No answer here went through a proxy: X-Forwarded-Proto says nothing, BASE_URL alone decides.
+  test.each([...redirects, ...pages])(
+    'over https, of %s (%i), are __Host- and Secure',
+    async (_what, _status, answer) => {
+      for (const { name, attributes } of cookiesSet(await answer(secure))) {
+        expect(name).toMatch(/^__Host-(session|state-\S+|switch-account)$/)
+        expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
+        expect(attributes.join()).not.toMatch(/domain/i)
+      }
+    },
+  )
+
+  test.each([
+    ['http', '', () => plain],
+    ['https', '__Host-', () => secure],
+  ])('over %s are those of a journey, by name', async (scheme, prefix, site) => {
+    const { app } = site()
+    const { leaving, callback, cookies } = await leave(app)
+    const landed = await ask(app.url, callback, { headers: { Cookie: cookies } })
+    const out = await ask(app.url, '/sign_out', { method: 'POST', headers: { Cookie: cookiesIn(landed) } })
+    const names = (answer: Asked) => cookiesSet(answer).map(({ name }) => name.replace(/state-.*/, 'state'))
+    expect(names(leaving)).toEqual([`${prefix}state`])
+    expect(names(landed).sort()).toEqual([`${prefix}session`, `${prefix}state`])
+    expect(names(out).sort()).toEqual([`${prefix}session`, `${prefix}switch-account`])
+    const attributes = [leaving, landed, out].flatMap(cookiesSet).map((cookie) => cookie.attributes.includes('Secure'))
+    expect(new Set(attributes)).toEqual(new Set([scheme === 'https']))
+  })
+
+  test.each([
+    ...files,
+    ...refusedFiles,
+    ...machines,
+    ...pictures.slice(2),
+    ...pages.filter(([what]) => /^(the form|the licences|nothing here|a HEAD|another method)$/.test(what)),
+  ])('are not set before they are needed: %s (%i)', async (_what, _status, answer) => {
+    for (const site of [plain, secure]) expect((await answer(site)).headers['set-cookie']).toBeUndefined()
+  })
+})
+
+test('what comes as a page or as JSON says so to caches', async () => {
+  for (const accept of ['text/html', 'application/json']) {
+    const headers = { Accept: accept }
+    for (const [path, options] of [
+      ['/nope', {}],
+      ['/get_avatar', { method: 'PUT' }],
+      ['/get_avatar', formOf([])],
+    ] as const) {
+      const answer = await ask(plain.app.url, path, { ...options, headers: { ...formOf([]).headers, ...headers } })
+      expect(String(answer.headers.vary).split(/, */)).toContain('Accept')
+      const type = accept === 'text/html' ? 'text/html; charset=utf-8' : 'application/problem+json; charset=utf-8'
+      expect([path, answer.headers['content-type']]).toEqual([path, type])
+    }
+  }
+})
+
+test('a picture that the browser has (304) is no less guarded', async () => {
+  for (const site of [plain, secure]) {
+    for (const [, , answer] of pictures) {
+      const { etag } = (await answer(site)).headers
+      const path = [
+        `/avatars/${site.id}.svg`,
+        `/avatars/${site.id}.png`,
+        '/preview.svg?style=rings',
+        '/og.png?style=rings',
+      ]
+      const known = await Promise.all(
+        path.map((one) => ask(site.app.url, one, withCookies(site, { headers: { 'If-None-Match': String(etag) } }))),
+      )
+      const [same, ...others] = known.filter(({ status }) => status === 304)
+      expect(others).toEqual([])
+      expect(same?.headers['x-content-type-options']).toBe('nosniff')
+      expect(same?.headers['cross-origin-resource-policy']).toBe('same-origin')
+      expect(same?.text).toBe('')
+    }
+  }
+})
+
+function readPolicy(text: string): Map<string, string[]> {
+  const directives = text.split(';').map((directive) => directive.trim().split(/\s+/))
+  return new Map(directives.map(([name = '', ...sources]) => [name, sources]))
+}
+
+test('no answer tells a version of anything', async () => {
+  for (const [, , answer] of everything) {
+    const { headers, text } = await answer(plain)
+    expect(JSON.stringify(headers)).not.toMatch(/express|node|undici|sharp|redis/i)
+    expect(text).not.toMatch(/express|node_modules|undici|\bat .*\.ts:\d+/i)
+  }
+})

@@ -1,0 +1,193 @@
+import { syncBuiltinESMExports } from 'node:module'
+import zlib, { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { type AskOptions, ask } from '../support/ask.ts'
+import { look, openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
+
+let app: TestApp
+beforeAll(async () => {
+  // No upstream is under test here: a busy machine may take its time.
+  app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: '10000' } })
+})
+afterAll(() => app.close())
+
+/** An answer as it came over the wire, not unpacked. */
+const raw = (path: string, asked?: AskOptions) => ask(app.url, path, asked)
+
+const unpack: Record<string, (packed: Buffer) => Buffer> = { br: brotliDecompressSync, gzip: gunzipSync }
+const manyAtOnce = 30
+
+describe('text is packed for who can unpack it', () => {
+  const texts = ['/', '/?seed=x&style=rings', '/licences', '/style.css', '/page.js', '/preview.svg?style=rings&seed=x']
+  const ways = ['br', 'gzip'].flatMap((encoding) => texts.map((path) => [encoding, path] as const))
+
+  test.each(ways)('by %s: %s', async (encoding, path) => {
+    const plain = await raw(path)
+    expect([plain.status, plain.headers['content-encoding']]).toEqual([200, undefined])
+    for (let time = 0; time < 2; time++) {
+      const packed = await raw(path, { headers: { 'Accept-Encoding': encoding } })
+      expect([packed.status, packed.headers['content-encoding']]).toEqual([200, encoding])
+      expect(packed.headers['content-type']).toBe(plain.headers['content-type'])
+      expect(packed.headers['cache-control']).toBe(plain.headers['cache-control'])
+      expect(packed.body.length).toBeLessThan(plain.body.length)
+      expect(unpack[encoding]?.(packed.body)).toEqual(plain.body)
+    }
+  })
+
+  test.each(texts)('and caches are told so: %s', async (path) => {
+    for (const headers of [{}, { 'Accept-Encoding': 'br' }]) {
+      expect((await raw(path, { headers })).headers.vary).toMatch(/\bAccept-Encoding\b/i)
+    }
+  })
+
+  test.each(['identity', 'deflate;q=0, br;q=0, gzip;q=0', 'x-none'])('and for nobody else: %s', async (encodings) => {
+    const answer = await raw('/', { headers: { 'Accept-Encoding': encodings } })
+    expect([answer.status, answer.headers['content-encoding']]).toEqual([200, undefined])
+    expect(answer.body.toString()).toContain('</html>')
+  })
+
+  test('a browser takes brotli before gzip', async () => {
+    const headers = { 'Accept-Encoding': 'gzip, deflate, br, zstd' }
+    for (const path of ['/', '/licences', '/style.css']) {
+      expect((await raw(path, { headers })).headers['content-encoding']).toBe('br')
+    }
+  })
+
+  test('a page that could not be packed: the error page is no less readable, and the next try a new one', async () => {
+    const headers = { 'Accept-Encoding': 'br' }
+    const packing = vi.spyOn(zlib, 'brotliCompress').mockImplementation((...given: unknown[]) => {
+      const done = given.at(-1)
+      if (typeof done === 'function') done(new Error('out of memory'))
+    })
+    syncBuiltinESMExports()
+    const failed = await raw('/?seed=not+packed', { headers })
+    packing.mockRestore()
+    syncBuiltinESMExports()
+    expect(failed.status).toBe(500)
+    const told = failed.headers['content-encoding'] === 'br' ? brotliDecompressSync(failed.body) : failed.body
+    expect(told.toString()).toContain(words.errors.ourFault.title)
+    const again = await raw('/?seed=not+packed', { headers })
+    expect([again.status, again.headers['content-encoding']]).toEqual([200, 'br'])
+    expect(brotliDecompressSync(again.body).toString()).toContain('</html>')
+  })
+
+  test('a PNG is packed already', async () => {
+    const { headers } = await raw('/icon-180.png', { headers: { 'Accept-Encoding': 'br, gzip' } })
+    expect(headers['content-encoding']).toBeUndefined()
+  })
+
+  test('a HEAD says what a GET would', async () => {
+    for (const headers of [{}, { 'Accept-Encoding': 'br' }]) {
+      const head = await raw('/', { method: 'HEAD', headers })
+      const { 'content-encoding': encoding, 'content-type': type } = (await raw('/', { headers })).headers
+      expect([head.status, head.body.length]).toEqual([200, 0])
+      expect([head.headers['content-encoding'], head.headers['content-type']]).toEqual([encoding, type])
+    }
+  })
+
+  test('who has the picture (304) is not sent it again, packed or not', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const id = shownAvatar((await visitor.get('/show_avatar')).text)
+    for (const encoding of ['br', 'identity']) {
+      const first = await visitor.get(`/avatars/${id}.svg`).set('Accept-Encoding', encoding)
+      const again = await visitor
+        .get(`/avatars/${id}.svg`)
+        .set('Accept-Encoding', encoding)
+        .set('If-None-Match', first.headers.etag ?? '')
+      expect([first.status, again.status, again.headers.etag]).toEqual([200, 304, first.headers.etag])
+    }
+  })
+})
+
+describe('pages that are kept', () => {
+  const looks = [
+    '/',
+    '/?notice=declined',
+    '/?notice=sign-in',
+    '/?notice=nonsense',
+    '/?style=bottts',
+    '/?style=bottts&notice=declined',
+    '/?style=there-is-none',
+    '/?seed=one',
+    '/?seed=%3Cb%3E',
+    '/?seed=one&animated=on',
+    '/?backgroundColor=transparent',
+  ]
+
+  test('are those of the look and the notice that were asked for, the second time too', async () => {
+    const first = await Promise.all(looks.map(async (path) => (await raw(path)).body.toString()))
+    const again = await Promise.all(
+      looks.map(async (path) => {
+        const { body } = await raw(path, { headers: { 'Accept-Encoding': 'gzip' } })
+        return gunzipSync(body).toString()
+      }),
+    )
+    expect(again).toEqual(first)
+    const [plain, declined, signInAgain, nonsense, bottts, both, wrong, seed, tag] = first
+    expect(nonsense).toBe(plain)
+    expect(declined).toContain('You said no at Discord')
+    expect(signInAgain).toContain('Discord would like to see you again')
+    expect(plain).not.toMatch(/You said no|see you again|made no sense/)
+    expect(bottts).toMatch(/value="bottts"[^>]* checked/)
+    expect(bottts).not.toContain('You said no at Discord')
+    expect(both).toMatch(/value="bottts"[^>]* checked/)
+    expect(both).toContain('You said no at Discord')
+    expect(wrong).toContain('made no sense to us')
+    expect(seed).toContain('value="one"')
+    expect(tag).toContain('value="&lt;b&gt;"')
+  })
+})
+
+describe('the page of an avatar, kept', () => {
+  test('is each visitor’s own, and its fresh seed is another each time', async () => {
+    const accounts = app.discord.accounts.slice(0, 2)
+    const visitors = await Promise.all(
+      accounts.map(async ({ id }) => {
+        const visitor = app.visitor()
+        await signIn(app, visitor, look, id)
+        return visitor
+      }),
+    )
+    const seeds = new Set<string>()
+    const pages = new Set<string>()
+    for (let time = 0; time < 5; time++) {
+      for (const [i, visitor] of visitors.entries()) {
+        const { text } = await visitor.get('/show_avatar')
+        expect(text).toContain(accounts[i]?.username)
+        expect(text).not.toContain(accounts[1 - i]?.username)
+        const seed = /action="\/show_avatar">\s*<input type="hidden" name="seed" value="([^"]*)"/.exec(text)?.[1]
+        expect(seed).toMatch(/^[a-z]+ [a-z]+$/)
+        seeds.add(seed ?? '')
+        pages.add(text.replace(`value="${seed}"`, ''))
+      }
+    }
+    expect(seeds.size).toBeGreaterThan(5)
+    // But for it, whether the page was kept or not.
+    expect(pages.size).toBe(visitors.length)
+  })
+})
+
+describe('pictures for links, many at once', () => {
+  const card = (seed: string) => raw(`/og.png?style=rings&seed=${encodeURIComponent(seed)}`)
+
+  test('the same one is drawn once for all', async () => {
+    const cards = await Promise.all(Array.from({ length: manyAtOnce }, () => card('the same')))
+    expect(new Set(cards.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(new Set(cards.map(({ body }) => body.toString('base64'))).size).toBe(1)
+  })
+
+  test('who finds the line full is told when to come again; the others get theirs', async () => {
+    const cards = await Promise.all(Array.from({ length: manyAtOnce }, (_, i) => card(`number ${i}`)))
+    const refused = cards.filter(({ status }) => status === 503)
+    expect(cards.filter(({ status }) => status === 200).length).toBeGreaterThan(10)
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { headers, body } of refused) {
+      expect(headers['retry-after']).toMatch(/^[1-9]$/)
+      expect(headers['cache-control']).toBe('no-store')
+      expect(body.toString()).toContain('Many pictures at once')
+    }
+    expect((await card('afterwards')).status).toBe(200)
+  }, 60_000)
+})

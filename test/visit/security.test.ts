@@ -1,0 +1,200 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import type { Response } from 'supertest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { words } from '../../src/pages/words.ts'
+import { ask } from '../support/ask.ts'
+import { at } from '../support/doubles.ts'
+import { clientSecret, comeBack, look, openApp, sessionSecret, type TestApp } from '../support/open-app.ts'
+import { locationOf } from '../support/visits.ts'
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp()
+})
+afterAll(() => app.close())
+
+/** A journey with all that a visitor can do, answer by answer. */
+async function journey(): Promise<{ posts: Response[]; all: Response[] }> {
+  const visitor = app.visitor()
+  const form = (path: string, fields: Record<string, string> = look) => visitor.post(path).type('form').send(fields)
+  const leaving = await form('/get_avatar')
+  const back = await comeBack(visitor, app.discord.codeFor(locationOf(leaving)))
+  const page = await visitor.get('/show_avatar')
+  const id = /\/avatars\/([0-9a-f]{64})\.svg/.exec(page.text)?.[1] ?? 'none'
+  const picture = await visitor.get(`/avatars/${id}.svg`)
+  const restyled = await form('/show_avatar', { ...look, seed: 'later' })
+  const refused = await form('/show_avatar', { style: 'nope' })
+  const forgotten = await form(`/avatars/${id}/forget`)
+  const other = await visitor.get('/show_avatar')
+  const out = await form('/sign_out')
+  const posts = [leaving, restyled, refused, forgotten, out]
+  return { posts, all: [...posts, back, page, picture, other, await visitor.get('/')] }
+}
+
+const Issued = z.object({ access_token: z.string(), refresh_token: z.string() })
+
+test('no answer of a journey holds a token, the verifier or a secret', async () => {
+  app.discord.calls.length = 0
+  const { all } = await journey()
+  const asked = app.discord.calls.filter(({ path }) => path === at.token)
+  const secrets = asked.flatMap(({ body, answer }) => {
+    const { access_token, refresh_token } = Issued.parse(answer)
+    return [access_token, refresh_token, new URLSearchParams(body).get('code_verifier') ?? 'no verifier']
+  })
+  expect(secrets.length).toBeGreaterThanOrEqual(3)
+  for (const { headers, text, body } of all) {
+    const whole = `${JSON.stringify(headers)}${text ?? ''}${Buffer.isBuffer(body) ? body : ''}`
+    for (const secret of [...secrets, clientSecret, sessionSecret]) {
+      expect(whole).not.toContain(secret)
+      expect(whole).not.toContain(Buffer.from(secret).toString('base64url'))
+    }
+  }
+})
+
+test('a post is answered by a page or by 302 or 303, never so that a browser posts again elsewhere', async () => {
+  const { posts } = await journey()
+  expect(posts.map(({ status }) => status)).toEqual([302, 303, 422, 303, 303])
+})
+
+test('an error page tells nothing of the inside, whatever broke', async () => {
+  const broken = await openApp()
+  try {
+    // What no page expects: a defect of ours.
+    broken.parts.pending.start = () => Promise.reject(new TypeError(`x of undefined at ${broken.folder}/secret.ts`))
+    const answer = await broken.visitor().post('/get_avatar').type('form').send(look)
+    expect(answer.status).toBe(500)
+    expect(answer.text).not.toMatch(/TypeError|secret\.ts|node_modules|\bat .*:\d+:\d+/)
+    expect(answer.text).not.toContain(broken.folder)
+    const number = /<bdi>500-([0-9a-f]{8})<\/bdi>/.exec(answer.text)?.[1] ?? 'no number on the page'
+    const [line = '{}'] = broken.logged.filter((one) => one.includes(number))
+    expect(JSON.parse(line)).toMatchObject({ level: 50, err: { type: 'TypeError', stack: expect.any(String) } })
+  } finally {
+    await broken.close()
+  }
+})
+
+test('an error page tells nothing of a template that breaks in its middle', async () => {
+  const breaking = vi.spyOn(words.problems, 'summary').mockImplementation(() => {
+    throw new TypeError('x of undefined')
+  })
+  const form = app.visitor().post('/get_avatar').type('form')
+  try {
+    const answer = await form.send({ ...look, style: 'nope' })
+    expect(answer.status).toBe(500)
+    expect(breaking).toHaveBeenCalledOnce()
+    // EJS puts the file's path and the lines around the failure into its message.
+    expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|<%|&lt;%|node_modules/)
+    expect(answer.text).toMatch(/<bdi>500-[0-9a-f]{8}<\/bdi>/)
+    expect(app.logged.at(-1)).toContain('error-summary.ejs')
+  } finally {
+    breaking.mockRestore()
+  }
+})
+
+test('a body in pieces without end is cut off', async () => {
+  const head = [
+    'POST /get_avatar HTTP/1.1',
+    'Host: localhost',
+    'Content-Type: application/x-www-form-urlencoded',
+    'Transfer-Encoding: chunked',
+  ]
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+  socket.on('error', () => undefined).write(`${head.join('\r\n')}\r\n\r\n`)
+  const piece = `10000\r\n${'x'.repeat(0x10000)}\r\n`
+  await expect
+    .poll(
+      () => {
+        if (socket.writable) socket.write(piece)
+        return socket.destroyed
+      },
+      { interval: 5, timeout: 10_000 },
+    )
+    .toBe(true)
+  expect(socket.bytesWritten).toBeLessThan(32 * 1024 * 1024)
+})
+
+describe('an address that is no path', () => {
+  test.each(['http://[', '*', 'https://evil.example:99999/', '/%', '/avatars/%E0%A4%A.svg', '/avatars/%ff/forget'])(
+    '%s gets our page and our headers',
+    async (target) => {
+      const answer = await ask(app.url, target)
+      expect(answer.status).toBe(404)
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(answer.headers['x-frame-options']).toBe('DENY')
+      expect(answer.headers['content-security-policy']).toContain("form-action 'self'")
+      expect(answer.text).toContain('<h1')
+    },
+  )
+
+  test('is read as one where it names a host as proxies do', async () => {
+    const answer = await ask(app.url, 'http://evil.example/licences?x')
+    expect(answer.status).toBe(200)
+    expect(answer.text).not.toContain('evil.example')
+  })
+})
+
+/** The Observatory's bonuses and what earns them; whatever it takes points for is in headers.test.ts. */
+const bonuses: [points: number, header: string, earns: RegExp][] = [
+  [10, 'content-security-policy', /^default-src 'none';(?!.*unsafe)(?!.*(script|style)-src[^;]*(https?:|data:|\*))/],
+  [5, 'content-security-policy', /frame-ancestors 'none'/],
+  [5, 'referrer-policy', /^(no-referrer|same-origin|strict-origin|strict-origin-when-cross-origin)$/],
+  [10, 'cross-origin-resource-policy', /^same-(origin|site)$/],
+  [10, 'cross-origin-opener-policy', /^same-origin$/],
+  [10, 'cross-origin-embedder-policy', /^(require-corp|credentialless)$/],
+]
+
+test('the headers earn 150 points or more by the rules of the MDN HTTP Observatory', async () => {
+  const secure = await openApp({ settings: { BASE_URL: 'https://avatars.example' } })
+  try {
+    const { headers } = await ask(secure.url, '/')
+    const earned = bonuses.filter(([, header, earns]) => earns.test(String(headers[header])))
+    expect(earned).toEqual(bonuses)
+    expect(100 + earned.reduce((sum, [points]) => sum + points, 0)).toBeGreaterThanOrEqual(150)
+    // What would cost points.
+    expect(Number(/max-age=(\d+)/.exec(String(headers['strict-transport-security']))?.[1])).toBeGreaterThan(15_768_000)
+    expect(headers['x-content-type-options']).toBe('nosniff')
+    expect(headers['access-control-allow-origin']).toBeUndefined()
+    expect(headers['set-cookie']).toBeUndefined()
+  } finally {
+    await secure.close()
+  }
+})
+
+describe('SECURITY.md', () => {
+  const folder = import.meta.dirname
+  const rows = [
+    ...readFileSync(join(folder, '../../SECURITY.md'), 'utf8').matchAll(/^\| ([STIHU]\d+) \| .+ \| (.+) \|$/gm),
+  ]
+  const tests = rows.flatMap(([, id, told = '']) =>
+    told
+      .split('<br>')
+      .map((one) => ({ id, file: /^`(.+?)`: /.exec(one)?.[1] ?? one, title: one.replace(/^`.+?`: /, '') })),
+  )
+
+  test('promises every line of the checklist', () => {
+    const most = { S: 18, T: 9, I: 11, H: 8, U: 10 }
+    const ids = Object.entries(most).flatMap(([letter, last]) =>
+      Array.from({ length: last }, (_, i) => `${letter}${i + 1}`),
+    )
+    expect(rows.map(([, id]) => id)).toEqual(ids)
+  })
+
+  test('names tests that are there', () => {
+    const sources = new Map(
+      readdirSync(folder)
+        .filter((file) => file.endsWith('.test.ts'))
+        .map((file) => [file, readFileSync(join(folder, file), 'utf8')]),
+    )
+    // A title stands in quotes, after the name of what defines a test or after a table of cases.
+    const isThere = ({ file, title }: { file: string; title: string }) =>
+      ["'", '`', '"'].some((quote) => {
+        const at = sources.get(file)?.indexOf(`${quote}${title}${quote},`) ?? -1
+        return at > 0 && /(\b(test|describe)\(|\)\()\s*$/.test(sources.get(file)?.slice(0, at) ?? '')
+      })
+    expect(tests.length).toBeGreaterThan(rows.length)
+    expect(tests.filter((one) => !isThere(one))).toEqual([])
+  })
+})
