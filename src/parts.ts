@@ -56,7 +56,7 @@ export async function openParts(config: Config, log: Logger) {
     closing: new AbortController(),
     metrics,
     store,
-    sessions: redis ? redisSessions(redis, cache.path) : memorySessions(cache.path),
+    sessions: redis ? redisSessions(redis) : memorySessions(),
     sealer,
     patienceMs,
     cache,

@@ -8,14 +8,12 @@ import type { FileCache } from './file-cache.ts'
 
 /** An avatar as a visitor's session remembers it. */
 export const Avatar = z.object({
-  /** Hash of what was asked: the same choice has the same id. */
+  /** Hash of the choice: the same choice has the same id. The path of the file in the cache follows from it. */
   id: z.string().regex(/^[0-9a-f]{64}$/),
   /** With the seed that was drawn. */
   choice: Choice,
   /** False where the seed is the Discord username. */
   seedTyped: z.boolean(),
-  /** Path in the cache folder. */
-  file: z.string(),
 })
 export type Avatar = z.infer<typeof Avatar>
 
@@ -105,7 +103,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     async make(choice: Choice, seedTyped: boolean, until: number): Promise<Avatar> {
       const id = avatarId(choice)
       await drawingOf(id, choice, until)
-      return { id, choice, seedTyped, file: cache.path(id) }
+      return { id, choice, seedTyped }
     },
 
     /** Whether Discord's circle cuts something off. False, too, where that would take a new drawing to tell. */

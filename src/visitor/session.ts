@@ -175,10 +175,10 @@ export async function end(req: Request, res: Response, config: Config): Promise<
   res.clearCookie(cookieName(config, 'session'), cookieOptions(config, 0))
 }
 
-/** Sessions in Redis. `fileOf` names an avatar's file. */
-export function redisSessions({ ask }: Redis, fileOf: FileOf): Sessions {
+/** Sessions in Redis. */
+export function redisSessions({ ask }: Redis): Sessions {
   const prefix = 'session:'
-  const texts = serializer(fileOf)
+  const texts = serializer()
   const sessions = new RedisStore({
     // connect-redis calls these three; each with an end in time.
     client: {
@@ -209,8 +209,8 @@ async function readOn(redis: Commands, key: string): Promise<string | null> {
 }
 
 /** Sessions in this process: bounded, expiring, gone at a restart. */
-export function memorySessions(fileOf: FileOf): Sessions {
-  return onlyInTurn(new MemorySessions(serializer(fileOf)))
+export function memorySessions(): Sessions {
+  return onlyInTurn(new MemorySessions(serializer()))
 }
 
 class MemorySessions extends SessionStore {
@@ -244,7 +244,6 @@ class MemorySessions extends SessionStore {
   }
 }
 
-type FileOf = (id: string) => string
 type Serializer = ReturnType<typeof serializer>
 
 // Made once: to make a schema takes a hundred times as long as to use it.
@@ -258,8 +257,7 @@ const unreadable = Object.assign(new Error('unreadable session'), { code: 'ENOEN
 const readBytes = 1024 * 1024
 
 /** Sessions as texts, with twelve avatars in 2 KB. */
-function serializer(fileOf: FileOf) {
-  const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([shortAvatar(fileOf), Avatar])) })
+function serializer() {
   const sessions = new LRUCache<string, SessionData>({
     maxSize: readBytes,
     sizeCalculation: (_, text) => text.length,
@@ -294,18 +292,17 @@ const { seed, style, backgroundColor, mood } = Choice.shape
 /** An avatar as it is stored: without what follows from its choice. */
 const ShortAvatar = z.tuple([seed, style, backgroundColor, mood, bit, bit])
 
-function shortAvatar(fileOf: FileOf) {
-  return z.codec(ShortAvatar, Avatar, {
-    decode([seed, style, backgroundColor, mood, animated, seedTyped]) {
-      const choice = { seed, style, backgroundColor, mood, animated: animated === 1 }
-      const id = avatarId(choice)
-      return { id, choice, seedTyped: seedTyped === 1, file: fileOf(id) }
-    },
-    encode({ choice: { seed, style, backgroundColor, mood, animated }, seedTyped }): z.infer<typeof ShortAvatar> {
-      return [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0]
-    },
-  })
-}
+const StoredAvatar = z.codec(ShortAvatar, Avatar, {
+  decode([seed, style, backgroundColor, mood, animated, seedTyped]) {
+    const choice = { seed, style, backgroundColor, mood, animated: animated === 1 }
+    return { id: avatarId(choice), choice, seedTyped: seedTyped === 1 }
+  },
+  encode({ choice: { seed, style, backgroundColor, mood, animated }, seedTyped }): z.infer<typeof ShortAvatar> {
+    return [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0]
+  },
+})
+
+const StoredVisitor = Visitor.extend({ avatars: z.array(z.union([StoredAvatar, Avatar])) })
 
 function stored(req: Request, id: string): Promise<SessionData | null | undefined> {
   return new Promise((resolve, reject) => {
