@@ -14,7 +14,7 @@ import { freePort } from '../support/free-port.ts'
 import { openNginx, replaced, siteName } from '../support/nginx.ts'
 import { startApp } from '../support/start-app.ts'
 
-const root = join(import.meta.dirname, '..')
+const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFile(join(root, file), 'utf8')
 const run = promisify(execFile)
 

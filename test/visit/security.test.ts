@@ -164,37 +164,36 @@ test('the headers earn 150 points or more by the rules of the MDN HTTP Observato
 })
 
 describe('SECURITY.md', () => {
-  const folder = import.meta.dirname
-  const rows = [
-    ...readFileSync(join(folder, '../../SECURITY.md'), 'utf8').matchAll(/^\| ([STIHU]\d+) \| .+ \| (.+) \|$/gm),
-  ]
-  const tests = rows.flatMap(([, id, told = '']) =>
-    told
+  const tests = join(import.meta.dirname, '..')
+  const rows = [...readFileSync(join(tests, '../SECURITY.md'), 'utf8').matchAll(/^\| ([STIHU]\d+) \| .+ \| (.+) \|$/gm)]
+  const named = rows.flatMap(([, id, cell = '']) =>
+    cell
       .split('<br>')
-      .map((one) => ({ id, file: /^`(.+?)`: /.exec(one)?.[1] ?? one, title: one.replace(/^`.+?`: /, '') })),
+      .map((entry) => ({ id, file: /^`(.+?)`: /.exec(entry)?.[1] ?? entry, title: entry.replace(/^`.+?`: /, '') })),
   )
 
-  test('promises every line of the checklist', () => {
-    const most = { S: 18, T: 9, I: 11, H: 8, U: 10 }
-    const ids = Object.entries(most).flatMap(([letter, last]) =>
-      Array.from({ length: last }, (_, i) => `${letter}${i + 1}`),
+  test('has a row for every line of the checklist', () => {
+    const counts = { S: 18, T: 9, I: 11, H: 8, U: 10 }
+    const ids = Object.entries(counts).flatMap(([letter, count]) =>
+      Array.from({ length: count }, (_, i) => `${letter}${i + 1}`),
     )
     expect(rows.map(([, id]) => id)).toEqual(ids)
   })
 
-  test('names tests that are there', () => {
+  test('names only tests that exist', () => {
     const sources = new Map(
-      readdirSync(folder)
+      readdirSync(tests, { recursive: true, encoding: 'utf8' })
         .filter((file) => file.endsWith('.test.ts'))
-        .map((file) => [file, readFileSync(join(folder, file), 'utf8')]),
+        .map((file) => [file, readFileSync(join(tests, file), 'utf8')]),
     )
-    // A title stands in quotes, after the name of what defines a test or after a table of cases.
-    const isThere = ({ file, title }: { file: string; title: string }) =>
+    // A title is the first argument of test() or describe(), or of the call that follows a table of cases.
+    const exists = ({ file, title }: { file: string; title: string }) =>
       ["'", '`', '"'].some((quote) => {
-        const at = sources.get(file)?.indexOf(`${quote}${title}${quote},`) ?? -1
-        return at > 0 && /(\b(test|describe)\(|\)\()\s*$/.test(sources.get(file)?.slice(0, at) ?? '')
+        const source = sources.get(file) ?? ''
+        const start = source.indexOf(`${quote}${title}${quote},`)
+        return start > 0 && /(\b(test|describe)\(|\)\()\s*$/.test(source.slice(0, start))
       })
-    expect(tests.length).toBeGreaterThan(rows.length)
-    expect(tests.filter((one) => !isThere(one))).toEqual([])
+    expect(named.length).toBeGreaterThan(rows.length)
+    expect(named.filter((entry) => !exists(entry))).toEqual([])
   })
 })
