@@ -9,14 +9,15 @@ export class Failure extends Error {
   }
 }
 
-// On the way in
+// Requests that are refused
 export class NotFound extends Failure {}
-export class CrossSite extends Failure {}
-export class NotAForm extends Failure {}
-export class TooLarge extends Failure {}
-export class BadValues extends Failure {}
-export class WrongMethod extends Failure {}
-export class TooManyVisits extends Failure {
+export class CrossSiteRequest extends Failure {}
+export class UnsupportedMediaType extends Failure {}
+export class BodyTooLarge extends Failure {}
+export class InvalidValues extends Failure {}
+export class MethodNotAllowed extends Failure {}
+/** A client sent more requests than our own rate limit allows. */
+export class RateLimited extends Failure {
   readonly retryAfterS: number
   constructor(message: string, retryAfterS: number) {
     super(message)
@@ -25,51 +26,55 @@ export class TooManyVisits extends Failure {
 }
 
 // Signing in
-export class BadCallback extends Failure {}
+export class InvalidCallback extends Failure {}
 export class UnknownState extends Failure {}
-/** Discord came back with an error other than the visitor's "no". */
+/** Discord's redirect carried an error other than access_denied. */
 export class SignInFailed extends Failure {}
 /** Discord refused the authorization code or refresh token (`invalid_grant`, `invalid_request`). */
 export class GrantRefused extends Failure {}
 /** Discord refused an access token (401). */
 export class TokenRefused extends Failure {}
-/** Discord refused us, not the visitor: wrong credentials, or a fresh token that it does not take. */
-export class DiscordRefusedUs extends Failure {}
-export class DiscordAway extends Failure {}
-export class DiscordSilent extends Failure {}
-/** Discord was not asked at all: others have just waited for it in vain. */
-export class DiscordSpared extends DiscordSilent {}
-/** Discord asked us to wait (429), now or a while ago. */
-export class DiscordBusy extends Failure {
+/** Discord refused this app, not the visitor: wrong client credentials, or a fresh token that it does not accept. */
+export class DiscordRefusedClient extends Failure {}
+/** No connection to Discord, a 5xx, or an answer that is incomplete, too large or malformed. */
+export class DiscordUnavailable extends Failure {}
+/** No complete answer from Discord within the time limit. */
+export class DiscordTimeout extends Failure {}
+/** No request was made: the circuit breaker is open after timeouts at Discord. */
+export class DiscordCircuitOpen extends DiscordTimeout {}
+/** Discord answered 429. */
+export class DiscordRateLimited extends Failure {
   readonly retryAfterS: number
   constructor(message: string, retryAfterS: number, options?: ErrorOptions) {
     super(message, options)
     this.retryAfterS = retryAfterS
   }
 }
+/** No request was made: the time that an earlier 429 named is not over. */
+export class DiscordRateLimitActive extends DiscordRateLimited {}
 
-/** Discord was not asked at all: it asked us to wait a while ago. */
-export class DiscordGateShut extends DiscordBusy {}
-
-/** The visitor has no session with a Discord user in it, or it has ended. */
+/** The session holds no Discord user, or it has ended. */
 export class NotSignedIn extends Failure {}
 
-// What we keep
-export class StoreAway extends Failure {}
+// Storage
+/** Redis is down, does not answer in time, or refuses a command. */
+export class StoreUnavailable extends Failure {}
 
-// The avatar
-/** As many pictures are being drawn, and wait to be, as we take on. */
-export class TooBusy extends Failure {}
-export class DiceBearAway extends Failure {}
+// Avatars
+/** Too much work is under way or queued, or one piece of it took too long. */
+export class Overloaded extends Failure {}
+/** DiceBear gave no SVG: no connection, an error status, a timeout, or another type of content. */
+export class DiceBearUnavailable extends Failure {}
+/** An SVG that holds more than a drawing. */
 export class UnsafeSvg extends Failure {}
 
-// An outside call, before its caller gives it the caller's name
-/** No connection, a broken or oversized answer, a 5xx, an unexpected redirect. */
-export class UpstreamAway extends Failure {}
-/** A 429. */
-export class UpstreamBusy extends Failure {
+// Requests to upstream servers, in general: the clients of Discord and DiceBear turn these into their own failures.
+/** No connection, an incomplete or oversized answer, a 5xx, or a redirect. */
+export class UpstreamUnavailable extends Failure {}
+/** The upstream answered 429. */
+export class UpstreamRateLimited extends Failure {
   readonly answer: { headers: IncomingHttpHeaders; body: Buffer }
-  /** What its header names, where it does. */
+  /** From the header `Retry-After`; undefined without one. */
   readonly retryAfterS: number | undefined
   constructor(
     message: string,
@@ -81,9 +86,9 @@ export class UpstreamBusy extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
-/** No whole answer within the time limit. */
-export class UpstreamSilent extends Failure {}
-/** No whole answer in what was left of the visitor's patience, which others had used up. */
-export class UpstreamCutShort extends UpstreamSilent {}
-/** Not asked, because the calls before went wrong. */
-export class UpstreamSpared extends Failure {}
+/** No complete answer within the time limit of one request. */
+export class UpstreamTimeout extends Failure {}
+/** No complete answer before the deadline of the visitor's whole request, which earlier steps have used up in part. */
+export class DeadlineExceeded extends UpstreamTimeout {}
+/** No request was made: the circuit breaker is open after earlier failures. */
+export class CircuitOpen extends Failure {}

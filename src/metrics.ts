@@ -22,7 +22,7 @@ const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\.gif|\/forget)$/
 const methods = new Set(['GET', 'HEAD', 'POST'])
 
 const upstreams: Called['upstream'][] = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']
-const callOutcomes: Called['outcome'][] = ['ok', 'refused', 'busy', 'away', 'silent', 'spared']
+const callOutcomes: Called['outcome'][] = ['ok', 'refused', 'rate-limited', 'unavailable', 'timeout', 'circuit-open']
 /** Nobody waits long for a revocation: that one has no breaker. */
 const breakers: BreakerChange['upstream'][] = ['discord-token', 'discord-user', 'dicebear']
 const breakerStates: BreakerChange['state'][] = ['closed', 'open', 'half-open']
@@ -67,7 +67,7 @@ export function createMetrics() {
   )
   const callsTotal = counter(
     'upstream_requests_total',
-    'Calls to Discord and DiceBear by their outcome; "spared" was not made, because the breaker was open.',
+    'Calls to Discord and DiceBear by their outcome; "circuit-open" was not made, because the circuit breaker was open.',
     'upstream',
     'outcome',
   )
@@ -105,7 +105,7 @@ export function createMetrics() {
   for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
   for (const upstream of upstreams) for (const outcome of callOutcomes) callsTotal.inc({ upstream, outcome }, 0)
   for (const outcome of signInEnds) signInsTotal.inc({ outcome }, 0)
-  for (const reason of ['DiceBearAway', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
+  for (const reason of ['DiceBearUnavailable', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
   for (const cache of caches) for (const result of ['hit', 'miss']) cacheTotal.inc({ cache, result }, 0)
 
   return {
@@ -138,7 +138,7 @@ export function createMetrics() {
     /** One call to an upstream is over. */
     onCall({ upstream, outcome, durationMs }: Called): void {
       callsTotal.inc({ upstream, outcome })
-      if (outcome !== 'spared') callSeconds.observe({ upstream }, durationMs / 1000)
+      if (outcome !== 'circuit-open') callSeconds.observe({ upstream }, durationMs / 1000)
     },
     onBreaker,
 

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { DiceBearAway, UnsafeSvg, UpstreamCutShort } from '../errors.ts'
+import { DeadlineExceeded, DiceBearUnavailable, UnsafeSvg } from '../errors.ts'
 import { createUpstream, headerOf, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
@@ -15,12 +15,12 @@ export type DiceBearOptions = Observers & { url: string; userAgent: string; time
 const breaker = {
   failures: 3,
   pauseMs: 30_000,
-  opensOn: (error: unknown) => !(error instanceof UpstreamCutShort),
+  opensOn: (error: unknown) => !(error instanceof DeadlineExceeded),
 }
 
 /**
  * DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
- * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws DiceBearAway
+ * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws DiceBearUnavailable
  * or UnsafeSvg; the caller draws the picture itself then.
  */
 export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
@@ -29,12 +29,12 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
   return async function askDiceBear(choice: Choice, until?: number): Promise<Buffer> {
     const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
     const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers, until }).catch((cause) => {
-      throw new DiceBearAway('no picture', { cause })
+      throw new DiceBearUnavailable('no picture', { cause })
     })
     // A refused query is JSON with a status of its own; only an SVG with a 200 is a picture.
     const type = headerOf(answer, 'content-type')
     if (answer.status !== 200 || !type.startsWith('image/svg+xml')) {
-      throw new DiceBearAway(`answered ${answer.status}, ${type.slice(0, 40)}`)
+      throw new DiceBearUnavailable(`answered ${answer.status}, ${type.slice(0, 40)}`)
     }
     const wrong = await checkInThread(answer.body)
     if (wrong !== undefined) throw new UnsafeSvg(wrong)

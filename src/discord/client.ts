@@ -3,15 +3,15 @@ import * as oauth from 'oauth4webapi'
 import type { Dispatcher } from 'undici'
 import { z } from 'zod'
 import {
-  DiscordAway,
-  DiscordRefusedUs,
-  DiscordSilent,
-  DiscordSpared,
+  CircuitOpen,
+  DiscordCircuitOpen,
+  DiscordRefusedClient,
+  DiscordTimeout,
+  DiscordUnavailable,
   GrantRefused,
   TokenRefused,
-  UpstreamBusy,
-  UpstreamSilent,
-  UpstreamSpared,
+  UpstreamRateLimited,
+  UpstreamTimeout,
 } from '../errors.ts'
 import {
   type Answer,
@@ -93,7 +93,7 @@ const breaker: BreakerOptions = {
   failures: 5,
   // Short: one visitor tries, and the others go on being spared meanwhile.
   pauseMs: 2000,
-  opensOn: (error) => error instanceof UpstreamSilent,
+  opensOn: (error) => error instanceof UpstreamTimeout,
 }
 
 type DiscordOptions = Observers & {
@@ -113,7 +113,7 @@ type DiscordOptions = Observers & {
  * https://discord.com/developers/docs/topics/oauth2
  *
  * `until` is when the visitor has waited long enough, by `performance.now()`.
- * Every call throws DiscordAway, DiscordSilent, DiscordBusy or DiscordRefusedUs; what else it throws is said beside it.
+ * Every call throws DiscordUnavailable, DiscordTimeout, DiscordRateLimited or DiscordRefusedClient; what else it throws is said beside it.
  */
 export function createDiscord(options: DiscordOptions) {
   const { clientId, apiUrl, redirectUri, userAgent, gates } = options
@@ -179,7 +179,7 @@ export function createDiscord(options: DiscordOptions) {
    * Access token -> user. `visitor` is who is counted by Discord; for one who `isNew` no gate can be shut yet. Throws
    * TokenRefused when the token is not taken.
    */
-  async function whoIs(
+  async function fetchUser(
     accessToken: string,
     visitor: string,
     { until, isNew = false }: { until?: number; isNew?: boolean } = {},
@@ -189,9 +189,9 @@ export function createDiscord(options: DiscordOptions) {
     const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
     const answer = await askDiscord(ways.user, gate, `${apiUrl}/users/@me`, { headers, until })
     if (answer.status === 401) throw new TokenRefused('Discord does not take the access token')
-    if (answer.status >= 400) throw new DiscordRefusedUs(`users/@me answered ${answer.status}`)
+    if (answer.status >= 400) throw new DiscordRefusedClient(`users/@me answered ${answer.status}`)
     const user = UserAnswer.safeParse(answer.status === 200 ? readJson(answer) : undefined)
-    if (!user.success) throw new DiscordAway(`users/@me gave no user (${answer.status})`)
+    if (!user.success) throw new DiscordUnavailable(`users/@me gave no user (${answer.status})`)
     return user.data
   }
 
@@ -215,28 +215,28 @@ export function createDiscord(options: DiscordOptions) {
     })
     // oauth4webapi takes whatever can be parsed, a page or a text too.
     if (to === 'token' && answer?.status === 200 && !isJson(answer))
-      throw new DiscordAway('the token address sent no JSON')
+      throw new DiscordUnavailable('the token address sent no JSON')
     if (answer === undefined || answer.status === 200) return response
-    if (answer.status < 400) throw new DiscordAway(`the token address answered ${answer.status}`)
+    if (answer.status < 400) throw new DiscordUnavailable(`the token address answered ${answer.status}`)
     const refused = OAuthError.safeParse(readJson(answer)).data?.error
     if (answer.status === 400 && (refused === 'invalid_grant' || refused === 'invalid_request')) {
       throw new GrantRefused(`the token address answered ${refused}`)
     }
-    throw new DiscordRefusedUs(
+    throw new DiscordRefusedClient(
       `the token address answered ${answer.status}${refused === 'invalid_client' ? ', invalid_client: check client id and secret' : ''}`,
     )
   }
 
   async function readTokens(read: () => Promise<oauth.TokenEndpointResponse>): Promise<Tokens> {
     const reply = await read().catch((cause) => {
-      throw new DiscordAway('the token address gave no tokens', { cause })
+      throw new DiscordUnavailable('the token address gave no tokens', { cause })
     })
     const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresInS, scope } = reply
     // Discord may grant more scopes than were asked for, never fewer.
     const identifies = scope === undefined || scope.split(' ').includes('identify')
     const expiresAt = Date.now() + (expiresInS ?? 0) * 1000
     if (!expiresInS || !Number.isFinite(expiresAt) || !identifies || reply.token_type !== 'bearer') {
-      throw new DiscordAway('the token address gave tokens of no use')
+      throw new DiscordUnavailable('the token address gave tokens of no use')
     }
     return { accessToken, ...(refreshToken && { refreshToken }), expiresAt }
   }
@@ -247,18 +247,18 @@ export function createDiscord(options: DiscordOptions) {
     try {
       return await ask(url, { ...question, headers })
     } catch (cause) {
-      if (cause instanceof UpstreamBusy) {
+      if (cause instanceof UpstreamRateLimited) {
         const { waitS, isGlobal } = limitIn(cause)
         throw await gates.shut(isGlobal ? 'everywhere' : gate, waitS)
       }
       const { pathname } = new URL(url)
-      if (cause instanceof UpstreamSpared) throw new DiscordSpared(pathname, { cause })
-      if (cause instanceof UpstreamSilent) throw new DiscordSilent(pathname, { cause })
-      throw new DiscordAway(pathname, { cause })
+      if (cause instanceof CircuitOpen) throw new DiscordCircuitOpen(pathname, { cause })
+      if (cause instanceof UpstreamTimeout) throw new DiscordTimeout(pathname, { cause })
+      throw new DiscordUnavailable(pathname, { cause })
     }
   }
 
-  return { authorizeUrl, exchangeCode, refresh, revoke, whoIs }
+  return { authorizeUrl, exchangeCode, refresh, revoke, fetchUser }
 }
 
 // Status first, then content type, then parse: a 429 may be plain text, an error a page of Cloudflare's.
@@ -280,7 +280,7 @@ const defaultWaitS = 60
 const longestWaitS = 3600
 
 /** What a 429 says: for how long, by the larger of header and body, and whether it is for every address. */
-function limitIn({ answer, retryAfterS = 0 }: UpstreamBusy): { waitS: number; isGlobal: boolean } {
+function limitIn({ answer, retryAfterS = 0 }: UpstreamRateLimited): { waitS: number; isGlobal: boolean } {
   const { retry_after: namedS = 0, global } = Busy.parse(readJson(answer))
   const told = (name: string) => headerOf(answer, `x-ratelimit-${name}`)
   return {

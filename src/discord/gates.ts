@@ -1,4 +1,4 @@
-import { DiscordBusy, DiscordGateShut } from '../errors.ts'
+import { DiscordRateLimitActive, DiscordRateLimited } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 
 /**
@@ -12,18 +12,18 @@ const key = (gate: Gate) => `gate:${gate}`
 /** Gates shut by Discord's 429, for all instances. */
 export function createGates(store: Store) {
   return {
-    /** Throws DiscordGateShut while the gate, or the one for everywhere, is shut. */
+    /** Throws DiscordRateLimitActive while the gate, or the one for everywhere, is shut. */
     async pass(gate: Gate): Promise<void> {
       const ends = await store.getMany([key('everywhere'), key(gate)])
       const opensAt = Math.max(...ends.map((end) => Number(end ?? 0)))
       const leftS = Math.ceil((opensAt - Date.now()) / 1000)
-      if (leftS > 0) throw new DiscordGateShut(`Discord asked us to wait (${gate.split(':')[0]})`, leftS)
+      if (leftS > 0) throw new DiscordRateLimitActive(`Discord asked us to wait (${gate.split(':')[0]})`, leftS)
     },
 
     /** Shuts the gate for so long, and gives the failure to throw. */
-    async shut(gate: Gate, waitS: number): Promise<DiscordBusy> {
+    async shut(gate: Gate, waitS: number): Promise<DiscordRateLimited> {
       await store.set(key(gate), String(Date.now() + waitS * 1000), waitS)
-      return new DiscordBusy(`Discord answered 429 (${gate.split(':')[0]})`, waitS)
+      return new DiscordRateLimited(`Discord answered 429 (${gate.split(':')[0]})`, waitS)
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { type ParsedUrlQuery, parse } from 'node:querystring'
 import express, { type RequestHandler } from 'express'
-import { NotAForm, TooLarge } from '../errors.ts'
+import { BodyTooLarge, UnsupportedMediaType } from '../errors.ts'
 
 const longestFormBytes = 16 * 1024
 /** The parser reads on past its limit, so that an honest browser gets to our answer; nobody needs to be read longer. */
@@ -21,13 +21,13 @@ const isForm: RequestHandler = (req, _res, next) => {
   const empty =
     req.get('content-length') === '0' || !('content-length' in req.headers || 'transfer-encoding' in req.headers)
   if (empty || (req.is('urlencoded') && !foreignCharset.test(req.get('content-type') ?? ''))) return next()
-  throw new NotAForm('not a urlencoded form')
+  throw new UnsupportedMediaType('not a urlencoded form')
 }
 
 /** Who asks before sending the body, with "Expect: 100-continue", has our answer at once. */
 const isWelcome: RequestHandler = (req, _res, next) => {
   if (req.get('expect') === undefined || !isTooLong(req)) return next()
-  throw new TooLarge('a form that is too long, by its own word')
+  throw new BodyTooLarge('a form that is too long, by its own word')
 }
 
 const cutOff: RequestHandler = (req, _res, next) => {
@@ -45,7 +45,7 @@ const readFields: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** Reads a form into `req.body`; throws NotAForm or TooLarge for what is none. */
+/** Reads a form into `req.body`; throws UnsupportedMediaType or BodyTooLarge for what is none. */
 export const form = [
   isForm,
   isWelcome,

@@ -4,7 +4,7 @@ import { type ClientRateLimitInfo, type Store as Counter, ipKeyGenerator, rateLi
 import { promise as lineOf } from 'fastq'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
-import { StoreAway, TooManyVisits } from '../errors.ts'
+import { RateLimited, StoreUnavailable } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 
 const windowMs = 60_000
@@ -55,7 +55,7 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
     store: counter,
     handler: async (_req, res, next) => {
       await refusals.push(undefined)
-      next(new TooManyVisits('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
+      next(new RateLimited('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })
 }
@@ -92,7 +92,7 @@ function countedAtOnce(store: Store): Count {
     try {
       learn(client, await store.count(key, 1, windowMs))
     } catch (error) {
-      if (!(error instanceof StoreAway)) throw error
+      if (!(error instanceof StoreUnavailable)) throw error
     }
     return told(client)
   }

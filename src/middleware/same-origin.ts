@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express'
 import type { Config } from '../config.ts'
-import { CrossSite } from '../errors.ts'
+import { CrossSiteRequest } from '../errors.ts'
 
 /**
  * Lets a POST pass only from our own pages. `Sec-Fetch-Site` decides; in its absence `Origin`; with neither it is no
@@ -9,7 +9,7 @@ import { CrossSite } from '../errors.ts'
 export function sameOrigin(config: Config): RequestHandler {
   return (req, _res, next) => {
     if (req.method !== 'POST' || isOurs(req.get('sec-fetch-site'), req.get('origin'), config.baseUrl)) return next()
-    throw new CrossSite('a POST from another site')
+    throw new CrossSiteRequest('a POST from another site')
   }
 }
 

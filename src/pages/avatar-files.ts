@@ -5,7 +5,7 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
 import { atOnce, drawInThread } from '../avatar/worker.ts'
-import { BadValues, NotFound, TooBusy } from '../errors.ts'
+import { InvalidValues, NotFound, Overloaded } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
@@ -40,7 +40,7 @@ export function previewFile({ config, metrics }: Parts): Router {
     // By its address, so that a known one is neither read nor checked again.
     const { bytes, etag } = await previews(req.url, () => {
       const { choice } = readForm(req.query)
-      if (!choice) throw new BadValues('not a look that can be drawn')
+      if (!choice) throw new InvalidValues('not a look that can be drawn')
       return previewLine(async () => picture(await drawInThread(choice)), clientOf(req))
     })
     sendPicture(res, 'image/svg+xml; charset=utf-8', bytes, etag, previewCaching)
@@ -48,7 +48,7 @@ export function previewFile({ config, metrics }: Parts): Router {
 
   router.get('/og.png', async (req, res) => {
     const { choice } = readForm(req.query)
-    if (!choice) throw new BadValues('not a look that can be drawn')
+    if (!choice) throw new InvalidValues('not a look that can be drawn')
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
     const { bytes, etag } = await cards(avatarId(still), () =>
@@ -89,7 +89,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
 
   router.get('/avatars/:id.png', session, async (req, res) => {
     const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
-    if (size === undefined) throw new BadValues('not a size that we draw')
+    if (size === undefined) throw new InvalidValues('not a size that we draw')
     const avatar = ownAvatar(req)
     const { svg, checksum } = await parts.avatars.svg(avatar)
     const png = await pngs(`${avatar.id} ${checksum} ${size}`, () =>
@@ -140,7 +140,7 @@ async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
   const { drawGif } = await import('../pictures/gif.ts')
   return drawGif(svg).catch(async (error: unknown) => {
     // That one would take as long again.
-    if (error instanceof TooBusy) throw error
+    if (error instanceof Overloaded) throw error
     return drawGif(await drawEmbedded(choice))
   })
 }

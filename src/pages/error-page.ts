@@ -1,25 +1,25 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
 import { LRUCache } from 'lru-cache'
 import {
-  BadCallback,
-  BadValues,
-  CrossSite,
-  DiscordAway,
-  DiscordBusy,
-  DiscordRefusedUs,
-  DiscordSilent,
-  DiscordSpared,
+  BodyTooLarge,
+  CrossSiteRequest,
+  DiscordCircuitOpen,
+  DiscordRateLimited,
+  DiscordRefusedClient,
+  DiscordTimeout,
+  DiscordUnavailable,
   GrantRefused,
-  NotAForm,
+  InvalidCallback,
+  InvalidValues,
+  MethodNotAllowed,
   NotFound,
   NotSignedIn,
+  Overloaded,
+  RateLimited,
   SignInFailed,
-  StoreAway,
-  TooBusy,
-  TooLarge,
-  TooManyVisits,
+  StoreUnavailable,
   UnknownState,
-  WrongMethod,
+  UnsupportedMediaType,
 } from '../errors.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
@@ -35,19 +35,19 @@ const storeRetryS = 5
 const busyRetryS = 2
 
 const answers = new Map<unknown, { status: number; said: Said }>([
-  [BadCallback, { status: 400, said: said.badValues }],
-  [BadValues, { status: 400, said: said.badValues }],
+  [InvalidCallback, { status: 400, said: said.badValues }],
+  [InvalidValues, { status: 400, said: said.badValues }],
   [UnknownState, { status: 400, said: said.lostTrack }],
   [SignInFailed, { status: 400, said: said.signInFailed }],
   [GrantRefused, { status: 400, said: said.grantRefused }],
   [NotSignedIn, { status: 400, said: said.lostTrack }],
-  [CrossSite, { status: 403, said: said.crossSite }],
+  [CrossSiteRequest, { status: 403, said: said.crossSite }],
   [NotFound, { status: 404, said: said.notFound }],
-  [WrongMethod, { status: 405, said: said.wrongMethod }],
-  [TooLarge, { status: 413, said: said.tooLarge }],
-  [NotAForm, { status: 415, said: said.notAForm }],
-  [DiscordRefusedUs, { status: 502, said: said.discordRefusedUs }],
-  [DiscordAway, { status: 502, said: said.discordAway }],
+  [MethodNotAllowed, { status: 405, said: said.wrongMethod }],
+  [BodyTooLarge, { status: 413, said: said.tooLarge }],
+  [UnsupportedMediaType, { status: 415, said: said.notAForm }],
+  [DiscordRefusedClient, { status: 502, said: said.discordRefusedUs }],
+  [DiscordUnavailable, { status: 502, said: said.discordAway }],
 ])
 
 /** What Express and its body parser refuse: their status, in our words. */
@@ -57,12 +57,12 @@ const refusals = new Map<unknown, Said>([
 ])
 
 function answerTo(error: unknown, timeoutMs: number): Answer {
-  if (error instanceof DiscordSpared) return { status: 504, ...said.discordSpared }
-  if (error instanceof DiscordSilent) return { status: 504, ...said.discordSilent(Math.ceil(timeoutMs / 1000)) }
-  if (error instanceof DiscordBusy) return later(503, said.discordBusy, error.retryAfterS)
-  if (error instanceof TooManyVisits) return later(429, said.tooManyVisits, error.retryAfterS)
-  if (error instanceof TooBusy) return later(503, said.tooBusy, busyRetryS)
-  if (error instanceof StoreAway) return later(503, said.storeAway, storeRetryS)
+  if (error instanceof DiscordCircuitOpen) return { status: 504, ...said.discordSpared }
+  if (error instanceof DiscordTimeout) return { status: 504, ...said.discordSilent(Math.ceil(timeoutMs / 1000)) }
+  if (error instanceof DiscordRateLimited) return later(503, said.discordBusy, error.retryAfterS)
+  if (error instanceof RateLimited) return later(429, said.tooManyVisits, error.retryAfterS)
+  if (error instanceof Overloaded) return later(503, said.tooBusy, busyRetryS)
+  if (error instanceof StoreUnavailable) return later(503, said.storeAway, storeRetryS)
   const known = error instanceof Error ? answers.get(error.constructor) : undefined
   if (known) return { status: known.status, ...known.said }
   const status = error instanceof Error && 'status' in error ? error.status : undefined
@@ -74,7 +74,7 @@ function answerTo(error: unknown, timeoutMs: number): Answer {
 
 /** Whether a failure is for us to mend: none of those that we expect, or Discord does not take our credentials. */
 export function isOurs(error: unknown): boolean {
-  return answerTo(error, 0).status === 500 || error instanceof DiscordRefusedUs
+  return answerTo(error, 0).status === 500 || error instanceof DiscordRefusedClient
 }
 
 const later = (status: number, say: (seconds: number) => Said, seconds: number): Answer => ({

@@ -4,12 +4,12 @@ import { z } from 'zod'
 import type { Choice } from '../avatar/choice.ts'
 import { issuer, type Tokens, type User } from '../discord/client.ts'
 import {
-  BadCallback,
-  DiscordGateShut,
-  DiscordRefusedUs,
-  DiscordSpared,
+  DiscordCircuitOpen,
+  DiscordRateLimitActive,
+  DiscordRefusedClient,
+  InvalidCallback,
   SignInFailed,
-  StoreAway,
+  StoreUnavailable,
   TokenRefused,
   UnknownState,
 } from '../errors.ts'
@@ -125,7 +125,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
       return { user, tokens: sealed }
     } catch (error) {
       if (error instanceof TokenRefused)
-        throw new DiscordRefusedUs('Discord refuses its own fresh token', { cause: error })
+        throw new DiscordRefusedClient('Discord refuses its own fresh token', { cause: error })
       // The tokens are good, and the next try needs no exchange.
       await renew(req, parts, (known) => ({ ...known, tokens: sealed }))
       throw error
@@ -133,7 +133,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
   }
 
   function whoIs(visitor: Visitor, tokens: Tokens, until: number, isNew = false): Promise<User> {
-    return discord.whoIs(tokens.accessToken, visitor.user?.id ?? hash('sha256', tokens.accessToken, 'base64url'), {
+    return discord.fetchUser(tokens.accessToken, visitor.user?.id ?? hash('sha256', tokens.accessToken, 'base64url'), {
       until,
       isNew,
     })
@@ -163,7 +163,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[], session: Req
 }
 
 // What could not be kept, or was not asked, may be tried again, by a reload of this very address.
-const reloadable = [StoreAway, DiscordGateShut, DiscordSpared]
+const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
 // A browser that looks ahead must not use up the code, nor must a HEAD.
 const untouched: RequestHandler = (req, res, next) => {
@@ -185,10 +185,10 @@ type Callback = { state: string; code?: string | undefined; error?: string | und
 /** What Discord's redirect says (RFC 6749, 4.1.2), or undefined when it is no redirect of Discord's at all. */
 function readCallback(query: unknown): Callback | undefined {
   const read = CallbackQuery.safeParse(query)
-  if (!read.success) throw new BadCallback('a wrong, repeated or overlong parameter')
+  if (!read.success) throw new InvalidCallback('a wrong, repeated or overlong parameter')
   const { code, state, error } = read.data
   if (code === undefined && state === undefined && error === undefined) return undefined
   if (state === undefined || (code === undefined && error === undefined))
-    throw new BadCallback('state, code or error is missing')
+    throw new InvalidCallback('state, code or error is missing')
   return { state, code, error }
 }

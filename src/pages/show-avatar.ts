@@ -6,7 +6,7 @@ import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import { findStyle } from '../avatar/styles.ts'
 import type { Tokens, User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
-import { DiscordSilent, GrantRefused, NotFound, NotSignedIn, TokenRefused } from '../errors.ts'
+import { DiscordTimeout, GrantRefused, NotFound, NotSignedIn, TokenRefused } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import type { Parts } from '../parts.ts'
 import { historyOf, withAvatar } from '../visitor/history.ts'
@@ -95,14 +95,14 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
     const tokens = await freshTokens(req, until)
     if (tokens === undefined) return undefined
     try {
-      return await discord.whoIs(tokens.accessToken, user.id, { until })
+      return await discord.fetchUser(tokens.accessToken, user.id, { until })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
     }
     const renewed = await freshTokens(req, until, tokens.accessToken)
     if (renewed === undefined) return undefined
     try {
-      return await discord.whoIs(renewed.accessToken, user.id, { until })
+      return await discord.fetchUser(renewed.accessToken, user.id, { until })
     } catch (error) {
       if (!(error instanceof TokenRefused)) throw error
       await change(req, parts, withoutTokens)
@@ -135,7 +135,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[], session: Re
       tokens = openTokens(sealer, visitor.tokens)
       if (tokens && good(tokens)) return visitor
       // Another instance has just waited for Discord in vain; this visitor has waited as long.
-      if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordSilent('waited for another refresh')
+      if (Date.now() - since > config.upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
       tokens = tokens && (await refreshed(tokens.refreshToken, until))
       return tokens ? { ...visitor, tokens: sealTokens(sealer, tokens) } : withoutTokens(visitor)
     })

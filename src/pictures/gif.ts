@@ -2,7 +2,7 @@ import sharp from 'sharp'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { TooBusy } from '../errors.ts'
+import { Overloaded } from '../errors.ts'
 import { framesOf } from './frames.ts'
 import type { Pace } from './motion.ts'
 import { drawPixels } from './png.ts'
@@ -32,7 +32,7 @@ export async function moves(choice: Choice): Promise<boolean> {
 
 /**
  * Draws a checked SVG that moves by CSS as an animated GIF that goes on for ever, in threads of sharp's own. Throws
- * TooBusy when it takes too long, and where something moves in another way than DiceBear's styles do.
+ * Overloaded when it takes too long, and where something moves in another way than DiceBear's styles do.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
   const giveUpAt = performance.now() + patienceMs
@@ -42,7 +42,7 @@ export async function drawGif(svg: string): Promise<Buffer> {
   const count = framesInLoop(quick)
 
   function drawFrame(frame: number): Promise<Buffer> {
-    if (performance.now() > giveUpAt) throw new TooBusy('a GIF took too long')
+    if (performance.now() > giveUpAt) throw new Overloaded('a GIF took too long')
     const turns = ({ periodMs, delayMs }: Pace) => {
       const perLoop = (count * frameMs) / periodMs
       return (frame / count) * (periodMs <= longestTurnMs ? wholeTurns(perLoop) : perLoop) - delayMs / periodMs

@@ -1,5 +1,5 @@
 import { promise as lineOf, type queueAsPromised } from 'fastq'
-import { TooBusy } from '../errors.ts'
+import { Overloaded } from '../errors.ts'
 
 /** Draws when it is this client's turn. */
 export type DrawingLine = <Picture>(draw: () => Promise<Picture>, client?: string) => Promise<Picture>
@@ -9,7 +9,7 @@ type Options = {
   atOnce: number
   /** How many of these may be one client's. */
   each?: number
-  /** How many may wait; who comes then is refused by TooBusy. */
+  /** How many may wait; who comes then is refused by Overloaded. */
   longest: number
 }
 
@@ -32,7 +32,7 @@ export function drawingLine({ atOnce, each = atOnce, longest }: Options): Drawin
   }
 
   return async (draw, client = '') => {
-    if (here >= atOnce + longest) throw new TooBusy('too many drawings are waiting')
+    if (here >= atOnce + longest) throw new Overloaded('too many drawings are waiting')
     here += 1
     return new Promise((resolve, reject) => {
       const drawNext = () => Promise.try(draw).then(resolve, reject)

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { createClient, createCluster, createSentinel, defineScript } from 'redis'
-import { StoreAway } from '../errors.ts'
+import { StoreUnavailable } from '../errors.ts'
 
 type Place = { host: string; port: number }
 type Account = { username?: string | undefined; password?: string | undefined }
@@ -155,7 +155,7 @@ export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?:
   let isSilent = false
 
   /**
-   * Gives a command's answer, or StoreAway: Redis said no, is away, or does not answer in time. A stopped Redis may still
+   * Gives a command's answer, or StoreUnavailable: Redis said no, is away, or does not answer in time. A stopped Redis may still
    * do the command when it wakes, long after the visitor was told to try again: then `undo` takes it back.
    */
   function ask<T>(command: (redis: Commands) => Promise<T>, undo?: (answer: T) => Promise<unknown>): Promise<T> {
@@ -166,7 +166,7 @@ export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?:
         isSilent = true
         timeUp.abort()
         onFailure?.()
-        reject(new StoreAway('Redis did not answer in time'))
+        reject(new StoreUnavailable('Redis did not answer in time'))
         if (undo) answer.then(undo).catch(() => undefined)
       }
       const timer = setTimeout(giveUp, isSilent ? silentTimeoutMs : commandTimeoutMs)
@@ -178,7 +178,7 @@ export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?:
         // What was never sent says nothing of Redis.
         isSilent &&= timeUp.signal.aborted
         if (!timeUp.signal.aborted) onFailure?.()
-        reject(new StoreAway('Redis is away', { cause }))
+        reject(new StoreUnavailable('Redis is away', { cause }))
       }
       answer.then(heard, failed).finally(() => clearTimeout(timer))
     })

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import { StoreAway } from '../errors.ts'
+import { StoreUnavailable } from '../errors.ts'
 import type { Redis } from './redis.ts'
 
 /** What is remembered between requests, by key and for a time: in Redis, or in this process's memory. */
@@ -17,7 +17,7 @@ export type Store = {
   close(): Promise<void>
 }
 
-/** Remembers in Redis. Every call throws StoreAway when Redis does not answer. */
+/** Remembers in Redis. Every call throws StoreUnavailable when Redis does not answer. */
 export function redisStore({ ask, close }: Redis): Store {
   const lasting = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
   return {
@@ -126,13 +126,13 @@ const lockPollMs = 25
 
 /**
  * Runs the work while nobody else runs work under this name, in any process. Waits at most `patienceMs` for its turn,
- * then throws StoreAway.
+ * then throws StoreUnavailable.
  */
 export async function alone<T>(store: Store, name: string, patienceMs: number, work: () => Promise<T>): Promise<T> {
   const key = `lock:${name}`
   const waitUntil = Date.now() + patienceMs
   while (!(await store.setIfAbsent(key, '1', holdS))) {
-    if (Date.now() > waitUntil) throw new StoreAway(`waited too long for ${name.split(':')[0]}`)
+    if (Date.now() > waitUntil) throw new StoreUnavailable(`waited too long for ${name.split(':')[0]}`)
     await wait(lockPollMs)
   }
   const { letGo } = hold(store, key, '1')

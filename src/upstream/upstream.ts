@@ -10,7 +10,7 @@ import {
   handleWhen,
 } from 'cockatiel'
 import type { Dispatcher } from 'undici'
-import { UpstreamAway, UpstreamBusy, UpstreamCutShort, UpstreamSilent, UpstreamSpared } from '../errors.ts'
+import { CircuitOpen, DeadlineExceeded, UpstreamRateLimited, UpstreamTimeout, UpstreamUnavailable } from '../errors.ts'
 
 /** Whom we call, by the names that the log and the metrics use. */
 type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
@@ -19,7 +19,7 @@ type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'diceb
  * What came of a call: a 2xx, a 4xx, a 429, no whole answer or a 3xx or 5xx, none in time; or it was not made, because
  * the calls before it went wrong.
  */
-type Outcome = 'ok' | 'refused' | 'busy' | 'away' | 'silent' | 'spared'
+type Outcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
 
 type BreakerState = 'closed' | 'open' | 'half-open'
 
@@ -64,8 +64,8 @@ export type Question = {
 
 /**
  * A way to the outside. `ask` makes one call and gives a whole answer of 2xx or 4xx; it follows no redirect, because it
- * could lead anywhere, and never asks twice. Throws UpstreamBusy for a 429, UpstreamSilent when the time is up,
- * UpstreamSpared when it was not asked, and UpstreamAway for everything else.
+ * could lead anywhere, and never asks twice. Throws UpstreamRateLimited for a 429, UpstreamTimeout when the time is up,
+ * CircuitOpen when it was not asked, and UpstreamUnavailable for everything else.
  */
 export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker, ...observers }: UpstreamOptions) {
   const { onCall, onBreaker } = observers
@@ -75,7 +75,7 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
 
   return async function ask(url: string | URL, question: Question = {}): Promise<Answer> {
     const since = performance.now()
-    let outcome: Outcome = 'away'
+    let outcome: Outcome = 'unavailable'
     try {
       const answer = await unlessDown(() => call(url, question))
       outcome = answer.status < 400 ? 'ok' : 'refused'
@@ -91,14 +91,14 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
   async function call(url: string | URL, question: Question): Promise<Answer> {
     const answer = await wholeAnswer(url, question)
     const { status } = answer
-    if (status === 429) throw new UpstreamBusy('answered 429', answer, retryAfterS(answer))
-    if (status >= 500 || (status >= 300 && status < 400)) throw new UpstreamAway(`answered ${status}`)
+    if (status === 429) throw new UpstreamRateLimited('answered 429', answer, retryAfterS(answer))
+    if (status >= 500 || (status >= 300 && status < 400)) throw new UpstreamUnavailable(`answered ${status}`)
     return answer
   }
 
   async function wholeAnswer(url: string | URL, { until = Infinity, headers, ...question }: Question): Promise<Answer> {
     const leftMs = Math.min(timeoutMs, until - performance.now())
-    if (leftMs <= 0) throw new UpstreamCutShort('no time left to ask')
+    if (leftMs <= 0) throw new DeadlineExceeded('no time left to ask')
     const { origin, pathname, search } = new URL(url)
     const options = { method: 'GET' as const, ...question, origin, path: `${pathname}${search}` }
     const asked = { ...options, headers: { 'accept-encoding': 'identity', ...headers } }
@@ -108,10 +108,10 @@ export function createUpstream({ name, timeoutMs, maxBytes, dispatcher, breaker,
       return { ...answer, body: await unpacked(body, packingsOf(answer.headers), maxBytes) }
     } catch (cause) {
       if (saidByStatus.has(answer.status)) return { ...answer, body: Buffer.alloc(0) }
-      if (cause instanceof UpstreamAway) throw cause
-      const Silent = leftMs < timeoutMs ? UpstreamCutShort : UpstreamSilent
+      if (cause instanceof UpstreamUnavailable) throw cause
+      const Silent = leftMs < timeoutMs ? DeadlineExceeded : UpstreamTimeout
       if (cause instanceof TimeUp) throw new Silent('no answer in time', { cause })
-      throw new UpstreamAway('no whole answer', { cause })
+      throw new UpstreamUnavailable('no whole answer', { cause })
     }
   }
 }
@@ -169,7 +169,7 @@ function receive(
   return promise
 }
 
-const tooLong = (maxBytes: number) => new UpstreamAway(`answer over ${maxBytes} bytes`)
+const tooLong = (maxBytes: number) => new UpstreamUnavailable(`answer over ${maxBytes} bytes`)
 
 /** How an answer is packed, though it was asked not to be, in the order of unpacking (RFC 9110, 8.4). */
 function packingsOf({ 'content-encoding': named = '' }: IncomingHttpHeaders): string[] {
@@ -190,7 +190,7 @@ async function unpacked(body: Buffer, packings: string[], maxBytes: number): Pro
   let inner = body
   for (const packing of packings) {
     const unpack = unpackers.get(packing)
-    if (!unpack) throw new UpstreamAway(`packed in ${packing.slice(0, 20)}`)
+    if (!unpack) throw new UpstreamUnavailable(`packed in ${packing.slice(0, 20)}`)
     inner = await unpack(inner, { maxOutputLength: maxBytes }).catch((error) => {
       throw error instanceof RangeError ? tooLong(maxBytes) : error
     })
@@ -211,14 +211,14 @@ function retryAfterS(answer: Answer): number | undefined {
 }
 
 const outcomes = new Map<unknown, Outcome>([
-  [UpstreamBusy, 'busy'],
-  [UpstreamSilent, 'silent'],
-  [UpstreamCutShort, 'silent'],
-  [UpstreamSpared, 'spared'],
+  [UpstreamRateLimited, 'rate-limited'],
+  [UpstreamTimeout, 'timeout'],
+  [DeadlineExceeded, 'timeout'],
+  [CircuitOpen, 'circuit-open'],
 ])
 
 function outcomeOf(error: unknown): Outcome {
-  return (error instanceof Error ? outcomes.get(error.constructor) : undefined) ?? 'away'
+  return (error instanceof Error ? outcomes.get(error.constructor) : undefined) ?? 'unavailable'
 }
 
 const stateNames: Record<CircuitState, BreakerState> = {
@@ -238,23 +238,23 @@ function createBreaker({ failures, pauseMs, opensOn }: BreakerOptions, onState: 
   breaker.onStateChange((state) => onState(stateNames[state]))
 
   function pauseAfter(error: unknown): number {
-    const namedS = error instanceof UpstreamBusy ? error.retryAfterS : undefined
+    const namedS = error instanceof UpstreamRateLimited ? error.retryAfterS : undefined
     return namedS === undefined ? pauseMs : Math.min(namedS * 1000, pauseMs)
   }
 
   return async function unlessDown<T>(call: () => Promise<T>): Promise<T> {
     // By itself the library would have the others wait for the one that tries.
-    if (breaker.state === CircuitState.HalfOpen) throw new UpstreamSpared('another one is trying')
+    if (breaker.state === CircuitState.HalfOpen) throw new CircuitOpen('another one is trying')
     try {
       return await breaker.execute(() => call().catch(failed))
     } catch (error) {
-      if (error instanceof BrokenCircuitError) throw new UpstreamSpared('the last calls went wrong', { cause: error })
+      if (error instanceof BrokenCircuitError) throw new CircuitOpen('the last calls went wrong', { cause: error })
       throw error
     }
   }
 
   function failed(error: unknown): never {
-    if (error instanceof UpstreamBusy && opensOn(error)) inARow.state = failures
+    if (error instanceof UpstreamRateLimited && opensOn(error)) inARow.state = failures
     throw error
   }
 }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
-import { StoreAway, UnknownState } from '../errors.ts'
+import { StoreUnavailable, UnknownState } from '../errors.ts'
 import { hold, holdS, readJson, type Store } from '../store/store.ts'
 import type { Sealer } from './tokens.ts'
 
@@ -93,7 +93,7 @@ export function createPending<Choice>(options: PendingOptions<Choice>) {
       const [isFirst, visit] = await claimed(key, since)
       if ('outcome' in visit) return { ended: visit }
       if (isFirst) return { since, ...(await takenUp(key, visit, since)) }
-      if (Date.now() > waitUntil) throw new StoreAway('the first request has not ended')
+      if (Date.now() > waitUntil) throw new StoreUnavailable('the first request has not ended')
       await wait(pollMs)
     }
   }

@@ -5,7 +5,7 @@ import type { Response } from 'supertest'
 import { Agent } from 'undici'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
-import { UpstreamSilent } from '../../src/errors.ts'
+import { UpstreamTimeout } from '../../src/errors.ts'
 import { type BreakerChange, type Called, createUpstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
 import { at, type DiceBearDouble, type Fault, faults, openDiceBear } from '../support/doubles.ts'
 import { drawn } from '../support/drawn.ts'
@@ -260,7 +260,7 @@ describe('a call', () => {
     const changes: BreakerChange[] = []
     const ask = way({
       timeoutMs: 300,
-      breaker: { failures: 1, pauseMs: 0, opensOn: (error) => error instanceof UpstreamSilent },
+      breaker: { failures: 1, pauseMs: 0, opensOn: (error) => error instanceof UpstreamTimeout },
       onCall: (call) => calls.push(call),
       onBreaker: (change) => changes.push(change),
     })
@@ -270,9 +270,9 @@ describe('a call', () => {
       await ask(url()).catch(() => undefined)
     }
     await Promise.allSettled([ask(url()), ask(url())])
-    const outcomes = ['ok', 'refused', 'busy', 'away', 'away', 'silent', 'spared', 'ok']
+    const outcomes = ['ok', 'refused', 'rate-limited', 'unavailable', 'unavailable', 'timeout', 'circuit-open', 'ok']
     expect(calls.map(({ upstream, outcome }) => [upstream, outcome])).toEqual(outcomes.map((one) => ['dicebear', one]))
-    expect(calls.find(({ outcome }) => outcome === 'silent')?.durationMs).toBeGreaterThan(290)
+    expect(calls.find(({ outcome }) => outcome === 'timeout')?.durationMs).toBeGreaterThan(290)
     expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
   })
 
@@ -319,11 +319,11 @@ describe('a call', () => {
 
   test('is not made when there is no time left for it, and ends when the time is up that the visitor has', async () => {
     const before = double.count(at.svg)
-    await expect(way()(url(), { until: performance.now() })).rejects.toThrow(UpstreamSilent)
+    await expect(way()(url(), { until: performance.now() })).rejects.toThrow(UpstreamTimeout)
     expect(double.count(at.svg)).toBe(before)
     double.fail(at.svg, faults.silent())
     const since = performance.now()
-    await expect(way()(url(), { until: since + 200 })).rejects.toThrow(UpstreamSilent)
+    await expect(way()(url(), { until: since + 200 })).rejects.toThrow(UpstreamTimeout)
     expect(performance.now() - since).toBeLessThan(longMs / 3)
   })
 

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { TooBusy } from '../../src/errors.ts'
+import { Overloaded } from '../../src/errors.ts'
 import { drawingLine } from '../../src/pictures/queue.ts'
 
 /** Drawings that end when they are told to. */
@@ -38,7 +38,7 @@ test('who comes when the line is full is told so at once, and may come again', a
   const line = drawingLine({ atOnce: 1, longest: 2 })
   const { draw, endNext } = slowly()
   const drawn = [1, 2, 3].map((number) => line(draw(number)))
-  await expect(line(draw(4))).rejects.toThrow(TooBusy)
+  await expect(line(draw(4))).rejects.toThrow(Overloaded)
   await turns(5)
   endNext()
   await turns(5)
@@ -71,7 +71,7 @@ test('whoever waits among many clients counts, until there is room again', async
   const line = drawingLine({ atOnce: 2, each: 1, longest: 2 })
   const { draw, endNext } = slowly()
   const drawn = [1, 2, 3, 4].map((number) => line(draw(number), 'hasty'))
-  await expect(line(draw(5), 'patient')).rejects.toThrow(TooBusy)
+  await expect(line(draw(5), 'patient')).rejects.toThrow(Overloaded)
   await turns(5)
   endNext()
   await turns(5)

@@ -213,7 +213,7 @@ describe('the token address', () => {
     const failures = app.logged.slice(line).map((text) => LoggedFailure.safeParse(JSON.parse(text)).data)
     expect(failures).toContainEqual({
       level: errorLevel,
-      err: { type: 'DiscordRefusedUs', message: expect.stringContaining('invalid_client') },
+      err: { type: 'DiscordRefusedClient', message: expect.stringContaining('invalid_client') },
     })
   })
 

@@ -179,9 +179,9 @@ describe('a visit is counted', () => {
     expect(sum(samples, 'http_request_duration_seconds_sum', pngs)).toBeGreaterThan(0)
     const failures = samples.filter(({ name }) => name === 'http_failures_total')
     expect(Object.fromEntries(failures.map(({ labels, value }) => [labels.failure, value]))).toEqual({
-      BadValues: 1,
-      WrongMethod: 1,
-      CrossSite: 1,
+      InvalidValues: 1,
+      MethodNotAllowed: 1,
+      CrossSiteRequest: 1,
       NotFound: 1,
     })
     expect(sum(samples, 'sign_ins_started_total')).toBe(1)
@@ -232,7 +232,7 @@ describe('a visit is counted', () => {
     const outcomes = ['signed-in', 'declined', 'failed']
     expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 1, 1])
     expect(sum(samples, 'http_failures_total', { failure: 'UnknownState' })).toBe(1)
-    expect(sum(samples, 'http_failures_total', { failure: 'DiscordAway' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
   })
 
   test('a visitor may leave at one instance and come back at another: the sum is right', async () => {
@@ -258,7 +258,7 @@ describe('a visit is counted', () => {
     await signIn(app, app.visitor(), { ...look, seed: 'one' })
     await signIn(app, app.visitor(), { ...look, seed: 'two' })
     const samples = await read(app)
-    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'DiceBearAway' })).toBe(1)
+    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'DiceBearUnavailable' })).toBe(1)
     expect(sum(samples, 'avatar_fallbacks_total', { reason: 'UnsafeSvg' })).toBe(1)
   })
 
@@ -287,13 +287,13 @@ describe('what the operator is told of others', () => {
     const app = await watchedApp()
     const { onCall, onBreaker } = metricsOf(app)
     onCall({ upstream: 'discord-token', outcome: 'ok', durationMs: 250 })
-    onCall({ upstream: 'discord-token', outcome: 'silent', durationMs: 5000 })
-    onCall({ upstream: 'discord-token', outcome: 'spared', durationMs: 0 })
+    onCall({ upstream: 'discord-token', outcome: 'timeout', durationMs: 5000 })
+    onCall({ upstream: 'discord-token', outcome: 'circuit-open', durationMs: 0 })
     onBreaker({ upstream: 'dicebear', state: 'open' })
     onBreaker({ upstream: 'discord-user', state: 'open' })
     onBreaker({ upstream: 'discord-user', state: 'half-open' })
     const samples = await read(app)
-    expect(sum(samples, 'upstream_requests_total', { upstream: 'discord-token', outcome: 'silent' })).toBe(1)
+    expect(sum(samples, 'upstream_requests_total', { upstream: 'discord-token', outcome: 'timeout' })).toBe(1)
     expect(sum(samples, 'upstream_requests_total', { upstream: 'discord-token' })).toBe(3)
     expect(sum(samples, 'upstream_request_duration_seconds_sum', { upstream: 'discord-token' })).toBeCloseTo(5.25)
     expect(sum(samples, 'upstream_request_duration_seconds_count')).toBe(2)
@@ -323,7 +323,7 @@ describe('what the operator is told of others', () => {
     expect((await app.visitor().post('/get_avatar').type('form').send(look)).status).toBe(503)
     const samples = await read(app)
     expect(sum(samples, 'store_failures_total')).toBeGreaterThan(failed)
-    expect(sum(samples, 'http_failures_total', { failure: 'StoreAway' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'StoreUnavailable' })).toBe(1)
     await redis.restart()
     await expect.poll(isUp, { timeout: 5000 }).toBe(1)
   })

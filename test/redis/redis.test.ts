@@ -962,7 +962,11 @@ test('the log tells what went wrong, under the number that the visitor was shown
   expect(JSON.parse(line)).toMatchObject({
     req: { method: 'GET', path: '/get_avatar' },
     res: { statusCode: 502 },
-    err: { type: 'DiscordAway', message: expect.stringMatching(/token address/), cause: { type: expect.any(String) } },
+    err: {
+      type: 'DiscordUnavailable',
+      message: expect.stringMatching(/token address/),
+      cause: { type: expect.any(String) },
+    },
   })
   expect(line).not.toContain('?')
 })
