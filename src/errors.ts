@@ -65,6 +65,8 @@ export class StoreUnavailable extends Failure {}
 export class Overloaded extends Failure {}
 /** DiceBear gave no SVG: no connection, an error status, a timeout, or another type of content. */
 export class DiceBearUnavailable extends Failure {}
+/** DiceBear refused the request (a 4xx, not 429): this app sent something wrong, or to the wrong address. */
+export class DiceBearRefused extends Failure {}
 /** An SVG that holds more than a drawing. */
 export class UnsafeSvg extends Failure {}
 

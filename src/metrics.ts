@@ -91,7 +91,7 @@ export function createMetrics() {
   )
   const fallbacksTotal = counter(
     'avatar_fallbacks_total',
-    'Avatars drawn here because DiceBear gave none, by what went wrong there.',
+    'Avatars drawn here because DiceBear gave none, by reason; "DiceBearRefused" is a fault of this app.',
     'reason',
   )
   const storeFailuresTotal = counter('store_failures_total', 'Commands that Redis refused, or did not answer in time.')
@@ -105,7 +105,7 @@ export function createMetrics() {
   for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
   for (const upstream of upstreams) for (const outcome of callOutcomes) callsTotal.inc({ upstream, outcome }, 0)
   for (const outcome of signInEnds) signInsTotal.inc({ outcome }, 0)
-  for (const reason of ['DiceBearUnavailable', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
+  for (const reason of ['DiceBearUnavailable', 'DiceBearRefused', 'UnsafeSvg']) fallbacksTotal.inc({ reason }, 0)
   for (const cache of caches) for (const result of ['hit', 'miss']) cacheTotal.inc({ cache, result }, 0)
 
   return {

@@ -8,6 +8,7 @@ import { openFileCache } from './avatar/file-cache.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
+import { DiceBearRefused } from './errors.ts'
 import { openRedis } from './store/redis.ts'
 import { holdS, memoryStore, redisStore } from './store/store.ts'
 import type { BreakerChange } from './upstream/upstream.ts'
@@ -80,7 +81,8 @@ export async function openParts(config: Config, log: Logger) {
       cache,
       onRead: (found) => metrics?.onCache('file', found),
       onFallback(err) {
-        log.warn({ err }, 'drawn here instead of at DiceBear')
+        const level = err instanceof DiceBearRefused ? 'error' : 'warn'
+        log[level]({ err }, 'drawn here instead of at DiceBear')
         metrics?.onFallback(err)
       },
     }),

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { DeadlineExceeded, DiceBearUnavailable, UnsafeSvg } from '../errors.ts'
+import { DeadlineExceeded, DiceBearRefused, DiceBearUnavailable, UnsafeSvg } from '../errors.ts'
 import { createUpstream, headerOf, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
@@ -20,8 +20,8 @@ const breaker = {
 
 /**
  * DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
- * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws DiceBearUnavailable
- * or UnsafeSvg; the caller draws the picture itself then.
+ * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws
+ * DiceBearUnavailable, DiceBearRefused or UnsafeSvg; the caller draws the picture itself then.
  */
 export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
   const ask = createUpstream({ ...calls, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
@@ -31,7 +31,8 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
     const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers, until }).catch((cause) => {
       throw new DiceBearUnavailable('no picture', { cause })
     })
-    // A refused query is JSON with a status of its own; only an SVG with a 200 is a picture.
+    if (answer.status >= 400)
+      throw new DiceBearRefused(`answered ${answer.status} (style ${choice.style}, mood ${choice.mood})`)
     const type = headerOf(answer, 'content-type')
     if (answer.status !== 200 || !type.startsWith('image/svg+xml')) {
       throw new DiceBearUnavailable(`answered ${answer.status}, ${type.slice(0, 40)}`)
@@ -42,9 +43,11 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
   }
 }
 
+/** Commas separate the items of a list, so those inside an item are encoded: servers differ on an encoded separator. */
 function query(choice: Choice): string {
-  const parameters = new URLSearchParams()
-  // The API takes a list as one value with commas.
-  for (const [name, value] of Object.entries(dicebearOptions(choice))) parameters.set(name, String(value))
-  return parameters.toString()
+  const parameters = Object.entries(dicebearOptions(choice)).map(([name, value]) => {
+    const items = [value].flat().map(encodeURIComponent)
+    return `${name}=${items.join(',')}`
+  })
+  return parameters.join('&')
 }

@@ -89,7 +89,7 @@ function readOptions(query: URLSearchParams, fields: Drawer['fields']): Record<s
     if (name.includes('[')) throw new BadQuery(`querystring/${name} must be a list separated by commas`)
     const field = fields.get(name)
     if (field === undefined) continue
-    const values = query.getAll(name).flatMap((value) => value.split(','))
+    const values = query.getAll(name)
     options[name] = name === 'seed' ? values.join(',') : readValue(field, values.filter(Boolean))
   }
   return options
@@ -177,7 +177,16 @@ export function standInDiceBear(): Router {
   return router
 }
 
-// The host's query parser may be another than DiceBear's: the text itself is read.
+/**
+ * The query as DiceBear's strictest servers read it: a plain comma separates the items of a list, an encoded one is part
+ * of an item. Each item becomes a value of its own.
+ */
 function queryOf(url: string): URLSearchParams {
-  return new URLSearchParams(url.split('?').slice(1).join('?'))
+  const query = new URLSearchParams()
+  for (const parameter of url.split('?').slice(1).join('?').split('&')) {
+    const [name = '', value = ''] = parameter.split(/=(.*)/s)
+    for (const item of value.split(','))
+      for (const decoded of new URLSearchParams(`${name}=${item}`)) query.append(...decoded)
+  }
+  return query
 }

@@ -224,6 +224,20 @@ describe('DiceBear', () => {
     expect(app.dicebear.count(at.svg)).toBeGreaterThan(before)
   })
 
+  test.each<[string, Fault, number]>([
+    ['a request that DiceBear refuses is a fault of this app: logged as an error', faults.answer(400), 50],
+    ['a style that DiceBear does not know, too', faults.answer(404), 50],
+    ['a rate limit is not: logged as a warning', faults.busy(1), 40],
+    ['nor is a failure of DiceBear: logged as a warning', faults.answer(500), 40],
+  ])('%s', async (_, fault, level) => {
+    const visitor = await signedIn()
+    const before = app.logged.length
+    app.dicebear.fail(at.svg, fault)
+    await wear(visitor)
+    const fallbacks = app.logged.slice(before).filter((line) => line.includes('drawn here'))
+    expect(fallbacks.map((line) => JSON.parse(line))).toMatchObject([{ level }])
+  })
+
   test('a picture that we do not take is an answer: it is asked each time', async () => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)

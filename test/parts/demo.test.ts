@@ -682,7 +682,7 @@ describe('the stand-in DiceBear', () => {
     ['seed=a&flip=horizontal', { seed: 'a', flip: 'horizontal' }],
     ['seed=a&backgroundColor=%23ffd29d', { seed: 'a', backgroundColor: 'ffd29d' }],
     [
-      'seed=a&backgroundColor=b6e3f4%2Cffd5dc&backgroundColorFill=linear&backgroundColorOrder=fixed',
+      'seed=a&backgroundColor=b6e3f4,ffd5dc&backgroundColorFill=linear&backgroundColorOrder=fixed',
       {
         seed: 'a',
         backgroundColor: ['b6e3f4', 'ffd5dc'],
@@ -1027,7 +1027,7 @@ describe('a Redis of our own', () => {
 
   test.each(['running', 'paused'])('ends when its process is killed, though it is %s', async (state) => {
     const program = `
-      import { openRedis } from ${JSON.stringify(new URL('support/redis.ts', import.meta.url))}
+      import { openRedis } from ${JSON.stringify(new URL('../support/redis.ts', import.meta.url))}
       const redis = await openRedis()
       if (${state === 'paused'}) redis.pause()
       process.stdout.write(String(redis.port), () => process.kill(process.pid, 'SIGKILL'))`

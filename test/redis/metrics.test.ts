@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { readConfig } from '../../src/config.ts'
 import { createMetrics } from '../../src/metrics.ts'
 import { type Asked, ask, formOf } from '../support/ask.ts'
-import { at, faults } from '../support/doubles.ts'
+import { at, type Fault, faults } from '../support/doubles.ts'
 import { freePort } from '../support/free-port.ts'
 import {
   comeBack,
@@ -253,13 +253,20 @@ describe('a visit is counted', () => {
 
   test('an avatar that DiceBear did not give, by what went wrong there', async () => {
     const app = await watchedApp()
-    app.dicebear.fail(at.svg, faults.answer(500), { times: 1 })
-    app.dicebear.fail(at.svg, faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' }))
-    await signIn(app, app.visitor(), { ...look, seed: 'one' })
-    await signIn(app, app.visitor(), { ...look, seed: 'two' })
-    const samples = await read(app)
-    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'DiceBearUnavailable' })).toBe(1)
-    expect(sum(samples, 'avatar_fallbacks_total', { reason: 'UnsafeSvg' })).toBe(1)
+    const fallbacks = async (reason: string) => sum(await read(app), 'avatar_fallbacks_total', { reason })
+    const reasons: [string, Fault][] = [
+      ['DiceBearUnavailable', faults.answer(500)],
+      ['UnsafeSvg', faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' })],
+      ['DiceBearRefused', faults.json(400, { statusCode: 400, error: 'Bad Request' })],
+      ['DiceBearUnavailable', faults.busy(1)],
+    ]
+    for (const [reason, fault] of reasons) {
+      const before = await fallbacks(reason)
+      app.dicebear.fail(at.svg, fault, { times: 1 })
+      await signIn(app, app.visitor(), { ...look, seed: `${reason} ${before}` })
+      expect(await fallbacks(reason)).toBe(before + 1)
+    }
+    expect(sum(await read(app), 'avatar_fallbacks_total')).toBe(reasons.length)
   })
 
   test('who is over a limit counts as a 429 of the route', async () => {
