@@ -1,11 +1,7 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { Avatar, Style } from '@dicebear/core'
 import lorelei from '@dicebear/styles/lorelei.json' with { type: 'json' }
 import express from 'express'
 import * as oauth from 'oauth4webapi'
-import { createClient } from 'redis'
 import supertest from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -20,7 +16,6 @@ import {
   openDiceBear,
   openDiscord,
 } from '../support/doubles.ts'
-import { openRedis, type Redis } from '../support/redis.ts'
 
 const clientId = '1102938475610293847'
 const clientSecret = 'a secret: with % and + in it'
@@ -972,94 +967,10 @@ describe('a double', () => {
   })
 })
 
-describe('a Redis of our own', () => {
-  let redis: Redis
-  beforeAll(async () => {
-    redis = await openRedis()
-  })
-  afterAll(() => redis.stop())
-
-  async function client() {
-    const opened = createClient({ url: redis.url, disableOfflineQueue: true, socket: { reconnectStrategy: false } })
-    opened.on('error', () => undefined)
-    return opened.connect()
-  }
-
-  test('answers, is killed, and comes back empty at the same port', async () => {
-    const first = await client()
-    await first.set('a', 'b')
-    const url = redis.url
-    const lost = once(first, 'error')
-    await redis.kill()
-    await lost
-    await expect(client()).rejects.toThrow('ECONNREFUSED')
-    await redis.restart()
-    expect(redis.url).toBe(url)
-    const second = await client()
-    expect(await second.get('a')).toBeNull()
-    second.destroy()
-  })
-
-  test('paused it takes connections and says nothing, then says all of it', async () => {
-    const socket = connect(redis.port, '127.0.0.1')
-    await once(socket, 'connect')
-    redis.pause()
-    let answer = ''
-    socket.on('data', (part) => {
-      answer += part
-    })
-    socket.write('PING\r\n')
-    const other = connect(redis.port, '127.0.0.1')
-    await once(other, 'connect')
-    expect(answer).toBe('')
-    redis.resume()
-    await expect.poll(() => answer).toBe('+PONG\r\n')
-    socket.destroy()
-    other.destroy()
-  })
-
-  test('stops though it is paused', async () => {
-    const other = await openRedis()
-    other.pause()
-    await other.stop()
-    expect(await knock(other.port)).toBe('ECONNREFUSED')
-  })
-
-  test.each(['running', 'paused'])('ends when its process is killed, though it is %s', async (state) => {
-    const program = `
-      import { openRedis } from ${JSON.stringify(new URL('../support/redis.ts', import.meta.url))}
-      const redis = await openRedis()
-      if (${state === 'paused'}) redis.pause()
-      process.stdout.write(String(redis.port), () => process.kill(process.pid, 'SIGKILL'))`
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const [[port], [, signal]] = await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])
-    expect(signal).toBe('SIGKILL')
-    await expect.poll(() => knock(Number(port))).toBe('ECONNREFUSED')
-  })
-
-  test('says what to install where there is none', async () => {
-    const path = process.env.PATH
-    process.env.PATH = import.meta.dirname
-    await expect(openRedis()).rejects.toThrow('`redis-server`')
-    process.env.PATH = path
-  })
-})
-
 /** Takes the place of every view, and shows nothing. */
 class NoView {
   readonly path = 'none'
   render(_locals: unknown, done: (error: unknown, html: string) => void): void {
     done(null, '')
   }
-}
-
-/** The error code of a connection, or undefined when somebody listens. */
-function knock(port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => resolve(undefined))
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code))
-    socket.on('connect', () => socket.destroy())
-  })
 }
