@@ -13,16 +13,25 @@ afterAll(() => app.close())
 
 const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll("'", '&#39;')
 
-test('the README and /licences name creator, source and licence of every style', async () => {
-  const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+test('/licences names creator, source and licence of every style', async () => {
   const { text } = await app.visitor().get('/licences')
-  for (const { title, creator, creatorUrl, sourceUrl, licenseUrl } of styles) {
-    const row = readme.split('\n').find((line) => line.startsWith(`| ${title} `))
-    for (const named of [creator, creatorUrl, sourceUrl, licenseUrl]) {
-      expect(row).toContain(named)
-      expect(text).toContain(escaped(named))
+  for (const { name, title, creator, creatorUrl, sourceUrl, license, licenseUrl, attribution } of styles) {
+    const entry = text.slice(text.indexOf(`id="${name}"`)).split('</li>')[0] ?? ''
+    for (const part of [title, creator, creatorUrl, sourceUrl, license.replace(/\.$/, ''), licenseUrl]) {
+      expect(entry).toContain(escaped(part))
     }
+    expect(entry.includes('asks for')).toBe(attribution)
   }
+})
+
+test('the README counts the styles under each licence', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8').replaceAll(/\s+/g, ' ')
+  const count = (licence: string) => styles.filter(({ license }) => license.startsWith(licence)).length
+  expect(readme).toContain(
+    `${count('CC0 1.0')} are CC0 1.0, ${count('CC BY 4.0')} CC BY 4.0, ${count('MIT')} (Icons) MIT`,
+  )
+  expect(readme).toContain(`and ${count('Free for')} (Avataaars and Bottts, with their neutral variants)`)
+  expect(readme).toContain(`${styles.filter(({ attribution }) => attribution).length} of them, those under CC BY`)
 })
 
 test.each(['adventurer', 'icons', 'bottts'])(

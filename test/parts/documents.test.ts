@@ -1,0 +1,68 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+
+const root = join(import.meta.dirname, '../..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+
+const documents = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'deploy/README.md', 'test/bench/README.md']
+
+describe.each(documents)('%s', (file) => {
+  const text = read(file)
+
+  test('names only files of the repository that exist', () => {
+    const named = [...text.matchAll(/`((?:\.github|\.ci|src|test|views|public|deploy)\/[\w./@-]+)`/g)].map(
+      ([, path = '']) => path,
+    )
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+
+  test('links only to files and headings that exist', () => {
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)]
+    const broken = links.filter(([, path = '', heading]) => {
+      const target = path === '' ? file : join(dirname(file), path)
+      return !existsSync(join(root, target)) || (heading && !headingsOf(read(target)).includes(heading))
+    })
+    expect(broken.map(([link]) => link)).toEqual([])
+  })
+})
+
+/** The anchors that GitHub makes of a document's headings. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+/** The rows of the table below a heading: the names in the first column. */
+function firstColumn(text: string, heading: string): string[] {
+  const section = text.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
+  const rows = [...section.matchAll(/^\| (.+?) \|/gm)].map(([, cell = '']) => cell.replaceAll(/`|\(optional\)/g, ''))
+  return rows.slice(1).flatMap((cell) => cell.split(',').map((name) => name.trim()))
+}
+
+test('README.md and .env.example name the same settings, each that the app reads among them', () => {
+  const inReadme = firstColumn(read('README.md'), 'Settings')
+  const inExample = [...read('.env.example').matchAll(/^#([A-Z_]+)=/gm)].map(([, name = '']) => name)
+  expect(new Set(inExample)).toEqual(new Set(inReadme))
+  const inConfig = read('src/config.ts').match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []
+  expect(inConfig.length).toBeGreaterThan(10)
+  expect([...inReadme, 'NODE_ENV']).toEqual(expect.arrayContaining(inConfig))
+})
+
+test('README.md gives a reason for every dependency, and for no other', () => {
+  const { dependencies, optionalDependencies } = z
+    .object({ dependencies: z.record(z.string(), z.string()), optionalDependencies: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(read('package.json')))
+  const installed = Object.keys({ ...dependencies, ...optionalDependencies })
+  expect(firstColumn(read('README.md'), 'Dependencies, and why').toSorted()).toEqual(installed.toSorted())
+})
+
+test('the newest version in CHANGELOG.md is that of package.json', () => {
+  const { version } = z.object({ version: z.string() }).parse(JSON.parse(read('package.json')))
+  expect(/^## \[(\d[^\]]*)\]/m.exec(read('CHANGELOG.md'))?.[1]).toBe(version)
+})
