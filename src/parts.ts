@@ -33,7 +33,7 @@ export async function openParts(config: Config, log: Logger) {
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
-    onTrouble: (err) => log.warn({ err }, 'avatar cache'),
+    onError: (err) => log.warn({ err }, 'avatar cache'),
   })
   await Promise.race([connecting, wait(findRedisMs)])
   const timeoutMs = config.upstreamTimeoutMs

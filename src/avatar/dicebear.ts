@@ -3,7 +3,7 @@ import { DeadlineExceeded, DiceBearRefused, DiceBearUnavailable, UnsafeSvg } fro
 import { createUpstream, headerOf, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
-import { checkInThread } from './worker.ts'
+import { checkInWorker } from './worker.ts'
 
 export type DiceBearOptions = Observers & { url: string; userAgent: string; timeoutMs: number; dispatcher: Dispatcher }
 
@@ -37,7 +37,7 @@ export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
     if (answer.status !== 200 || !type.startsWith('image/svg+xml')) {
       throw new DiceBearUnavailable(`answered ${answer.status}, ${type.slice(0, 40)}`)
     }
-    const wrong = await checkInThread(answer.body)
+    const wrong = await checkInWorker(answer.body)
     if (wrong !== undefined) throw new UnsafeSvg(wrong)
     return answer.body
   }

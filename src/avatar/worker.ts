@@ -1,66 +1,46 @@
+// Work that would hold up the event loop runs in one worker thread. Bounds of the bench that need it: new previews, and the
+// form page beside them.
 import type { Piscina } from 'piscina'
-import { z } from 'zod'
 import type { Choice } from './choice.ts'
-import { drawEmbeddedUtf8 } from './embedded.ts'
+import { drawEmbedded } from './embedded.ts'
 import { wrongWith } from './safe-svg.ts'
-import { Written, writeSealed } from './sealed-file.ts'
 
-/** So many tasks are on their way to the thread: enough to keep it at work, and few enough to leave room for others. */
-export const atOnce = 8
+/** Tasks handed to the worker at once: with one at a time it would wait for the main thread after each. */
+export const workerConcurrency = 8
 
-/**
- * What `drawEmbedded` draws, in UTF-8, drawn in a thread of its own: nobody waits for it who asks for something else, and
- * what the library leaves to be collected does not slow the collections of everything else.
- */
-export async function drawInThread(choice: Choice): Promise<Buffer> {
-  const drawing = inThread('embedded.ts', drawEmbeddedUtf8, Utf8, choice)
-  // Another one's picture may have been too much for the thread.
-  return Buffer.from((await drawing.catch(() => drawEmbeddedUtf8(choice))).buffer)
+/** The SVG of this choice, drawn by the embedded DiceBear library. */
+export function drawInWorker(choice: Choice): Promise<string> {
+  return runInWorker('embedded.ts', drawEmbedded, choice)
 }
 
-/** What `writeSealed` does, by the same thread: one way there costs less than each of a dozen looks at the disk from here. */
-export async function writeInThread(file: Parameters<typeof writeSealed>[0]) {
-  return inThread('sealed-file.ts', writeSealed, Written, file)
+/** What is wrong with an SVG from outside; undefined when it is safe. See `wrongWith`. */
+export function checkInWorker(svg: Uint8Array): Promise<string | undefined> {
+  // A copy: of a slice of Node's buffer pool the whole pool would be sent.
+  return runInWorker('safe-svg.ts', wrongWith, new Uint8Array(svg))
 }
 
-/** What `wrongWith` says, by the same thread: a long SVG takes a while, and what a parser leaves is much to collect. */
-export async function checkInThread(svg: Uint8Array): Promise<string | undefined> {
-  // A copy: small buffers share a pool, and with a part of it all of it would be sent.
-  return inThread('safe-svg.ts', wrongWith, Wrong, new Uint8Array(svg))
-}
-
-// Made once: to make a schema takes a hundred times as long as to use it.
-const Utf8 = z.instanceof(Uint8Array)
-const Wrong = z.string().optional()
-
-let starting: Promise<Piscina | undefined> | undefined
-let isTold = false
-
-/** In the thread; here where there is none. Fails as the work does, or when the thread has died of something else. */
-async function inThread<Task, Result>(
-  file: string,
+/** Runs an exported function of a module beside this one. Rejects as it does, or when the worker ends meanwhile. */
+async function runInWorker<Task, Result>(
+  module: string,
   work: (task: Task) => Result | Promise<Result>,
-  Answer: z.ZodType<Result>,
   task: Task,
 ): Promise<Result> {
-  starting ??= start()
-  const thread = await starting
-  if (thread === undefined) return work(task)
-  return Answer.parse(await thread.run(task, { filename: new URL(file, import.meta.url).href, name: work.name }))
+  pool ??= startPool()
+  const filename = new URL(module, import.meta.url).href
+  return (await pool).run(task, { filename, name: work.name })
 }
 
-/** With the first task: the app's start takes no longer for it. Undefined when the system has no more to give. */
-async function start(): Promise<Piscina | undefined> {
+let pool: Promise<Piscina> | undefined
+
+/** Started with the first task: loading it would take a tenth of the app's start. */
+async function startPool(): Promise<Piscina> {
   try {
     const { Piscina } = await import('piscina')
-    const thread = new Piscina({ minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: atOnce, recordTiming: false })
-    // Its tasks hear of their own failures; this is what none of them heard of.
-    return thread.on('error', (error: Error) => process.emitWarning(error))
+    const options = { minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: workerConcurrency, recordTiming: false }
+    // A task's failure rejects its promise; this event is for those of the worker itself, which piscina then replaces.
+    return new Piscina(options).on('error', (error: Error) => process.emitWarning(error))
   } catch (error) {
-    // The next task tries again.
-    starting = undefined
-    if (!isTold) process.emitWarning(`Avatars are drawn without a thread: ${error}`)
-    isTold = true
-    return undefined
+    pool = undefined // the next task tries again
+    throw error
   }
 }

@@ -4,7 +4,7 @@ import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { findStyle } from '../avatar/styles.ts'
-import { atOnce, drawInThread } from '../avatar/worker.ts'
+import { drawInWorker, workerConcurrency } from '../avatar/worker.ts'
 import { InvalidValues, NotFound, Overloaded } from '../errors.ts'
 import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
@@ -33,7 +33,11 @@ export function previewFile({ config, metrics }: Parts): Router {
   const previews = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
   const cards = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
   // Few of one client's, so that whoever asks for a page meanwhile hardly waits (test/bench/README.md).
-  const previewLine = drawingLine({ atOnce, each: config.rateLimit ? 2 : atOnce, longest: 1000 })
+  const previewLine = drawingLine({
+    atOnce: workerConcurrency,
+    each: config.rateLimit ? 2 : workerConcurrency,
+    longest: 1000,
+  })
   const cardLine = drawingLine({ atOnce: 1, longest: 20 })
 
   router.get('/preview.svg', async (req, res) => {
@@ -41,7 +45,7 @@ export function previewFile({ config, metrics }: Parts): Router {
     const { bytes, etag } = await previews(req.url, () => {
       const { choice } = readForm(req.query)
       if (!choice) throw new InvalidValues('not a look that can be drawn')
-      return previewLine(async () => picture(await drawInThread(choice)), clientOf(req))
+      return previewLine(async () => picture(Buffer.from(await drawInWorker(choice))), clientOf(req))
     })
     sendPicture(res, 'image/svg+xml; charset=utf-8', bytes, etag, previewCaching)
   })

@@ -16,7 +16,7 @@ const fileBytes = 4096
 const asked = 500
 
 const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>')
-const onTrouble = (error: unknown) => process.stderr.write(`${error}\n`)
+const onError = (error: unknown) => process.stderr.write(`${error}\n`)
 
 const percentile = (values: number[], share: number) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
@@ -50,11 +50,11 @@ async function fillSessions({ redis }: Stage, session: string, from: number, to:
 
 /** The median time to read one of the files that are really avatars, in milliseconds. */
 async function lookUp(folder: string, maxBytes: number): Promise<{ openMs: number; readMs: number }> {
-  const opened = await timed(() => openFileCache({ folder, maxBytes, onTrouble }))
+  const opened = await timed(() => openFileCache({ folder, maxBytes, onError }))
   const cache = opened.value
   const keys = Array.from({ length: asked }, (_, i) => keyOf(`real ${i}`))
   for (const key of keys) await cache.write(key, svg)
-  await cache.settled()
+  await cache.trim()
   const times: number[] = []
   for (const key of keys) times.push((await timed(() => cache.read(key))).ms)
   await cache.close()
@@ -72,15 +72,15 @@ async function makeRoom(folder: string, files: number): Promise<{ quietMs: numbe
     }
     return percentile(times, 0.99)
   }
-  let cache = await openFileCache({ folder, maxBytes: 10 * files * fileBytes, onTrouble })
-  await cache.settled()
+  let cache = await openFileCache({ folder, maxBytes: 10 * files * fileBytes, onError })
+  await cache.trim()
   const until = performance.now() + 2000
   const quietMs = await reads(() => performance.now() < until)
   await cache.close()
   let busy = true
   const since = performance.now()
-  cache = await openFileCache({ folder, maxBytes: (files * fileBytes) / 2, onTrouble })
-  const done = cache.settled().then(() => {
+  cache = await openFileCache({ folder, maxBytes: (files * fileBytes) / 2, onError })
+  const done = cache.trim().then(() => {
     busy = false
   })
   const busyMs = await reads(() => busy)
