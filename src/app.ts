@@ -10,6 +10,7 @@ import { withAddress } from './middleware/address.ts'
 import { fieldsOf, form } from './middleware/form-body.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
+import { limitPipelining } from './middleware/pipelining.ts'
 import { assetOf, publicFiles, staticFiles } from './middleware/public-files.ts'
 import { limits } from './middleware/rate-limit.ts'
 import { requestLog } from './middleware/request-log.ts'
@@ -38,6 +39,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const app = express()
   settings(app, parts)
 
+  app.use(limitPipelining())
   app.use(requestLog(parts.log, isOurs), ...requestCount(parts), headers(config))
   app.use(health(config, store, parts.closing.signal)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)

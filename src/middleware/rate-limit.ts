@@ -28,8 +28,10 @@ const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avata
 const isCard = (req: Request) => /^\/og\.png\/?$/.test(req.path)
 const isFile = (req: Request) => !isCard(req) && /^\/(avatars\/.+\.(svg|png|gif)|[^/]+\.\w+)\/?$/.test(req.path)
 
-/** One refusal in each turn of the event loop: whoever asks a hundred times at once waits for those who ask once. */
+/** One refusal in each turn of the event loop: a client that asks a hundred times at once waits for those that ask once. */
 const refusals = lineOf(() => turn(), 1)
+/** Each waiting refusal holds its request in memory; connections past these many are destroyed, unanswered. */
+const maxWaitingRefusals = 1000
 
 /** What we tell clients apart by: the address, and of IPv6 the network, for one home has a whole one. */
 export const clientOf = (req: Request) => ipKeyGenerator(req.ip ?? '', 64)
@@ -53,7 +55,8 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     store: counter,
-    handler: async (_req, res, next) => {
+    handler: async (req, res, next) => {
+      if (refusals.length() >= maxWaitingRefusals) return void req.socket.destroy()
       await refusals.push(undefined)
       next(new RateLimited('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },

@@ -1,0 +1,120 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ask, formOf } from '../support/ask.ts'
+import { type StartedApp, startApp } from '../support/start-app.ts'
+
+const floodBytes = 8 * 1024 * 1024
+/** Without a guard the same flood takes 300 to 2,600 MB. */
+const maxGrowthMb = 100
+/** Longer than the app takes to destroy the connection, or else to read and queue all of the flood. */
+const floodMs = 5000
+
+let app: StartedApp
+const sockets: Socket[] = []
+
+beforeEach(async () => {
+  app = await startApp({ LOG_LEVEL: 'warn' })
+})
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await app.stop()
+})
+
+const closed = (socket: Socket) => new Promise<void>((resolve) => socket.resume().once('close', () => resolve()))
+
+async function connection(): Promise<Socket> {
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
+  sockets.push(socket)
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** The most memory that the app has had in RAM at any time, in MB. */
+async function peakMemoryMb(): Promise<number> {
+  const status = await readFile(`/proc/${app.child.pid}/status`, 'utf8')
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024
+}
+
+const get = (path: string, ...headers: string[]) =>
+  ['GET ', path, ' HTTP/1.1\r\nHost: localhost\r\n', ...headers.map((line) => `${line}\r\n`), '\r\n'].join('')
+
+const { body } = formOf({ style: 'rings', seed: 'fern' })
+const post = [
+  'POST /show_avatar HTTP/1.1',
+  'Host: localhost',
+  'Content-Type: application/x-www-form-urlencoded',
+  `Content-Length: ${String(body).length}`,
+  '',
+  body,
+].join('\r\n')
+
+describe('8 MB of pipelined requests on one connection', () => {
+  /** Sends as many of this request as are allowed in a minute, and more. */
+  async function passLimit(path: string, count: number): Promise<void> {
+    const options = path === '/show_avatar' ? formOf({ style: 'rings' }) : {}
+    const statuses: number[] = []
+    for (let sent = 0; sent < count; sent += 1) statuses.push((await ask(app.url, path, options)).status)
+    expect(statuses.at(-1)).toBe(429)
+  }
+
+  test.each([
+    ['the form, past its limit', get('/'), () => passLimit('/', 601)],
+    ['nothing here, past its limit', get('/nope'), () => passLimit('/nope', 601)],
+    ['previews, past their limit', get('/preview.svg?style=rings'), () => passLimit('/preview.svg', 1201)],
+    ['restyles, past their limit', post, () => passLimit('/show_avatar', 31)],
+    ['restyles', post, undefined],
+    ['an expectation that we do not know', get('/', 'Expect: the-moon'), undefined],
+    ['/readyz, which has no limit', get('/readyz'), undefined],
+    ['/healthz, which has no limit', get('/healthz'), undefined],
+    ['the stand-in for DiceBear, which has no limit', get('/demo/dicebear/10.x/rings/svg?seed=a'), undefined],
+  ])(
+    '%s: takes little memory, and others are served',
+    async (_what, request, prepare) => {
+      await prepare?.()
+      const beforeMb = await peakMemoryMb()
+      const socket = await connection()
+      const closing = closed(socket)
+      socket.write(request.repeat(floodBytes / request.length))
+      await Promise.race([closing, wait(floodMs)])
+      expect((await ask(app.url, '/healthz')).status).toBe(200)
+      expect((await peakMemoryMb()) - beforeMb).toBeLessThan(maxGrowthMb)
+      expect(socket.destroyed).toBe(true)
+    },
+    60_000,
+  )
+})
+
+test('a handful of pipelined requests: each is answered, in order', async () => {
+  const targets: [path: string, status: number][] = [
+    ['/readyz', 200],
+    ['/preview.svg?style=adventurer&seed=not-drawn-before', 200],
+    ['/nope', 404],
+    ['/healthz', 200],
+    ['/get_avatar', 303],
+  ]
+  const all = [...targets, ...targets, ...targets, ...targets]
+  const socket = await connection()
+  let got = ''
+  socket.setEncoding('latin1').on('data', (part: string) => {
+    got += part
+  })
+  socket.write(all.map(([path], i) => get(path, ...(i === all.length - 1 ? ['Connection: close'] : []))).join(''))
+  await once(socket, 'close')
+  const statuses = [...got.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
+  expect(statuses).toEqual(all.map(([, status]) => status))
+})
+
+test('past a thousand refusals that wait, connections are destroyed; others are served', async () => {
+  for (let sent = 0; sent < 600; sent += 1) await ask(app.url, '/nope')
+  expect((await ask(app.url, '/nope')).status).toBe(429)
+  const flooding = await Promise.all(Array.from({ length: 100 }, connection))
+  const closing = flooding.map(closed)
+  for (const socket of flooding) socket.write(get('/nope').repeat(30))
+  await Promise.race(closing)
+  expect((await ask(app.url, '/healthz')).status).toBe(200)
+  expect((await ask(app.url, '/preview.svg?style=rings')).status).toBe(200)
+})
