@@ -26,7 +26,6 @@ import { signOut } from './pages/sign-out.ts'
 import { viewEngine } from './pages/views.ts'
 import { fill, words } from './pages/words.ts'
 import type { Parts } from './parts.ts'
-import { visitorSession } from './visitor/session.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
 
@@ -47,9 +46,8 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   app.use(...limits(config, store), compression(), staticFiles())
   app.use(homePage(config), previewFile(parts), licencesPage()) // none of these needs a session
   app.use(sameOrigin(config))
-  const session = visitorSession(parts, true)
-  app.use(getAvatarPage(parts, form, session), showAvatarPage(parts, form, session))
-  app.use(avatarFiles(parts, visitorSession(parts, false)), signOut(parts, session))
+  app.use(getAvatarPage(parts, form), showAvatarPage(parts, form))
+  app.use(avatarFiles(parts), signOut(parts))
   app.use(notFound, errorPage(config.upstreamTimeoutMs))
   return withAddress(app)
 }

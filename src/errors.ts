@@ -59,6 +59,8 @@ export class NotSignedIn extends Failure {}
 // Storage
 /** Redis is down, does not answer in time, or refuses a command. */
 export class StoreUnavailable extends Failure {}
+/** A lock expired while its owner was stopped, so nothing was written. */
+export class LockLost extends StoreUnavailable {}
 
 // Avatars
 /** Too much work is under way or queued, or one piece of it took too long. */

@@ -2,18 +2,20 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Agent } from 'undici'
 import { createAvatars } from './avatar/avatars.ts'
-import { Choice } from './avatar/choice.ts'
 import { createDiceBear } from './avatar/dicebear.ts'
 import { openFileCache } from './avatar/file-cache.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
 import { DiceBearRefused } from './errors.ts'
+import { lockTtlS } from './store/lock.ts'
+import { memoryStore } from './store/memory.ts'
 import { openRedis } from './store/redis.ts'
-import { holdS, memoryStore, redisStore } from './store/store.ts'
+import { redisStore } from './store/store.ts'
 import type { BreakerChange } from './upstream/upstream.ts'
-import { memorySessions, redisSessions } from './visitor/session.ts'
-import { createPending } from './visitor/states.ts'
+import { createAccounts } from './visitor/account.ts'
+import { createSessions } from './visitor/session.ts'
+import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 
 /** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
@@ -49,7 +51,14 @@ export async function openParts(config: Config, log: Logger) {
     },
   }
   const sealer = createSealer(config.sessionSecrets)
-  const patienceMs = timeoutMs + marginMs
+  const visitTimeoutMs = timeoutMs + marginMs
+  const sessions = createSessions({ config, store, log, waitMs: visitTimeoutMs })
+  const discord = createDiscord({
+    ...config.discord,
+    ...calls,
+    redirectUri: `${config.baseUrl}/get_avatar`,
+    gates: createGates(store),
+  })
   return {
     config,
     log,
@@ -57,25 +66,21 @@ export async function openParts(config: Config, log: Logger) {
     closing: new AbortController(),
     metrics,
     store,
-    sessions: redis ? redisSessions(redis) : memorySessions(),
-    sealer,
-    patienceMs,
+    sessions,
+    /** How long a visitor waits for Discord and DiceBear together, in milliseconds. */
+    visitTimeoutMs,
     cache,
-    pending: createPending({
+    states: createStates({
       store,
       sealer,
-      choice: Choice,
-      // As long as each step may take, and longer than the claim of a process that was killed.
-      patienceMs: Math.max(3 * timeoutMs, holdS * 1000) + marginMs,
+      log,
+      // As long as the first request of a callback may take, and longer than the lock of a process that was killed.
+      waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,
     }),
-    discord: createDiscord({
-      ...config.discord,
-      ...calls,
-      redirectUri: `${config.baseUrl}/get_avatar`,
-      gates: createGates(store),
-    }),
+    discord,
+    accounts: createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs: timeoutMs }),
     avatars: createAvatars({
       askDiceBear: config.dicebearUrl === undefined ? undefined : createDiceBear({ url: config.dicebearUrl, ...calls }),
       cache,

@@ -261,6 +261,8 @@ export function createDiscord(options: DiscordOptions) {
   return { authorizeUrl, exchangeCode, refresh, revoke, fetchUser }
 }
 
+export type Discord = ReturnType<typeof createDiscord>
+
 // Status first, then content type, then parse: a 429 may be plain text, an error a page of Cloudflare's.
 function readJson(answer: Pick<Answer, 'headers' | 'body'>): unknown {
   if (!isJson(answer)) return undefined

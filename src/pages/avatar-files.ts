@@ -1,5 +1,5 @@
 import { create as contentDisposition } from 'content-disposition'
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import { type Request, type Response, Router } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
@@ -12,8 +12,7 @@ import { clientOf } from '../middleware/rate-limit.ts'
 import type { Parts } from '../parts.ts'
 import { drawnOnce } from '../pictures/drawn-once.ts'
 import { drawingLine } from '../pictures/queue.ts'
-import { withoutAvatar } from '../visitor/history.ts'
-import { change, visitorOf } from '../visitor/session.ts'
+import { withoutAvatar } from '../visitor/visitor.ts'
 import { readForm } from './form.ts'
 import { exampleSeed } from './look.ts'
 import { words } from './words.ts'
@@ -76,7 +75,8 @@ function picture(bytes: Buffer): Picture {
 }
 
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
-export function avatarFiles(parts: Parts, session: RequestHandler): Router {
+export function avatarFiles(parts: Parts): Router {
+  const session = parts.sessions.load({ rolling: false })
   const router = Router({ caseSensitive: true })
   const pngs = drawnOnce<Buffer>(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
   const pngLine = drawingLine({ atOnce: 2, longest: 200 })
@@ -117,7 +117,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
 
   router.post('/avatars/:id/forget', session, async (req, res) => {
     const { id } = ownAvatar(req)
-    await change(req, parts, (known) => ({ ...known, avatars: withoutAvatar(known.avatars, id) }))
+    await parts.sessions.change(req, (visitor) => withoutAvatar(visitor, id))
     res.redirect(303, '/show_avatar')
   })
 
@@ -128,7 +128,7 @@ export function avatarFiles(parts: Parts, session: RequestHandler): Router {
 
 /** The avatar named in the address, if it is one of this visitor's; anyone else's is not there. */
 function ownAvatar(req: Request): Avatar {
-  const avatar = visitorOf(req).avatars.find(({ id }) => id === req.params.id)
+  const avatar = req.visitor.avatars.find(({ id }) => id === req.params.id)
   if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
   return avatar
 }
@@ -156,7 +156,7 @@ function sendPicture(res: Response, type: string, picture: Buffer, etag: string,
 
 /** RFC 6266: a readable name, such as juniper.moss-adventurer-happy.png. */
 function attachment(req: Request, { style, mood }: Choice, extension: string): string {
-  const username = visitorOf(req).user?.username ?? ''
+  const username = req.visitor.user?.username ?? ''
   const parts = [fileNamePart(username), style, mood].filter((part) => part !== '')
   return contentDisposition(`${parts.join('-')}.${extension}`)
 }

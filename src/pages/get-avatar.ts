@@ -1,194 +1,158 @@
-import { hash } from 'node:crypto'
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { z } from 'zod'
-import type { Choice } from '../avatar/choice.ts'
-import { issuer, type Tokens, type User } from '../discord/client.ts'
+import { issuer } from '../discord/client.ts'
 import {
   DiscordCircuitOpen,
   DiscordRateLimitActive,
-  DiscordRefusedClient,
   InvalidCallback,
+  LockLost,
+  NotSignedIn,
   SignInFailed,
   StoreUnavailable,
-  TokenRefused,
   UnknownState,
 } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import type { Parts } from '../parts.ts'
-import { accountSwitch, stateCookies } from '../visitor/cookies.ts'
-import { historyOf, withAvatar } from '../visitor/history.ts'
-import { adopt, changeIn, load, renew, type Visitor, visitorOf } from '../visitor/session.ts'
-import type { Outcome, StateCookie } from '../visitor/states.ts'
-import { fresh, openTokens, sealTokens } from '../visitor/tokens.ts'
+import { consentCookie, type StateCookie, stateCookies } from '../visitor/cookies.ts'
+import type { Outcome, TakenState } from '../visitor/states.ts'
+import { withNewAvatar } from '../visitor/visitor.ts'
 import { formRefused, readForm } from './form.ts'
 import { lookUrl } from './look.ts'
 
-/** POST /get_avatar: off to Discord. GET /get_avatar: back again, with an avatar at the end. */
-export function getAvatarPage(parts: Parts, form: RequestHandler[], session: RequestHandler): Router {
-  const { config, log, sealer, pending, discord, avatars, patienceMs } = parts
+/** POST /get_avatar sends the visitor to Discord. GET /get_avatar is where Discord sends the visitor back to. */
+export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
+  const { config, log, states, sessions, accounts, discord, avatars, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
-  const accounts = accountSwitch(config)
+  const consent = consentCookie(config)
   const router = Router({ caseSensitive: true })
 
   router.post('/get_avatar', ...form, async (req, res) => {
     const { choice, entered, problems } = readForm(req.body)
     if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
     res.locals.choice = choice
-    const { state, verifier, cookie } = await pending.start(choice)
-    await pending.forget(cookies.makeRoom(req, res))
+    const { state, verifier, cookie } = await states.start(choice)
+    await states.forget(cookies.clearOldest(req, res))
     cookies.set(res, cookie)
-    const prompt = accounts.isAsked(req) ? 'consent' : 'none'
-    res.redirect(302, discord.authorizeUrl(state, verifier, prompt))
+    res.redirect(302, discord.authorizeUrl(state, verifier, consent.isSet(req) ? 'consent' : 'none'))
   })
 
-  router.get('/get_avatar', untouched, async (req, res) => {
+  router.get('/get_avatar', refusePrefetch, async (req, res) => {
     const callback = readCallback(req.query)
     if (callback === undefined) return res.redirect(303, '/')
     const cookie = cookies.of(req, callback.state)
-    if (cookie === undefined) throw new UnknownState('no state cookie for this state')
+    if (cookie === undefined) throw new UnknownState('no cookie of this state')
     // Both ask Redis, and neither needs the other.
-    const loaded = load(session, req, res)
-    loaded.catch(() => undefined)
-    const visit = await pending.take(cookie)
-    if (visit.ended) {
-      await loaded
-      cookies.letGo(res, cookie, visit.ended.until)
-      return land(req, res, visit.ended.choice, visit.ended.outcome)
+    const loading = sessions.loadNow(req, res)
+    loading.catch(() => undefined)
+    const taken = await states.take(cookie)
+    if ('ended' in taken) {
+      await loading
+      cookies.expireWithOutcome(res, cookie, taken.ended.endsAt)
+      return answer(req, res, taken.ended)
     }
-    res.locals.choice = visit.choice
-    try {
-      await loaded
-      const outcome = await comeBack(req, callback, cookie, visit)
-      await settle(req, visit, outcome)
-      cookies.letGo(res, cookie)
-      await land(req, res, visit.choice, outcome)
-    } catch (error) {
-      if (reloadable.some((Reason) => error instanceof Reason)) await visit.giveBack()
-      else {
-        await settle(req, visit, { end: 'failed' })
-        cookies.letGo(res, cookie)
-      }
-      throw error
-    }
+    res.locals.choice = taken.choice
+    const ended = await loading
+      .then(() => finish(req, res, callback, taken))
+      .catch((error) => abandon(res, cookie, taken, error))
+    cookies.expireWithOutcome(res, cookie, ended.endsAt)
+    await answer(req, res, ended)
   })
 
   router.all('/get_avatar', onlyBy('GET', 'HEAD', 'POST'))
 
-  /** Keeps how the visit ended, for a second request. The visitor's own answer stands without it. */
-  async function settle(req: Request, visit: { settle(outcome: Outcome): Promise<void> }, outcome: Outcome) {
-    await visit.settle(outcome).catch((err) => log.warn({ err, reqId: req.id }, 'outcome not kept'))
-  }
-
-  async function comeBack(
-    req: Request,
-    callback: Callback,
-    cookie: StateCookie,
-    { choice, verifier, since }: { choice: Choice; verifier: string; since: number },
-  ): Promise<Outcome> {
-    if (callback.error === 'access_denied') return { end: 'declined' }
+  /** The sequence: Discord -> user -> DiceBear -> file -> session. */
+  async function finish(req: Request, res: Response, callback: Callback, taken: TakenState) {
+    if (callback.error === 'access_denied') return settled(taken, { end: 'declined' })
     if (callback.code === undefined) {
       log.warn({ reqId: req.id, error: callback.error?.slice(0, 40) }, 'Discord came back with an error')
       throw new SignInFailed('Discord came back with an error')
     }
-    // A typed seed is all that DiceBear needs: it is asked while Discord is. An empty one waits for the name.
-    // Up to three calls to Discord and one to DiceBear, and the visitor waits for all of them.
-    const until = performance.now() + patienceMs
-    const early = choice.seed === '' ? undefined : avatars.make(choice, true, until)
+    const { choice, verifier, key } = taken
+    const { code, state } = callback
+    const deadline = performance.now() + visitTimeoutMs
+    const isStranger = req.visitor.user === undefined
+    // With a seed DiceBear needs nothing of Discord, so both are asked at once.
+    const early = choice.seed === '' ? undefined : avatars.make(choice, true, deadline)
     early?.catch(() => undefined)
-    const { user, tokens } = await signIn(req, callback.code, callback.state, verifier, until)
-    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, until))
-    const beside = await pending.signedInBeside(cookies.besides(req, cookie), since)
-    await keep(req, user, beside, (known) => ({
-      choice,
-      user,
-      tokens,
-      avatars: withAvatar(historyOf(known, user), avatar),
-    }))
-    return { end: 'signed-in', sessionId: req.sessionID }
-  }
-
-  /** Who the visitor is: by the token that the session holds while it is good, else by the code in hand. */
-  async function signIn(req: Request, code: string, state: string, verifier: string, until: number) {
-    const visitor = visitorOf(req)
-    const cached = openTokens(sealer, visitor.tokens)
-    if (cached && visitor.tokens && fresh(cached)) {
-      const user = await whoIs(visitor, cached, until).catch((error) => {
-        if (error instanceof TokenRefused) return undefined
-        throw error
-      })
-      if (user) return { user, tokens: visitor.tokens }
-    }
-    const tokens = await discord.exchangeCode(code, state, verifier, until)
-    const sealed = sealTokens(sealer, tokens)
+    const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, state, verifier }, deadline)
+    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
     try {
-      const user = await whoIs(visitor, tokens, until, visitor.user === undefined)
-      return { user, tokens: sealed }
+      return await states.amongTabs(key, cookies.all(req), async (otherTabs) => {
+        const sessionId = await sessions.signIn(req, res, { user, otherTabs }, (visitor) => ({
+          ...withNewAvatar(visitor, { user, choice, avatar }),
+          tokens,
+        }))
+        return settled(taken, { end: 'signed-in', sessionId })
+      })
     } catch (error) {
-      if (error instanceof TokenRefused)
-        throw new DiscordRefusedClient('Discord refuses its own fresh token', { cause: error })
-      // The tokens are good, and the next try needs no exchange.
-      await renew(req, parts, (known) => ({ ...known, tokens: sealed }))
-      throw error
+      // A second request has taken the state, or the visitor has signed out: a session that only this one knows ends.
+      if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
+      if (!(error instanceof NotSignedIn)) throw error
+      if (newTokens) await accounts.revoke([newTokens])
+      throw new UnknownState('signed out meanwhile', { cause: error })
     }
   }
 
-  function whoIs(visitor: Visitor, tokens: Tokens, until: number, isNew = false): Promise<User> {
-    return discord.fetchUser(tokens.accessToken, visitor.user?.id ?? hash('sha256', tokens.accessToken, 'base64url'), {
-      until,
-      isNew,
-    })
+  async function settled(taken: TakenState, outcome: Outcome) {
+    const ended = await taken.settle(outcome)
+    if (ended === undefined) throw new NotSignedIn('the state was forgotten meanwhile')
+    return ended
   }
 
-  /** Keeps the visitor under a new session id, or where another tab of this browser has just signed the same user in. */
-  async function keep(req: Request, user: User, beside: string[], next: (known: Visitor) => Visitor): Promise<void> {
-    for (const id of beside) {
-      if (id !== req.sessionID && (await changeIn(req, parts, id, next, user))) return
+  /** After a failure the state is used up, unless a reload of the same address may succeed. */
+  async function abandon(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
+    if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
+    else {
+      const ended = await taken.settle({ end: 'failed' })
+      if (ended) cookies.expireWithOutcome(res, cookie, ended.endsAt)
     }
-    await renew(req, parts, next)
+    throw error
   }
 
-  /** Where a visit ends, for its first request and for a second one of the same browser. */
-  async function land(req: Request, res: Response, choice: Choice, outcome: Outcome): Promise<void> {
+  /** The answer to a callback: the same for its first request and for a second one of the same browser. */
+  async function answer(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
     if (outcome.end === 'failed') throw new UnknownState('this visit ended without an avatar')
-    // Another tab may have put a newer session in the place of the one that this visit ended with.
-    const isHere = outcome.sessionId === req.sessionID || (await adopt(req, outcome.sessionId)) || visitorOf(req).user
-    if (!isHere) throw new UnknownState('the session of this visit has ended')
-    accounts.done(req, res)
+    const isHere = outcome.sessionId === req.sessionID || (await sessions.open(req, res, outcome.sessionId))
+    if (!isHere && req.visitor.user === undefined) throw new UnknownState('the session of this visit has ended')
+    consent.clear(req, res)
     res.redirect(302, '/show_avatar')
   }
 
   return router
 }
 
-// What could not be kept, or was not asked, may be tried again, by a reload of this very address.
+type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
+
+// Nothing was sent to Discord, or it could not be stored: the state and the code may still be good.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
-// A browser that looks ahead must not use up the code, nor must a HEAD.
-const untouched: RequestHandler = (req, res, next) => {
-  const ahead = `${req.get('sec-purpose') ?? ''} ${req.get('purpose') ?? ''}`.includes('prefetch')
-  if (req.method === 'HEAD' || ahead) res.status(204).end()
+/** A prefetch or a HEAD must not use up the code. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose */
+const refusePrefetch: RequestHandler = (req, res, next) => {
+  const purpose = `${req.get('sec-purpose') ?? ''} ${req.get('purpose') ?? ''}`
+  if (req.method === 'HEAD' || purpose.includes('prefetch')) res.status(204).end()
   else next()
 }
 
 // Visible ASCII, RFC 6749 appendix A; Discord's codes have 30 characters, and may grow.
-const once = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
+const parameter = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
 
 const CallbackQuery = z
-  .object({ code: once, state: once, error: once, iss: z.literal(issuer) })
+  .object({ code: parameter, state: parameter, error: parameter, iss: z.literal(issuer) })
   .partial()
   .refine(({ code, error }) => code === undefined || error === undefined)
 
 type Callback = { state: string; code?: string | undefined; error?: string | undefined }
 
-/** What Discord's redirect says (RFC 6749, 4.1.2), or undefined when it is no redirect of Discord's at all. */
+/** Reads Discord's redirect (RFC 6749, 4.1.2). Undefined if it is none. Throws InvalidCallback. */
 function readCallback(query: unknown): Callback | undefined {
   const read = CallbackQuery.safeParse(query)
   if (!read.success) throw new InvalidCallback('a wrong, repeated or overlong parameter')
   const { code, state, error } = read.data
   if (code === undefined && state === undefined && error === undefined) return undefined
-  if (state === undefined || (code === undefined && error === undefined))
+  if (state === undefined || (code === undefined && error === undefined)) {
     throw new InvalidCallback('state, code or error is missing')
+  }
   return { state, code, error }
 }

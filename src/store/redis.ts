@@ -18,17 +18,38 @@ type SentinelOptions = {
 
 type Expiration = { type: 'EX'; value: number }
 
+/** What becomes of the lock after the write. */
+export type LockAfter = 'keep' | 'release'
+
 /** The commands that we use: the same at one server, in a cluster and behind sentinels. */
 export type Commands = {
   get(key: string): Promise<string | null>
   /** Reads, and gives the key that long to live. */
   getEx(key: string, expiration: Expiration): Promise<string | null>
+  getDel(key: string): Promise<string | null>
   mGet(keys: string[]): Promise<(string | null)[]>
-  set(key: string, value: string, options: { expiration: Expiration; condition?: 'NX' | 'XX' }): Promise<string | null>
+  set(
+    key: string,
+    value: string,
+    options: { expiration: Expiration; condition?: 'NX'; GET?: true },
+  ): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   ping(): Promise<string>
   /** Total and milliseconds left. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
+  /** 1 if the key held the value and has a new TTL. */
+  expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
+  /** 1 if the key held the value and is deleted. */
+  deleteIfEqual(key: string, value: string): Promise<number>
+  /** 1 if the value was replaced, 0 if the key does not exist, -1 if the lock is not the owner's. Both keys share a slot. */
+  replaceIfLocked(
+    lock: string,
+    owner: string,
+    key: string,
+    value: string,
+    ttlS: number,
+    then: LockAfter,
+  ): Promise<number>
 }
 
 /** Counts so many more; the key lives as long as told from its first count on. One step, so that no key is left for ever. */
@@ -44,7 +65,46 @@ const count = defineScript({
   },
   transformReply: (reply: number[]) => reply,
 })
-const scripts = { count }
+
+// Compare and act in one step: between a GET and a SET another client could take the lock.
+// https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+const expireIfEqual = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+    return 0`,
+  parseCommand(parser, key: string, value: string, ttlS: number) {
+    parser.pushKey(key)
+    parser.push(value, String(ttlS))
+  },
+  transformReply: (reply: number) => reply,
+})
+const deleteIfEqual = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+    return 0`,
+  parseCommand(parser, key: string, value: string) {
+    parser.pushKey(key)
+    parser.push(value)
+  },
+  transformReply: (reply: number) => reply,
+})
+const replaceIfLocked = defineScript({
+  NUMBER_OF_KEYS: 2,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+    if not redis.call('SET', KEYS[2], ARGV[2], 'XX', 'EX', ARGV[3]) then return 0 end
+    if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
+    return 1`,
+  parseCommand(parser, lock: string, owner: string, key: string, value: string, ttlS: number, then: LockAfter) {
+    parser.pushKey(lock)
+    parser.pushKey(key)
+    parser.push(owner, value, String(ttlS), then)
+  },
+  transformReply: (reply: number) => reply,
+})
+const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
 
 /** The longest that one command may keep a visitor waiting, so that "Redis is away" is said within two seconds. */
 const commandTimeoutMs = 900

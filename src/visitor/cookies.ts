@@ -1,71 +1,97 @@
+import { hash } from 'node:crypto'
 import { parseCookie } from 'cookie'
-import type { Request, Response } from 'express'
+import type { CookieOptions, Request, Response } from 'express'
 import type { Config } from '../config.ts'
-import { cookieName, cookieOptions } from './session.ts'
-import { isStateCookie, outcomeS, pendingS, type StateCookie, stateCookieName } from './states.ts'
 
-/** A browser is away at Discord in so many tabs at most. */
-const mostAway = 20
-/** Cookies cleared by one answer: its head must fit into a proxy's buffer. */
-const mostCleared = 10
+/** How long a visitor may stay at Discord. */
+export const stateTtlS = 600
+/** How long the outcome of a callback is kept for a second request of the same browser. */
+export const outcomeTtlS = 60
 
-/** Cookies that bind each state to the browser that asked for it. */
+/** A browser may be at Discord in so many tabs at once. */
+const maxStates = 20
+/** Cookies cleared by one response: its header must fit into a proxy's buffer. */
+const maxCleared = 10
+
+/** A cookie's name; with https the prefix keeps other hosts and plain http from setting it. */
+export function cookieName(config: Config, name: string): string {
+  return config.https ? `__Host-${name}` : name
+}
+
+/** The attributes of every cookie of this app. */
+export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
+  return { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https, maxAge: maxAgeS * 1000 }
+}
+
+/** Binds a state to a browser: the name tells which state, the value is known to this browser only. */
+export type StateCookie = { name: string; value: string }
+
+/** Each state has a cookie of its own, so that two tabs do not overwrite each other's. */
+export function stateCookieName(state: string): string {
+  return `state-${hash('sha256', state, 'base64url').slice(0, 16)}`
+}
+
+const stateCookie = /^state-[\w-]{16}$/
+
+/** Reads and sets the state cookies of a browser. */
 export function stateCookies(config: Config) {
   const prefix = cookieName(config, '')
 
-  /** All that this browser has, oldest first: browsers send them so (RFC 6265, 5.4). */
-  function all(req: Request): StateCookie[] {
-    return Object.entries(cookiesOf(req)).flatMap(([full, value = '']) => {
-      const name = full.slice(prefix.length)
-      return full.startsWith(prefix) && isStateCookie(name) ? [{ name, value }] : []
+  /** The newest state cookies of this browser, oldest first: browsers send them so (RFC 6265, 5.4). */
+  function all(req: Request, max = maxStates): StateCookie[] {
+    const found = Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
+      const name = fullName.slice(prefix.length)
+      return fullName.startsWith(prefix) && stateCookie.test(name) && value !== '' ? [{ name, value }] : []
     })
+    return found.slice(-max)
+  }
+
+  function set(res: Response, { name, value }: StateCookie, maxAgeS = stateTtlS): void {
+    res.cookie(`${prefix}${name}`, value, cookieOptions(config, maxAgeS))
+  }
+
+  /** Clears as many of the cookies as one response can. Returns these. */
+  function clear(res: Response, cookies: StateCookie[]): StateCookie[] {
+    const cleared = cookies.slice(0, maxCleared)
+    for (const { name } of cleared) res.clearCookie(`${prefix}${name}`, cookieOptions(config, 0))
+    return cleared
   }
 
   return {
-    set(res: Response, { name, value }: StateCookie): void {
-      res.cookie(`${prefix}${name}`, value, cookieOptions(config, pendingS))
-    },
-
-    /** Clears the oldest ones where there is no room for one more, and gives them. */
-    makeRoom(req: Request, res: Response): StateCookie[] {
-      const kept = all(req)
-      const excess = kept.slice(0, Math.max(kept.length - mostAway + 1, 0)).slice(0, mostCleared)
-      for (const { name } of excess) res.clearCookie(`${prefix}${name}`, cookieOptions(config, 0))
-      return excess
-    },
+    all,
+    set,
+    clear,
 
     /** This browser's cookie for the state, if it has one. */
     of(req: Request, state: string): StateCookie | undefined {
       const name = stateCookieName(state)
-      const value = cookiesOf(req)[`${prefix}${name}`]
-      return value ? { name, value } : undefined
+      return all(req, Number.POSITIVE_INFINITY).find((cookie) => cookie.name === name)
     },
 
-    /** Its cookies for other states: one for each tab that is away at Discord or just came back. */
-    besides(req: Request, own: StateCookie): StateCookie[] {
-      return all(req)
-        .filter(({ name, value }) => name !== own.name && value !== '')
-        .slice(-mostAway)
+    /** Clears the oldest cookies if there are too many for one more. Returns them. */
+    clearOldest(req: Request, res: Response): StateCookie[] {
+      const cookies = all(req, Number.POSITIVE_INFINITY)
+      return clear(res, cookies.slice(0, Math.max(cookies.length - maxStates + 1, 0)))
     },
 
     /** Keeps the cookie for as long as the outcome, for a second request of this browser. */
-    letGo(res: Response, { name, value }: StateCookie, until = Date.now() + outcomeS * 1000): void {
-      res.cookie(`${prefix}${name}`, value, cookieOptions(config, Math.max(Math.floor((until - Date.now()) / 1000), 0)))
+    expireWithOutcome(res: Response, cookie: StateCookie, endsAt: number): void {
+      set(res, cookie, Math.max(Math.floor((endsAt - Date.now()) / 1000), 0))
     },
   }
 }
 
-const switchAccount = 'switch-account'
 const dayS = 24 * 60 * 60
 
-/** After a sign-out Discord is to ask anew, so that another account can be chosen. */
-export function accountSwitch(config: Config) {
-  const name = cookieName(config, switchAccount)
+/** The cookie of a sign-out: the next sign-in asks Discord for `prompt=consent`, so that another account can be chosen. */
+export function consentCookie(config: Config) {
+  const name = cookieName(config, 'switch-account')
+  const isSet = (req: Request) => cookiesOf(req)[name] !== undefined
   return {
-    ask: (res: Response) => res.cookie(name, '1', cookieOptions(config, dayS)),
-    isAsked: (req: Request) => cookiesOf(req)[name] !== undefined,
-    done: (req: Request, res: Response) => {
-      if (cookiesOf(req)[name] !== undefined) res.clearCookie(name, cookieOptions(config, 0))
+    isSet,
+    set: (res: Response) => res.cookie(name, '1', cookieOptions(config, dayS)),
+    clear(req: Request, res: Response): void {
+      if (isSet(req)) res.clearCookie(name, cookieOptions(config, 0))
     },
   }
 }

@@ -1,18 +1,18 @@
 import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
+import type { Logger } from 'pino'
 import { z } from 'zod'
-import { StoreUnavailable, UnknownState } from '../errors.ts'
-import { hold, holdS, readJson, type Store } from '../store/store.ts'
+import { Choice } from '../avatar/choice.ts'
+import { LockLost, StoreUnavailable, UnknownState } from '../errors.ts'
+import { type HeldLock, tryLock, withLock } from '../store/lock.ts'
+import { readJson, type Store } from '../store/store.ts'
+import { outcomeTtlS, type StateCookie, stateCookieName, stateTtlS } from './cookies.ts'
 import type { Sealer } from './tokens.ts'
 
-/** How long a visitor may stay at Discord. */
-export const pendingS = 600
-/** How long the way a visit ended is kept for the same browser's second request. */
-export const outcomeS = 60
-const pollMs = 50
+const pollEveryMs = 50
 
-/** How a visit ended: with a session, a "no", or a failure. */
+/** How a visit to Discord ended. */
 const Outcome = z.union([
   z.object({ end: z.literal('signed-in'), sessionId: z.string() }),
   z.object({ end: z.literal('declined') }),
@@ -20,142 +20,129 @@ const Outcome = z.union([
 ])
 export type Outcome = z.infer<typeof Outcome>
 
-/** What binds a state to a browser: the name tells which state, the value is known to this browser only. */
-export type StateCookie = { name: string; value: string }
+const Pending = z.object({ choice: Choice, verifier: z.string() })
+/** `endsAt`: when the record expires, in milliseconds since 1970. */
+const Ended = z.object({ choice: Choice, outcome: Outcome, endsAt: z.number() })
+type Ended = z.infer<typeof Ended>
+const Record = z.union([Ended, Pending])
 
-const sha256 = (text: string) => hash('sha256', text, 'base64url')
+// The key is a hash of the cookie: another browser looks under another key, and uses up nothing.
+const keyOf = ({ name, value }: StateCookie) => `state:${hash('sha256', `${name}=${value}`, 'base64url')}`
 
-/** Each state has a cookie of its own, so that two tabs don't lose each other's. */
-export function stateCookieName(state: string): string {
-  return `state-${sha256(state).slice(0, 16)}`
-}
-
-/** Whether a cookie of this name can be one of those. */
-export const isStateCookie = (name: string) => /^state-[\w-]{16}$/.test(name)
-
-// A visit lies under a hash of its cookie: another browser asks for another key, and uses nothing up.
-const keys = ({ name, value }: StateCookie) => {
-  const id = sha256(`${name}=${value}`)
-  return { visit: `visit:${id}`, claim: `claim:${id}` }
-}
-
-type Keys = ReturnType<typeof keys>
-
-type PendingOptions<Choice> = {
+type StatesParts = {
   store: Store
   sealer: Sealer
-  choice: z.ZodType<Choice>
-  /** How long a second request waits for the first. */
-  patienceMs: number
-  /** A visitor is sent to Discord. */
+  log: Logger
+  /** How long a second request waits for the first: as long as that may take. */
+  waitMs: number
   onStart?: (() => void) | undefined
-  /** A visitor's way has ended; told once for each. */
+  /** Called once for each state that ended. */
   onEnd?: ((end: Outcome['end']) => void) | undefined
 }
 
 /**
- * Visitors away at Discord. Each state has a key of its own, because a session is rewritten whole and two tabs would lose
- * each other's: what was chosen and the PKCE verifier, and in their place, once the visit is over, how it ended.
+ * Visitors away at Discord. A state's record holds the form data and the PKCE verifier (RFC 7636) for ten minutes.
+ *
+ * 1. `start` writes the record. Its key follows from the state's cookie, so it belongs to one browser.
+ * 2. `take` locks the record for one request. A second request of the browser waits, and gets the outcome.
+ * 3. `settle` puts the outcome in the record's place, for a minute. The first answer may never have arrived.
+ * 4. `release` leaves the record to the browser's next request, if nothing was used up.
+ * 5. `forget` deletes records: at sign-out, and of the oldest tabs. A request that has taken one cannot settle it.
  */
-export function createPending<Choice>(options: PendingOptions<Choice>) {
-  const { store, sealer, choice, patienceMs } = options
-  const Record = z.object({ choice, verifier: z.string() })
-  /** `until`: how long it is kept, in milliseconds since 1970. */
-  const Ended = z.object({ choice, outcome: Outcome, until: z.number() })
-  const Visit = z.union([Ended, Record])
-
-  /** Remembers a visitor who is sent to Discord. */
-  async function start(chosen: Choice) {
+export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: StatesParts) {
+  /** Writes the record of a visitor who is sent to Discord. */
+  async function start(choice: Choice) {
     const state = oauth.generateRandomState()
     const verifier = oauth.generateRandomCodeVerifier()
     const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
-    const record: z.infer<typeof Record> = { choice: chosen, verifier: sealer.seal(verifier) }
-    await store.set(keys(cookie).visit, JSON.stringify(record), pendingS)
-    options.onStart?.()
+    const record: z.infer<typeof Pending> = { choice, verifier: sealer.seal(verifier) }
+    await store.set(keyOf(cookie), JSON.stringify(record), stateTtlS)
+    onStart?.()
     return { state, verifier, cookie }
   }
 
-  /** Lets visitors go who will not come back. Their records would end by themselves, too. */
-  async function forget(cookies: StateCookie[]): Promise<void> {
-    await Promise.all(cookies.map((cookie) => store.delete(keys(cookie).visit).catch(() => undefined)))
-  }
-
   /**
-   * Takes a visit up again, one request at a time. Who comes second waits for the first and gets the way it ended.
-   * Throws UnknownState when it is spent or too old.
+   * Takes the state for this request, or returns how it ended. Throws UnknownState if there is no record: the state is
+   * unknown, used or expired.
    */
   async function take(cookie: StateCookie) {
-    const key = keys(cookie)
-    const waitUntil = Date.now() + patienceMs
-    for (;;) {
-      // Two tabs may come back in one millisecond, and one must be the earlier.
-      const since = Date.now() + Math.random()
-      const [isFirst, visit] = await claimed(key, since)
-      if ('outcome' in visit) return { ended: visit }
-      if (isFirst) return { since, ...(await takenUp(key, visit, since)) }
-      if (Date.now() > waitUntil) throw new StoreUnavailable('the first request has not ended')
-      await wait(pollMs)
+    const giveUpAt = performance.now() + waitMs
+    while (performance.now() < giveUpAt) {
+      const { lock, record } = await lockAndRead(keyOf(cookie))
+      if ('outcome' in record) {
+        void lock?.release()
+        return { ended: record }
+      }
+      if (lock) return taken(lock, record)
+      await wait(pollEveryMs)
     }
+    throw new StoreUnavailable('the first request of this callback has not ended')
   }
 
-  /** Claims the visit and reads it, at once: a claim lasts longer by far than two commands take. */
-  async function claimed(key: Keys, since: number) {
-    const claiming = store.setIfAbsent(key.claim, String(since), holdS)
+  /** Both at once: the lock lasts far longer than two commands take. */
+  async function lockAndRead(key: string) {
+    const locking = tryLock(store, key)
     try {
-      const [isFirst, text] = await Promise.all([claiming, store.get(key.visit)])
-      const visit = Visit.safeParse(readJson(text))
-      if (!visit.success) throw new UnknownState('state unknown, spent or too old')
-      return [isFirst, visit.data] as const
+      const [lock, text] = await Promise.all([locking, store.get(key)])
+      const record = Record.safeParse(readJson(text))
+      if (!record.success) throw new UnknownState('no record of this state: unknown, used or expired')
+      return { lock, record: record.data }
     } catch (error) {
-      if (await claiming.catch(() => false)) await store.delete(key.claim).catch(() => undefined)
+      const lock = await locking.catch(() => undefined)
+      await lock?.release()
       throw error
     }
   }
 
-  async function takenUp(key: Keys, record: z.infer<typeof Record>, since: number) {
-    const claim = hold(store, key.claim, String(since))
+  async function taken(lock: HeldLock, record: z.infer<typeof Pending>) {
     const verifier = sealer.open(record.verifier)
     if (verifier === undefined) {
-      await claim.letGo()
+      await lock.release()
       throw new UnknownState('a verifier that cannot be opened')
     }
-    let isTold = false
-    return {
-      choice: record.choice,
-      verifier,
-      /** Keeps how the visit ended. From then on nobody needs the claim. */
-      async settle(outcome: Outcome): Promise<void> {
-        claim.stop()
-        // An outcome that cannot be kept is followed by a failed one: only the first tells how it was.
-        if (!isTold) options.onEnd?.(outcome.end)
-        isTold = true
-        const ended: z.infer<typeof Ended> = { choice: record.choice, outcome, until: Date.now() + outcomeS * 1000 }
-        await store.set(key.visit, JSON.stringify(ended), outcomeS)
-      },
-      /** Leaves the visit to the browser's next request. */
-      giveBack: claim.letGo,
+    return { key: lock.key, choice: record.choice, verifier, settle, release: lock.release }
+
+    /**
+     * Keeps the outcome for a second request. Undefined if the record was forgotten meanwhile. Throws LockLost if this
+     * request was stopped for so long that a second one has taken the state.
+     */
+    async function settle(outcome: Outcome): Promise<Ended | undefined> {
+      const ended: Ended = { choice: record.choice, outcome, endsAt: Date.now() + outcomeTtlS * 1000 }
+      const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
+        if (err instanceof LockLost) throw err
+        log.warn({ err }, 'the outcome of a callback was not kept')
+        return true // this request's own answer stands
+      })
+      onEnd?.(isKept ? outcome.end : 'failed')
+      return isKept ? ended : undefined
     }
   }
 
   /**
-   * Ids of the sessions in which other tabs of this browser have just signed in. Waits for those that came back
-   * before us, so that one of two tabs always sees the other.
+   * Runs the work with the ids of the sessions in which other tabs of this browser have just signed in. Two tabs that come
+   * back at the same time do this one after the other: each holds the lock of the browser's oldest state meanwhile.
    */
-  async function signedInBeside(others: StateCookie[], since: number): Promise<string[]> {
-    if (others.length === 0) return []
-    const waitUntil = Date.now() + patienceMs
-    const names = others.map(keys)
-    for (;;) {
-      const texts = await store.getMany([...names.map(({ visit }) => visit), ...names.map(({ claim }) => claim)])
-      const ended = texts.slice(0, names.length).map((text) => Ended.safeParse(readJson(text)).data?.outcome)
-      const claims = texts.slice(names.length)
-      const isBusy = ended.some((outcome, tab) => outcome === undefined && Number(claims[tab] ?? Number.NaN) < since)
-      if (!isBusy || Date.now() > waitUntil) {
-        return ended.flatMap((outcome) => (outcome?.end === 'signed-in' ? [outcome.sessionId] : []))
-      }
-      await wait(pollMs)
-    }
+  async function amongTabs<T>(own: string, cookies: StateCookie[], work: (ids: string[]) => Promise<T>): Promise<T> {
+    const keys = cookies.map(keyOf)
+    const others = keys.filter((key) => key !== own)
+    const run = async () => work(others.length === 0 ? [] : sessionsIn(await store.getMany(others)))
+    const [oldest = own] = keys
+    return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
-  return { start, forget, take, signedInBeside }
+  /** Deletes the records. Returns the ids of the sessions in which they ended. */
+  async function forget(cookies: StateCookie[]): Promise<string[]> {
+    return sessionsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
+  }
+
+  return { start, take, amongTabs, forget }
 }
+
+/** The ids of the sessions in which these records ended. */
+function sessionsIn(records: (string | undefined)[]): string[] {
+  const outcomes = records.flatMap((text) => Ended.safeParse(readJson(text)).data?.outcome ?? [])
+  return outcomes.flatMap((outcome) => (outcome.end === 'signed-in' ? [outcome.sessionId] : []))
+}
+
+export type States = ReturnType<typeof createStates>
+export type TakenState = Extract<Awaited<ReturnType<States['take']>>, { key: string }>

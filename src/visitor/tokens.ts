@@ -5,27 +5,27 @@ import { z } from 'zod'
 import { Tokens } from '../discord/client.ts'
 import { readJson } from '../store/store.ts'
 
-/** How tokens are kept: the expiry readable, the tokens not. */
+/** Tokens as they are stored: the expiry readable, the tokens encrypted. */
 export const SealedTokens = z.object({ sealed: z.string(), expiresAt: z.number() })
 export type SealedTokens = z.infer<typeof SealedTokens>
 
-/** An access token this close to its end would end on the way to Discord. */
+/** An access token this close to its expiry could expire on the way to Discord. */
 const marginMs = 1000
 
-/** Whether the access token can still be used. */
-export function fresh(tokens: { expiresAt: number }): boolean {
+/** Whether the access token has not expired. */
+export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
 }
 
 export type Sealer = {
   seal(text: string): string
-  /** The text, or undefined when it was changed or sealed with a secret that we no longer have. */
+  /** The text; undefined if it was changed, or sealed with a secret that is no longer in the settings. */
   open(sealed: string): string | undefined
 }
 
 /**
- * Encrypts and authenticates short texts (XChaCha20-Poly1305, the nonce in front). Seals with the first secret and opens
- * with any, so that secrets can be rotated.
+ * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). It seals with the first secret and
+ * opens with any, so that secrets can be rotated.
  */
 export function createSealer(secrets: string[]): Sealer {
   const ciphers = secrets.map((secret) =>
@@ -40,7 +40,7 @@ export function createSealer(secrets: string[]): Sealer {
         try {
           return Buffer.from(cipher.decrypt(Buffer.from(sealed, 'base64url'))).toString()
         } catch {
-          // Sealed by another secret, or by none.
+          // Sealed with another secret: the next one is tried.
         }
       }
       return undefined
@@ -53,8 +53,7 @@ export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
   return { sealed: sealer.seal(JSON.stringify(tokens)), expiresAt: tokens.expiresAt }
 }
 
-/** The tokens to use, or undefined when there are none or they cannot be read: the visitor signs in again. */
-export function openTokens(sealer: Sealer, kept: SealedTokens | undefined): Tokens | undefined {
-  const text = kept && sealer.open(kept.sealed)
-  return Tokens.safeParse(readJson(text)).data
+/** The tokens to use; undefined if there are none or they cannot be opened, and the visitor has to sign in again. */
+export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
+  return Tokens.safeParse(readJson(stored && sealer.open(stored.sealed))).data
 }

@@ -2,7 +2,7 @@ import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { avatarId } from '../../src/avatar/avatars.ts'
+import { createSealer } from '../../src/visitor/tokens.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { agreeAtDiscord, at, type Call, faults, openDiscord } from '../support/doubles.ts'
 import {
@@ -459,7 +459,7 @@ describe('what lies in Redis', () => {
         expect(lifeS, key).toBeLessThanOrEqual(weekS)
       }
     })
-    const all = ['session', 'successor', 'lock', 'visit', 'claim', 'gate', 'limit']
+    const all = ['session', 'successor', 'lock', 'state', 'gate', 'limit']
     for (const kind of all) expect(kinds).toContain(kind)
   })
 
@@ -530,7 +530,7 @@ describe('how much is asked of Redis', () => {
     return Object.fromEntries(ours.map(([name, calls]) => [name, Number(calls)]))
   }
 
-  test('a whole first visit takes eight commands, each page and picture of them one', async () => {
+  test('a whole first visit takes eight commands, one of them a script, and each page and picture one', async () => {
     const visitor = frugal.visitor()
     let authorize = ''
     const leaving = await commandsFor(async () => {
@@ -548,8 +548,8 @@ describe('how much is asked of Redis', () => {
     const picture = await commandsFor(() => visitor.get(`${path}.svg`).expect(200))
     expect({ leaving, returning, page, picture }).toEqual({
       leaving: { set: 1 },
-      // The claim and the visit; whom Discord has asked to wait; the session, and how the visit ended.
-      returning: { set: 3, get: 1, mget: 1 },
+      // The state's lock and record; Discord's rate limits; the session; the outcome by a script, which calls three more.
+      returning: { set: 2 + 1, get: 1 + 1, mget: 1, evalsha: 1, del: 1 },
       page: { getex: 1 },
       picture: { getex: 1 },
     })
@@ -572,22 +572,6 @@ describe('how much is asked of Redis', () => {
     expect(page.text.match(/href="\/show_avatar\?avatar=/g)).toHaveLength(12)
     expect(seeded(11).seed).toHaveLength(32)
     expect(await db.memoryUsage(key)).toBeLessThanOrEqual(2048)
-  })
-
-  test('a session of the former form, its avatars at full length, is still one', async () => {
-    const visitor = frugal.visitor()
-    const key = `session:${sessionIdIn(cookiesOf(await signIn(frugal, visitor)))}`
-    const kept = z
-      .looseObject({ visitor: z.looseObject({ avatars: z.array(z.unknown()) }) })
-      .parse(JSON.parse((await db.get(key)) ?? ''))
-    const choice = { seed: 'fern', style: 'bottts', backgroundColor: 'ffd29d', mood: 'love', animated: false }
-    const id = avatarId(choice)
-    const former = { id, choice, seedTyped: true, file: `${id.slice(0, 2)}/${id}.svg`, checksum: 'a'.repeat(64) }
-    await db.set(key, JSON.stringify({ ...kept, visitor: { ...kept.visitor, avatars: [former] } }))
-    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
-    expectLanding(await restyle(visitor), 303)
-    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
-    expect(await hasAvatar(visitor, later)).toBe(true)
   })
 })
 
@@ -683,7 +667,7 @@ describe('a session that was changed in Redis', () => {
   test('with sealed tokens of another form: the visitor signs in again, and nothing breaks', async () => {
     for (const text of ['no JSON', '{}', '{"accessToken":1,"expiresAt":"soon"}']) {
       const { visitor, key, kept } = await signedIn()
-      kept.visitor.tokens.sealed = app.parts.sealer.seal(text)
+      kept.visitor.tokens.sealed = createSealer([sessionSecret]).seal(text)
       await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
       const restyled = await restyle(visitor)
       expect([text, restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([text, 303, '/'])

@@ -1,8 +1,7 @@
 import { createClient } from 'redis'
 import { agent, type Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { alone, holdS } from '../../src/store/store.ts'
 import { agreeAtDiscord, at, faults } from '../support/doubles.ts'
 import {
   clientId,
@@ -155,9 +154,9 @@ describe('a state', () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     expectLanding(await comeBack(visitor, callback))
-    const [key = ''] = await db.keys('visit:*')
-    const ended = z.looseObject({ until: z.number() }).parse(JSON.parse((await db.get(key)) ?? ''))
-    await db.set(key, JSON.stringify({ ...ended, until: Date.now() + 20_000 }), { expiration: 'KEEPTTL' })
+    const [key = ''] = await db.keys('state:*')
+    const ended = z.looseObject({ endsAt: z.number() }).parse(JSON.parse((await db.get(key)) ?? ''))
+    await db.set(key, JSON.stringify({ ...ended, endsAt: Date.now() + 20_000 }), { expiration: 'KEEPTTL' })
     const again = await comeBack(visitor, callback)
     expectLanding(again)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(again, 'state'))?.[1])).toBeLessThanOrEqual(20)
@@ -178,7 +177,7 @@ describe('a state', () => {
     const visitor = app.visitor()
     const callbacks: string[] = []
     for (let visit = 0; visit < 25; visit += 1) callbacks.push(app.discord.codeFor(await leave(visitor)))
-    expect(await db.keys('visit:*')).toHaveLength(20)
+    expect(await db.keys('state:*')).toHaveLength(20)
     for (const callback of callbacks.slice(0, 5)) expect((await comeBack(visitor, callback)).status).toBe(400)
     for (const callback of [callbacks[5], callbacks[24]]) {
       expect((await comeBack(visitor, callback ?? '')).headers.location).toBe('/show_avatar')
@@ -211,16 +210,16 @@ describe('a state', () => {
         .set('Cookie', `${planted}; ${own}`),
     )
     expect(back.headers.location).toBe('/show_avatar')
-    // Of as many tabs as can be away, and of no more, it is asked whether they have just signed in.
-    const asked = seen.filter((line) => line.includes('"MGET" "visit:')).map((line) => line.match(/"visit:/g)?.length)
-    expect(asked).toEqual([20])
+    // The records of twenty tabs are read, this one's among them, and no more.
+    const asked = seen.filter((line) => line.includes('"MGET" "state:')).map((line) => line.match(/"state:/g)?.length)
+    expect(asked).toEqual([19])
   })
 
   test('is let go within a minute of the callback, cookie and record', async () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(returning, 'state'))?.[1])).toBeLessThanOrEqual(60)
-    const left = [...(await db.keys('visit:*')), ...(await db.keys('claim:*'))]
+    const left = [...(await db.keys('state:*')), ...(await db.keys('lock:*'))]
     expect(left).not.toEqual([])
     for (const key of left) {
       expect(await db.ttl(key)).toBeLessThanOrEqual(60)
@@ -282,7 +281,7 @@ describe('a state that is no good', () => {
   test('older than ten minutes: 400, and nothing is exchanged', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    await forget('visit:*')
+    await forget('state:*')
     const answer = await comeBack(visitor, callback)
     expect([answer.status, exchanges()]).toEqual([400, 0])
     expect(answer.text).toContain('href="/"')
@@ -292,7 +291,7 @@ describe('a state that is no good', () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
-    await forget('visit:*')
+    await forget('state:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(200)
@@ -301,7 +300,7 @@ describe('a state that is no good', () => {
   test('with a record that cannot be read, of an older version of ours: 400 at once, for a second request too', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    const [record = ''] = await db.keys('visit:*')
+    const [record = ''] = await db.keys('state:*')
     await db.set(record, '{"choice":{"style":"no longer offered"}}', { expiration: 'KEEPTTL' })
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect((await comeBack(visitor, callback)).status).toBe(400)
@@ -403,7 +402,7 @@ describe('a callback that is opened twice', () => {
       const { pathname, searchParams } = new URL(locationOf(answer), app.url)
       expect([pathname, searchParams.get('seed'), searchParams.get('style')]).toEqual(['/', look.seed, look.style])
     }
-    await forget('visit:*')
+    await forget('state:*')
     expect((await comeBack(visitor, callback)).status).toBe(400)
     expect(exchanges()).toBe(0)
   })
@@ -532,16 +531,16 @@ describe('two tabs of one browser', () => {
     const restyled = (await db.get(session)) ?? ''
     // Once more, and slowly: another instance has its turn, and has read the session.
     await db.set(session, before)
-    await db.set(`lock:${session}`, '1', { expiration: { type: 'EX', value: 5 } })
+    await db.set(`lock:{${session}}`, '1', { expiration: { type: 'EX', value: 5 } })
     const watcher = client()
     await watcher.connect()
     try {
       const seen: string[] = []
       await watcher.monitor((line) => seen.push(String(line)))
       const returning = send(comeBack(visitor, app.discord.codeFor(await leave(visitor, looks[0]))))
-      await expect.poll(() => seen.some((line) => line.includes(`"SET" "lock:${session}"`))).toBe(true)
+      await expect.poll(() => seen.some((line) => line.includes(`"SET" "lock:{${session}}"`))).toBe(true)
       await db.set(session, restyled)
-      await db.del(`lock:${session}`)
+      await db.del(`lock:{${session}}`)
       expectLanding(await returning)
     } finally {
       watcher.destroy()
@@ -571,7 +570,7 @@ describe('two tabs of one browser', () => {
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const { answer, seen } = await watched(() => visitor.post('/show_avatar').type('form').send(looks[0]))
     expect(answer.status).toBe(303)
-    const letGo = seen.findLastIndex((line) => line.includes(`"DEL" "lock:${session}"`))
+    const letGo = seen.findLastIndex((line) => line.includes(`"DEL" "lock:{${session}}"`))
     expect(letGo).toBeGreaterThan(0)
     expect(seen.slice(letGo).filter((line) => line.includes(`"SET" "${session}"`))).toEqual([])
   })
@@ -696,7 +695,7 @@ describe('Discord comes back with an error', () => {
     const authorize = await leave(visitor)
     const callback = await agreeAtDiscord(authorize, { decision: 'decline' })
     expect((await comeBack(visitor, callback)).status).toBe(303)
-    await forget('visit:*')
+    await forget('state:*')
     const answer = await comeBack(visitor, app.discord.codeFor(authorize))
     expect([answer.status, exchanges()]).toEqual([400, 0])
   })
@@ -734,7 +733,7 @@ describe('Discord comes back with an error', () => {
       expect(keepsLook(answer.text)).toBe(true)
       expect(app.logged.slice(linesBefore).join('')).toContain('"level":40')
 
-      await forget('visit:*')
+      await forget('state:*')
       expect((await comeBack(visitor, app.discord.codeFor(authorize))).status).toBe(400)
       expect(exchanges()).toBe(0)
     },
@@ -871,17 +870,6 @@ describe('an instance', () => {
       await patient.close()
     }
   })
-})
-
-test('a lock past its time may be another’s, and is left to that one', async () => {
-  const { store } = app.parts
-  onTestFinished(() => void vi.useRealTimers())
-  vi.useFakeTimers({ toFake: ['Date'] })
-  await alone(store, 'held up', 0, async () => {
-    vi.setSystemTime(Date.now() + 1000 * holdS)
-    await store.set('lock:held up', 'another', holdS)
-  })
-  expect(await store.get('lock:held up')).toBe('another')
 })
 
 test('the address to come back to is ours, whatever the request says of its host', async () => {

@@ -63,7 +63,7 @@ test('an error page tells nothing of the inside, whatever broke', async () => {
   const broken = await openApp()
   try {
     // What no page expects: a defect of ours.
-    broken.parts.pending.start = () => Promise.reject(new TypeError(`x of undefined at ${broken.folder}/secret.ts`))
+    broken.parts.states.start = () => Promise.reject(new TypeError(`x of undefined at ${broken.folder}/secret.ts`))
     const answer = await broken.visitor().post('/get_avatar').type('form').send(look)
     expect(answer.status).toBe(500)
     expect(answer.text).not.toMatch(/TypeError|secret\.ts|node_modules|\bat .*:\d+:\d+/)

@@ -1,0 +1,130 @@
+import { hash } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Request, Response } from 'express'
+import type { Logger } from 'pino'
+import type { Discord, Tokens, User } from '../discord/client.ts'
+import { DiscordRefusedClient, DiscordTimeout, GrantRefused, NotSignedIn, TokenRefused } from '../errors.ts'
+import type { Sessions } from './session.ts'
+import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from './tokens.ts'
+import type { Visitor } from './visitor.ts'
+
+/** How long a sign-out waits for Discord. */
+const revokeTimeoutMs = 1500
+
+type AccountParts = { discord: Discord; sessions: Sessions; sealer: Sealer; log: Logger; upstreamTimeoutMs: number }
+
+/** Who a visitor is, and the tokens that say so. `newTokens`: they were obtained just now, and are not stored yet. */
+export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
+
+/**
+ * The life of a token: exchanged for a code at a callback, cached in the session, refreshed when it has expired or was
+ * refused, revoked at a sign-out. `deadline` is when the visitor has waited long enough, by `performance.now()`.
+ */
+export function createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs }: AccountParts) {
+  /**
+   * Who comes back from Discord: by the session's token while that is good, else by the code. Throws GrantRefused, or
+   * another failure of Discord; new tokens are stored then, so that the next try needs no exchange.
+   */
+  async function identifyByCode(
+    req: Request,
+    res: Response,
+    { code, state, verifier }: { code: string; state: string; verifier: string },
+    deadline: number,
+  ): Promise<Identity> {
+    const { user: knownUser, tokens: sealed } = req.visitor
+    const cached = openTokens(sealer, sealed)
+    if (cached && sealed && isFresh(cached)) {
+      const user = await unlessRefused(fetchUser(cached, knownUser, deadline))
+      if (user) return { user, tokens: sealed }
+    }
+    const newTokens = await discord.exchangeCode(code, state, verifier, deadline)
+    const tokens = sealTokens(sealer, newTokens)
+    try {
+      const user = await fetchUser(newTokens, knownUser, deadline, knownUser === undefined)
+      return { user, tokens, newTokens }
+    } catch (error) {
+      if (error instanceof TokenRefused) {
+        throw new DiscordRefusedClient('Discord refused a token that it has just issued', { cause: error })
+      }
+      await sessions.signIn(req, res, {}, (visitor) => ({ ...visitor, tokens }))
+      throw error
+    }
+  }
+
+  /** Who the signed-in visitor is now. Undefined if Discord refuses the tokens: the visitor has to sign in again. */
+  async function identify(req: Request, deadline: number): Promise<User | undefined> {
+    const tokens = await usableTokens(req, deadline)
+    const user = tokens && (await unlessRefused(fetchUser(tokens, req.visitor.user, deadline)))
+    if (user || tokens === undefined) return user
+    const refreshed = await usableTokens(req, deadline, tokens.accessToken)
+    const sameUser = refreshed && (await unlessRefused(fetchUser(refreshed, req.visitor.user, deadline)))
+    if (refreshed && sameUser === undefined) await sessions.change(req, withoutTokens)
+    return sameUser
+  }
+
+  /** The session's tokens, refreshed if the access token has expired or is the one that was refused. */
+  async function usableTokens(req: Request, deadline: number, refused?: string): Promise<Tokens | undefined> {
+    const isUsable = (tokens: Tokens) => isFresh(tokens) && tokens.accessToken !== refused
+    const cached = openTokens(sealer, req.visitor.tokens)
+    if (cached && isUsable(cached)) return cached
+    const since = performance.now()
+    let newTokens: Tokens | undefined
+    try {
+      // A refresh token works once: the lock of the session lets one request refresh, the others find the new tokens.
+      const visitor = await sessions.change(req, async (visitor) => {
+        const stored = openTokens(sealer, visitor.tokens)
+        if (stored && isUsable(stored)) return visitor
+        // Another request has waited for Discord in vain, and this one has waited as long.
+        if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
+        newTokens = await refresh(stored, deadline)
+        return newTokens ? { ...visitor, tokens: sealTokens(sealer, newTokens) } : withoutTokens(visitor)
+      })
+      return openTokens(sealer, visitor.tokens)
+    } catch (error) {
+      if (error instanceof NotSignedIn && newTokens) await revoke([newTokens])
+      throw error
+    }
+  }
+
+  async function refresh(tokens: Tokens | undefined, deadline: number): Promise<Tokens | undefined> {
+    if (tokens?.refreshToken === undefined) return undefined
+    try {
+      return await discord.refresh(tokens.refreshToken, deadline)
+    } catch (error) {
+      if (error instanceof GrantRefused) return undefined
+      throw error
+    }
+  }
+
+  /** Discord's limit counts per visitor: one who was never seen before is told apart by the token. */
+  function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
+    const visitor = known?.id ?? hash('sha256', tokens.accessToken, 'base64url')
+    return discord.fetchUser(tokens.accessToken, visitor, { until: deadline, isNew })
+  }
+
+  /** Revokes the tokens of a sign-out. It does not fail and does not wait long: the session that held them is gone. */
+  async function revoke(tokens: (Tokens | SealedTokens)[]): Promise<void> {
+    const opened = tokens.flatMap((one) => ('sealed' in one ? (openTokens(sealer, one) ?? []) : one))
+    const revoking = opened.map(({ refreshToken, accessToken }) =>
+      discord.revoke(refreshToken ?? accessToken).catch((err) => log.warn({ err }, 'tokens not revoked')),
+    )
+    await Promise.race([Promise.all(revoking), wait(revokeTimeoutMs)])
+  }
+
+  return { identifyByCode, identify, revoke }
+}
+export type Accounts = ReturnType<typeof createAccounts>
+
+/** The user; undefined if Discord refused the token. */
+async function unlessRefused(user: Promise<User>): Promise<User | undefined> {
+  try {
+    return await user
+  } catch (error) {
+    if (error instanceof TokenRefused) return undefined
+    throw error
+  }
+}
+
+function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
+  return visitor
+}
