@@ -32,6 +32,7 @@ function live(form) {
   const state = at('[data-state]')
   const rolls = []
   const good = new WeakMap()
+  let askedMood = ''
   let wanted = pictures[0].getAttribute('src')
   let asked = 0
   let shown = 0
@@ -155,7 +156,7 @@ function live(form) {
       image.src = url
     }
     for (const radio of form.querySelectorAll('.tile [name="style"]')) {
-      const mood = moodOf(radio, choice.mood)
+      const mood = moodOf(radio, askedMood)
       swap(radio.nextElementSibling, pictureUrl({ ...choice, style: radio.value, mood }))
     }
     for (const button of rollButtons()) swap(button.firstChild, rollUrl(button.dataset.seed))
@@ -178,30 +179,25 @@ function live(form) {
     history.replaceState(null, '', `/?${query}`)
   }, 120)
 
-  function showMoods(style, mood) {
+  /** Disables the moods that the style lacks; the one that was asked for comes back with the next style that has it. */
+  function showMoods(style) {
     const can = moodsOf(style)
-    const all = Object.keys(words.moods)
-    const lacking = all.filter((one) => !can.includes(one))
+    const mood = moodOf(style, askedMood)
     for (const one of form.querySelectorAll('[type="radio"][name="mood"], select[name="mood"] option')) {
-      one.disabled = lacking.includes(one.value) && one.value !== mood
+      one.disabled = one.value !== '' && !can.includes(one.value)
+      one[one.type === 'radio' ? 'checked' : 'selected'] = one.value === mood
       if (one.type !== 'radio') continue
       if (one.disabled) one.setAttribute('aria-describedby', 'mood-hint')
       else one.removeAttribute('aria-describedby')
     }
-    const name = nameOf(style)
+    const lacking = Object.keys(words.moods).filter((one) => !can.includes(one))
+    const text = can.length === 0 ? words.moodNone : lacking.length ? words.moodSome : words.moodAll
     const moods = orList(lacking.map((one) => words.moods[one].look))
-    const isLacking = lacking.includes(mood)
-    const text = fill(can.length === 0 ? words.moodNone : lacking.length ? words.moodSome : words.moodAll, {
-      style: name,
-      moods,
-    })
-    const hint = isLacking ? `${text} ${words.moodKept}` : text
+    const hint = fill(text, { style: nameOf(style), moods })
     const line = at('#mood-hint')
-    if (line.textContent !== hint) {
-      line.textContent = hint
-      if (isLacking) say(hint)
-    }
-    return isLacking ? '' : mood
+    if (line.textContent === hint) return
+    line.textContent = hint
+    if (mood !== askedMood) say(hint)
   }
 
   /** Whether the seed is short enough. Else that is told, whatever is still on its way, and said when it begins. */
@@ -228,7 +224,9 @@ function live(form) {
     const choice = read()
     const style = chosen('style')
     const text = style ? nameOf(style) : ''
-    const mood = style ? showMoods(style, choice.mood) : ''
+    if (choice.mood) askedMood = choice.mood
+    const mood = moodOf(style, askedMood)
+    if (style) showMoods(style)
     const look = mood ? fill(words.look, { style: text, mood: words.moods[mood].inText }) : text
     if (at('[data-look]')) {
       at('[data-look]').textContent = look
@@ -300,6 +298,7 @@ function live(form) {
 
   form.addEventListener('input', ({ target }) => {
     if (target.name === 'filter') return
+    if (target.name === 'mood') askedMood = target.value
     if ('ownColour' in target.dataset) {
       own.value = target.value.slice(1)
       own.checked = true

@@ -11,8 +11,8 @@ const fields = ['style', 'animated', 'mood', 'backgroundColor', 'seed'] as const
 export type Field = (typeof fields)[number]
 export type Problem = { field: Field; message: string }
 
-/** The form as it was filled in, for showing it again: maybe wrong, never refused. */
-export type Entered = Choice
+/** What was entered, trimmed but unchecked, for showing the form again. */
+export type Entered = Record<Field, string>
 
 export type ReadForm =
   | { choice: Choice; entered: Entered; problems: [] }
@@ -24,90 +24,85 @@ const maxSeedLength = 128
 // Typed by no keyboard, and a nuisance in file names and terminals. Trimmed away at the ends, refused inside.
 const controlCharacter = /\p{Cc}/u
 
-/** One field's text: missing counts as empty, twice is an error, spaces at the ends don't count. */
+/** One field's text, trimmed: missing counts as empty, twice is an error. */
 const text = (field: Field) =>
   z
-    .union([z.string(), z.undefined()], said.repeated(said.fields[field]))
-    .transform((value) => value?.trim() ?? '')
+    .string(said.repeated(said.fields[field]))
+    .trim()
     .refine((value) => !controlCharacter.test(value), said.unreadable(said.fields[field]))
+    .prefault('')
 
-const Form = z.object({
-  seed: text('seed').superRefine((seed, context) => {
-    const { length } = [...seed]
-    if (length > maxSeedLength) context.addIssue({ code: 'custom', message: said.seedTooLong(length, maxSeedLength) })
-  }),
+/** The fields in the order of the page, which is the order of the problems. */
+const Fields = z.object({
   style: text('style').superRefine((style, context) => {
     if (style === '') context.addIssue({ code: 'custom', message: said.styleMissing })
     else if (!findStyle(style)) context.addIssue({ code: 'custom', message: said.styleUnknown(shortened(style)) })
   }),
+  animated: text('animated')
+    .refine((value) => value === '' || value === 'on', said.animatedWrong)
+    .transform((value) => value === 'on'),
+  mood: text('mood'),
   backgroundColor: text('backgroundColor').transform((colour, context) => {
     if (colour === '' || colour === 'transparent') return ''
     const hex = /^#?([0-9a-f]{6})$/i.exec(colour)?.[1]
     if (hex === undefined) context.addIssue({ code: 'custom', message: said.colourWrong(shortened(colour)) })
     return hex?.toLowerCase() ?? z.NEVER
   }),
-  mood: text('mood').superRefine((mood, context) => {
-    if (mood !== '' && !moods.includes(mood)) {
-      context.addIssue({ code: 'custom', message: said.moodUnknown(shortened(mood)) })
-    }
+  seed: text('seed').superRefine((seed, context) => {
+    const { length } = [...seed]
+    if (length > maxSeedLength) context.addIssue({ code: 'custom', message: said.seedTooLong(length, maxSeedLength) })
   }),
-  animated: text('animated')
-    .refine((value) => value === '' || value === 'on', said.animatedWrong)
-    .transform((value) => value === 'on'),
 })
+
+const Form = Fields.superRefine(
+  ({ style, mood }, context) => {
+    const message = moodProblem(style, mood)
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['mood'], message })
+  },
+  { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
+).transform((choice): Choice => (findStyle(choice.style)?.hasFace ? choice : { ...choice, mood: '' }))
 
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /** Reads the form from a body or a query: the choice, or what is wrong with each field. */
 export function readForm(sent: unknown): ReadForm {
-  const raw = Sent.parse(sent)
-  const given = Object.fromEntries(fields.map((field) => [field, raw[field]]))
+  const given = Sent.parse(sent)
   const entered = asEntered(given)
-  const read = Form.safeParse(given)
-  const problems = read.error?.issues.map((issue) => problem(issue)) ?? []
-  const lacking = moodProblem(entered)
-  if (lacking && !problems.some(({ field }) => field === 'style' || field === 'mood')) problems.push(lacking)
-  if (!read.success || problems.length > 0) return { entered, problems: inOrder(problems) }
-  return { choice: read.data, entered: { ...read.data }, problems: [] }
+  const { data: choice, error } = Form.safeParse(given)
+  return choice ? { choice, entered, problems: [] } : { entered, problems: problemsOf(error.issues) }
 }
 
-/** What was entered, without what is wrong. */
+/** What was entered, with an empty text for each field that is wrong. */
 export function goodPart({ entered, problems }: ReadForm): Entered {
-  const good = { ...entered }
-  for (const { field } of problems) {
-    if (field === 'animated') good.animated = false
-    else good[field] = ''
-  }
-  return good
+  const wrong = problems.map(({ field }) => [field, ''])
+  return { ...entered, ...Object.fromEntries(wrong) }
 }
 
-// Asked apart from the schema, which tells nothing of two fields together while a third is wrong.
-function moodProblem(entered: Entered): Problem | undefined {
-  const { mood } = entered
-  const style = findStyle(entered.style)
-  if (style === undefined || mood === '' || style.moods.includes(mood)) return undefined
-  const message = style.hasFace ? said.moodLacking(style.title, mood) : said.moodFaceless(style.title)
-  return { field: 'mood', message }
+/** A style without a face ignores mood, whatever it says. */
+function moodProblem(styleName: string, mood: string): string | undefined {
+  const style = findStyle(styleName)
+  if (mood === '' || style?.hasFace === false) return undefined
+  if (!moods.includes(mood)) return said.moodUnknown(shortened(mood))
+  return style?.moods.includes(mood) === false ? said.moodLacking(style.title, mood) : undefined
 }
 
-function problem(issue: z.core.$ZodIssue): Problem {
-  return { field: z.enum(fields).parse(issue.path[0]), message: issue.message }
+/** At most one problem for each field, in the order of the page. */
+function problemsOf(issues: z.core.$ZodIssue[]): Problem[] {
+  return fields.flatMap((field) => {
+    const issue = issues.find(({ path }) => path[0] === field)
+    return issue ? [{ field, message: issue.message }] : []
+  })
 }
-
-const inOrder = (problems: Problem[]) =>
-  fields.flatMap((field) => problems.filter((one) => one.field === field).slice(0, 1))
 
 function asEntered(given: Record<string, unknown>): Entered {
-  const first = (field: Field) => {
-    const value = Array.isArray(given[field]) ? given[field][0] : given[field]
-    return typeof value === 'string' ? value.trim() : ''
-  }
+  // Of a field that was sent twice, the first value.
+  const textOf = (field: Field) => z.string().catch('').parse([given[field]].flat()[0]).trim()
   return {
-    seed: first('seed'),
-    style: first('style'),
-    backgroundColor: first('backgroundColor'),
-    mood: first('mood'),
-    animated: first('animated') === 'on',
+    style: textOf('style'),
+    animated: textOf('animated'),
+    mood: textOf('mood'),
+    backgroundColor: textOf('backgroundColor'),
+    seed: textOf('seed'),
   }
 }
 

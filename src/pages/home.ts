@@ -4,7 +4,7 @@ import { type Request, type Response, Router } from 'express'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { onlyBy } from '../middleware/methods.ts'
-import { type Entered, goodPart, type Problem, readForm } from './form.ts'
+import { type Entered, goodPart, readForm } from './form.ts'
 import { lookQuery, lookUrl } from './look.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
@@ -15,7 +15,7 @@ const firstChoice: Entered = {
   style: 'adventurer',
   backgroundColor: 'ffd29d',
   mood: 'happy',
-  animated: false,
+  animated: '',
 }
 
 /** Why the visitor was sent here, as named in the address. */
@@ -50,15 +50,19 @@ export function homePage(config: Config): Router {
 
 /** What the page shows. */
 function shown(query: Record<string, unknown>, { baseUrl }: Config) {
-  const { choice, problems, linked } = fromQuery(query)
-  const said = [notices.get(query.notice), problems.length > 0 ? words.notices.badLink : undefined]
+  const isLink = Object.keys(firstChoice).some((field) => query[field] !== undefined)
+  const read = readForm(isLink ? { style: firstChoice.style, ...query } : firstChoice)
+  const good = goodPart(read)
+  const entered = { ...good, style: good.style || firstChoice.style }
+  const look = readForm(entered).choice ?? entered
+  const said = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   return {
-    choice,
+    choice: entered,
     problems: [],
     notices: said.filter((notice) => notice !== undefined),
-    canonical: `${baseUrl}${linked ? lookUrl(choice) : '/'}`,
-    ogImage: `${baseUrl}/og.png?${lookQuery(choice)}`,
-    ...(linked ? { lookLink: lookUrl(choice) } : {}),
+    canonical: `${baseUrl}${isLink ? lookUrl(look) : '/'}`,
+    ogImage: `${baseUrl}/og.png?${lookQuery(look)}`,
+    ...(isLink ? { lookLink: lookUrl(look) } : {}),
   }
 }
 
@@ -82,13 +86,4 @@ function packedOnce(page: Page, encoding: keyof typeof packers): Promise<Buffer>
     throw error
   })
   return page[encoding]
-}
-
-/** `linked`: the address names a look, as a shared link does. */
-function fromQuery(query: Record<string, unknown>): { choice: Entered; problems: Problem[]; linked: boolean } {
-  const named = Object.keys(firstChoice).filter((field) => query[field] !== undefined)
-  if (named.length === 0) return { choice: firstChoice, problems: [], linked: false }
-  const read = readForm({ style: firstChoice.style, ...query })
-  const good = goodPart(read)
-  return { choice: { ...good, style: good.style || firstChoice.style }, problems: read.problems, linked: true }
 }

@@ -1,6 +1,7 @@
 // Addresses of a look, for the views.
 
-type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean }
+/** A checked choice, or the fields as they were entered, where `animated` is `on` or empty. */
+type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean | string }
 
 /** Stands in for the username where the seed is left empty and nobody has signed in. */
 export const exampleSeed = 'juniper'

@@ -19,7 +19,6 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
-  moodKept: 'Your picture shows any until you choose another.',
   example: 'Example seed',
   drawing: 'Drawing…',
   failed: 'This is your last picture.',
@@ -122,12 +121,11 @@ export const words = {
     slate: 'Slate',
   },
 
-  /** Under the moods: which ones this style lacks, and that the chosen one is among them. */
-  moodHint(style: string, hasFace: boolean, lacking: readonly string[], chosenIsLacking = false): string {
+  /** Under the moods: which of them this style lacks. */
+  moodHint(style: string, hasFace: boolean, lacking: readonly string[]): string {
     if (lacking.length === 0) return fill(script.moodAll, { style })
     const moods = orList.format(lacking.map((mood) => words.moods[mood]?.look ?? mood))
-    const said = fill(hasFace ? script.moodSome : script.moodNone, { style, moods })
-    return chosenIsLacking ? `${said} ${script.moodKept}` : said
+    return fill(hasFace ? script.moodSome : script.moodNone, { style, moods })
   },
 
   /** "Adventurer, happy", or "Adventurer" where no mood was chosen. */
@@ -146,7 +144,6 @@ export const words = {
     colourWrong: (text: string): string => `“${text}” is not a colour code. Use six digits such as #ffd29d.`,
     moodLacking: (style: string, mood: string): string =>
       `${style} can’t look ${words.moods[mood]?.look ?? mood}. Choose another mood or style.`,
-    moodFaceless: (style: string): string => `${style} has no face, so no mood. Choose “Any”, or another style.`,
     moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of these.`,
     animatedWrong: 'Tick “Let it move”, or leave it empty.',
     repeated: (field: string): string => `The form sent ${field} twice. Choose once.`,

@@ -246,19 +246,74 @@ describe('the form', () => {
     })
   })
 
-  test('a mood that the style lacks is disabled with the reason; one chosen before stays, with a word about it', async () => {
+  const mood = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
+  const moodHint = (page: Page) => page.locator('#mood-hint').textContent()
+  const chosenMood = (page: Page) => page.locator('[name="mood"]:checked').getAttribute('value')
+  /** Whether the tile is disabled, and the id of its reason. */
+  const disabledBy = async (page: Page, name: string) => [
+    await mood(page, name).isDisabled(),
+    await mood(page, name).getAttribute('aria-describedby'),
+  ]
+
+  test('a style without a face disables the moods with the reason, and the mood comes back with a face', async () => {
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      await page.locator('#filter-all').check({ force: true })
+      await style(page, 'Rings').check({ force: true })
+      expect(await moodHint(page)).toBe('Rings has no face, so no mood.')
+      for (const name of ['Happy', 'Sad', 'Sleepy']) expect(await disabledBy(page, name)).toEqual([true, 'mood-hint'])
+      expect(await disabledBy(page, 'Any')).toEqual([false, null])
+      expect(await chosenMood(page)).toBe('')
+      expect(await page.locator('[data-look]').textContent()).toBe('Rings')
+      await style(page, 'Lorelei').check({ force: true })
+      expect(await chosenMood(page)).toBe('happy')
+      expect(await page.locator('[data-look]').textContent()).toBe('Lorelei, happy')
+      await style(page, 'Rings').check({ force: true })
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+    })
+  })
+
+  test('a face that lacks the mood shows “Any”, and the mood comes back with the next style that has it', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=sleepy`)
       await style(page, 'Micah').check({ force: true })
-      await page
-        .getByText(/Micah can’t look .*sleepy/)
-        .first()
-        .waitFor()
-      expect(await page.getByRole('radio', { name: 'Angry' }).isDisabled()).toBe(true)
-      expect(await page.getByRole('radio', { name: 'Angry' }).getAttribute('aria-describedby')).toBe('mood-hint')
-      expect(await page.getByRole('radio', { name: 'Sleepy' }).isChecked()).toBe(true)
+      expect(await moodHint(page)).toMatch(/^Micah can’t look .*sleepy\.$/)
+      for (const name of ['Angry', 'Sleepy']) expect(await disabledBy(page, name)).toEqual([true, 'mood-hint'])
+      expect(await chosenMood(page)).toBe('')
+      await style(page, 'Lorelei').check({ force: true })
+      expect(await chosenMood(page)).toBe('sleepy')
+      await style(page, 'Micah').check({ force: true })
+      await mood(page, 'Happy').check({ force: true })
+      await style(page, 'Lorelei').check({ force: true })
+      expect(await chosenMood(page)).toBe('happy')
+      await style(page, 'Micah').check({ force: true })
       await page.getByRole('button', { name: 'Continue with Discord' }).click()
-      await page.getByRole('alert').getByText('Micah can’t look sleepy. Choose another mood or style.').waitFor()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
+    })
+  })
+
+  test('a link with a mood for a style without a face: the mood comes back with a face', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=rings&mood=love&seed=fern`)
+      await page.locator('html.js').waitFor()
+      expect(await chosenMood(page)).toBe('')
+      await style(page, 'Lorelei').check({ force: true })
+      expect(await chosenMood(page)).toBe('love')
+    })
+  })
+
+  test('without script a style without a face is accepted, whatever the mood', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(app.url)
+      await page.locator('#filter-all').check({ force: true })
+      await style(page, 'Rings').check({ force: true })
+      await page.getByRole('button', { name: 'Update the picture' }).click()
+      expect(await moodHint(page)).toBe('Rings has no face, so no mood.')
+      expect(await disabledBy(page, 'Sad')).toEqual([true, 'mood-hint'])
+      expect(await page.locator('.notice').count()).toBe(0)
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('heading', { name: /know who you are/ }).waitFor()
     })
   })
 
@@ -360,6 +415,22 @@ describe('the page of the avatar', () => {
           ),
         )
       expect(broken).toEqual([])
+    })
+  })
+
+  test('on the page of the avatar, too, a mood that the style lacks gives way to “Any” and comes back', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.locator('summary').click()
+      const moods = page.getByRole('combobox', { name: 'Mood' })
+      await page.getByRole('combobox', { name: 'Style' }).selectOption('rings')
+      expect(await moods.inputValue()).toBe('')
+      expect(await moods.locator('option:disabled').count()).toBe(8)
+      await page.getByRole('combobox', { name: 'Style' }).selectOption('lorelei')
+      expect(await moods.inputValue()).toBe('happy')
+      await page.getByRole('combobox', { name: 'Style' }).selectOption('rings')
+      await page.getByRole('button', { name: 'Make this one' }).click()
+      await page.getByText(/^Rings, from the seed/).waitFor()
     })
   })
 

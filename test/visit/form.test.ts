@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { avatarId } from '../../src/avatar/avatars.ts'
 import { words } from '../../src/pages/words.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { drawn, moodMap, styleList } from '../support/drawn.ts'
@@ -84,7 +85,11 @@ describe('GET /', () => {
     ['a name that all objects know', [['style', '__proto__']], without('style', 'adventurer')],
     ['a colour by its name', [['backgroundColor', 'red']], without('backgroundColor')],
     ['an unknown mood', [['mood', 'furious']], without('mood')],
-    ['a mood that the style cannot show', [['style', faceless]], { ...without('mood'), style: faceless }],
+    [
+      'a mood that the style cannot show',
+      [['style', cannot ?? ''], ['mood', lacking ?? '']], // biome-ignore format: a pair
+      { ...without('mood'), style: cannot ?? '' },
+    ],
     ['an odd tick', [['animated', 'yes']], good],
     ['a field twice', [...Object.entries(good), ['seed', 'moss']], without('seed')],
     [
@@ -123,6 +128,59 @@ describe('GET /', () => {
   })
 })
 
+describe('a style without a face', () => {
+  const facelessStyles = styleList.filter(({ hasFace }) => !hasFace).map(({ name }) => name)
+
+  test.each(facelessStyles)(
+    '%s accepts the mood that that the form opens with, and has the same id as without',
+    async (style) => {
+      const { text } = await app.visitor().get('/')
+      const opened = await filled(await reader.read(text), '/get_avatar')
+      expect(opened.mood).toBe('happy')
+      const visitor = app.visitor()
+      const location = await leave(visitor, { ...opened, style, seed: 'fern' })
+      const { pathname, search } = new URL(app.discord.codeFor(location))
+      expect((await visitor.get(pathname + search)).headers.location).toBe('/show_avatar')
+      const { text: shown } = await visitor.get('/show_avatar')
+      expect(shownAvatar(shown)).toBe(
+        avatarId({ seed: 'fern', style, backgroundColor: 'ffd29d', mood: '', animated: false }),
+      )
+      expect(shown).not.toMatch(/, happy\b/)
+    },
+  )
+
+  test.each(['happy', 'furious'])('ignores the mood %s', async (mood) => {
+    expect((await post(app.visitor(), '/get_avatar', { ...look, style: faceless, mood })).status).toBe(302)
+    const restyled = await post(wearer, '/show_avatar', { ...look, style: faceless, mood })
+    expect([restyled.status, restyled.headers.location]).toEqual([303, '/show_avatar'])
+    const { text } = await wearer.get('/show_avatar')
+    expect(shownAvatar(text)).toBe(
+      avatarId({ seed: 'fern', style: faceless, backgroundColor: 'ffd29d', mood: '', animated: false }),
+    )
+    for (const path of ['/preview.svg', '/og.png']) {
+      const [withMood, without] = await Promise.all(
+        [{ mood }, { mood: '' }].map((more) =>
+          ask(app.url, `${path}?${query({ style: faceless, seed: 'fern', ...more })}`),
+        ),
+      )
+      expect([path, withMood?.status, withMood?.headers.etag]).toEqual([path, 200, without?.headers.etag])
+    }
+  })
+
+  test('a link with a mood for it opens the form without a notice, and its own address has no mood', async () => {
+    const { text } = await app.visitor().get(`/?${query({ style: faceless, mood: 'happy', seed: 'fern' })}`)
+    const page = await reader.read(text)
+    expect(await page.find('.notice')).toEqual([])
+    const [canonical] = await page.find('[rel="canonical"]')
+    expect(new URL(canonical?.attributes.get('href') ?? '').searchParams.has('mood')).toBe(false)
+    const title = styleList.find(({ name }) => name === faceless)?.title
+    const [name] = await page.find('[data-look]')
+    expect(name?.text).toBe(title)
+    const [hint] = await page.find('#mood-hint')
+    expect(hint?.text).toBe(`${title} has no face, so no mood.`)
+  })
+})
+
 /** Fields as they are sent, and the one that is wrong. */
 const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['an empty style', [['style', '']], 'style'],
@@ -135,9 +193,9 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['an unknown mood', [['mood', 'furious']], 'mood'],
   ['a mood that all objects know', [['mood', 'toString']], 'mood'],
   ['the mood twice', [...Object.entries(look), ['mood', '']], 'mood'],
-  ['a mood for a style without a face', [['style', faceless], ['mood', 'happy']], 'mood'], // biome-ignore format: a pair
   ['a mood that this face lacks', [['style', cannot ?? ''], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
-  ['spaces round a style do not hide that', [['style', ` ${faceless} `], ['mood', 'happy']], 'mood'], // biome-ignore format: a pair
+  ['spaces around a style do not hide that', [['style', ` ${cannot} `], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
+  ['the mood twice, for a style without a face', [['style', faceless], ['mood', 'happy'], ['mood', 'sad']], 'mood'], // biome-ignore format: a pair
   ['a colour by its name', [['backgroundColor', 'red']], 'backgroundColor'],
   ['three digits', [['backgroundColor', '#fff']], 'backgroundColor'],
   ['seven digits', [['backgroundColor', '#ffd29d0']], 'backgroundColor'],
@@ -684,7 +742,7 @@ describe('whatever is sent', () => {
     const wrong: (Fields | Record<string, string>)[] = [
       fieldNames.map((field) => [field, '?\0?']),
       { ...look, backgroundColor: 'red', animated: 'on', mood: 'nope' },
-      { style: faceless, animated: 'on', mood: 'happy' },
+      { style: cannot ?? '', animated: 'on', mood: lacking ?? '' },
       { style: 'sprouts', animated: 'on', seed: '\0' },
     ]
     const answers = await Promise.all([
