@@ -4,141 +4,177 @@ import type { CookieJar, DiscordDouble } from '../support/doubles.ts'
 import { drawn, type Look } from '../support/drawn.ts'
 import type { Site } from './site.ts'
 
-/** A visitor's patience, in milliseconds: whoever has no avatar by then has been lost. */
-const patienceMs = 90_000
-/** The longest that one answer may take: three upstream waits, Redis and a loaded machine. */
-const answerMs = 12_000
-/** However long a page asks to wait, a test visitor comes back by then. */
-const longestPauseMs = 2000
+/** A visitor who has no avatar after this time is lost. */
+const flowTimeoutMs = 90_000
+/** For one response: three upstream timeouts, Redis, and a loaded machine. */
+const responseTimeoutMs = 12_000
+/** A test visitor retries after this time at the latest, whatever Retry-After says. */
+const maxRetryDelayMs = 2000
+/** The longest history of a visitor. */
+const maxHistory = 12
 
-/** Pages that say to try again, or to start again; everything else that is not the way on is a fault of ours. */
-const retryPages = new Set([429, 502, 503, 504])
+/** Pages that offer to try again or to start again. Any other unexpected status is a failure of the app. */
+const retryStatuses = new Set([429, 502, 503, 504])
 
-export type Told = { page(status: number): void; cutOff(): void }
+/** Called for what the final report counts. */
+export type Counters = {
+  errorPage(status: number): void
+  /** A request that was cut off because its instance was killed. */
+  cutOff(): void
+  /** A history that was compared with the confirmed avatars. */
+  historyChecked(length: number): void
+}
 
-/** What a flow must never meet: a wrong picture, a lost session, an answer that nobody can do anything with. */
-export class Broken extends Error {}
-/** The page said to start again, or that it cannot go on just now. */
+/** What no visitor may ever meet: a wrong picture, a lost session or avatar, a page that offers no way on. */
+export class VisitLost extends Error {}
+/** The page said to start again, or that it cannot continue now. */
 class StartAgain extends Error {}
 
 type Answer = { status: number; location: string; retryAfterMs: number; text: string }
 
+/** A browser, and the ids of the avatars that the app has confirmed to it, newest first, like a visitor's history. */
+export type Browser = { jar: CookieJar; confirmed: string[] }
+
 export type Visit = {
   site: Site
   discord: DiscordDouble
-  jar: CookieJar
+  browser: Browser
   /** The visitor's Discord account. */
   account: { id: string; username: string }
   random: () => number
-  told: Told
+  counters: Counters
 }
 
 /**
- * One visitor from the form to the avatar, as a patient person: whatever page says to try again is obeyed. Resolves when
- * the avatar was seen; throws Broken when that is not to be had.
+ * One visitor from the form to the avatar, who follows every page that says to try again or to start again. Resolves
+ * when the avatar was seen. Throws VisitLost when that is impossible.
  */
 export async function flow(visit: Visit, look: Look): Promise<void> {
-  const until = Date.now() + patienceMs
+  const deadline = Date.now() + flowTimeoutMs
   for (;;) {
     try {
-      return await walk(visit, look)
+      return await attempt(visit, look)
     } catch (error) {
       if (!(error instanceof StartAgain)) throw error
-      if (Date.now() > until) throw new Broken(`no avatar after ${patienceMs / 1000} s: ${error.message}`)
+      if (Date.now() > deadline) throw new VisitLost(`no avatar after ${flowTimeoutMs / 1000} s: ${error.message}`)
     }
   }
 }
 
-async function walk(visit: Visit, look: Look): Promise<void> {
+async function attempt(visit: Visit, look: Look): Promise<void> {
   const { discord, account, random } = visit
   const leaving = await post(visit, '/get_avatar', look, 302)
   const { pathname, search } = new URL(discord.codeFor(leaving.location, account.id))
-  const back = await get(visit, `${pathname}${search}`, [302])
-  if (back.location !== '/show_avatar') throw new Broken(`the callback led to ${back.location.split('?')[0]}`)
+  const callback = await get(visit, `${pathname}${search}`, [302])
+  if (callback.location !== '/show_avatar') {
+    throw new VisitLost(`the callback redirected to ${callback.location.split('?')[0]}`)
+  }
   await seeAvatar(visit, look)
   if (random() < 0.4) await restyle(visit, { ...look, seed: `${look.seed || 'once'} again` })
-  if (random() < 0.3) await signOut(visit)
+  if (random() < 0.15) await signOut(visit)
 }
 
-/** The page, the file and sometimes a PNG, each of them this look's. */
+/** After the app has confirmed an avatar: the page, the file, sometimes a PNG, and the history. */
 async function seeAvatar(visit: Visit, look: Look): Promise<void> {
-  const wanted = { ...look, seed: look.seed || visit.account.username }
-  const id = idOf(wanted)
+  const { browser, account, random } = visit
+  const expected = { ...look, seed: look.seed || account.username }
+  const id = idOf(expected)
+  browser.confirmed = [id, ...browser.confirmed.filter((other) => other !== id)].slice(0, maxHistory)
   const page = await get(visit, '/show_avatar', [200, 303])
-  if (page.status === 303) throw new Broken('signed in, and then not')
-  if (!page.text.includes(`/avatars/${id}.svg`)) throw new Broken('the page shows another avatar')
+  if (page.status === 303) throw new VisitLost('signed in, and signed out again')
+  if (!page.text.includes(`/avatars/${id}.svg`)) throw new VisitLost('the page shows another avatar')
+  checkHistory(visit, page.text)
   const picture = await get(visit, `/avatars/${id}.svg`, [200])
-  if (picture.text !== drawn(wanted)) throw new Broken('the file is another picture')
-  if (visit.random() < 0.3) await get(visit, `/avatars/${id}.png?size=128`, [200])
+  if (picture.text !== drawn(expected)) throw new VisitLost('the file is another picture')
+  if (random() < 0.3) await get(visit, `/avatars/${id}.png?size=128`, [200])
+}
+
+/**
+ * A confirmed avatar may leave the history only when newer ones fill it. The history may hold avatars that were never
+ * confirmed: those whose response was cut off.
+ */
+function checkHistory({ browser, counters }: Visit, page: string): void {
+  const shown = new Set([...page.matchAll(/\/show_avatar\?avatar=([0-9a-f]{64})"/g)].map(([, id]) => id))
+  const missing = browser.confirmed.filter((id) => !shown.has(id))
+  counters.historyChecked(shown.size)
+  if (missing.length > 0 && shown.size < maxHistory) {
+    throw new VisitLost(`${missing.length} of ${browser.confirmed.length} confirmed avatars left the history`)
+  }
 }
 
 async function restyle(visit: Visit, look: Look): Promise<void> {
   const answer = await post(visit, '/show_avatar', look, 303)
-  // Discord wants to see the visitor anew: that is a way on, and the form has the look.
+  // The visitor has to sign in again: the form is filled with the same values.
   if (answer.location.startsWith('/?')) return
   await seeAvatar(visit, look)
 }
 
 async function signOut(visit: Visit): Promise<void> {
-  const cookie = visit.jar.header(visit.site.url)
+  const { jar } = visit.browser
+  const oldCookie = jar.header(visit.site.url)
+  // Even a sign-out that is cut off may have happened.
+  visit.browser.confirmed = []
   await post(visit, '/sign_out', {}, 303)
-  // The cookie as it was opens nothing any more.
-  await get(visit, '/show_avatar', [303], cookie)
+  // The old cookie must be worthless.
+  await get(visit, '/show_avatar', [303], oldCookie)
 }
 
 function idOf({ seed, style, backgroundColor = '', mood = '' }: Look): string {
   return avatarId({ seed, style, backgroundColor, mood, animated: false })
 }
 
-/** A page or file, asked for again while it says to: a browser's reload. */
-async function get(visit: Visit, path: string, wanted: number[], cookie?: string): Promise<Answer> {
-  const until = Date.now() + patienceMs
+/** A page or file, requested again while the answer says to try again: a browser's reload. */
+async function get(visit: Visit, path: string, expected: number[], cookie?: string): Promise<Answer> {
+  const deadline = Date.now() + flowTimeoutMs
+  const name = `GET ${path.split('?')[0]}`
+  const isCallback = path.startsWith('/get_avatar')
   for (;;) {
     const answer = await send(visit, path, undefined, cookie)
-    if (wanted.includes(answer.status)) return answer
-    if (answer.status === 400 && path.startsWith('/get_avatar')) throw new StartAgain('we lost track of the visit')
-    if (!retryPages.has(answer.status)) throw new Broken(`GET ${path.split('?')[0]} answered ${answer.status}`)
-    // Its state is used up, and the page offers to try again from the form.
-    if (path.startsWith('/get_avatar') && answer.status !== 503) throw new StartAgain(`a page ${answer.status}`)
-    if (Date.now() > until) throw new Broken(`GET ${path.split('?')[0]} answers ${answer.status} for ever`)
-    await wait(Math.min(answer.retryAfterMs, longestPauseMs))
+    if (expected.includes(answer.status)) return answer
+    if (answer.status === 400 && isCallback) throw new StartAgain('the state was unknown')
+    if (!retryStatuses.has(answer.status)) throw new VisitLost(`${name} answered ${answer.status}`)
+    // The state is used up, and the page offers to try again from the form.
+    if (isCallback && answer.status !== 503) throw new StartAgain(`a page ${answer.status}`)
+    if (Date.now() > deadline) throw new VisitLost(`${name} keeps answering ${answer.status}`)
+    await wait(Math.min(answer.retryAfterMs, maxRetryDelayMs))
   }
 }
 
-async function post(visit: Visit, path: string, form: Record<string, string>, wanted: number): Promise<Answer> {
+async function post(visit: Visit, path: string, form: Record<string, string>, expected: number): Promise<Answer> {
   const answer = await send(visit, path, new URLSearchParams(form))
-  if (answer.status === wanted) return answer
-  if (!retryPages.has(answer.status)) throw new Broken(`POST ${path} answered ${answer.status}`)
-  await wait(Math.min(answer.retryAfterMs, longestPauseMs))
+  if (answer.status === expected) return answer
+  if (!retryStatuses.has(answer.status)) throw new VisitLost(`POST ${path} answered ${answer.status}`)
+  await wait(Math.min(answer.retryAfterMs, maxRetryDelayMs))
   throw new StartAgain(`a page ${answer.status}`)
 }
 
-/** One request at any instance; where one has just been killed, at another, as a proxy does. */
+/** One request to any instance. When that instance is killed meanwhile, to another one, as a proxy does. */
 async function send(visit: Visit, path: string, form?: URLSearchParams, cookie?: string): Promise<Answer> {
-  const { site, jar, told, random } = visit
+  const { site, browser, counters, random } = visit
   for (;;) {
     const instance = site.anyInstance(random)
-    const since = Date.now()
+    const startedAt = Date.now()
     try {
-      const sent = cookie ?? jar.header(site.url)
+      const sentCookie = cookie ?? browser.jar.header(site.url)
       const answer = await fetch(`${instance.url}${path}`, {
         ...(form ? { method: 'POST', body: form.toString() } : {}),
         headers: {
           ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-          ...(sent ? { cookie: sent } : {}),
+          ...(sentCookie ? { cookie: sentCookie } : {}),
         },
         redirect: 'manual',
-        signal: AbortSignal.timeout(answerMs),
+        signal: AbortSignal.timeout(responseTimeoutMs),
       })
       const text = await answer.text()
-      if (cookie === undefined) jar.keep(site.url, answer)
-      if (answer.status >= 400) told.page(answer.status)
+      if (cookie === undefined) browser.jar.keep(site.url, answer)
+      if (answer.status >= 400) counters.errorPage(answer.status)
       const retryAfterMs = 1000 * Number(answer.headers.get('retry-after') ?? '1')
       return { status: answer.status, location: answer.headers.get('location') ?? '', retryAfterMs, text }
     } catch (cause) {
-      if (!instance.wasKilledSince(since))
-        throw new Broken(`${form ? 'POST' : 'GET'} ${path.split('?')[0]}: no answer`, { cause })
-      told.cutOff()
+      if (!instance.wasKilledSince(startedAt)) {
+        throw new VisitLost(`${form ? 'POST' : 'GET'} ${path.split('?')[0]}: no response`, { cause })
+      }
+      counters.cutOff()
     }
   }
 }

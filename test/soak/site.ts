@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { freePort } from '../support/free-port.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
-/** One process of the app, that can be killed and started again at its port, with its cache folder. */
+/** One process of the app that can be killed and started again, with the same port and cache folder. */
 async function openInstance(settings: Record<string, string>) {
   let app: StartedApp = await startApp(settings)
   let killedAt = Number.NEGATIVE_INFINITY
@@ -36,8 +36,8 @@ async function openInstance(settings: Record<string, string>) {
 export type Instance = Awaited<ReturnType<typeof openInstance>>
 
 /**
- * One site at `url`: an instance at each port, with a cache folder of its own, reached as through a proxy. The first one
- * can be inspected.
+ * One site at `url`: an instance on each port, each with a cache folder of its own. Visitors reach them as through a
+ * proxy. The first one runs with Node's inspector.
  */
 export async function openSite(url: string, ports: number[], settings: Record<string, string>) {
   const folder = await mkdtemp(join(tmpdir(), 'site-'))
@@ -54,7 +54,7 @@ export async function openSite(url: string, ports: number[], settings: Record<st
     ),
   )
   return {
-    /** What a visitor has in the address bar. */
+    /** The address that visitors see. */
     url,
     instances,
     inspectorPort,

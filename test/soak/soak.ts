@@ -1,6 +1,6 @@
 // npm run soak -- --minutes 10 --visitors 8 --seed 1
-// Complete visits through two instances on one Redis, while Discord, DiceBear, Redis, an instance and the disk fail by chance.
-// Ends with an error when a visit was lost, a key in Redis would stay for ever, or memory or handles grow.
+// Complete visits through two instances on one Redis, while Discord, DiceBear, Redis, an instance and the disk fail at
+// random. Exits with 1 when a visit or a confirmed avatar is lost, a key in Redis has no expiry, or memory or handles grow.
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { styles } from '../../src/avatar/styles.ts'
@@ -10,10 +10,10 @@ import type { Look } from '../support/drawn.ts'
 import { freePort } from '../support/free-port.ts'
 import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
 import { openRedis } from '../support/redis.ts'
-import { flow } from './flow.ts'
-import { heldBy, keysForEver } from './health.ts'
+import { failAtRandom } from './failures.ts'
+import { type Browser, type Counters, flow } from './flow.ts'
+import { keysWithoutExpiry, retainedBy } from './health.ts'
 import { openSite } from './site.ts'
-import { troubles } from './trouble.ts'
 
 const { values } = parseArgs({
   options: {
@@ -24,13 +24,13 @@ const { values } = parseArgs({
 })
 const [minutes, visitors, seed] = [Number(values.minutes), Number(values.visitors), Number(values.seed)]
 
-/** Growth between warm and end that is still no leak: what the bounded caches of pictures may have taken up since. */
-const mostHeapGrowthBytes = 16 * 1024 * 1024
-const mostHandleGrowth = 10
-/** At rest: connections to the outside end after their keep-alive. */
-const restMs = 6000
+/** Growth after the warm-up that is not yet a leak: the bounded caches of pictures may still have filled. */
+const maxHeapGrowthBytes = 16 * 1024 * 1024
+const maxHandleGrowth = 10
+/** Long enough for connections to Discord and DiceBear to reach the end of their keep-alive. */
+const idleMs = 6000
 
-/** The same numbers for the same seed (mulberry32), so that a bad run can be had again, as far as timing allows. */
+/** mulberry32: the same numbers for the same seed, so that a bad run can be repeated, as far as timing allows. */
 function randomFrom(start: number): () => number {
   let state = start
   return () => {
@@ -75,11 +75,24 @@ const site = await openSite(url, ports, {
   LOG_LEVEL: 'error',
 })
 
-const count = { flows: 0, cutOff: 0, pages: new Map<number, number>(), troubles: new Map<string, number>() }
+const count = { visits: 0, cutOff: 0, histories: 0, longestHistory: 0 }
+const errorPages = new Map<number, number>()
+const failures = new Map<string, number>()
 const lost: string[] = []
-const add = <Key>(map: Map<Key, number>, key: Key) => map.set(key, (map.get(key) ?? 0) + 1)
+const increment = <Key>(map: Map<Key, number>, key: Key) => map.set(key, (map.get(key) ?? 0) + 1)
 
-function look(): Look {
+const counters: Counters = {
+  errorPage: (status) => increment(errorPages, status),
+  cutOff: () => {
+    count.cutOff += 1
+  },
+  historyChecked: (length) => {
+    count.histories += 1
+    count.longestHistory = Math.max(count.longestHistory, length)
+  },
+}
+
+function randomLook(): Look {
   const style = styles[Math.floor(random() * styles.length)]
   if (style === undefined) throw new Error('there are no styles')
   const mood = style.moods[Math.floor(random() * (style.moods.length + 1))] ?? ''
@@ -87,33 +100,34 @@ function look(): Look {
   return { seed, style: style.name, mood, backgroundColor: random() < 0.5 ? '' : 'a9d6f5' }
 }
 
-/** One person after the other at one keyboard; some come back in the same browser. */
-async function visitorsOf(account: Account, signal: AbortSignal): Promise<void> {
-  let jar = new CookieJar()
+const newBrowser = (): Browser => ({ jar: new CookieJar(), confirmed: [] })
+
+/** One visit after the other with the same Discord account, most of them in the same browser as the one before. */
+async function visitsOf(account: Account, signal: AbortSignal): Promise<void> {
+  let browser = newBrowser()
   while (!signal.aborted) {
-    if (random() < 0.5) jar = new CookieJar()
-    const told = { page: (status: number) => add(count.pages, status), cutOff: () => (count.cutOff += 1) }
-    const wanted = look()
+    if (random() < 0.2) browser = newBrowser()
+    const look = randomLook()
     try {
-      await flow({ site, discord, jar, account, random, told }, wanted)
+      await flow({ site, discord, browser, account, random, counters }, look)
     } catch (error) {
-      lost.push(`${new Date().toISOString()} ${wanted.style}: ${error instanceof Error ? error.message : error}`)
-      jar = new CookieJar()
+      lost.push(`${new Date().toISOString()} ${look.style}: ${error instanceof Error ? error.message : error}`)
+      browser = newBrowser()
     }
-    count.flows += 1
+    count.visits += 1
   }
 }
 
-async function visitsFor(ms: number, withTroubles: boolean): Promise<void> {
-  const visiting = AbortSignal.timeout(ms)
+async function visitsFor(durationMs: number, { withFailures }: { withFailures: boolean }): Promise<void> {
+  const signal = AbortSignal.timeout(durationMs)
   const world = { site, redis, discord, dicebear, random }
-  const trouble = withTroubles ? troubles(world, visiting, (name) => add(count.troubles, name)) : undefined
-  await Promise.all([...accounts.map((account) => visitorsOf(account, visiting)), trouble])
+  const failing = withFailures ? failAtRandom(world, signal, (name) => increment(failures, name)) : undefined
+  await Promise.all([...accounts.map((account) => visitsOf(account, signal)), failing])
 }
 
 /**
- * Each style is read once, when it is first drawn, and stays: all of them belong to the warm state. The picture beside a
- * link is drawn in the main thread, as is what stands in for DiceBear's; previews have a thread of their own.
+ * Each style is loaded when it is first drawn, and stays in memory: load all of them before the first measurement. The
+ * picture for links is drawn on the main thread, as a replacement for DiceBear's is; previews are drawn on a worker.
  */
 async function drawAllStyles(): Promise<void> {
   for (const port of ports) {
@@ -129,16 +143,16 @@ async function drawAllStyles(): Promise<void> {
 
 const pid = site.instances[0]?.pid ?? 0
 const runMs = minutes * 60_000
-// Quiet visits before and after, so that what is compared is the same work, and the second time after the troubles.
+// Visits without failures before both measurements, so that both follow the same work.
 await drawAllStyles()
-await visitsFor(runMs / 10, false)
-await wait(restMs)
-const warm = await heldBy(pid, site.inspectorPort)
-await visitsFor(runMs, true)
-await visitsFor(runMs / 10, false)
-await wait(restMs)
-const end = await heldBy(pid, site.inspectorPort)
-const forEver = await keysForEver(redis.url)
+await visitsFor(runMs / 10, { withFailures: false })
+await wait(idleMs)
+const warm = await retainedBy(pid, site.inspectorPort)
+await visitsFor(runMs, { withFailures: true })
+await visitsFor(runMs / 10, { withFailures: false })
+await wait(idleMs)
+const end = await retainedBy(pid, site.inspectorPort)
+const withoutExpiry = await keysWithoutExpiry(redis.url)
 
 await site.close()
 await Promise.all([discord.close(), dicebear.close(), redis.stop()])
@@ -146,21 +160,23 @@ await Promise.all([discord.close(), dicebear.close(), redis.stop()])
 const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MB`
 const listed = <Key>(map: Map<Key, number>) => [...map].map(([key, times]) => `${key}: ${times}`).join(' · ') || 'none'
 process.stdout.write(`
-visits              ${count.flows} in ${minutes} minutes by ${visitors} visitors, seed ${seed}
-troubles            ${listed(count.troubles)}
-pages that said to try again   ${listed(count.pages)}
-requests cut off by a kill     ${count.cutOff}
-lost visits         ${lost.length}
-heap after a collection        ${megabytes(warm.heapBytes)} warm, ${megabytes(end.heapBytes)} at the end
-open files and sockets         ${warm.handles} warm, ${end.handles} at the end
-keys without an end in Redis   ${forEver.length}
+visits                       ${count.visits} in ${minutes} minutes by ${visitors} visitors, seed ${seed}
+failures                     ${listed(failures)}
+error pages                  ${listed(errorPages)}
+requests cut off by a kill   ${count.cutOff}
+histories checked            ${count.histories}, the longest with ${count.longestHistory} avatars
+lost visits or avatars       ${lost.length}
+heap after a collection      ${megabytes(warm.heapBytes)} warm, ${megabytes(end.heapBytes)} at the end
+open files and sockets       ${warm.handles} warm, ${end.handles} at the end
+keys without an expiry       ${withoutExpiry.length}
 `)
-for (const line of [...lost, ...forEver].slice(0, 20)) process.stdout.write(`${line}\n`)
+for (const line of [...lost, ...withoutExpiry].slice(0, 20)) process.stdout.write(`${line}\n`)
 
 const failed =
-  count.flows === 0 ||
+  count.visits === 0 ||
+  count.histories === 0 ||
   lost.length > 0 ||
-  forEver.length > 0 ||
-  end.heapBytes - warm.heapBytes > mostHeapGrowthBytes ||
-  end.handles - warm.handles > mostHandleGrowth
+  withoutExpiry.length > 0 ||
+  end.heapBytes - warm.heapBytes > maxHeapGrowthBytes ||
+  end.handles - warm.handles > maxHandleGrowth
 process.exit(failed ? 1 : 0)

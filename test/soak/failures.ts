@@ -7,12 +7,12 @@ import type { Instance, Site } from './site.ts'
 
 type World = { site: Site; redis: Redis; discord: DiscordDouble; dicebear: DiceBearDouble; random: () => number }
 
-/** How long each trouble lasts, and the quiet after it, in milliseconds: at most. */
-const longestTroubleMs = 4000
-const longestQuietMs = 3000
+/** Each failure lasts at most this long, and so does the pause after it. */
+const maxFailureMs = 4000
+const maxPauseMs = 3000
 
 const svg = { 'content-type': 'image/svg+xml' }
-const bad: Fault[] = [
+const badJson: Fault[] = [
   faults.silent(),
   faults.drip(),
   faults.reset(),
@@ -38,27 +38,31 @@ const badSvg: Fault[] = [
 ]
 
 /**
- * One thing after the other goes wrong, by chance, and is well again, until the signal. The first instance is spared the
- * kill, so that its memory tells of the whole time. Tells each trouble by name.
+ * Causes one random failure after the other, and ends each, until the signal aborts. `onFailure` is called with the name
+ * of each. The first instance is never killed: its memory is measured over the whole run.
  */
-export async function troubles(world: World, signal: AbortSignal, told: (name: string) => void): Promise<void> {
+export async function failAtRandom(
+  world: World,
+  signal: AbortSignal,
+  onFailure: (name: string) => void,
+): Promise<void> {
   const { site, redis, discord, dicebear, random } = world
   const oneOf = <Kind>(list: Kind[]): Kind => {
     const one = list[Math.floor(random() * list.length)]
     if (one === undefined) throw new Error('nothing to choose from')
     return one
   }
-  const lasting = () => wait(random() * longestTroubleMs)
-  const [, ...mortal] = site.instances
+  const lasting = () => wait(random() * maxFailureMs)
+  const [, ...killable] = site.instances
 
   const all: Record<string, () => Promise<void>> = {
-    'Discord’s token address': () => failing(discord, at.token, oneOf(bad)),
-    'Discord’s user address': () => failing(discord, at.user, oneOf(bad)),
-    'Discord’s revoke address': () => failing(discord, at.revoke, oneOf(bad)),
+    'Discord’s token address': () => failing(discord, at.token, oneOf(badJson)),
+    'Discord’s user address': () => failing(discord, at.user, oneOf(badJson)),
+    'Discord’s revoke address': () => failing(discord, at.revoke, oneOf(badJson)),
     DiceBear: () => failing(dicebear, at.svg, oneOf(badSvg)),
     'Discord refuses connections': () => refusing(discord),
     'DiceBear refuses connections': () => refusing(dicebear),
-    'Redis says nothing': async () => {
+    'Redis does not answer': async () => {
       redis.pause()
       await lasting()
       redis.resume()
@@ -69,12 +73,12 @@ export async function troubles(world: World, signal: AbortSignal, told: (name: s
       await redis.restart()
     },
     'an instance is killed': async () => {
-      const one = oneOf(mortal)
+      const one = oneOf(killable)
       await one.kill()
       await lasting()
       await one.restart()
     },
-    'files are lost or damaged': () => spoilFiles(oneOf(site.instances), random),
+    'files are lost or damaged': () => damageFiles(oneOf(site.instances), random),
   }
 
   async function failing(double: DiscordDouble | DiceBearDouble, path: string | RegExp, fault: Fault): Promise<void> {
@@ -90,15 +94,15 @@ export async function troubles(world: World, signal: AbortSignal, told: (name: s
   }
 
   while (!signal.aborted) {
-    const [name, happen] = oneOf(Object.entries(all))
-    told(name)
-    await happen()
-    await wait(random() * longestQuietMs, undefined, { signal }).catch(() => undefined)
+    const [name, cause] = oneOf(Object.entries(all))
+    onFailure(name)
+    await cause()
+    await wait(random() * maxPauseMs, undefined, { signal }).catch(() => undefined)
   }
 }
 
-/** Every third file of a cache folder is deleted, overwritten or emptied. */
-async function spoilFiles({ cacheFolder }: Instance, random: () => number): Promise<void> {
+/** Deletes, overwrites or empties a third of the files in a cache folder. */
+async function damageFiles({ cacheFolder }: Instance, random: () => number): Promise<void> {
   const files = await readdir(cacheFolder, { recursive: true })
   for (const file of files.filter((name) => name.endsWith('.svg') && random() < 0.33)) {
     const path = join(cacheFolder, file)
