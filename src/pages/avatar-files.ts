@@ -10,109 +10,104 @@ import { picturePolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
 import type { Parts } from '../parts.ts'
-import { drawnOnce } from '../pictures/drawn-once.ts'
-import { drawingLine } from '../pictures/queue.ts'
+import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
+import { createQueue } from '../pictures/queue.ts'
 import { withoutAvatar } from '../visitor/visitor.ts'
 import { readForm } from './form.ts'
 import { exampleSeed } from './look.ts'
 import { words } from './words.ts'
 
-// Whatever needs sharp is imported where it is first needed: it takes 25 MB, and a tenth of a second of each start.
+// sharp takes 25 MB and a tenth of a second to load, so the modules that need it are imported when they are first used.
 
-const sizes = ['128', '256', '512', '1024']
-const defaultSize = '512'
+const pngSizes = ['128', '256', '512', '1024']
+const defaultPngSize = '512'
 
+const svgType = 'image/svg+xml; charset=utf-8'
 const avatarCaching = 'private, max-age=31536000, immutable'
-/** Long, but a new version of DiceBear's styles should show within days. */
+/** A week: long, but a new version of DiceBear's styles should show before long. */
 const previewCaching = 'public, max-age=604800'
+const mebibyte = 1024 * 1024
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
-export function previewFile({ config, metrics }: Parts): Router {
+export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
-  const previews = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('preview', found))
-  const cards = drawnOnce<Picture>(16 * 1024 * 1024, (found) => metrics?.onCache('card', found))
-  // Few of one client's, so that whoever asks for a page meanwhile hardly waits (test/bench/README.md).
-  const previewLine = drawingLine({
-    atOnce: workerConcurrency,
-    each: config.rateLimit ? 2 : workerConcurrency,
-    longest: 1000,
+  const previews = createPictureCache({
+    maxBytes: 16 * mebibyte,
+    onLookup: (found) => metrics?.onCache('preview', found),
   })
-  const cardLine = drawingLine({ atOnce: 1, longest: 20 })
+  const cards = createPictureCache({ maxBytes: 16 * mebibyte, onLookup: (found) => metrics?.onCache('card', found) })
+  const previewQueue = createQueue({ concurrency: workerConcurrency, perClient: 4, maxWaiting: 1000 })
+  const cardQueue = createQueue({ concurrency: 1, maxWaiting: 20 })
 
   router.get('/preview.svg', async (req, res) => {
-    // By its address, so that a known one is neither read nor checked again.
-    const { bytes, etag } = await previews(req.url, () => {
-      const { choice } = readForm(req.query)
-      if (!choice) throw new InvalidValues('not a look that can be drawn')
-      return previewLine(async () => picture(Buffer.from(await drawInWorker(choice))), clientOf(req))
+    // Keyed by its address, so that the values of a known preview are not parsed again.
+    const preview = await previews(req.url, () => {
+      const choice = choiceIn(req.query)
+      return previewQueue(async () => svgPicture(await drawInWorker(choice)), clientOf(req))
     })
-    sendPicture(res, 'image/svg+xml; charset=utf-8', bytes, etag, previewCaching)
+    sendPicture(res, svgType, preview, previewCaching)
   })
 
   router.get('/og.png', async (req, res) => {
-    const { choice } = readForm(req.query)
-    if (!choice) throw new InvalidValues('not a look that can be drawn')
+    const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
-    const { bytes, etag } = await cards(avatarId(still), () =>
-      cardLine(async () => {
+    const card = await cards(avatarId(still), () =>
+      cardQueue(async () => {
         const { drawCard } = await import('../pictures/card.ts')
-        return picture(await drawCard(await drawEmbedded(still), title, words.home.title))
+        const bytes = await drawCard(await drawEmbedded(still), title, words.home.title)
+        return { bytes, etag: etagOf(bytes) }
       }),
     )
-    sendPicture(res, 'image/png', bytes, etag, previewCaching)
+    sendPicture(res, 'image/png', card, previewCaching)
   })
 
   router.all(['/preview.svg', '/og.png'], onlyBy('GET', 'HEAD'))
   return router
 }
 
-type Picture = { bytes: Buffer; etag: string; length: number }
-
-/** With an ETag of what is in it: after an upgrade of DiceBear the same address may be another picture. */
-function picture(bytes: Buffer): Picture {
-  return { bytes, etag: `"${sha256(bytes)}"`, length: bytes.length }
-}
-
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(parts: Parts): Router {
   const session = parts.sessions.load({ rolling: false })
   const router = Router({ caseSensitive: true })
-  const pngs = drawnOnce<Buffer>(32 * 1024 * 1024, (found) => parts.metrics?.onCache('png', found))
-  const pngLine = drawingLine({ atOnce: 2, longest: 200 })
-  const gifs = drawnOnce<Buffer>(32 * 1024 * 1024, (found) => parts.metrics?.onCache('gif', found))
+  const { avatars, metrics } = parts
+  const pngs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('png', found) })
+  const gifs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('gif', found) })
+  const pngQueue = createQueue({ concurrency: 2, maxWaiting: 200 })
   // A GIF is the work of a hundred PNGs.
-  const gifLine = drawingLine({ atOnce: 1, longest: 4 })
+  const gifQueue = createQueue({ concurrency: 1, maxWaiting: 4 })
 
   router.get('/avatars/:id.svg', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const { svg, checksum } = await parts.avatars.svg(avatar)
-    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'svg'))
-    sendPicture(res, 'image/svg+xml; charset=utf-8', svg, `"${checksum}"`, avatarCaching)
+    const { svg, checksum } = await avatars.svg(avatar)
+    attachIfDownload(req, res, avatar.choice, 'svg')
+    sendPicture(res, svgType, { bytes: svg, etag: `"${checksum}"` }, avatarCaching)
   })
 
   router.get('/avatars/:id.png', session, async (req, res) => {
-    const size = sizes.find((one) => one === (req.query.size ?? defaultSize))
-    if (size === undefined) throw new InvalidValues('not a size that we draw')
+    const size = pngSizes.find((one) => one === (req.query.size ?? defaultPngSize))
+    if (size === undefined) throw new InvalidValues('not a size of a PNG')
     const avatar = ownAvatar(req)
-    const { svg, checksum } = await parts.avatars.svg(avatar)
-    const png = await pngs(`${avatar.id} ${checksum} ${size}`, () =>
-      pngLine(() => drawnPng(avatar.choice, svg.toString(), Number(size))),
+    const { svg, checksum } = await avatars.svg(avatar)
+    const etag = `"${checksum}-${size}"`
+    const png = await pngs(etag, () =>
+      pngQueue(async () => ({ bytes: await pngOf(avatar.choice, svg.toString(), Number(size)), etag })),
     )
-    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'png'))
-    sendPicture(res, 'image/png', png, `"${checksum}-${size}"`, avatarCaching)
+    attachIfDownload(req, res, avatar.choice, 'png')
+    sendPicture(res, 'image/png', png, avatarCaching)
   })
 
   router.get('/avatars/:id.gif', session, async (req, res) => {
     const avatar = ownAvatar(req)
-    const { svg, checksum } = await parts.avatars.svg(avatar)
-    const gif = await gifs(`${avatar.id} ${checksum}`, async () => {
+    const { svg, checksum } = await avatars.svg(avatar)
+    const etag = `"${checksum}-gif"`
+    const gif = await gifs(etag, async () => {
       const { moves } = await import('../pictures/gif.ts')
       if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
-      return gifLine(() => drawnGif(avatar.choice, svg.toString()))
+      return gifQueue(async () => ({ bytes: await gifOf(avatar.choice, svg.toString()), etag }))
     })
-    if (req.query.download !== undefined) res.set('Content-Disposition', attachment(req, avatar.choice, 'gif'))
-    sendPicture(res, 'image/gif', gif, `"${checksum}-gif"`, avatarCaching)
+    attachIfDownload(req, res, avatar.choice, 'gif')
+    sendPicture(res, 'image/gif', gif, avatarCaching)
   })
 
   router.post('/avatars/:id/forget', session, async (req, res) => {
@@ -126,42 +121,59 @@ export function avatarFiles(parts: Parts): Router {
   return router
 }
 
-/** The avatar named in the address, if it is one of this visitor's; anyone else's is not there. */
+/** The avatar in the address; throws NotFound unless it is one of this visitor's. */
 function ownAvatar(req: Request): Avatar {
   const avatar = req.visitor.avatars.find(({ id }) => id === req.params.id)
   if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
   return avatar
 }
 
-/** A drawing may be safe and still too large or too small for any PNG: then the library's own is drawn. */
-async function drawnPng(choice: Choice, svg: string, size: number): Promise<Buffer> {
+/** The choice in a query; throws InvalidValues. */
+function choiceIn(query: unknown): Choice {
+  const { choice } = readForm(query)
+  if (!choice) throw new InvalidValues('not a choice that can be drawn')
+  return choice
+}
+
+/** A checked SVG may still be too large or too small for a PNG: then that of the embedded library is rendered. */
+async function pngOf(choice: Choice, svg: string, size: number): Promise<Buffer> {
   const { drawPng } = await import('../pictures/png.ts')
   return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
 }
 
-/** A drawing may move in ways that only a browser follows: then the library's own is drawn. */
-async function drawnGif(choice: Choice, svg: string): Promise<Buffer> {
+/** A checked SVG may move in ways that only a browser can follow: then that of the embedded library is rendered. */
+async function gifOf(choice: Choice, svg: string): Promise<Buffer> {
   const { drawGif } = await import('../pictures/gif.ts')
   return drawGif(svg).catch(async (error: unknown) => {
-    // That one would take as long again.
-    if (error instanceof Overloaded) throw error
+    if (error instanceof Overloaded) throw error // a second one would take as long
     return drawGif(await drawEmbedded(choice))
   })
 }
 
-function sendPicture(res: Response, type: string, picture: Buffer, etag: string, caching: string): void {
-  res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
-  res.send(picture)
+function svgPicture(svg: string): Picture {
+  // Allocated outside Node's buffer pool: a cached slice of it would pin 64 KB.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(svg))
+  bytes.write(svg)
+  return { bytes, etag: etagOf(bytes) }
 }
 
-/** RFC 6266: a readable name, such as juniper.moss-adventurer-happy.png. */
-function attachment(req: Request, { style, mood }: Choice, extension: string): string {
+/** Of the content, because after an upgrade of DiceBear the same address may show another picture. */
+const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
+
+function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {
+  res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
+  res.send(bytes)
+}
+
+/** With `?download`: a readable file name (RFC 6266), such as juniper.moss-adventurer-happy.png. */
+function attachIfDownload(req: Request, res: Response, { style, mood }: Choice, extension: string): void {
+  if (req.query.download === undefined) return
   const username = req.visitor.user?.username ?? ''
   const parts = [fileNamePart(username), style, mood].filter((part) => part !== '')
-  return contentDisposition(`${parts.join('-')}.${extension}`)
+  res.set('Content-Disposition', contentDisposition(`${parts.join('-')}.${extension}`))
 }
 
-// Letters, marks and digits of any script; nothing that a file system or a shell takes for something else.
+/** Letters, marks and digits of any script; nothing that means something to a file system or a shell. */
 function fileNamePart(name: string): string {
   if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
   const safe = name

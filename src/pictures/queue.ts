@@ -1,46 +1,60 @@
-import { promise as lineOf, type queueAsPromised } from 'fastq'
 import { Overloaded } from '../errors.ts'
 
-/** Draws when it is this client's turn. */
-export type DrawingLine = <Picture>(draw: () => Promise<Picture>, client?: string) => Promise<Picture>
-
-type Options = {
-  /** How many are drawn at the same time. */
-  atOnce: number
-  /** How many of these may be one client's. */
-  each?: number
-  /** How many may wait; who comes then is refused by Overloaded. */
-  longest: number
+export type QueueOptions = {
+  /** How many pieces of work run at the same time. */
+  concurrency: number
+  /** How many of these may be one client's, so that a client who asks for much does not make others wait. */
+  perClient?: number
+  /** How many may wait to be run. */
+  maxWaiting: number
 }
 
-type Drawing = () => Promise<void>
+/** Runs `work` as soon as there is room. Rejects as it does, or at once with Overloaded when the queue is full. */
+export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-/** A waiting line for drawings, so that they do not pile up, and so that nobody stands behind all that another asked for. */
-export function drawingLine({ atOnce, each = atOnce, longest }: Options): DrawingLine {
-  const line = lineOf((drawNext: Drawing) => drawNext(), atOnce)
-  const clients = new Map<string, queueAsPromised<Drawing>>()
-  let here = 0
+/** A bounded queue with a limit per client: first in, first out among those whose client is below its limit. */
+export function createQueue({ concurrency, perClient = concurrency, maxWaiting }: QueueOptions): Queue {
+  const waiting: { client: string; start: () => void }[] = []
+  const runningByClient = new Map<string, number>()
+  let running = 0
 
-  function lineFor(client: string): queueAsPromised<Drawing> {
-    if (each >= atOnce) return line // a line of one's own would hold nobody back
-    const known = clients.get(client)
-    if (known) return known
-    const own = lineOf((drawNext: Drawing) => line.push(drawNext), each)
-    own.drain = () => clients.delete(client)
-    clients.set(client, own)
-    return own
+  function hasRoomFor(client: string): boolean {
+    return running < concurrency && (runningByClient.get(client) ?? 0) < perClient
   }
 
-  return async (draw, client = '') => {
-    if (here >= atOnce + longest) throw new Overloaded('too many drawings are waiting')
-    here += 1
-    return new Promise((resolve, reject) => {
-      const drawNext = () => Promise.try(draw).then(resolve, reject)
-      void lineFor(client)
-        .push(drawNext)
-        .finally(() => {
-          here -= 1
-        })
-    })
+  function begin(client: string): void {
+    running += 1
+    runningByClient.set(client, (runningByClient.get(client) ?? 0) + 1)
+  }
+
+  function end(client: string): void {
+    running -= 1
+    const left = (runningByClient.get(client) ?? 0) - 1
+    if (left > 0) runningByClient.set(client, left)
+    else runningByClient.delete(client)
+    startNext()
+  }
+
+  function startNext(): void {
+    const index = waiting.findIndex(({ client }) => hasRoomFor(client))
+    if (index === -1) return
+    const [next] = waiting.splice(index, 1)
+    if (!next) return
+    begin(next.client)
+    next.start()
+  }
+
+  return async (work, client = '') => {
+    if (hasRoomFor(client)) {
+      begin(client)
+    } else {
+      if (waiting.length >= maxWaiting) throw new Overloaded('the queue is full')
+      await new Promise<void>((start) => waiting.push({ client, start }))
+    }
+    try {
+      return await work()
+    } finally {
+      end(client)
+    }
   }
 }

@@ -1,94 +1,93 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Overloaded } from '../../src/errors.ts'
-import { drawingLine } from '../../src/pictures/queue.ts'
+import { createQueue } from '../../src/pictures/queue.ts'
 
-/** Drawings that end when they are told to. */
-function slowly() {
+/** Work that ends when it is told to. */
+function controlledWork() {
   const begun: number[] = []
   const ends: (() => void)[] = []
-  const draw = (number: number) => () => {
+  const work = (number: number) => () => {
     begun.push(number)
     return new Promise<number>((resolve) => ends.push(() => resolve(number)))
   }
-  return { begun, draw, endNext: () => ends.shift()?.() }
+  return { begun, work, endNext: () => ends.shift()?.() }
 }
 
-async function turns(count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await turn()
+/** Until everything that can run has run. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await setImmediate()
 }
 
-test('only so many are drawn at once, the others in the order in which they came', async () => {
-  const line = drawingLine({ atOnce: 2, longest: 10 })
-  const { begun, draw, endNext } = slowly()
-  const drawn = [1, 2, 3, 4].map((number) => line(draw(number)))
-  await turns(5)
+test('no more than the concurrency limit run at once, the others in the order in which they came', async () => {
+  const run = createQueue({ concurrency: 2, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [1, 2, 3, 4].map((number) => run(work(number)))
+  await settle()
   expect(begun).toEqual([1, 2])
   endNext()
-  await turns(5)
+  await settle()
   expect(begun).toEqual([1, 2, 3])
   for (let i = 0; i < 3; i++) {
     endNext()
-    await turns(5)
+    await settle()
   }
-  expect(await Promise.all(drawn)).toEqual([1, 2, 3, 4])
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
 })
 
-test('who comes when the line is full is told so at once, and may come again', async () => {
-  const line = drawingLine({ atOnce: 1, longest: 2 })
-  const { draw, endNext } = slowly()
-  const drawn = [1, 2, 3].map((number) => line(draw(number)))
-  await expect(line(draw(4))).rejects.toThrow(Overloaded)
-  await turns(5)
+test('a full queue refuses at once, and takes more when there is room again', async () => {
+  const run = createQueue({ concurrency: 1, maxWaiting: 2 })
+  const { work, endNext } = controlledWork()
+  const results = [1, 2, 3].map((number) => run(work(number)))
+  await expect(run(work(4))).rejects.toThrow(Overloaded)
   endNext()
-  await turns(5)
-  drawn.push(line(draw(5)))
+  await settle()
+  results.push(run(work(5)))
   for (let i = 0; i < 3; i++) {
     endNext()
-    await turns(5)
+    await settle()
   }
-  expect(await Promise.all(drawn)).toEqual([1, 2, 3, 5])
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 5])
 })
 
-test('of one client only so many are drawn at once, and another one is not behind the rest', async () => {
-  const line = drawingLine({ atOnce: 3, each: 2, longest: 10 })
-  const { begun, draw, endNext } = slowly()
-  const drawn = [1, 2, 3, 4].map((number) => line(draw(number), 'hasty'))
-  await turns(5)
+test('no more than its own limit run for one client, and another client does not wait for the rest', async () => {
+  const run = createQueue({ concurrency: 3, perClient: 2, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [1, 2, 3, 4].map((number) => run(work(number), 'first'))
+  await settle()
   expect(begun).toEqual([1, 2])
-  drawn.push(...[5, 6].map((number) => line(draw(number), 'patient')))
-  await turns(5)
+  results.push(...[5, 6].map((number) => run(work(number), 'second')))
+  await settle()
   expect(begun).toEqual([1, 2, 5])
   for (let i = 0; i < 6; i++) {
     endNext()
-    await turns(5)
+    await settle()
   }
-  expect(begun).toEqual([1, 2, 5, 6, 3, 4])
-  expect(await Promise.all(drawn)).toEqual([1, 2, 3, 4, 5, 6])
+  expect(begun).toEqual([1, 2, 5, 3, 4, 6])
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
 })
 
-test('whoever waits among many clients counts, until there is room again', async () => {
-  const line = drawingLine({ atOnce: 2, each: 1, longest: 2 })
-  const { draw, endNext } = slowly()
-  const drawn = [1, 2, 3, 4].map((number) => line(draw(number), 'hasty'))
-  await expect(line(draw(5), 'patient')).rejects.toThrow(Overloaded)
-  await turns(5)
-  endNext()
-  await turns(5)
-  drawn.push(line(draw(6), 'patient'))
+test('the bound counts what waits for all clients together', async () => {
+  const run = createQueue({ concurrency: 2, perClient: 1, maxWaiting: 2 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [1, 2, 3].map((number) => run(work(number), 'first'))
+  results.push(run(work(4), 'second')) // runs at once
+  await expect(run(work(5), 'third')).rejects.toThrow(Overloaded)
+  await settle()
+  expect(begun).toEqual([1, 4])
   for (let i = 0; i < 4; i++) {
     endNext()
-    await turns(5)
+    await settle()
   }
-  expect(await Promise.all(drawn)).toEqual([1, 2, 3, 4, 6])
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
 })
 
-test('a drawing that fails holds nobody up', async () => {
-  const line = drawingLine({ atOnce: 1, longest: 10 })
-  const failed = line(async () => {
+test('work that fails holds up nothing behind it', async () => {
+  const run = createQueue({ concurrency: 1, maxWaiting: 10 })
+  const failed = run(async () => {
     throw new Error('no picture')
   })
-  const after = line(async () => 'a picture')
+  const after = run(async () => 'a picture')
   await expect(failed).rejects.toThrow('no picture')
   expect(await after).toBe('a picture')
 })
