@@ -825,7 +825,7 @@ describe('the picture beside a link', () => {
     '',
     'style=nope',
     'style=adventurer&style=rings',
-    'style=rings&mood=happy',
+    'style=bottts&mood=sad',
     'style=rings&backgroundColor=red',
     'style=rings&animated=yes',
     'style=rings&seed=%00x%01',
