@@ -77,16 +77,16 @@ export class UnsafeSvg extends Failure {}
 export class UpstreamUnavailable extends Failure {}
 /** The upstream answered 429. */
 export class UpstreamRateLimited extends Failure {
-  readonly answer: { headers: IncomingHttpHeaders; body: Buffer }
+  readonly response: { headers: IncomingHttpHeaders; body: Buffer }
   /** From the header `Retry-After`; undefined without one. */
   readonly retryAfterS: number | undefined
   constructor(
     message: string,
-    answer: { headers: IncomingHttpHeaders; body: Buffer },
+    response: { headers: IncomingHttpHeaders; body: Buffer },
     retryAfterS: number | undefined,
   ) {
     super(message)
-    this.answer = answer
+    this.response = response
     this.retryAfterS = retryAfterS
   }
 }

@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { Agent } from 'undici'
 import { createAvatars } from './avatar/avatars.ts'
 import { createDiceBear } from './avatar/dicebear.ts'
 import { openFileCache } from './avatar/file-cache.ts'
@@ -12,6 +11,7 @@ import { lockTtlS } from './store/lock.ts'
 import { memoryStore } from './store/memory.ts'
 import { openRedis } from './store/redis.ts'
 import { redisStore } from './store/store.ts'
+import { createConnections } from './upstream/call.ts'
 import type { BreakerChange } from './upstream/upstream.ts'
 import { createAccounts } from './visitor/account.ts'
 import { createSessions } from './visitor/session.ts'
@@ -41,8 +41,7 @@ export async function openParts(config: Config, log: Logger) {
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
-    // Its own end of a connection attempt only clears up: a visitor's time is up before it.
-    dispatcher: new Agent({ connect: { timeout: timeoutMs + 1000 } }),
+    connections: createConnections(),
     userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)`,
     onCall: metrics?.onCall,
     onBreaker(change: BreakerChange) {
@@ -92,7 +91,8 @@ export async function openParts(config: Config, log: Logger) {
       },
     }),
     async close() {
-      await Promise.all([calls.dispatcher.destroy(), cache.close(), store.close()])
+      calls.connections.close()
+      await Promise.all([cache.close(), store.close()])
     },
   }
 }

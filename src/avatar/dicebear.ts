@@ -1,45 +1,47 @@
-import type { Dispatcher } from 'undici'
 import { DeadlineExceeded, DiceBearRefused, DiceBearUnavailable, UnsafeSvg } from '../errors.ts'
-import { createUpstream, headerOf, type Observers } from '../upstream/upstream.ts'
+import { type CallOptions, headerOf } from '../upstream/call.ts'
+import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
 import { checkInWorker } from './worker.ts'
 
-export type DiceBearOptions = Observers & { url: string; userAgent: string; timeoutMs: number; dispatcher: Dispatcher }
+export type DiceBearOptions = Observers & Omit<CallOptions, 'maxBytes'> & { url: string; userAgent: string }
 
 /**
- * When it is left in peace: after a 429, or after failures in a row of any kind. A whole answer is none, even if it is
- * not a picture that we take: what is wrong with that one may be right with the next. Nor is it DiceBear's fault when
- * Discord has left it no time.
+ * A complete response is no failure, whatever it holds: the next picture may be fine. Nor is it DiceBear's failure when
+ * Discord has used up the visitor's time.
  */
 const breaker = {
   failures: 3,
   pauseMs: 30_000,
-  opensOn: (error: unknown) => !(error instanceof DeadlineExceeded),
+  isFailure: (error: unknown) => !(error instanceof DeadlineExceeded),
 }
 
 /**
- * DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
- * Gives the SVG, checked. `until` is when the visitor has waited long enough, by `performance.now()`. Throws
- * DiceBearUnavailable, DiceBearRefused or UnsafeSvg; the caller draws the picture itself then.
+ * A client of DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
+ * The function returned resolves with a checked SVG; `deadline` is when the visitor must have an answer, by
+ * `performance.now()`. It throws DiceBearUnavailable, DiceBearRefused or UnsafeSvg.
  */
-export function createDiceBear({ url, userAgent, ...calls }: DiceBearOptions) {
-  const ask = createUpstream({ ...calls, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
+export function createDiceBear({ url, userAgent, ...options }: DiceBearOptions) {
+  const request = createUpstream({ ...options, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
+  const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
 
-  return async function askDiceBear(choice: Choice, until?: number): Promise<Buffer> {
-    const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
-    const answer = await ask(`${url}/${choice.style}/svg?${query(choice)}`, { headers, until }).catch((cause) => {
-      throw new DiceBearUnavailable('no picture', { cause })
-    })
-    if (answer.status >= 400)
-      throw new DiceBearRefused(`answered ${answer.status} (style ${choice.style}, mood ${choice.mood})`)
-    const type = headerOf(answer, 'content-type')
-    if (answer.status !== 200 || !type.startsWith('image/svg+xml')) {
-      throw new DiceBearUnavailable(`answered ${answer.status}, ${type.slice(0, 40)}`)
+  return async function requestSvg(choice: Choice, deadline?: number): Promise<Buffer> {
+    const response = await request(`${url}/${choice.style}/svg?${query(choice)}`, { headers, deadline }).catch(
+      (cause) => {
+        throw new DiceBearUnavailable('no picture', { cause })
+      },
+    )
+    if (response.status >= 400) {
+      throw new DiceBearRefused(`answered ${response.status} (style ${choice.style}, mood ${choice.mood})`)
     }
-    const wrong = await checkInWorker(answer.body)
-    if (wrong !== undefined) throw new UnsafeSvg(wrong)
-    return answer.body
+    const type = headerOf(response, 'content-type')
+    if (response.status !== 200 || !type.startsWith('image/svg+xml')) {
+      throw new DiceBearUnavailable(`answered ${response.status}, ${type.slice(0, 40)}`)
+    }
+    const problem = await checkInWorker(response.body)
+    if (problem !== undefined) throw new UnsafeSvg(problem)
+    return response.body
   }
 }
 

@@ -68,13 +68,13 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
       throw new SignInFailed('Discord came back with an error')
     }
     const { choice, verifier, key } = taken
-    const { code, state } = callback
+    const { code } = callback
     const deadline = performance.now() + visitTimeoutMs
     const isStranger = req.visitor.user === undefined
     // With a seed DiceBear needs nothing of Discord, so both are asked at once.
     const early = choice.seed === '' ? undefined : avatars.make(choice, true, deadline)
     early?.catch(() => undefined)
-    const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, state, verifier }, deadline)
+    const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, verifier }, deadline)
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
     try {
       return await states.amongTabs(key, cookies.all(req), async (otherTabs) => {

@@ -28,7 +28,7 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
   async function identifyByCode(
     req: Request,
     res: Response,
-    { code, state, verifier }: { code: string; state: string; verifier: string },
+    { code, verifier }: { code: string; verifier: string },
     deadline: number,
   ): Promise<Identity> {
     const { user: knownUser, tokens: sealed } = req.visitor
@@ -37,7 +37,7 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
       const user = await unlessRefused(fetchUser(cached, knownUser, deadline))
       if (user) return { user, tokens: sealed }
     }
-    const newTokens = await discord.exchangeCode(code, state, verifier, deadline)
+    const newTokens = await discord.exchangeCode(code, verifier, deadline)
     const tokens = sealTokens(sealer, newTokens)
     try {
       const user = await fetchUser(newTokens, knownUser, deadline, knownUser === undefined)
@@ -99,7 +99,7 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
   /** Discord's limit counts per visitor: one who was never seen before is told apart by the token. */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
     const visitor = known?.id ?? hash('sha256', tokens.accessToken, 'base64url')
-    return discord.fetchUser(tokens.accessToken, visitor, { until: deadline, isNew })
+    return discord.fetchUser(tokens.accessToken, visitor, { deadline, isNew })
   }
 
   /** Revokes the tokens of a sign-out. It does not fail and does not wait long: the session that held them is gone. */

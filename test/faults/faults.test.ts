@@ -111,11 +111,13 @@ const well = {
 }
 
 let app: TestApp
-/** How far ahead of the real one the app's clock is: nobody waits for the end of a pause. */
+/** How far ahead of the real ones the app's clocks are, so that no test waits for the end of a pause. */
 let aheadMs = 0
 beforeEach(() => {
-  const now = Date.now.bind(Date)
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
+  for (const clock of [Date, performance]) {
+    const now = clock.now.bind(clock)
+    vi.spyOn(clock, 'now').mockImplementation(() => now() + aheadMs)
+  }
 })
 afterEach(() => vi.restoreAllMocks())
 const timePasses = (seconds: number) => {

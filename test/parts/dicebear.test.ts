@@ -1,7 +1,7 @@
 // The client of DiceBear's HTTP API against a server that reads queries as DiceBear's strictest version does.
-import { Agent } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
+import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn, moodMap } from '../support/drawn.ts'
 
@@ -10,15 +10,15 @@ const pairs = Object.entries(moodMap.styles).flatMap(([style, moods]) =>
 )
 
 let double: DiceBearDouble
-let dispatcher: Agent
+let connections: Connections
 let askDiceBear: ReturnType<typeof createDiceBear>
 beforeAll(async () => {
   double = await openDiceBear()
-  dispatcher = new Agent()
-  askDiceBear = createDiceBear({ url: double.apiUrl, userAgent: 'a test', timeoutMs: 15_000, dispatcher })
+  connections = createConnections()
+  askDiceBear = createDiceBear({ url: double.apiUrl, userAgent: 'a test', timeoutMs: 15_000, connections })
 })
 afterAll(async () => {
-  await dispatcher.destroy()
+  connections.close()
   await double.close()
 })
 

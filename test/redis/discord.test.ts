@@ -4,7 +4,7 @@ import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { at, type Fault, faults } from '../support/doubles.ts'
-import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { clientId, comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, sameBrowserAt, setCookies, timed } from '../support/visits.ts'
 
@@ -116,6 +116,13 @@ const nelly = JSON.stringify({ id: '80351110224678912', username: 'nelly', globa
 const tokens = { token_type: 'Bearer', access_token: 'a', expires_in: weekS, refresh_token: 'r', scope: 'identify' }
 const goodTokens = JSON.stringify(tokens)
 
+/** A JWT as an OpenID server sends it, with a signature that nobody checks. */
+function unsignedToken(claims: Record<string, unknown>): string {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const nowS = Math.floor(Date.now() / 1000)
+  return `${part({ alg: 'RS256' })}.${part({ sub: '1', aud: clientId, iat: nowS, exp: nowS + 60, ...claims })}.c2ln`
+}
+
 describe('the token address', () => {
   async function comeBackTo(fault: Fault) {
     app.discord.fail(at.token, fault)
@@ -186,6 +193,21 @@ describe('the token address', () => {
     expectLanding(await signIn(app, app.visitor()))
     app.discord.fail(at.token, faults.json(200, { ...tokens, scope: undefined }), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
+  })
+
+  test.each([
+    [
+      'an id_token of another issuer, which nobody asked for',
+      { id_token: unsignedToken({ iss: 'https://evil.example' }) },
+    ],
+    ['an id_token that is none', { id_token: 5 }],
+    ['values with names that nobody knows', { expires_at: 'soon', webhook: { id: '1' }, error: 'none' }],
+  ])('%s in the answer: ignored, as RFC 6749, 5.1, has it', async (_, more) => {
+    app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
+    app.discord.fail(at.token, faults.json(200, { ...tokens, ...more }), { times: 2 })
+    const visitor = app.visitor()
+    expectLanding(await signIn(app, visitor))
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
   test.each<[string, () => Fault]>([

@@ -1,0 +1,64 @@
+import { CircuitOpen, UpstreamRateLimited } from '../errors.ts'
+
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
+export type BreakerOptions = {
+  /** The circuit opens after this many failures in a row, or after one 429. */
+  failures: number
+  /** How long the circuit stays open. A 429 with a shorter Retry-After shortens it. */
+  pauseMs: number
+  isFailure: (error: unknown) => boolean
+  onState: (state: BreakerState) => void
+}
+
+/**
+ * A circuit breaker: visitors need not wait for a server that has just failed others. While it is open each call throws
+ * CircuitOpen at once; after the pause it is half-open, and one trial call decides whether it closes.
+ * https://learn.microsoft.com/en-us/azure/architecture/patterns/circuit-breaker
+ */
+export function createBreaker({ failures, pauseMs, isFailure, onState }: BreakerOptions) {
+  let state: BreakerState = 'closed'
+  let failuresInARow = 0
+  /** By `performance.now()`, which a change of the system's clock does not move. */
+  let trialAtMs = 0
+
+  function change(next: BreakerState): void {
+    state = next
+    failuresInARow = 0
+    onState(next)
+  }
+
+  function open(error: unknown): void {
+    const retryAfterMs = error instanceof UpstreamRateLimited && error.retryAfterS ? error.retryAfterS * 1000 : pauseMs
+    trialAtMs = performance.now() + Math.min(retryAfterMs, pauseMs)
+    change('open')
+  }
+
+  // A call that was under way when the circuit opened changes nothing by its result.
+  function succeeded(isTrial: boolean): void {
+    if (isTrial) change('closed')
+    else if (state === 'closed') failuresInARow = 0
+  }
+
+  function failed(error: unknown, isTrial: boolean): void {
+    if (state === 'closed') failuresInARow += 1
+    const isEnough = error instanceof UpstreamRateLimited || failuresInARow >= failures
+    if (isTrial || (state === 'closed' && isEnough)) open(error)
+  }
+
+  /** Makes the call, or throws CircuitOpen; what the call throws is passed on. */
+  return async function guarded<T>(call: () => Promise<T>): Promise<T> {
+    const isTrial = state === 'open' && performance.now() >= trialAtMs
+    if (state !== 'closed' && !isTrial) throw new CircuitOpen(`circuit breaker is ${state}`)
+    if (isTrial) change('half-open')
+    try {
+      const result = await call()
+      succeeded(isTrial)
+      return result
+    } catch (error) {
+      if (isFailure(error)) failed(error, isTrial)
+      else succeeded(isTrial)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,113 @@
+import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { DeadlineExceeded, UpstreamTimeout, UpstreamUnavailable } from '../errors.ts'
+
+export type UpstreamRequest = {
+  method?: 'GET' | 'POST'
+  headers?: Record<string, string>
+  body?: string
+  /** When the visitor must have an answer, by `performance.now()`. Several requests in a row share one deadline. */
+  deadline?: number | undefined
+}
+
+export type UpstreamResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
+
+/** A header's value, or '' without one. */
+export function headerOf({ headers }: Pick<UpstreamResponse, 'headers'>, name: string): string {
+  return [headers[name] ?? []].flat().join(', ')
+}
+
+export type Connections = ReturnType<typeof createConnections>
+
+/** Connections that are kept alive between requests, for all upstreams. */
+export function createConnections() {
+  const options = { keepAlive: true, timeout: idleTimeoutMs }
+  const agents = { http: new http.Agent(options), https: new https.Agent(options) }
+  return {
+    ...agents,
+    close() {
+      for (const agent of Object.values(agents)) agent.destroy()
+    },
+  }
+}
+
+/** Shorter than servers keep an idle connection, so that few requests meet one that is just being closed. */
+const idleTimeoutMs = 4000
+
+export type CallOptions = {
+  connections: Connections
+  /** For the whole response, head and body. */
+  timeoutMs: number
+  /** Limit of the body. */
+  maxBytes: number
+}
+
+/**
+ * Makes one HTTP request and returns the complete response, whatever its status. Redirects are not followed.
+ * Throws UpstreamTimeout or DeadlineExceeded when the time is up, and UpstreamUnavailable for every other failure.
+ */
+export async function call(url: URL, request: UpstreamRequest, options: CallOptions): Promise<UpstreamResponse> {
+  const { connections, timeoutMs, maxBytes } = options
+  const leftMs = (request.deadline ?? Infinity) - performance.now()
+  if (leftMs <= 0) throw new DeadlineExceeded('no time left for a request')
+  const timeout = new AbortController()
+  const Timeout = leftMs < timeoutMs ? DeadlineExceeded : UpstreamTimeout
+  const timer = setTimeout(() => timeout.abort(), Math.min(leftMs, timeoutMs))
+  try {
+    const response = await send(url, request, connections, timeout.signal)
+    return await readResponse(response, maxBytes)
+  } catch (cause) {
+    if (timeout.signal.aborted) throw new Timeout('no complete response in time', { cause })
+    if (cause instanceof UpstreamUnavailable) throw cause
+    throw new UpstreamUnavailable('no complete response', { cause })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Sends the request and resolves with the head of the response. */
+function send(
+  url: URL,
+  { method = 'GET', headers, body }: UpstreamRequest,
+  connections: Connections,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const options = { method, signal, headers: { 'accept-encoding': 'identity', ...headers } }
+    const sent =
+      url.protocol === 'https:'
+        ? https.request(url, { ...options, agent: connections.https })
+        : http.request(url, { ...options, agent: connections.http })
+    sent.on('response', resolve).on('error', reject)
+    sent.end(body)
+  })
+}
+
+/** These mean "not with this token" and "not now", even when their body is cut off or unreadable. */
+const statusesThatNeedNoBody = new Set([401, 429])
+
+async function readResponse(response: IncomingMessage, maxBytes: number): Promise<UpstreamResponse> {
+  const { statusCode: status = 0, headers } = response
+  const body = await readBody(response, maxBytes).catch((error) => {
+    if (statusesThatNeedNoBody.has(status)) return Buffer.alloc(0)
+    throw error
+  })
+  return { status, headers, body }
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const encoding = headerOf(response, 'content-encoding')
+  if (!/^(identity)?$/i.test(encoding)) {
+    response.destroy()
+    // Not decoded: 64 KiB of gzip can hold 60 MiB, and no other encoding than identity was asked for.
+    throw new UpstreamUnavailable(`content-encoding ${encoding.slice(0, 20)}`)
+  }
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of response) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new UpstreamUnavailable(`response over ${maxBytes} bytes`)
+  }
+  return Buffer.concat(chunks)
+}
