@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import * as oauth from 'oauth4webapi'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Choice } from '../avatar/choice.ts'
@@ -11,6 +10,9 @@ import { outcomeTtlS, type StateCookie, stateCookieName, stateTtlS } from './coo
 import type { Sealer } from './tokens.ts'
 
 const pollEveryMs = 50
+
+/** 256 random bits: as a PKCE verifier they have the 43 characters that RFC 7636, 4.1, asks for. */
+const randomToken = () => randomBytes(32).toString('base64url')
 
 /** How a visit to Discord ended. */
 const Outcome = z.union([
@@ -52,9 +54,9 @@ type StatesParts = {
 export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: StatesParts) {
   /** Writes the record of a visitor who is sent to Discord. */
   async function start(choice: Choice) {
-    const state = oauth.generateRandomState()
-    const verifier = oauth.generateRandomCodeVerifier()
-    const cookie: StateCookie = { name: stateCookieName(state), value: oauth.generateRandomState() }
+    const state = randomToken()
+    const verifier = randomToken()
+    const cookie: StateCookie = { name: stateCookieName(state), value: randomToken() }
     const record: z.infer<typeof Pending> = { choice, verifier: sealer.seal(verifier) }
     await store.set(keyOf(cookie), JSON.stringify(record), stateTtlS)
     onStart?.()
