@@ -189,8 +189,15 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     })
     req.session.visitor = writeVisitor(visitor)
     req.visitor = visitor
-    await store.set(sessionKey(req.sessionID), JSON.stringify(req.session), sessionTtlS)
-    return req.sessionID
+    const { sessionID } = req
+    try {
+      await store.set(sessionKey(sessionID), JSON.stringify(req.session), sessionTtlS)
+    } catch (error) {
+      // The error page must not put the cookie of a session that may not exist in the place of the old one.
+      Object.assign(req, { session: undefined })
+      throw error
+    }
+    return sessionID
   }
 
   async function replace(req: Request, old: string, user: User | undefined, alter: Alter): Promise<string> {

@@ -1,0 +1,155 @@
+import { CookieAccessInfo } from 'cookiejar'
+import { createClient } from 'redis'
+import type { Response } from 'supertest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
+import { type Fault, openRedisProxy } from '../support/redis-proxy.ts'
+import { hasAvatar, sameBrowserAt } from '../support/visits.ts'
+
+let redis: Redis
+let app: TestApp
+let db: ReturnType<typeof createClient>
+
+beforeAll(async () => {
+  redis = await openRedis()
+  app = await openApp({ redisUrl: redis.url, accounts: people })
+  db = createClient({ url: redis.url })
+  await db.connect()
+})
+afterAll(async () => {
+  db.destroy()
+  await app.close()
+  await redis.stop()
+})
+beforeEach(() => db.flushDb())
+
+/** One for each visit: to end the tokens of one visitor ends nobody else's. */
+const people = Array.from({ length: 200 }, (_, place) => ({
+  id: String(816822249063055437n + BigInt(place)),
+  username: `visitor.${place}`,
+  globalName: null,
+  discriminator: '0',
+  avatar: null,
+}))
+let visits = 0
+
+const confirmed = ['one', 'two', 'three'].map((seed) => ({ ...look, seed }))
+
+/** A visitor with three avatars, each of which was shown to them. */
+async function withThreeAvatars(accountId: string): Promise<Visitor> {
+  const visitor = app.visitor()
+  const [first, ...others] = confirmed
+  await signIn(app, visitor, first, accountId)
+  for (const choice of others) await visitor.post('/show_avatar').type('form').send(choice).expect(303)
+  return visitor
+}
+
+/** The same browser, before the answers that are still to come. */
+function copyOf(visitor: Visitor): Visitor {
+  const copy = app.visitor()
+  for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
+  return copy
+}
+
+type Step = {
+  /** What is done before the fault is planned. */
+  prepare(visitor: Visitor, accountId: string): Promise<string>
+  act(there: Visitor, prepared: string): PromiseLike<Response>
+  /** The avatars that must be there afterwards. */
+  kept: { seed: string }[]
+  /** A visitor who is signed out afterwards has lost nothing. */
+  mayEndSession?: boolean
+}
+
+const steps: Record<string, Step> = {
+  callback: {
+    prepare: async (visitor, accountId) =>
+      app.discord.codeFor(await leave(visitor, { ...look, seed: 'four' }), accountId),
+    act: (there, callback) => comeBack(there, callback),
+    kept: confirmed,
+  },
+  'callback with a token that Discord refuses': {
+    async prepare(visitor, accountId) {
+      app.discord.deauthorize(accountId)
+      return app.discord.codeFor(await leave(visitor, { ...look, seed: 'four' }), accountId)
+    },
+    act: (there, callback) => comeBack(there, callback),
+    kept: confirmed,
+  },
+  restyle: {
+    prepare: async () => '',
+    act: (there) =>
+      there
+        .post('/show_avatar')
+        .type('form')
+        .send({ ...look, seed: 'four' }),
+    kept: confirmed,
+  },
+  forget: {
+    async prepare(visitor) {
+      const page = await visitor.get('/show_avatar')
+      return /action="(\/avatars\/[0-9a-f]{64}\/forget)"/.exec(page.text)?.[1] ?? ''
+    },
+    act: (there, path) => there.post(path),
+    // The newest one is the one to go.
+    kept: confirmed.slice(0, 2),
+  },
+  'sign-out': {
+    prepare: async () => '',
+    act: (there) => there.post('/sign_out'),
+    kept: confirmed,
+    mayEndSession: true,
+  },
+}
+
+/** Does the step while the write at `place` goes wrong. Returns what the browser has lost, and the writes that there were. */
+async function during({ prepare, act, kept, mayEndSession }: Step, fault: Fault, place = -1, command = '') {
+  const proxy = await openRedisProxy(redis.port)
+  const faulty = await openApp({ redisUrl: proxy.url, beside: app })
+  try {
+    await expect.poll(async () => (await faulty.visitor().get('/readyz')).status).toBe(200)
+    visits += 1
+    const accountId = people[visits % people.length]?.id ?? ''
+    const visitor = await withThreeAvatars(accountId)
+    const prepared = await prepare(visitor, accountId)
+    // The answer of a process that was killed never arrives. The one DEL, of the old session, comes after the answer.
+    const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
+    const browser = isAnswered ? visitor : copyOf(visitor)
+    proxy.plan(place, fault)
+    await act(sameBrowserAt(faulty, visitor), prepared)
+    const lost = await lostBy(browser, kept, mayEndSession)
+    // The visitor reloads, or presses the button again.
+    await act(browser, prepared)
+    return { lost: [...lost, ...(await lostBy(browser, kept, mayEndSession))], writes: proxy.writes() }
+  } finally {
+    await faulty.close()
+    proxy.close()
+  }
+}
+
+async function lostBy(browser: Visitor, kept: { seed: string }[], mayEndSession = false): Promise<string[]> {
+  const page = await browser.get('/show_avatar')
+  if (mayEndSession && page.status === 303) return []
+  const found = await Promise.all(kept.map((choice) => hasAvatar(browser, choice)))
+  return kept.flatMap(({ seed }, place) => (found[place] ? [] : [seed]))
+}
+
+const faults: Fault[] = [
+  { kind: 'stall', ms: 1500 },
+  { kind: 'refuse' },
+  { kind: 'kill before' },
+  { kind: 'kill after' },
+]
+
+describe.each(Object.entries(steps))('%s: no avatar that was confirmed is lost', (_, step) => {
+  test.each(faults)('when any one write to Redis meets: $kind', { timeout: 60_000 }, async (fault) => {
+    const { writes, lost } = await during(step, fault)
+    expect(lost).toEqual([])
+    expect(writes.length).toBeGreaterThan(1)
+    const results = await Promise.all(writes.map((command, place) => during(step, fault, place, command)))
+    expect(results.map(({ lost }, place) => `${writes[place]} ${place}: ${lost.join()}`)).toEqual(
+      writes.map((command, place) => `${command} ${place}: `),
+    )
+  })
+})

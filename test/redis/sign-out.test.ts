@@ -1,0 +1,162 @@
+import { CookieAccessInfo } from 'cookiejar'
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { at } from '../support/doubles.ts'
+import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openRedis, type Redis } from '../support/redis.ts'
+import { sameBrowserAt, send, setCookies } from '../support/visits.ts'
+
+let redis: Redis
+/** Two instances of one site. */
+let app: TestApp
+let other: TestApp
+let db: ReturnType<typeof createClient>
+
+beforeAll(async () => {
+  redis = await openRedis()
+  app = await openApp({ redisUrl: redis.url })
+  other = await openApp({ redisUrl: redis.url, beside: app })
+  db = createClient({ url: redis.url })
+  await db.connect()
+})
+afterAll(async () => {
+  db.destroy()
+  await Promise.all([other.close(), app.close()])
+  await redis.stop()
+})
+beforeEach(async () => {
+  await db.flushDb()
+  app.discord.calls.length = 0
+})
+afterEach(() => app.discord.heal())
+
+function copyOf(visitor: Visitor): Visitor {
+  const copy = app.visitor()
+  for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
+  return copy
+}
+
+async function expectSignedOut(...browsers: Visitor[]): Promise<void> {
+  for (const browser of browsers) {
+    const page = await browser.get('/show_avatar')
+    expect([page.status, page.text.includes('Juniper')]).toEqual([303, false])
+  }
+  expect(await db.keys('session:*')).toEqual([])
+}
+
+/** Asks Discord's stand-in with every access token that it has issued in this test. */
+async function expectTokensRevoked(): Promise<void> {
+  const issued = app.discord.calls.flatMap(({ path, answer }) =>
+    path === at.token && answer !== null && typeof answer === 'object' && 'access_token' in answer
+      ? String(answer.access_token)
+      : [],
+  )
+  expect(issued).not.toEqual([])
+  for (const token of issued) {
+    const answer = await fetch(`${app.discord.apiUrl}/users/@me`, { headers: { authorization: `Bearer ${token}` } })
+    expect(answer.status).toBe(401)
+  }
+}
+
+describe('nothing that began before a sign-out is signed in after it', () => {
+  for (const [name, instance] of [
+    ['the same instance', () => app],
+    ['another instance', () => other],
+  ] as const) {
+    test(`a callback of a known visitor that waits for Discord; the sign-out at ${name}`, async () => {
+      const visitor = app.visitor()
+      await signIn(app, visitor)
+      const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
+      const tab = copyOf(visitor)
+      app.discord.delay(at.user, 400)
+      const before = app.discord.count(at.user)
+      const returning = send(comeBack(tab, callback))
+      await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
+      expect((await sameBrowserAt(instance(), visitor).post('/sign_out')).status).toBe(303)
+      app.discord.heal()
+      expect((await returning).status).toBe(400)
+      await expectSignedOut(tab, visitor)
+      await expectTokensRevoked()
+    })
+
+    test(`a first callback that waits for Discord; the sign-out at ${name}`, async () => {
+      const visitor = app.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      const tab = copyOf(visitor)
+      app.discord.delay(at.user, 400)
+      const returning = send(comeBack(tab, callback))
+      await expect.poll(() => app.discord.count(at.user)).toBe(1)
+      expect((await sameBrowserAt(instance(), visitor).post('/sign_out')).status).toBe(303)
+      app.discord.heal()
+      expect((await returning).status).toBe(400)
+      await expectSignedOut(tab, visitor)
+      await expectTokensRevoked()
+    })
+  }
+
+  test('a state: the callback is refused, and no code is exchanged', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const callback = app.discord.codeFor(await leave(visitor))
+    const tab = copyOf(visitor)
+    const answer = await visitor.post('/sign_out')
+    expect(setCookies(answer).filter((line) => /^state-.*Expires=Thu, 01 Jan 1970/.test(line))).toHaveLength(2)
+    const exchanges = app.discord.count(at.token)
+    for (const browser of [visitor, tab]) expect((await comeBack(browser, callback)).status).toBe(400)
+    expect(app.discord.count(at.token)).toBe(exchanges)
+    await expectSignedOut(tab, visitor)
+  })
+
+  test('a reload of a callback that has signed in a minute ago', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    await comeBack(visitor, callback)
+    const tab = copyOf(visitor)
+    await visitor.post('/sign_out')
+    for (const browser of [visitor, tab]) expect((await comeBack(browser, callback)).status).toBe(400)
+    await expectSignedOut(tab, visitor)
+  })
+
+  test('a restyle that refreshes the tokens: what it obtains is revoked', async () => {
+    const visitor = app.visitor()
+    app.discord.tokenLifeS = 1
+    await signIn(app, visitor)
+    app.discord.tokenLifeS = 604_800
+    const tab = copyOf(visitor)
+    app.discord.delay(at.token, 400)
+    const before = app.discord.count(at.token)
+    const restyling = send(
+      tab
+        .post('/show_avatar')
+        .type('form')
+        .send({ ...look, seed: 'later' }),
+    )
+    await expect.poll(() => app.discord.count(at.token)).toBe(before + 1)
+    expect((await visitor.post('/sign_out')).status).toBe(303)
+    app.discord.heal()
+    const restyled = await restyling
+    expect([restyled.status, restyled.headers.location?.startsWith('/?')]).toEqual([303, true])
+    await expectSignedOut(tab, visitor)
+    await expectTokensRevoked()
+  })
+})
+
+test('a sign-out with the cookie of before a renewal ends the session that followed, and its tokens', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const old = copyOf(visitor)
+  await signIn(app, visitor, { ...look, seed: 'later' })
+  expect((await visitor.get('/show_avatar')).status).toBe(200)
+  expect((await old.post('/sign_out')).status).toBe(303)
+  await expectSignedOut(visitor, old)
+  await expectTokensRevoked()
+})
+
+test('who signs in after a sign-out is signed in', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  await visitor.post('/sign_out')
+  const answer = await signIn(app, visitor, { ...look, seed: 'later' })
+  expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
+  expect((await visitor.get('/show_avatar')).status).toBe(200)
+})
