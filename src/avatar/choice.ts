@@ -1,10 +1,9 @@
 import { z } from 'zod'
-import { moodOptions, moods } from './moods.ts'
-import { findStyle } from './styles.ts'
+import { findStyle, moodOptions, moods } from './catalogue.ts'
 
-/** What a visitor chose, checked and spelled our way. */
+/** What a visitor chose, checked and normalised. */
 export const Choice = z.object({
-  /** Empty until we know the Discord username. */
+  /** Empty until the Discord username is known. */
   seed: z.string(),
   style: z.string().refine((name) => findStyle(name) !== undefined),
   /** Six lower-case hex digits, or empty for none. */
@@ -15,14 +14,14 @@ export const Choice = z.object({
 })
 export type Choice = z.infer<typeof Choice>
 
-/** DiceBear has no word for none, but takes a colour with no opacity. */
-const noColour = 'ffffff00'
+/** DiceBear's options name no "no background"; a colour with zero opacity is one. */
+const transparent = 'ffffff00'
 
-/** Light on dark, and next to nothing on the page's own ground: where no colour is picked, their own shows. */
-const needOwnBackground = new Set(['constellation', 'glass'])
+/** Their drawings are light on dark, or nearly invisible on the page: without a chosen colour they keep their own. */
+const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 /**
- * The choice in DiceBear's words, the same for its HTTP API and its library.
+ * The choice as DiceBear's options, the same for its HTTP API and its library.
  * Names and types: https://www.dicebear.com/guides/core-options/
  */
 export function dicebearOptions(choice: Choice): Record<string, string | number | string[]> {
@@ -34,12 +33,12 @@ export function dicebearOptions(choice: Choice): Record<string, string | number 
   }
 }
 
-/** Whether the look has no ground at all, and takes on the colour of whoever looks at it. */
-export function isSeeThrough({ style, backgroundColor }: Choice): boolean {
-  return backgroundColor === '' && !needOwnBackground.has(style)
+/** Whether the avatar has no background, so that the page behind it shows. */
+export function isSeeThrough({ style, backgroundColor }: Pick<Choice, 'style' | 'backgroundColor'>): boolean {
+  return backgroundColor === '' && !stylesWithOwnBackground.has(style)
 }
 
-function background({ style, backgroundColor }: Choice): { backgroundColor?: string[] } {
-  if (backgroundColor === '' && needOwnBackground.has(style)) return {}
-  return { backgroundColor: [backgroundColor || noColour] }
+function background(choice: Choice): { backgroundColor?: string[] } {
+  if (isSeeThrough(choice)) return { backgroundColor: [transparent] }
+  return choice.backgroundColor === '' ? {} : { backgroundColor: [choice.backgroundColor] }
 }

@@ -1,21 +1,20 @@
-import { z } from 'zod'
 import cutJson from './cut-by-circle.json' with { type: 'json' }
 
 /**
  * By style and component, the variants that reach out of the circle. test/parts/circle.test.ts measures each variant of each
- * style, and says what this should be after an upgrade of DiceBear.
+ * style, and tells what the table should be after an upgrade of DiceBear.
  */
-const cut = z.record(z.string(), z.record(z.string(), z.array(z.string()))).parse(cutJson)
+const cutVariants: Record<string, Record<string, string[]>> = cutJson
 
-/** By style, how the SVG begins to name each of them: DiceBear draws a part once, under its component and variant. */
-const marks = new Map(
-  Object.entries(cut).map(([style, components]) => [
+/** By style, the start of each such variant in an SVG: DiceBear draws a part once, under its component and variant. */
+const cutParts = new Map(
+  Object.entries(cutVariants).map(([style, components]) => [
     style,
     Object.entries(components).flatMap(([name, variants]) => variants.map((variant) => `<g id="${name}-${variant}-`)),
   ]),
 )
 
-/** Whether Discord's round crop cuts off what matters of this drawing: part of a face, or of what it wears. */
+/** Whether Discord's round crop cuts off part of a face, or of what it wears. */
 export function isCutByCircle(style: string, svg: Buffer): boolean {
-  return marks.get(style)?.some((mark) => svg.includes(mark)) ?? false
+  return cutParts.get(style)?.some((part) => svg.includes(part)) ?? false
 }

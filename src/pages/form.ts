@@ -1,8 +1,7 @@
 import type { Request, Response } from 'express'
 import { z } from 'zod'
+import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
-import { moods } from '../avatar/moods.ts'
-import { findStyle } from '../avatar/styles.ts'
 import { wantsJson } from './error-page.ts'
 import { words } from './words.ts'
 

@@ -1,7 +1,7 @@
 import sharp from 'sharp'
+import { findStyle } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
-import { findStyle } from '../avatar/styles.ts'
 import { Overloaded } from '../errors.ts'
 import { framesOf } from './frames.ts'
 import type { Pace } from './motion.ts'

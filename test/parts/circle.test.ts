@@ -73,8 +73,8 @@ async function cutVariants(style: string): Promise<Record<string, string[]>> {
 
 test('the table names each variant of a face or of letters that reaches out of the circle, and no other', async () => {
   const found: Record<string, Record<string, string[]>> = {}
-  for (const { name, hasFace, text } of styleList) {
-    const variants = hasFace || text ? await cutVariants(name) : {}
+  for (const { name, hasFace } of styleList) {
+    const variants = hasFace || name === 'initials' ? await cutVariants(name) : {}
     if (Object.keys(variants).length > 0) found[name] = variants
   }
   expect(cutJson).toEqual(found)

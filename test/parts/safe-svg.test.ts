@@ -4,7 +4,7 @@ import { Avatar, Style } from '@dicebear/core'
 import fc from 'fast-check'
 import { XmlDocument, XmlElement } from 'libxml2-wasm'
 import { describe, expect, test } from 'vitest'
-import { moodOptions, moods } from '../../src/avatar/moods.ts'
+import { moodOptions, moods } from '../../src/avatar/catalogue.ts'
 import {
   ATTRIBUTES,
   checkSvg,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { styles } from '../../src/avatar/styles.ts'
+import { styles } from '../../src/avatar/catalogue.ts'
 import { words } from '../../src/pages/words.ts'
 
 /** What a program reads. */

@@ -3,7 +3,7 @@
 // random. Exits with 1 when a visit or a confirmed avatar is lost, a key in Redis has no expiry, or memory or handles grow.
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { styles } from '../../src/avatar/styles.ts'
+import { styles } from '../../src/avatar/catalogue.ts'
 import type { Account } from '../../src/demo/discord.ts'
 import { CookieJar, openDiceBear, openDiscord } from '../support/doubles.ts'
 import type { Look } from '../support/drawn.ts'

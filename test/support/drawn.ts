@@ -10,16 +10,19 @@ const Options = z.record(z.string(), z.union([z.array(z.string()), z.number()]))
 export const moodMap = z
   .object({
     moods: z.array(z.string()),
-    noMood: z.array(z.string()),
     styles: z.record(z.string(), z.record(z.string(), Options)),
     always: z.record(z.string(), Options),
   })
   .parse(moodsJson)
 
-/** The styles as they are written. */
+/** The styles as they are written, with the moods that the map has for each. */
 export const styleList = z
-  .array(z.looseObject({ name: z.string(), moods: z.array(z.string()), animated: z.boolean(), hasFace: z.boolean() }))
+  .array(z.looseObject({ name: z.string(), title: z.string(), animated: z.boolean() }))
   .parse(stylesJson)
+  .map((style) => {
+    const known = Object.keys(moodMap.styles[style.name] ?? {})
+    return { ...style, hasFace: known.length > 0, moods: moodMap.moods.filter((mood) => known.includes(mood)) }
+  })
 
 const require = createRequire(import.meta.url)
 const loaded = new Map<string, Style>()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { styles } from '../../src/avatar/styles.ts'
+import { styles } from '../../src/avatar/catalogue.ts'
 import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 
 let app: TestApp

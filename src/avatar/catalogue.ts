@@ -1,0 +1,104 @@
+// What a visitor can choose from: styles, moods and background colours.
+import moodsJson from './moods.json' with { type: 'json' }
+import stylesJson from './styles.json' with { type: 'json' }
+
+/** Options of one style by DiceBear's names. From a list the seed picks one. */
+export type StyleOptions = Readonly<Record<string, string[] | number>>
+
+export type Style = {
+  /** As in DiceBear's addresses. */
+  name: string
+  title: string
+  /** The form's filter that shows it; found by looking at several seeds of every style. */
+  group: string
+  /** Whether it has a moving form. */
+  animated: boolean
+  /** The original drawing, its creator and licence. */
+  sourceTitle: string
+  sourceUrl: string
+  creator: string
+  creatorUrl: string
+  license: string
+  licenseUrl: string
+  /** The licence requires that creator, source and licence be named. */
+  attribution: boolean
+  hasFace: boolean
+  /** The moods that it can show; none without a face. */
+  moods: readonly string[]
+}
+
+type MoodMap = {
+  /** In the order of the form. */
+  moods: readonly string[]
+  /** By style and mood. */
+  styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
+  /** By style, with every mood: glasses and beards that would hide it are left out. */
+  always: Readonly<Record<string, StyleOptions>>
+}
+const moodMap: MoodMap = moodsJson
+
+/** DiceBear knows no moods: here each is a selection of mouths, eyes and brows. */
+export const moods = moodMap.moods
+
+/** DiceBear 10's styles. */
+export const styles: readonly Style[] = stylesJson.map((style) => {
+  const ofStyle = moodMap.styles[style.name]
+  return { ...style, hasFace: ofStyle !== undefined, moods: moods.filter((mood) => ofStyle?.[mood] !== undefined) }
+})
+
+const byName = new Map(styles.map((style) => [style.name, style]))
+
+/** The style of this name; undefined when DiceBear 10 has none. */
+export const findStyle = (name: string): Style | undefined => byName.get(name)
+
+/** DiceBear's options for a style in a mood; undefined when the style cannot show it. */
+export function moodOptions(style: string, mood: string): StyleOptions | undefined {
+  const options = moodMap.styles[style]?.[mood]
+  return options && { ...moodMap.always[style], ...options }
+}
+
+export const stylesByTitle = styles.toSorted((a, b) => a.title.localeCompare(b.title))
+
+/** The group of each style. */
+export const groups: Readonly<Record<string, string>> = Object.fromEntries(
+  styles.map(({ name, group }) => [name, group]),
+)
+
+/** The first twelve styles on the form, in this order. */
+export const popular: readonly string[] = [
+  'adventurer',
+  'lorelei',
+  'notionists',
+  'avataaars',
+  'open-peeps',
+  'micah',
+  'fun-emoji',
+  'bottts',
+  'pixel-art',
+  'big-smile',
+  'toon-head',
+  'thumbs',
+]
+
+/** By style, the moods that it cannot show as a list for page.js, or "all". */
+export const lacks: Readonly<Record<string, string>> = Object.fromEntries(
+  styles.map((style) => [
+    style.name,
+    style.hasFace ? moods.filter((mood) => !style.moods.includes(mood)).join(' ') : 'all',
+  ]),
+)
+
+/** Background colours on the form, light to dark. `name` is a key of `words.colours`. */
+export const palette: readonly { value: string; name: string }[] = [
+  { value: 'ffd29d', name: 'apricot' },
+  { value: 'f7a98b', name: 'coral' },
+  { value: 'f6b8c6', name: 'blossom' },
+  { value: 'c9c3f5', name: 'lilac' },
+  { value: 'a9d6f5', name: 'sky' },
+  { value: 'b8e0c8', name: 'mint' },
+  { value: 'f4e9c9', name: 'cream' },
+  { value: '3f7d6e', name: 'pine' },
+  { value: '2c5a7a', name: 'harbour' },
+  { value: '7a3f5c', name: 'plum' },
+  { value: '263239', name: 'slate' },
+]
