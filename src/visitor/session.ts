@@ -1,18 +1,17 @@
 import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
-import { RedisStore } from 'connect-redis'
 import { parseCookie } from 'cookie'
 import { unsign } from 'cookie-signature'
 import type { Request, RequestHandler, Response } from 'express'
 import session, { type SessionData } from 'express-session'
 import type { Logger } from 'pino'
-import { z } from 'zod'
 import type { Config } from '../config.ts'
 import type { User } from '../discord/client.ts'
 import { NotSignedIn } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
-import { type Lock, readJson, type Store } from '../store/store.ts'
+import type { Lock, Store } from '../store/store.ts'
 import { cookieName, cookieOptions } from './cookies.ts'
+import { parseSession, SessionStore, sessionKey, sessionTtlS } from './session-store.ts'
 import type { SealedTokens } from './tokens.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
@@ -30,14 +29,11 @@ declare module 'express-serve-static-core' {
   }
 }
 
-/** From the last visit, like Discord's access tokens. */
-const sessionTtlS = 7 * 24 * 60 * 60
 /** Longer than any request lasts that began with the session's id. */
 const successorTtlS = 60
 /** In the place of a successor: the session was signed out. */
 const signedOut = 'signed out'
 
-const sessionKey = (id: string) => `session:${id}`
 const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
 
 type SessionParts = {
@@ -97,10 +93,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     Object.defineProperty(req, 'secure', { value: true })
   }
 
-  const stored = (id: string) =>
-    new Promise<SessionData | undefined>((resolve, reject) => {
-      sessionStore.get(id, (error, data) => (error && error !== noSession ? reject(error) : resolve(data ?? undefined)))
-    })
+  const stored = async (id: string) => parseSession(await store.getAndExtend(sessionKey(id), sessionTtlS))
 
   /** Goes on in another session: the response sets its cookie. */
   function adopt(req: Request, id: string, data: SessionData): void {
@@ -231,8 +224,6 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
    * Whatever began before finds the session gone or the mark of the sign-out.
    */
   async function signOut(req: Request, res: Response, others: string[]): Promise<SealedTokens[]> {
-    res.clearCookie(name, cookieOptions(config, 0))
-    Object.assign(req, { session: undefined })
     const tokens: SealedTokens[] = []
     const ended = new Set<string>([signedOut])
     const ids = [idInCookie(req) ?? [], others].flat()
@@ -241,10 +232,13 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
       ended.add(id)
       const successor = await store.getAndSet(successorKey(id), signedOut, successorTtlS)
       if (successor !== undefined) ids.push(successor)
-      const data = Stored.safeParse(readJson(await store.getAndDelete(sessionKey(id)))).data
+      const data = parseSession(await store.getAndDelete(sessionKey(id)))
       const visitor = readVisitor(data?.visitor)
       if (visitor.tokens) tokens.push(visitor.tokens)
     }
+    // Last: after a failure above the visitor is still signed in, and can try again.
+    res.clearCookie(name, cookieOptions(config, 0))
+    Object.assign(req, { session: undefined })
     return tokens
   }
 
@@ -262,47 +256,3 @@ export type Sessions = ReturnType<typeof createSessions>
 
 type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
 type SignIn = { user?: User; otherTabs?: string[] }
-
-const Stored = z.looseObject({
-  cookie: z.looseObject({ originalMaxAge: z.number().nullable() }),
-  visitor: z.unknown().optional(),
-})
-
-/** express-session takes an error with this code for a session that does not exist. */
-const noSession = Object.assign(new Error('a session that cannot be read'), { code: 'ENOENT' })
-
-/**
- * express-session's store: connect-redis over this app's own store, which gives each command a timeout and, without Redis,
- * keeps everything in memory. Reading a session extends its TTL in the same command. `set`, `touch` and `destroy` do
- * nothing: express-session calls them without a lock, at times when another request may have changed or ended the session.
- */
-class SessionStore extends RedisStore {
-  constructor(store: Store) {
-    super({
-      client: { get: (key: string) => store.getAndExtend(key, sessionTtlS) },
-      prefix: sessionKey(''),
-      ttl: sessionTtlS,
-      serializer: { parse, stringify: JSON.stringify },
-    })
-  }
-
-  override async set(_id: string, _session: SessionData, callback?: (error?: unknown) => void): Promise<void> {
-    callback?.()
-  }
-
-  override async touch(_id: string, _session: SessionData, callback?: (error?: unknown) => void): Promise<void> {
-    callback?.()
-  }
-
-  override async destroy(_id: string, callback?: (error?: unknown) => void): Promise<void> {
-    callback?.()
-  }
-}
-
-function parse(text: string): SessionData {
-  const stored = readJson(text)
-  if (!isSessionData(stored)) throw noSession
-  return stored
-}
-
-const isSessionData = (stored: unknown): stored is SessionData => Stored.safeParse(stored).success

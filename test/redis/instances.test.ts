@@ -70,7 +70,7 @@ function nextVisitor(): Browser {
 const signIn = async (browser: Browser) => comeBack(browser, discord.codeFor(await leave(browser)))
 
 describe('behind nginx', () => {
-  test('cookies and headers are those of https, and health is our own business', async () => {
+  test('cookies and headers are those of https, and health routes are not public', async () => {
     const browser = nextVisitor()
     const form = await browser.get('/')
     expect(form.headers['strict-transport-security']).toMatch(/^max-age=31536000; includeSubDomains$/)
@@ -88,7 +88,7 @@ describe('behind nginx', () => {
     for (const secret of [sessionSecret, clientSecret, redis.url]) expect(stdout).not.toContain(secret)
   })
 
-  test('a page that is too long for the app is refused by the app, on its page', async () => {
+  test('a body that is too long is refused by the app, with its own page', async () => {
     const long = await nextVisitor()
       .post('/get_avatar')
       .type('form')
@@ -98,7 +98,7 @@ describe('behind nginx', () => {
     expect([absurd.status, absurd.text]).toEqual([400, expect.stringContaining('</html>')])
   })
 
-  test('addresses that a visitor makes up do not get round the limit, and nobody else is limited', async () => {
+  test('made-up client addresses do not get round the limit, and nobody else is limited', async () => {
     const browser = nextVisitor()
     const statuses: number[] = []
     for (let n = 1; n <= 31; n += 1) {
@@ -110,7 +110,7 @@ describe('behind nginx', () => {
     expect((await nextVisitor().post('/get_avatar')).status).toBe(422)
   })
 
-  test('connections to the instances are let go by nginx first, and kept while there are requests', async () => {
+  test('nginx closes connections to the instances first, and keeps them while there are requests', async () => {
     const { headers } = await ask(instances[0].url, '/healthz', { headers: { Connection: 'keep-alive' } })
     const appKeepsS = Number(/^timeout=(\d+)$/.exec(String(headers['keep-alive']))?.[1])
     const upstream = /upstream avatars \{([^}]+)\}/.exec(await readFile(siteFile, 'utf8'))?.[1] ?? ''
@@ -127,7 +127,7 @@ describe('behind nginx', () => {
     expect(new Set((await Promise.all(tenths)).flat())).toEqual(new Set([200]))
   })
 
-  test('an avatar made at one instance is shown by the other, which makes the file anew, without DiceBear too', async () => {
+  test('an avatar made at one instance is shown by the other, which draws the file again, even without DiceBear', async () => {
     const browser = nextVisitor()
     const back = await signIn(browser)
     const id = shownAvatar((await browser.get('/show_avatar')).text)
@@ -228,7 +228,7 @@ describe('while instances come and go', () => {
     instances[which] = await startInstance(ports[which])
   }
 
-  test('one after the other is restarted under load, and no visitor notices', async () => {
+  test('one after the other is restarted under load, and no request fails', async () => {
     let restarted = false
     const visits = await crowd((finished) => restarted && finished >= 40)
     await expect.poll(() => visits.finished, { timeout: 60_000 }).toBeGreaterThan(8)
@@ -239,7 +239,7 @@ describe('while instances come and go', () => {
     expect([visits.lost, visits.troubles.filter((trouble) => !isLateRedis(trouble))]).toEqual([0, []])
   }, 120_000)
 
-  test('one is killed while it works, and no visit is lost', async () => {
+  test('one is killed under load, and no visit is lost', async () => {
     let restarted = false
     const visits = await crowd((finished) => restarted && finished >= 60)
     await expect.poll(() => visits.finished, { timeout: 60_000 }).toBeGreaterThan(8)

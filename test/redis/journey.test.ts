@@ -17,7 +17,7 @@ afterAll(async () => {
 })
 
 describe('one visit, from the form to the file', () => {
-  test('a visitor picks a look, agrees at Discord, and comes back to an avatar', async () => {
+  test('a visitor fills in the form, agrees at Discord, and gets an avatar', async () => {
     const visitor = app.visitor()
     const form = await visitor.get('/')
     expect(form.status).toBe(200)
@@ -91,7 +91,7 @@ test('while the access token is fresh, a second visit exchanges no code', async 
   expect(app.discord.count(at.token)).toBe(before)
 })
 
-test('who agreed before passes Discord without a page; after a sign-out Discord asks again', async () => {
+test('a visitor who agreed before is sent with prompt=none, after a sign-out with prompt=consent', async () => {
   const visitor = app.visitor()
   const cookieJar = new CookieJar()
   await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { cookieJar }))
@@ -109,7 +109,7 @@ test('who agreed before passes Discord without a page; after a sign-out Discord 
   expect(new URL(await leave(visitor)).searchParams.get('prompt')).toBe('none')
 })
 
-test('a restyle asks who it is and draws, without a trip to Discord', async () => {
+test('a restyle asks Discord who the visitor is, without a redirect there', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   const [exchanges, users] = [app.discord.count(at.token), app.discord.count(at.user)]
@@ -171,7 +171,7 @@ test('the last twelve avatars are kept, newest first, and each can be shown or f
   expect((await visitor.get(`/show_avatar?avatar=${ids[5]}`)).status).toBe(404)
 })
 
-test('a "no" at Discord leads back to the form, with the look and a notice', async () => {
+test('declining at Discord leads back to the form, with the choice and a notice', async () => {
   const visitor = app.visitor()
   const callback = await agreeAtDiscord(await leave(visitor), { decision: 'decline' })
   const back = await comeBack(visitor, callback)
@@ -184,7 +184,7 @@ test('a "no" at Discord leads back to the form, with the look and a notice', asy
   expect(form.text).toMatch(/name="seed"[^>]*value="fern"/)
 })
 
-test('without a refresh token the visit works, and ends with the access token', async () => {
+test('without a refresh token a visit works until the access token expires', async () => {
   const visitor = app.visitor()
   const noRefreshToken: Fault = (_req, res) => {
     res.json({ access_token: 'an-access-token', token_type: 'Bearer', expires_in: 1, scope: 'identify' })
@@ -199,7 +199,7 @@ test('without a refresh token the visit works, and ends with the access token', 
   ])
 })
 
-test('a stranger’s restyle leads to the form, with what was good of it', async () => {
+test('a stranger’s restyle leads to the form, with its valid values', async () => {
   const sent = { ...look, style: 'none of ours', seed: 'x'.repeat(9000) }
   const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
   expect([restyled.status, restyled.headers.location]).toEqual([

@@ -160,7 +160,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(ms).toBeLessThan(soonMs)
   })
 
-  test('what needs one is a 503 within two seconds, and changes nothing', async () => {
+  test('what needs a session gets 503 within two seconds, and nothing changes', async () => {
     await fall()
     const asked = await Promise.all([
       timed(visitor.post('/get_avatar').type('form').send(look)),
@@ -182,7 +182,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(await hasAvatar(visitor)).toBe(!forgets)
   })
 
-  test('a restyle that is a 503 keeps the look, to be sent again', async () => {
+  test('a restyle that gets 503 keeps the choice, to be sent again', async () => {
     await fall()
     const choice = { ...look, style: 'bottts', seed: 'kept' }
     const answer = await restyle(visitor, choice)
@@ -190,14 +190,14 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(keepsLook(answer.text, choice)).toBe(true)
   })
 
-  test('a stranger’s callback is a 503 too, not a 400', async () => {
+  test('a stranger’s callback gets 503 too, not 400', async () => {
     const stranger = app.visitor()
     const theirs = app.discord.codeFor(await leave(stranger))
     await fall()
     expectAway(await timed(comeBack(stranger, theirs)))
   })
 
-  test('all is well within five seconds of its return', async () => {
+  test('everything works within five seconds of its return', async () => {
     await fall()
     expect((await visitor.get('/show_avatar')).status).toBe(503)
     await end()
@@ -218,7 +218,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     }
   })
 
-  test('the app starts all the same, and is well within five seconds of Redis’s return', async () => {
+  test('the app starts all the same, and works within five seconds of Redis’s return', async () => {
     await fall()
     const early = await openApp({ redisUrl: redis.url, beside: app })
     try {
@@ -415,7 +415,7 @@ function tokensIn(calls: Call[]): string[] {
 const fieldsIn = (calls: Call[], name: string) =>
   calls.flatMap(({ path, body }) => new URLSearchParams(path === at.token ? body : '').get(name) ?? [])
 
-describe('what lies in Redis', () => {
+describe('what is stored in Redis', () => {
   /** All that a visitor can do, with a look into Redis now and then. */
   async function walk(looking: () => Promise<unknown>): Promise<void> {
     const visitor = app.visitor()
@@ -449,7 +449,7 @@ describe('what lies in Redis', () => {
     await looking()
   }
 
-  test('ends by itself: every key has a time to live, a week at the most', async () => {
+  test('expires: every key has a TTL, of a week at most', async () => {
     const kinds = new Set<string>()
     await walk(async () => {
       for (const key of await db.keys('*')) {
@@ -494,7 +494,7 @@ describe('what lies in Redis', () => {
     expect(await db.exists(session)).toBe(0)
   })
 
-  test('is neither token nor verifier nor secret, in plain, base64 or hex', async () => {
+  test('holds no token, verifier or secret, in plain text, base64 or hex', async () => {
     const dumps: string[] = []
     await walk(async () => dumps.push(await dump()))
     const leaving = await app.visitor().post('/get_avatar').type('form').send(look)
@@ -512,7 +512,7 @@ describe('what lies in Redis', () => {
   })
 })
 
-describe('how much is asked of Redis', () => {
+describe('how many commands Redis is sent', () => {
   let frugal: TestApp
 
   beforeAll(async () => {
@@ -587,7 +587,7 @@ describe.each([
   afterAll(() => unlimited.close())
   afterEach(() => db.configSet(setting, '0'))
 
-  test('what was made is shown, nobody is lost on the way, and all is well when it takes them again', async () => {
+  test('avatars are still shown, no sign-in is lost, and everything works when it accepts writes again', async () => {
     const visitor = unlimited.visitor()
     expectLanding(await signIn(unlimited, visitor))
     const path = await avatarPath(visitor)
@@ -613,7 +613,7 @@ describe.each([
     expectLanding(await signIn(unlimited, unlimited.visitor()))
   })
 
-  test('from the middle of a sign-in on: 503 with the look kept, and the same address finishes or leads on', async () => {
+  test('from the middle of a sign-in on: 503 with the choice kept, and a reload finishes or offers a new start', async () => {
     const visitor = unlimited.visitor()
     const callback = unlimited.discord.codeFor(await leave(visitor))
     unlimited.discord.delay(at.user, 200)
@@ -1041,7 +1041,7 @@ describe('without Redis, in memory', () => {
     expect(small.discord.count(at.revoke)).toBe(1)
   })
 
-  test('a second callback waits for the first, and lands with it', async () => {
+  test('a second callback waits for the first, and leads to the same avatar', async () => {
     const visitor = small.visitor()
     const callback = small.discord.codeFor(await leave(visitor))
     const before = small.discord.count(at.token)
@@ -1058,7 +1058,7 @@ describe('without Redis, in memory', () => {
     expect(small.discord.count(at.token)).toBe(before + 1)
   })
 
-  test('restyles at once with a token that has ended: one refresh, and no look is lost', async () => {
+  test('restyles at once with an expired token: one refresh, and no avatar is lost', async () => {
     const visitor = small.visitor()
     small.discord.tokenLifeS = 1
     expectLanding(await signIn(small, visitor))

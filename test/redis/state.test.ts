@@ -150,7 +150,7 @@ describe('a state', () => {
     expect(lifeS).toBeLessThanOrEqual(600)
   })
 
-  test('is let go no later for being opened again', async () => {
+  test('keeps the expiry of its cookie when the callback is opened again', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     expectLanding(await comeBack(visitor, callback))
@@ -173,7 +173,7 @@ describe('a state', () => {
     }
   })
 
-  test('more than twenty at once in one browser: the oldest is let go, cookie and record, and the others finish', async () => {
+  test('more than twenty at once in one browser: the oldest loses cookie and record, and the others finish', async () => {
     const visitor = app.visitor()
     const callbacks: string[] = []
     for (let visit = 0; visit < 25; visit += 1) callbacks.push(app.discord.codeFor(await leave(visitor)))
@@ -184,7 +184,7 @@ describe('a state', () => {
     }
   })
 
-  test('made-up cookies of that kind, as many as fit, cost neither much nor an error', async () => {
+  test('hundreds of made-up state cookies cause no error, and no more than twenty records are read', async () => {
     const odd = [
       'state-',
       'state-"',
@@ -215,7 +215,7 @@ describe('a state', () => {
     expect(asked).toEqual([19])
   })
 
-  test('is let go within a minute of the callback, cookie and record', async () => {
+  test('expires within a minute of the callback, cookie and record', async () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(returning, 'state'))?.[1])).toBeLessThanOrEqual(60)
@@ -228,8 +228,8 @@ describe('a state', () => {
   })
 })
 
-describe('a state belongs to the browser that asked', () => {
-  test('another browser, itself on its way to Discord, gets 400 and uses nothing up', async () => {
+describe('a state belongs to the browser that started it', () => {
+  test('another browser with a state of its own gets 400, and the state stays usable', async () => {
     const [visitor, stranger] = [app.visitor(), app.visitor()]
     const callback = app.discord.codeFor(await leave(visitor))
     await leave(stranger)
@@ -249,14 +249,14 @@ describe('a state belongs to the browser that asked', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('a browser without cookies gets 400 and uses nothing up', async () => {
+  test('a browser without cookies gets 400, and the state stays usable', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     expect((await comeBack(app.visitor(), callback)).status).toBe(400)
     await expectUntouched(visitor, callback)
   })
 
-  test('a cookie of the right name with another value is no better', async () => {
+  test('a cookie of the right name with another value gets 400, and the state stays usable', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
     const callback = app.discord.codeFor(locationOf(leaving))
@@ -269,7 +269,7 @@ describe('a state belongs to the browser that asked', () => {
   })
 })
 
-describe('a state that is no good', () => {
+describe('an invalid state', () => {
   test('unknown: 400, and nothing is exchanged', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
@@ -309,7 +309,7 @@ describe('a state that is no good', () => {
 })
 
 describe('a callback that is opened twice', () => {
-  test('one after the other: one exchange, and both land on the avatar, signed in', async () => {
+  test('one after the other: one exchange, and both lead to the avatar, signed in', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
     const callback = app.discord.codeFor(locationOf(leaving))
@@ -324,7 +324,7 @@ describe('a callback that is opened twice', () => {
     expect(app.discord.count(at.user)).toBe(1)
   })
 
-  test('twenty at once: one exchange, and all land on the avatar, signed in', async () => {
+  test('twenty at once: one exchange, and all lead to the avatar, signed in', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answers = await Promise.all(Array.from({ length: 20 }, () => comeBack(visitor, callback)))
@@ -336,7 +336,7 @@ describe('a callback that is opened twice', () => {
     expect(app.discord.count(at.user)).toBe(1)
   })
 
-  test('at once with two different codes: one exchange, and both land', async () => {
+  test('at once with two different codes: one exchange, and both lead to the avatar', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     const callbacks = [app.discord.codeFor(authorize), app.discord.codeFor(authorize)]
@@ -357,7 +357,7 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(1)
   })
 
-  test('at once at two instances: one exchange, and both land', async () => {
+  test('at once at two instances: one exchange, and both lead to the avatar', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     const answers = await Promise.all(
@@ -373,7 +373,7 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(1)
   })
 
-  test('the second waits, however slow each step of the first is', async () => {
+  test('the second request waits, however slow each step of the first is', async () => {
     for (const path of [at.token, at.user]) app.discord.delay(path, 900)
     app.dicebear.delay(at.svg, 900)
     const visitor = app.visitor()
@@ -426,7 +426,7 @@ describe('two tabs of one browser', () => {
     for (const choice of choices) expect([choice.seed, await hasAvatar(visitor, choice)]).toEqual([choice.seed, true])
   }
 
-  test('finish in reverse order, each with its own look', async () => {
+  test('finish in reverse order, each with its own choice', async () => {
     const visitor = app.visitor()
     const [first = '', second = ''] = [await leave(visitor, looks[0]), await leave(visitor, looks[1])]
     expectLanding(await comeBack(visitor, app.discord.codeFor(second)))
@@ -437,7 +437,7 @@ describe('two tabs of one browser', () => {
   })
 
   for (const known of [false, true]) {
-    test(`finish at once, each with its own look: ${known ? 'a visitor who is signed in' : 'a stranger'}`, async () => {
+    test(`finish at once, each with its own choice: ${known ? 'a visitor who is signed in' : 'a stranger'}`, async () => {
       const visitor = app.visitor()
       if (known) await signIn(app, visitor)
       const callbacks: string[] = []
@@ -460,7 +460,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks)
   })
 
-  test('the second leaves and comes back while the first is being answered', async () => {
+  test('the second starts and finishes while the first is being answered', async () => {
     app.discord.delay(at.user, 300)
     const visitor = app.visitor()
     const first = send(comeBack(visitor, app.discord.codeFor(await leave(visitor, looks[0]))))
@@ -485,7 +485,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
   })
 
-  test('a restyle in one tab ends well when the other gives the visitor a new session meanwhile', async () => {
+  test('a restyle in one tab succeeds when the other replaces the session meanwhile', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor, looks[0]))
@@ -523,7 +523,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks.slice(0, 1))
   })
 
-  test('a sign-in waits for what another request is changing in the session, and keeps it', async () => {
+  test('a sign-in waits for another request that holds the lock of the session, and keeps its change', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const before = (await db.get(session)) ?? ''
@@ -548,7 +548,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
   })
 
-  test('a picture that was under way does not bring the old session back', async () => {
+  test('a picture that was requested before does not bring the old session back', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const page = await visitor.get('/show_avatar')
@@ -565,7 +565,7 @@ describe('two tabs of one browser', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('a session is written under its lock only: later, it could undo what another request did meanwhile', async () => {
+  test('a session is never written without its lock', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const { answer, seen } = await watched(() => visitor.post('/show_avatar').type('form').send(looks[0]))
@@ -589,7 +589,7 @@ describe('two tabs of one browser', () => {
   })
 })
 
-describe('who only looks touches nothing', () => {
+describe('HEAD requests and prefetches of the callback use nothing up', () => {
   const lookers = [
     ['HEAD', {}],
     ['GET', { 'Sec-Purpose': 'prefetch' }],
@@ -632,7 +632,7 @@ describe('the issuer', () => {
   })
 })
 
-describe('absurd callbacks are a 400 page, and nothing is exchanged', () => {
+describe('malformed callbacks get a 400 page, and nothing is exchanged', () => {
   const good = 'https%3A%2F%2Fdiscord.com'
   test.each([
     ['code twice', (state: string) => `code=a&code=b&state=${state}`],
@@ -667,14 +667,14 @@ describe('absurd callbacks are a 400 page, and nothing is exchanged', () => {
     expect(exchanges()).toBe(0)
   })
 
-  test('with none of code, state and error it is the way to the form', async () => {
+  test('with none of code, state and error it leads to the form', async () => {
     for (const query of ['', '?', '?utm_source=a', '?code[]=a', '?iss=https%3A%2F%2Fdiscord.com']) {
       const answer = await app.visitor().get(`/get_avatar${query}`)
       expect([query, answer.status, answer.headers.location]).toEqual([query, 303, '/'])
     }
   })
 
-  test('parameters that we do not know are ignored, even twice', async () => {
+  test('unknown parameters are ignored, even twice', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answer = await comeBack(visitor, `${callback}&session_state=x&a=1&a=2&__proto__=x&toString=x&code[]=y`)
@@ -746,7 +746,7 @@ describe('Redis does not answer during the callback', () => {
     await db.aclSetUser('default', '+get')
   })
 
-  test('503 within two seconds, and the right browser still finishes', async () => {
+  test('503 within two seconds, and the same browser finishes later', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
@@ -761,7 +761,7 @@ describe('Redis does not answer during the callback', () => {
     expect(performance.now() - since).toBeLessThan(2000)
   })
 
-  test('from its middle on: the cookie of the state stays, for a reload at any time of the ten minutes', async () => {
+  test('in the middle of a callback: the state cookie stays, for a reload within the ten minutes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     app.discord.fail(at.user, () => redis.pause(), { times: 1 })
@@ -770,7 +770,7 @@ describe('Redis does not answer during the callback', () => {
     expect(setCookies(answer).filter((line) => line.startsWith('state'))).toEqual([])
   })
 
-  test('at two instances: the other one finishes what the first could not', async () => {
+  test('another instance finishes what the first could not', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
@@ -779,7 +779,7 @@ describe('Redis does not answer during the callback', () => {
     await expectUntouched(sameBrowserAt(other, visitor), callback)
   })
 
-  test('a second try that is under way when Redis wakes finishes', async () => {
+  test('a second request that waits when Redis answers again finishes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
@@ -851,7 +851,7 @@ describe('an instance', () => {
     expect([await hasAvatar(early), await hasAvatar(late)]).toEqual([true, true])
   })
 
-  test('that lives keeps its claim on a visit, however long that takes', async () => {
+  test('that is alive renews its lock of a state for as long as the callback takes', async () => {
     const settings = { UPSTREAM_TIMEOUT_MS: '6000' }
     const patient = await openApp({ redisUrl: redis.url, beside: app, settings })
     try {
@@ -872,7 +872,7 @@ describe('an instance', () => {
   })
 })
 
-test('the address to come back to is ours, whatever the request says of its host', async () => {
+test('the redirect URI follows from BASE_URL, whatever the request says of its host', async () => {
   const astray = {
     Host: 'evil.example',
     'X-Forwarded-Host': 'evil.example',
@@ -913,7 +913,7 @@ describe('a new session id at sign-in', () => {
     expect(page.text).not.toContain('bait')
   })
 
-  test('a made-up session id is not taken over', async () => {
+  test('a made-up session id is not adopted', async () => {
     const planted = 'session=s%3Aplanted.c2lnbmF0dXJl'
     const leaving = await app.visitor().post('/get_avatar').set('Cookie', planted).type('form').send(look)
     const returning = await comeBack(app.visitor(), app.discord.codeFor(locationOf(leaving))).set(
