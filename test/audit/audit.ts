@@ -1,14 +1,14 @@
-// `npm run audit`: Lighthouse, as on a slow phone, on the form and on the page of an avatar. Ends with 1 when a score is
-// below what is promised.
+// `npm run audit`: Lighthouse, simulating a slow phone, on the form and on the page of an avatar. Exits with 1 when the
+// median of a score is below its minimum.
 import lighthouse, { type Flags } from 'lighthouse'
 import { chromium } from 'playwright-core'
 import { chromiumPath, walkToAvatar } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
 import { startApp } from '../support/start-app.ts'
 
-const promised: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
+const minScores: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
 
-/** The middle of so many runs counts, as Lighthouse advises: a busy moment costs a single one ten points of performance. */
+/** Lighthouse recommends the median of several runs: a busy moment costs a single run ten points of performance. */
 const runs = 5
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
@@ -23,17 +23,17 @@ try {
   const page = await browser.newPage()
   await walkToAvatar(page, app.url)
   await page.close()
-  // The visitor's session is to stay for the second page.
+  // Keep the visitor's session for the second page.
   const flags: Flags = { port, output: 'json', logLevel: 'error', disableStorageReset: true }
   for (const path of ['/', '/show_avatar']) {
     const results = []
     for (let run = 0; run < runs; run += 1) results.push(await lighthouse(`${app.url}${path}`, flags))
-    for (const [name, least] of Object.entries(promised)) {
+    for (const [name, minScore] of Object.entries(minScores)) {
       const scores = results.map((result) => Math.round((result?.lhr.categories[name]?.score ?? 0) * 100))
-      const isLow = median(scores) < least
+      const isLow = median(scores) < minScore
       failed ||= isLow
-      const said = `${median(scores)} (${scores.join(' ')})${isLow ? `, below ${least}` : ''}`
-      process.stdout.write(`${path.padEnd(14)} ${name.padEnd(15)} ${said}\n`)
+      const result = `${median(scores)} (${scores.join(' ')})${isLow ? `, below ${minScore}` : ''}`
+      process.stdout.write(`${path.padEnd(14)} ${name.padEnd(15)} ${result}\n`)
     }
   }
 } finally {

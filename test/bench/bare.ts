@@ -1,7 +1,7 @@
-// What our app is measured against: the same visit on the same stack, as the libraries' READMEs have it and with nothing
-// around. No log, no security headers, no checks of what comes in, no sealed tokens, no limits. Its picture is written to a
-// file, as a visit's is, and answered from memory.
-// Settings: PORT, REDIS_URL, UPSTREAM_URL, PICTURES, a folder for those, and VIEWS, one with home.ejs and show.ejs.
+// The program that the app is compared with: the same visit on the same stack, written as the libraries' READMEs
+// suggest, and nothing more. No log, no security headers, no validation, no encrypted tokens, no rate limits. It writes
+// its picture to a file, as the app does, and serves it from memory. Settings: PORT, REDIS_URL, UPSTREAM_URL, PICTURES
+// (a folder for the pictures), VIEWS (a folder with home.ejs and show.ejs).
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,11 +12,11 @@ import express from 'express'
 import session from 'express-session'
 import { createClient } from 'redis'
 
-type Known = { id: string; username: string; token: string; avatars: string[]; choice: Record<string, string> }
+type SignedIn = { id: string; username: string; token: string; avatars: string[]; choice: Record<string, string> }
 declare module 'express-session' {
   interface SessionData {
     pending?: { state: string; choice: Record<string, string> }
-    known?: Known
+    signedIn?: SignedIn
   }
 }
 
@@ -30,7 +30,7 @@ app.set('views', VIEWS)
 app.get('/', (_req, res) => res.render('home', { title: 'Make a new face for Discord' }))
 
 const style = new Style(definition)
-/** What the library alone does in a loop, for as long as was asked. */
+/** How many pictures the library alone draws in a loop of `ms` milliseconds. */
 app.get('/draw-loop', (req, res) => {
   const since = performance.now()
   let drawn = 0
@@ -74,17 +74,17 @@ app.get('/get_avatar', async (req, res) => {
   await writeFile(join(PICTURES, `${avatar}.svg`), svg)
   pictures.set(avatar, svg)
   delete req.session.pending
-  req.session.known = { id, username, token, avatars: [avatar], choice }
+  req.session.signedIn = { id, username, token, avatars: [avatar], choice }
   return res.redirect('/show_avatar')
 })
 
 app.get('/show_avatar', (req, res) => {
-  if (!req.session.known) return res.redirect('/')
-  res.render('show', { title: req.session.known.username, avatar: req.session.known.avatars[0] })
+  if (!req.session.signedIn) return res.redirect('/')
+  res.render('show', { title: req.session.signedIn.username, avatar: req.session.signedIn.avatars[0] })
 })
 
 app.get('/avatars/:id.svg', (req, res) => {
-  if (!req.session.known?.avatars.includes(req.params.id)) return res.sendStatus(404)
+  if (!req.session.signedIn?.avatars.includes(req.params.id)) return res.sendStatus(404)
   return res.type('svg').send(pictures.get(req.params.id))
 })
 

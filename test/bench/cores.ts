@@ -1,6 +1,6 @@
-// `npm run bench:cores`: one instance and two behind the same nginx, which hands on requests as deploy/nginx.conf does,
-// on plain HTTP. Two can only do more where nginx, Redis and this load leave them processors. With fewer than four, each
-// instance is held to a share of one, so that there is room for all, and what two gain is the app's doing.
+// `npm run bench:cores`: one instance, and two, behind nginx with the proxy settings of deploy/nginx.conf, over plain
+// HTTP. A second instance helps only if nginx, Redis and the load generator leave it a processor. On machines with
+// fewer than four, each instance is limited to a share of one processor, so that there is room for all.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -10,19 +10,19 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Request } from 'autocannon'
 import { freePort } from '../support/free-port.ts'
 import { load, visit, visitRequests } from './load.ts'
-import { endsWithUs, openStage, type Program, type Stage } from './stage.ts'
+import { killAtExit, openStage, type Program, type Stage } from './stage.ts'
 
 const rounds = 5
 const share = 0.3
 
-type Group = { letGo(): void }
+type ControlGroup = { remove(): void }
 
-/** Holds a process to a share of one processor, by Linux's control groups; undefined where we may not. */
-function held({ pid }: Program): Group | undefined {
+/** Limits a process to a share of one processor with a Linux control group. Returns undefined without permission. */
+function limited({ pid }: Program): ControlGroup | undefined {
   const periodUs = 10_000
   const quotaUs = share * periodUs
-  const first = '/sys/fs/cgroup/cpu' // version 1 has a folder for each controller, version 2 has not
-  const group = join(existsSync(first) ? first : '/sys/fs/cgroup', `bench-${pid}`)
+  const version1 = '/sys/fs/cgroup/cpu' // version 1 has a folder per controller, version 2 has one for all
+  const group = join(existsSync(version1) ? version1 : '/sys/fs/cgroup', `bench-${pid}`)
   try {
     mkdirSync(group)
     if (existsSync(join(group, 'cpu.max'))) {
@@ -32,13 +32,13 @@ function held({ pid }: Program): Group | undefined {
       writeFileSync(join(group, 'cpu.cfs_quota_us'), String(quotaUs))
     }
     writeFileSync(join(group, 'cgroup.procs'), String(pid))
-    return { letGo: () => rmdirSync(group) }
+    return { remove: () => rmdirSync(group) }
   } catch {
     return undefined
   }
 }
 
-/** nginx in front of these instances. */
+/** Starts nginx in front of these instances. */
 async function openProxy(stage: Stage, instances: Program[]) {
   const port = await freePort()
   const folder = join(stage.folder, `nginx-${port}`)
@@ -62,7 +62,7 @@ async function openProxy(stage: Stage, instances: Program[]) {
     }`,
   )
   const nginx = spawn('nginx', ['-c', join(folder, 'nginx.conf'), '-p', folder, '-e', 'stderr'], { stdio: 'ignore' })
-  const ended = endsWithUs(nginx)
+  const exited = killAtExit(nginx)
   const url = `http://127.0.0.1:${port}`
   while (
     !(await fetch(url).then(
@@ -77,7 +77,7 @@ async function openProxy(stage: Stage, instances: Program[]) {
     url,
     async stop() {
       nginx.kill('SIGTERM')
-      await ended
+      await exited
     },
   }
 }
@@ -91,42 +91,44 @@ const newPreview: Request = {
 }
 
 const stage = await openStage({ settings: { TRUST_PROXY: 'loopback' } })
-const second = await stage.startOurs()
-const [one, two] = [await openProxy(stage, [stage.ours]), await openProxy(stage, [stage.ours, second])]
+const second = await stage.startApp()
+const [one, two] = [await openProxy(stage, [stage.app]), await openProxy(stage, [stage.app, second])]
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 for (const requests of [visit(), [newPreview]]) {
-  await load({ url: two.url, requests, seconds: 8, connections: 32, good: [200, 302] }) // to warm up
+  await load({ url: two.url, requests, seconds: 8, connections: 32, statuses: [200, 302] }) // to warm up
 }
 const processors = availableParallelism()
-const groups = processors >= 4 ? [] : [stage.ours, second].map(held)
-const areHeld = groups.length > 0 && !groups.includes(undefined)
-const canTell = processors >= 4 || areHeld
+const groups = processors >= 4 ? [] : [stage.app, second].map(limited)
+const areLimited = groups.length > 0 && !groups.includes(undefined)
+const isConclusive = processors >= 4 || areLimited
 try {
-  const how = areHeld ? `; each instance is held to ${100 * share} % of one` : ''
+  const how = areLimited ? `; each instance is limited to ${100 * share} % of one` : ''
   process.stdout.write(`${processors} processors, for the instances, nginx, Redis and the load together${how}\n`)
   for (const [what, requests, per] of [
     ['new previews', () => [newPreview], 1],
     ['visits', visit, visitRequests],
   ] as const) {
     const pairs: { one: number; two: number }[] = []
-    // So many that an instance that is held never waits for somebody who waits for the other one.
-    const ask = ({ url }: { url: string }) =>
-      load({ url, requests: requests(), seconds: 4, connections: 128, good: [200, 302] })
+    // Enough connections that neither instance is ever idle because all of them wait for the other one.
+    const measure = ({ url }: { url: string }) =>
+      load({ url, requests: requests(), seconds: 4, connections: 128, statuses: [200, 302] })
     for (let round = 0; round < rounds; round++) {
-      pairs.push({ one: (await ask(one)).perSecond / per, two: (await ask(two)).perSecond / per })
+      pairs.push({ one: (await measure(one)).perSecond / per, two: (await measure(two)).perSecond / per })
     }
-    const [alone, both] = [median(pairs.map((pair) => pair.one)), median(pairs.map((pair) => pair.two))]
+    const [single, both] = [median(pairs.map((pair) => pair.one)), median(pairs.map((pair) => pair.two))]
     const ratio = median(pairs.map((pair) => pair.two / pair.one))
-    if (ratio < 1.5 && canTell) process.exitCode = 1
+    if (ratio < 1.5 && isConclusive) process.exitCode = 1
+    const rate = (perSecond: number) => `${perSecond.toFixed(0).padStart(6)}/s`
+    const missed = isConclusive ? ', MISSED: 1.5' : ', under 1.5, but with too few processors to draw a conclusion'
     process.stdout.write(
-      `${what.padEnd(14)} ${alone.toFixed(0).padStart(6)}/s by one, ${both.toFixed(0).padStart(6)}/s by two: ${ratio.toFixed(2)} times` +
-        `${ratio >= 1.5 ? '' : canTell ? ', MISSED: 1.5' : ', under 1.5, but there are too few processors to tell'}\n`,
+      `${what.padEnd(14)} ${rate(single)} by one, ${rate(both)} by two: ${ratio.toFixed(2)} times` +
+        `${ratio >= 1.5 ? '' : missed}\n`,
     )
   }
 } finally {
   await Promise.all([one.stop(), two.stop()])
   await second.stop()
   await stage.close()
-  for (const group of groups) group?.letGo()
+  for (const group of groups) group?.remove()
 }
 process.exit()

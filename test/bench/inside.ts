@@ -1,5 +1,5 @@
-// Loaded into a measured process beside it (`node --import`): tells, at INSIDE_PORT, what can't be seen from without.
-// It runs on the measured event loop, and costs nothing while nobody asks.
+// Preloaded into a measured process (`node --import`). Serves, at INSIDE_PORT, what cannot be measured from outside. It
+// runs on the measured event loop, and costs nothing between requests.
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
@@ -9,13 +9,16 @@ import { isMainThread } from 'node:worker_threads'
 const delay = monitorEventLoopDelay({ resolution: 1 })
 let collect: (() => void) | undefined
 
-// Only where it is asked for: from then on all code of the process is a tenth slower.
+// Only on request: once --expose-gc is set, all code of the process is about a tenth slower.
 function collector(): () => void {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc')
 }
 
-/** GET /watch begins to watch the event loop; GET /delay tells what it saw, GET /heap the heap after a collection. */
+/**
+ * GET /watch starts measuring event loop delays, GET /delay returns them; GET /heap returns the heap after a
+ * collection.
+ */
 const server = createServer((req, res) => {
   if (req.url === '/watch') {
     delay.reset()
@@ -30,5 +33,5 @@ const server = createServer((req, res) => {
   collect()
   return res.end(JSON.stringify({ usedMb: process.memoryUsage().heapUsed / 1024 / 1024 }))
 })
-// Threads of the process load this file, too.
+// Worker threads of the process load this file, too.
 if (isMainThread) server.listen(Number(process.env.INSIDE_PORT), '127.0.0.1').unref()

@@ -1,4 +1,4 @@
-// Requests at full speed, by autocannon, and whole visits as sequences of them.
+// Load by autocannon: single requests at full speed, and whole visits as sequences of requests.
 import autocannon, { type Request } from 'autocannon'
 import { z } from 'zod'
 
@@ -8,27 +8,27 @@ type LoadOptions = {
   url: string
   requests: Request[]
   seconds?: number
-  /** Instead of seconds. */
+  /** Number of requests, instead of seconds. */
   amount?: number
   connections?: number
-  /** Status codes that a good answer may have. */
-  good?: number[]
+  /** The expected status codes. */
+  statuses?: number[]
 }
 
-/** Asks as fast as the answers come. Throws when any answer is not what it should be. */
-export async function load({ url, requests, seconds = 2, amount, connections = 20, good = [200] }: LoadOptions) {
+/** Sends each request as soon as the response before it is there. Throws when a response has an unexpected status. */
+export async function load({ url, requests, seconds = 2, amount, connections = 20, statuses = [200] }: LoadOptions) {
   const length = amount === undefined ? { duration: seconds } : { amount }
-  const since = performance.now()
+  const startedAt = performance.now()
   const result = await autocannon({ url, connections, requests, ...length })
   const seen = Object.entries(result.statusCodeStats ?? {})
   const total = seen.reduce((sum, [, stats]) => sum + (stats?.count ?? 0), 0)
-  const bad = seen.filter(([status]) => !good.includes(Number(status)))
-  if (bad.length > 0 || result.errors > 0 || total === 0) {
+  const unexpected = seen.filter(([status]) => !statuses.includes(Number(status)))
+  if (unexpected.length > 0 || result.errors > 0 || total === 0) {
     throw new Error(
       `${url}${requests[0]?.path}: ${result.errors} errors, statuses ${JSON.stringify(result.statusCodeStats)}`,
     )
   }
-  const tookS = (performance.now() - since) / 1000
+  const tookS = (performance.now() - startedAt) / 1000
   return {
     perSecond: total / tookS,
     requests: total,
@@ -58,7 +58,7 @@ const location = (headers: object) =>
 
 let visits = 0
 
-/** The form, off to Discord, back again, the page, and its picture: five requests, each time another seed. */
+/** The form, the post of the form, the callback, the page and its picture: five requests, with a new seed each time. */
 export function visit(): Request[] {
   return [
     { method: 'GET', path: '/' },
@@ -103,23 +103,23 @@ export function visit(): Request[] {
 }
 export const visitRequests = 5
 
-/** One visit by hand: gives what the browser has at its end. */
+/** One visit. Returns the browser's state at its end, and how long the callback took. */
 export async function visitOnce(url: string, seed = 'fern') {
   const browser: Browser = {}
-  const go = async (path: string, init: RequestInit = {}) => {
+  const send = async (path: string, init: RequestInit = {}) => {
     const headers = { ...init.headers, cookie: cookieHeader(browser) }
     const answer = await fetch(`${url}${path}`, { redirect: 'manual', ...init, headers })
     keepCookies(browser, { 'set-cookie': answer.headers.getSetCookie() })
     return answer
   }
   const body = new URLSearchParams({ seed, style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
-  const leaving = await go('/get_avatar', { method: 'POST', body })
+  const leaving = await send('/get_avatar', { method: 'POST', body })
   const state = new URL(leaving.headers.get('location') ?? '').searchParams.get('state') ?? ''
-  const since = performance.now()
-  const back = await go(`/get_avatar?${new URLSearchParams({ code: 'c0de', state })}`)
-  const callbackMs = performance.now() - since
-  if (back.status !== 302) throw new Error(`The callback answered ${back.status}`)
-  const page = await (await go('/show_avatar')).text()
+  const startedAt = performance.now()
+  const callback = await send(`/get_avatar?${new URLSearchParams({ code: 'c0de', state })}`)
+  const callbackMs = performance.now() - startedAt
+  if (callback.status !== 302) throw new Error(`The callback answered ${callback.status}`)
+  const page = await (await send('/show_avatar')).text()
   const picture = /\/avatars\/[0-9a-f-]+\.svg/.exec(page)?.[0] ?? ''
-  return { go, cookie: cookieHeader(browser), page, picture, callbackMs }
+  return { send, cookie: cookieHeader(browser), page, picture, callbackMs }
 }

@@ -1,5 +1,5 @@
-// All that takes part in a measurement, each in a process of its own: our app as `npm start` runs it in production, the
-// bare program, Redis, and the upstreams. Whatever way the bench ends, they end.
+// Everything that takes part in a measurement, each in a process of its own: the app as `npm start` runs it in
+// production, the bare program, Redis, and the upstreams. They are killed when the bench exits, for whatever reason.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
@@ -16,15 +16,15 @@ const main = join(import.meta.dirname, '../../src/main.ts')
 const inside = join(import.meta.dirname, 'inside.ts')
 
 const children = new Set<ChildProcess>()
-/** An empty folder that is gone when the bench has ended, whichever way. */
+/** An empty folder that is deleted when the bench exits. */
 export async function emptyFolder(place = tmpdir()): Promise<string> {
   const folder = await mkdtemp(join(place, 'bench-'))
   folders.add(folder)
   return folder
 }
 
-/** Ends this process when the bench ends, whichever way. */
-export function endsWithUs(child: ChildProcess): Promise<void> {
+/** Kills this process when the bench exits. Returns a promise of the process's own exit. */
+export function killAtExit(child: ChildProcess): Promise<void> {
   children.add(child)
   return new Promise((resolve) =>
     child.once('exit', () => {
@@ -47,15 +47,21 @@ const Heap = z.object({ usedMb: z.number() })
 /** A program under measurement. */
 export type Program = Awaited<ReturnType<typeof run>>
 
-type RunOptions = { file: string; settings: Record<string, string>; watched?: boolean; path?: string; cwd?: string }
+type RunOptions = {
+  file: string
+  settings: Record<string, string>
+  instrumented?: boolean
+  path?: string
+  cwd?: string
+}
 
-/** Starts a program that listens at PORT, and waits until it answers at `path`. */
-export async function run({ file, settings, watched = false, path = '/', cwd = tmpdir() }: RunOptions) {
+/** Starts a program that listens on PORT, and waits until it answers at `path` with a status under 500. */
+export async function run({ file, settings, instrumented = false, path = '/', cwd = tmpdir() }: RunOptions) {
   const port = await freePort()
   const insidePort = await freePort()
   const url = `http://localhost:${port}`
-  const since = performance.now()
-  const child = spawn(process.execPath, [...(watched ? ['--import', inside] : []), file], {
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, [...(instrumented ? ['--import', inside] : []), file], {
     cwd,
     env: {
       PATH: process.env.PATH,
@@ -66,50 +72,50 @@ export async function run({ file, settings, watched = false, path = '/', cwd = t
     },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  let said = ''
+  let stderr = ''
   child.stderr.on('data', (part: Buffer) => {
-    said = `${said}${part}`.slice(-10_000)
+    stderr = `${stderr}${part}`.slice(-10_000)
   })
-  const ended = endsWithUs(child)
+  const exited = killAtExit(child)
   const isReady = () =>
     fetch(`${url}${path}`, { redirect: 'manual' }).then(
       (answer) => answer.status < 500,
       () => false,
     )
   while (!(await isReady())) {
-    if (child.exitCode !== null) throw new Error(`${file} ended:\n${said}`)
+    if (child.exitCode !== null) throw new Error(`${file} exited:\n${stderr}`)
     await wait(5)
   }
-  const readyMs = performance.now() - since
-  const tell = (what: string) => fetch(`http://localhost:${insidePort}${what}`)
+  const readyMs = performance.now() - startedAt
+  const inspect = (path: string) => fetch(`http://localhost:${insidePort}${path}`)
   const proc = (name: string) => readFileSync(`/proc/${child.pid}/${name}`, 'utf8')
   return {
     url,
     pid: child.pid,
     readyMs,
-    /** Processor time so far, in all threads. */
+    /** Processor time so far, of all threads. */
     cpuMs() {
       const fields = proc('stat').split(') ')[1]?.split(' ') ?? []
       return 10 * (Number(fields[11]) + Number(fields[12]))
     },
-    /** Memory that it holds now. */
+    /** Resident memory now. */
     rssMb: () => Number(/^VmRSS:\s+(\d+)/m.exec(proc('status'))?.[1]) / 1024,
-    /** Begins to watch its event loop. */
-    watch: () => tell('/watch'),
-    /** What was seen of the event loop: the slowest hundredth of its delays. */
-    delayP99Ms: async () => Delay.parse(await (await tell('/delay')).json()).p99Ms,
-    /** Its heap after a collection. Slows it from then on (see inside.ts). */
-    heapMb: async () => Heap.parse(await (await tell('/heap')).json()).usedMb,
+    /** Starts measuring event loop delays. */
+    watch: () => inspect('/watch'),
+    /** 99th percentile of the event loop delays since `watch`. */
+    delayP99Ms: async () => Delay.parse(await (await inspect('/delay')).json()).p99Ms,
+    /** Heap in use after a garbage collection. The process is slower from then on (see inside.ts). */
+    heapMb: async () => Heap.parse(await (await inspect('/heap')).json()).usedMb,
     async stop() {
       child.kill('SIGTERM')
-      await Promise.race([ended, wait(11_000).then(() => child.kill('SIGKILL'))])
-      await ended
+      await Promise.race([exited, wait(11_000).then(() => child.kill('SIGKILL'))])
+      await exited
     },
   }
 }
 
-/** How our app is started: production, with what would end a measurement early switched off. */
-export function ourSettings(redisUrl: string, upstreamUrl: string, cacheDir: string): Record<string, string> {
+/** Settings of the app: production, without the rate limits, which would end a measurement early. */
+export function appSettings(redisUrl: string, upstreamUrl: string, cacheDir: string): Record<string, string> {
   return {
     SESSION_SECRET: 'a session secret of more than thirty-two characters',
     REDIS_URL: redisUrl,
@@ -120,9 +126,9 @@ export function ourSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
     DICEBEAR_URL: `${upstreamUrl}/dicebear`,
     CACHE_DIR: cacheDir,
     RATE_LIMIT: 'off',
-    // As in the script "start".
+    // As in the npm script "start".
     NODE_COMPILE_CACHE: join(import.meta.dirname, '../../.cache/compiled'),
-    // The bare program writes no log. What the log costs is a measurement of its own.
+    // The bare program writes no log either.
     LOG_LEVEL: 'warn',
   }
 }
@@ -130,7 +136,7 @@ export function ourSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
 export type StageOptions = { settings?: Record<string, string> }
 
 export async function openStage({ settings = {} }: StageOptions = {}) {
-  // In memory where the system has such a place: a disk may take 20 µs for a new file or 500, as it was used before.
+  // In memory where possible: a disk takes between 20 and 500 µs for a new file, depending on earlier use.
   const folder = await emptyFolder(existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
   const pictures = join(folder, 'bare')
   await mkdir(pictures)
@@ -139,14 +145,14 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
   await client.connect()
   const upstream = await run({ file: join(import.meta.dirname, 'upstream.ts'), settings: {} })
 
-  const startOurs = (more: Record<string, string> = {}, watched = true) =>
+  const startApp = (more: Record<string, string> = {}, instrumented = true) =>
     run({
       file: main,
-      settings: { ...ourSettings(redis.url, upstream.url, join(folder, 'avatars')), ...settings, ...more },
-      watched,
+      settings: { ...appSettings(redis.url, upstream.url, join(folder, 'avatars')), ...settings, ...more },
+      instrumented,
       path: '/readyz',
     })
-  const startBare = (watched = true) =>
+  const startBare = (instrumented = true) =>
     run({
       file: join(import.meta.dirname, 'bare.ts'),
       settings: {
@@ -156,32 +162,32 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
         PICTURES: pictures,
         NODE_COMPILE_CACHE: join(folder, 'compiled'),
       },
-      watched,
+      instrumented,
     })
 
-  const ours = await startOurs()
-  // The bare pages are of the size of ours: the very same text, with one value filled in.
+  const app = await startApp()
+  // The bare pages are as long as the app's: the same text, with one value filled in.
   const view = (html: string, value: string) =>
     html
       .replaceAll('<%', '<%%')
       .replace(/<title>[^<]*/, '<title><%= title %>')
       .replaceAll(value, '/avatars/<%= avatar %>.svg')
-  const visitor = await visitOnce(ours.url)
-  await writeFile(join(folder, 'home.ejs'), view(await (await fetch(ours.url)).text(), 'no value'))
+  const visitor = await visitOnce(app.url)
+  await writeFile(join(folder, 'home.ejs'), view(await (await fetch(app.url)).text(), 'no value'))
   await writeFile(join(folder, 'show.ejs'), view(visitor.page, visitor.picture))
   const bare = await startBare()
 
   return {
-    ours,
+    app,
     bare,
     upstream,
-    startOurs,
+    startApp,
     startBare,
     folder,
     redis: client,
     redisUrl: redis.url,
     setLatency: (ms: number) => fetch(`${upstream.url}/latency/${ms}`, { method: 'PUT' }),
-    /** Commands that Redis has run since the last time this was asked. */
+    /** Commands that Redis has run since the last call. */
     async redisCommands(): Promise<number> {
       const stats = await client.info('commandstats')
       await client.configResetStat()
@@ -192,7 +198,7 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
       }, 0)
     },
     async close() {
-      await Promise.all([ours.stop(), bare.stop(), upstream.stop()])
+      await Promise.all([app.stop(), bare.stop(), upstream.stop()])
       client.destroy()
       await redis.stop()
     },

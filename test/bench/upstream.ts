@@ -1,5 +1,5 @@
-// Stands in for Discord's and DiceBear's APIs in a process of its own, and does next to nothing: what is measured is
-// the app. Settings: PORT, and LATENCY_MS that each answer takes (PUT /latency/{ms} changes it).
+// A minimal stand-in for Discord's and DiceBear's APIs, in a process of its own. Settings: PORT, and LATENCY_MS, the
+// delay of each response (PUT /latency/{ms} changes it).
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 import { Avatar, Style } from '@dicebear/core'

@@ -38,8 +38,8 @@ const badSvg: Fault[] = [
 ]
 
 /**
- * Causes one random failure after the other, and ends each, until the signal aborts. `onFailure` is called with the name
- * of each. The first instance is never killed: its memory is measured over the whole run.
+ * Causes one random failure after the other, and ends each, until the signal aborts. Calls `onFailure` with the name of
+ * each. The first instance is never killed: its memory is measured over the whole run.
  */
 export async function failAtRandom(
   world: World,
@@ -48,11 +48,11 @@ export async function failAtRandom(
 ): Promise<void> {
   const { site, redis, discord, dicebear, random } = world
   const oneOf = <Kind>(list: Kind[]): Kind => {
-    const one = list[Math.floor(random() * list.length)]
-    if (one === undefined) throw new Error('nothing to choose from')
-    return one
+    const item = list[Math.floor(random() * list.length)]
+    if (item === undefined) throw new Error('nothing to choose from')
+    return item
   }
-  const lasting = () => wait(random() * maxFailureMs)
+  const failureEnds = () => wait(random() * maxFailureMs)
   const [, ...killable] = site.instances
 
   const all: Record<string, () => Promise<void>> = {
@@ -64,32 +64,32 @@ export async function failAtRandom(
     'DiceBear refuses connections': () => refusing(dicebear),
     'Redis does not answer': async () => {
       redis.pause()
-      await lasting()
+      await failureEnds()
       redis.resume()
     },
     'Redis is killed': async () => {
       await redis.kill()
-      await lasting()
+      await failureEnds()
       await redis.restart()
     },
     'an instance is killed': async () => {
-      const one = oneOf(killable)
-      await one.kill()
-      await lasting()
-      await one.restart()
+      const instance = oneOf(killable)
+      await instance.kill()
+      await failureEnds()
+      await instance.restart()
     },
     'files are lost or damaged': () => damageFiles(oneOf(site.instances), random),
   }
 
   async function failing(double: DiscordDouble | DiceBearDouble, path: string | RegExp, fault: Fault): Promise<void> {
     double.fail(path, fault)
-    await lasting()
+    await failureEnds()
     double.heal(path)
   }
 
   async function refusing(double: DiscordDouble | DiceBearDouble): Promise<void> {
     await double.refuse()
-    await lasting()
+    await failureEnds()
     await double.accept()
   }
 

@@ -1,6 +1,6 @@
-// npm run soak -- --minutes 10 --visitors 8 --seed 1
-// Complete visits through two instances on one Redis, while Discord, DiceBear, Redis, an instance and the disk fail at
-// random. Exits with 1 when a visit or a confirmed avatar is lost, a key in Redis has no expiry, or memory or handles grow.
+// `npm run soak -- --minutes 10 --visitors 8 --seed 1`: complete visits through two instances on one Redis, while Discord,
+// DiceBear, Redis, an instance and the disk fail at random. Exits with 1 when a visit or a confirmed avatar is lost, a
+// key in Redis has no expiry, or memory or handles grow.
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { styles } from '../../src/avatar/catalogue.ts'
