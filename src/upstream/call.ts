@@ -65,21 +65,33 @@ export async function call(url: URL, request: UpstreamRequest, options: CallOpti
   }
 }
 
-/** Sends the request and resolves with the head of the response. */
-function send(
-  url: URL,
-  { method = 'GET', headers, body }: UpstreamRequest,
-  connections: Connections,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const options = { method, signal, headers: { 'accept-encoding': 'identity', ...headers } }
-    const sent =
-      url.protocol === 'https:'
-        ? https.request(url, { ...options, agent: connections.https })
-        : http.request(url, { ...options, agent: connections.http })
-    sent.on('response', resolve).on('error', reject)
-    sent.end(body)
+/** The server closed a kept-alive connection just when a request was sent on it; nothing of a response had come. */
+class StaleConnection extends Error {}
+
+/**
+ * Sends the request and resolves with the head of the response. A request that met a stale connection is sent once more
+ * on a new one. https://nodejs.org/api/http.html#requestreusedsocket
+ */
+async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
+  const [{ request: open }, agent] = url.protocol === 'https:' ? [https, connections.https] : [http, connections.http]
+  const attempt = (agent: http.Agent | false) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const { method = 'GET', headers, body } = request
+      const sent = open(url, { method, signal, agent, headers: { 'accept-encoding': 'identity', ...headers } })
+      let bytesBefore = 0
+      sent.on('socket', (socket) => {
+        bytesBefore = socket.bytesRead
+      })
+      sent.on('response', resolve)
+      sent.on('error', (cause) => {
+        const isStale = sent.reusedSocket && sent.socket?.bytesRead === bytesBefore && !signal.aborted
+        reject(isStale ? new StaleConnection('closed by the server', { cause }) : cause)
+      })
+      sent.end(body)
+    })
+  return attempt(agent).catch((error) => {
+    if (error instanceof StaleConnection) return attempt(false)
+    throw error
   })
 }
 
