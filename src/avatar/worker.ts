@@ -3,7 +3,7 @@
 import type { Piscina } from 'piscina'
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
-import { wrongWith } from './safe-svg.ts'
+import { svgProblem } from './safe-svg.ts'
 
 /** Tasks handed to the worker at once: with one at a time it would wait for the main thread after each. */
 export const workerConcurrency = 8
@@ -13,10 +13,10 @@ export function drawInWorker(choice: Choice): Promise<string> {
   return runInWorker('embedded.ts', drawEmbedded, choice)
 }
 
-/** What is wrong with an SVG from outside; undefined when it is safe. See `wrongWith`. */
+/** What is wrong with an SVG from outside; undefined when it is safe. See `svgProblem`. */
 export function checkInWorker(svg: Uint8Array): Promise<string | undefined> {
   // A copy: of a slice of Node's buffer pool the whole pool would be sent.
-  return runInWorker('safe-svg.ts', wrongWith, new Uint8Array(svg))
+  return runInWorker('safe-svg.ts', svgProblem, new Uint8Array(svg))
 }
 
 /** Runs an exported function of a module beside this one. Rejects as it does, or when the worker ends meanwhile. */
