@@ -6,42 +6,61 @@ export type Document = ReturnType<typeof parseDocument>
 export type Element = ReturnType<typeof DomUtils.findAll>[number]
 export type Box = [left: number, top: number, right: number, bottom: number]
 
-/** What is drawn elsewhere, or not at all. */
-const unseen = new Set(['clipPath', 'defs', 'filter', 'linearGradient', 'mask', 'metadata', 'radialGradient', 'style'])
+/** Elements that are rendered only where something refers to them, or never. */
+const notRendered = new Set([
+  'clipPath',
+  'defs',
+  'filter',
+  'linearGradient',
+  'mask',
+  'metadata',
+  'radialGradient',
+  'style',
+])
 
-/** A shape never changes, what moves is its group. */
-const shapes = new WeakMap<Element, Box | undefined>()
+/** The bounds of an element; undefined when nothing of it is rendered. */
+export type Bounds = (element: Element) => Box | undefined
 
 /**
- * Measures elements in their own coordinates, without strokes, as CSS does for `transform-box: fill-box`. `transformOf`
- * tells where each stands now, `byId` what `<use href="#id">` refers to. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
+ * Measures elements in their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has the
+ * element that `<use href="#id">` refers to. For each moment of an animation the returned function is called with the
+ * transform that every element has then. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
  */
-export function boundsOf(byId: ReadonlyMap<string, Element>, transformOf: (element: Element) => string) {
-  const known = new Map<Element, Box | undefined>()
+export function createMeasure(byId: ReadonlyMap<string, Element>) {
+  /** The same at every moment: what moves is the group around a shape. */
+  const shapes = new Map<Element, Box | undefined>()
 
-  function bounds(element: Element): Box | undefined {
-    if (!known.has(element)) known.set(element, measured(element))
-    return known.get(element)
-  }
+  return function boundsAt(transformOf: (element: Element) => string): Bounds {
+    const measured = new Map<Element, Box | undefined>()
 
-  function measured(element: Element): Box | undefined {
-    if (unseen.has(element.name)) return undefined
-    if (element.name === 'use') {
-      const { href = '', x = 0, y = 0 } = element.attribs
-      const target = byId.get(href)
-      return target && moved(inParent(target), `translate(${x} ${y})`)
+    function bounds(element: Element): Box | undefined {
+      if (!measured.has(element)) measured.set(element, measure(element))
+      return measured.get(element)
     }
-    if (element.name === 'g') return around(DomUtils.getElementsByTagName('*', element.children, false).map(inParent))
-    if (!shapes.has(element)) shapes.set(element, shape(element))
-    return shapes.get(element)
+
+    function measure(element: Element): Box | undefined {
+      if (notRendered.has(element.name)) return undefined
+      if (element.name === 'use') {
+        const { href = '', x = 0, y = 0 } = element.attribs
+        const target = byId.get(href)
+        return target && transformed(boundsInParent(target), `translate(${x} ${y})`)
+      }
+      if (element.name === 'g') {
+        return union(DomUtils.getElementsByTagName('*', element.children, false).map(boundsInParent))
+      }
+      if (!shapes.has(element)) shapes.set(element, shapeBounds(element))
+      return shapes.get(element)
+    }
+
+    function boundsInParent(element: Element): Box | undefined {
+      return transformed(bounds(element), transformOf(element))
+    }
+
+    return bounds
   }
-
-  const inParent = (element: Element) => moved(bounds(element), transformOf(element))
-
-  return bounds
 }
 
-function shape({ name, attribs }: Element): Box | undefined {
+function shapeBounds({ name, attribs }: Element): Box | undefined {
   const number = (attribute: string) => Number(attribs[attribute] ?? 0)
   const [cx, cy] = [number('cx'), number('cy')]
   switch (name) {
@@ -58,14 +77,14 @@ function shape({ name, attribs }: Element): Box | undefined {
   }
 }
 
-/** Browsers turn the box, not what is in it: a turned circle counts for more than it is. */
-function moved(box: Box | undefined, transform: string): Box | undefined {
+/** The bounds of the transformed box, as browsers measure: for a rotated circle they are wider than the circle. */
+function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box
   const [left, top, right, bottom] = box
   return svgPathBbox(svgpath(`M${left} ${top}H${right}V${bottom}H${left}Z`).transform(transform))
 }
 
-function around(boxes: (Box | undefined)[]): Box | undefined {
+function union(boxes: (Box | undefined)[]): Box | undefined {
   return boxes.reduce((one, other) => {
     if (!one || !other) return one ?? other
     return [

@@ -1,40 +1,41 @@
 import sharp, { type Sharp } from 'sharp'
 import { drawPng } from './png.ts'
 
-/** What Discord, X and others ask for a large picture beside a link; https://ogp.me */
+/** In pixels, as Discord, X and others ask for a large picture beside a link; https://ogp.me */
 const width = 1200
 const height = 630
-const portrait = 470
-const edge = 80
-const ground = '#10181b'
-/** Behind a look without a ground: lines both dark and light stand out from it, as on the form. */
-const board = '#7c939b'
+const portraitSize = 470
+const margin = 80
+const lineGap = 28
+const cardColour = '#10181b'
+/** Behind an avatar without a background, as on the form: both dark and light lines stand out from it. */
+const portraitColour = '#7c939b'
 
-/** A picture of a look for links to it, 1200 × 630: the avatar in Discord's circle, and two lines of text. */
-export async function drawCard(svg: string, title: string, lead: string): Promise<Buffer> {
-  const face = await round(sharp(await drawPng(svg, portrait)).flatten({ background: board }))
-  const left = 2 * edge + portrait
-  const column = width - left - edge
-  const [name, words] = await Promise.all([
-    text(title, column, 60, '#f3f0ea', 'bold'),
-    text(lead, column, 34, '#b6c4c9', 'normal'),
+/** Renders the picture beside a link to an avatar: the checked SVG in Discord's circle, and two lines of text. */
+export async function drawCard(svg: string, title: string, subtitle: string): Promise<Buffer> {
+  const portrait = await cropToCircle(sharp(await drawPng(svg, portraitSize)).flatten({ background: portraitColour }))
+  const left = 2 * margin + portraitSize
+  const textWidth = width - left - margin
+  const [first, second] = await Promise.all([
+    drawText(title, textWidth, 60, '#f3f0ea', 'bold'),
+    drawText(subtitle, textWidth, 34, '#b6c4c9', 'normal'),
   ])
-  const gap = 28
-  const top = Math.round((height - name.height - gap - words.height) / 2)
-  return sharp({ create: { width, height, channels: 4, background: ground } })
+  const top = Math.round((height - first.height - lineGap - second.height) / 2)
+  return sharp({ create: { width, height, channels: 4, background: cardColour } })
     .composite([
-      { input: face, left: edge, top: (height - portrait) / 2 },
-      { input: name.data, left, top },
-      { input: words.data, left, top: top + name.height + gap },
+      { input: portrait, left: margin, top: (height - portraitSize) / 2 },
+      { input: first.data, left, top },
+      { input: second.data, left, top: top + first.height + lineGap },
     ])
     .png({ palette: true })
     .toBuffer()
 }
 
-/** Keeps what lies inside the circle. */
-async function round(picture: Sharp): Promise<Buffer> {
-  const radius = portrait / 2
-  const circle = `<svg xmlns="http://www.w3.org/2000/svg" width="${portrait}" height="${portrait}"><circle cx="${radius}" cy="${radius}" r="${radius}"/></svg>`
+async function cropToCircle(picture: Sharp): Promise<Buffer> {
+  const radius = portraitSize / 2
+  const circle = `<svg xmlns="http://www.w3.org/2000/svg" width="${portraitSize}" height="${portraitSize}">
+    <circle cx="${radius}" cy="${radius}" r="${radius}"/>
+  </svg>`
   return picture
     .ensureAlpha()
     .composite([{ input: Buffer.from(circle), blend: 'dest-in' }])
@@ -42,10 +43,10 @@ async function round(picture: Sharp): Promise<Buffer> {
     .toBuffer()
 }
 
-// Pango reads markup: what comes here is ours, never a visitor's.
-async function text(words: string, room: number, size: number, colour: string, weight: string) {
-  const markup = `<span foreground="${colour}" weight="${weight}" size="${size * 1024}">${words}</span>`
-  const { data, info } = await sharp({ text: { text: markup, width: room, rgba: true, dpi: 72, wrap: 'word' } })
+/** Pango parses the text as markup, so it must be ours, never a visitor's. */
+async function drawText(text: string, maxWidth: number, size: number, colour: string, weight: string) {
+  const markup = `<span foreground="${colour}" weight="${weight}" size="${size * 1024}">${text}</span>`
+  const { data, info } = await sharp({ text: { text: markup, width: maxWidth, rgba: true, dpi: 72, wrap: 'word' } })
     .png()
     .toBuffer({ resolveWithObject: true })
   return { data, height: info.height }

@@ -1,19 +1,21 @@
 import { selectAll } from 'css-select'
 import { DomUtils, parseDocument } from 'htmlparser2'
-import { type Box, boundsOf, type Document, type Element } from './bounds.ts'
-import { type Animation, type Keyframe, notKnown, type Pace, readAnimations, type Step } from './motion.ts'
+import { type Box, createMeasure, type Document, type Element } from './bounds.ts'
+import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
 export type Frames = {
   /** Of each animation in the drawing. */
-  paces: Pace[]
-  /** The drawing, still, when each animation has done so many turns; 2.25 is a quarter of the third. */
-  at(turns: (pace: Pace) => number): string
+  timings: Timing[]
+  /**
+   * The drawing at one moment, as a still SVG. `iterations` returns how often an animation has run by then: 2.25 is a
+   * quarter into its third iteration.
+   */
+  at(iterations: (timing: Timing) => number): string
 }
 
 /**
- * Draws single moments of a checked SVG that moves by CSS, as SVGs that need none: what moves has its `transform` and
- * `opacity` of that moment. Throws where something moves in another way than
- * DiceBear's styles do.
+ * Turns a checked SVG that is animated by CSS into stills that need no CSS: each animated element has the `transform` and
+ * `opacity` of that moment as attributes. Throws when an animation uses CSS that DiceBear's styles do not.
  */
 export function framesOf(svg: string): Frames {
   const document = parseDocument(svg, { xmlMode: true })
@@ -21,26 +23,27 @@ export function framesOf(svg: string): Frames {
   const css = stylesheets.map((one) => DomUtils.textContent(one)).join('\n')
   for (const one of stylesheets) DomUtils.removeElement(one)
   const animations = readAnimations(css, document)
-  const named = selectAll<Document | Element, Element>('[id]', document, { xmlMode: true })
-  const byId = new Map(named.map((element) => [`#${element.attribs.id}`, element]))
+  const withId = selectAll<Document | Element, Element>('[id]', document, { xmlMode: true })
+  const boundsAt = createMeasure(new Map(withId.map((element) => [`#${element.attribs.id}`, element])))
 
   return {
-    paces: [...animations.values()],
-    at(turns) {
+    timings: [...animations.values()],
+    at(iterations) {
       const transforms = new Map<Element, string>()
-      const bounds = boundsOf(byId, transformOf)
+      const bounds = boundsAt(transformOf)
 
-      // What moves may hold others that move: its bounds, and so its middle, depend on where those are.
+      // Recursive by way of `bounds`: the origin of a group depends on where the animated elements inside it are.
       function transformOf(element: Element): string {
         const animation = animations.get(element)
         if (!animation?.transform.length) return element.attribs.transform ?? ''
-        const transform = transforms.get(element) ?? transformAt(animation, turns(animation), () => bounds(element))
+        const transform =
+          transforms.get(element) ?? transformAt(animation, iterations(animation), () => bounds(element))
         transforms.set(element, transform)
         return transform
       }
 
       for (const [element, animation] of animations) {
-        const [opacity] = stepsAt(animation.opacity, animation, turns(animation))
+        const [opacity] = stepsAt(animation.opacity, animation, iterations(animation))
         if (opacity) element.attribs.opacity = opacity.numbers.join()
         if (animation.transform.length) element.attribs.transform = transformOf(element)
       }
@@ -49,39 +52,41 @@ export function framesOf(svg: string): Frames {
   }
 }
 
-/** As a `transform` attribute, which has no origin of its own: there, turned, and back. */
-function transformAt(animation: Animation, turns: number, bounds: () => Box | undefined): string {
+/** The `transform` attribute. It has no origin of its own, so the origin is moved to 0 and back. */
+function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]
-  const [across = '0', down = '0'] = animation.origin.replace(/^center$/, '50% 50%').split(' ')
-  const x = left + length(across, right - left)
-  const y = top + length(down, bottom - top)
-  const steps = stepsAt(animation.transform, animation, turns).map(inSvg)
+  const [originX = '0', originY = '0'] = animation.origin.replace(/^center$/, '50% 50%').split(' ')
+  const x = left + lengthIn(originX, right - left)
+  const y = top + lengthIn(originY, bottom - top)
+  const steps = stepsAt(animation.transform, animation, iterations).map(svgFunction)
   return `translate(${x} ${y}) ${steps.join(' ')} translate(${-x} ${-y})`
 }
 
-function length(css: string, whole: number): number {
+/** A CSS length, or a percentage of `whole`, as a number. */
+function lengthIn(css: string, whole: number): number {
   const number = Number.parseFloat(css)
-  const value = css.endsWith('%') ? (number / 100) * whole : number
-  return Number.isFinite(value) ? value : notKnown(`transform-origin: ${css}`)
+  const length = css.endsWith('%') ? (number / 100) * whole : number
+  return Number.isFinite(length) ? length : unsupported(`transform-origin: ${css}`)
 }
 
-/** Where the keyframes stand, each number on its way from one to the next. */
-function stepsAt(keyframes: Keyframe[], animation: Animation, turns: number): Step[] {
-  const progress = turns - Math.floor(turns)
+/** The values between the two keyframes around a moment; none for an animation without keyframes. */
+function stepsAt(keyframes: Keyframe[], animation: Animation, iterations: number): Step[] {
+  const progress = iterations - Math.floor(iterations)
   const next = keyframes.findIndex(({ at }) => at > progress)
   const [from, to] = [keyframes[next - 1], keyframes[next]]
   if (!from || !to) return []
   const ease = from.easing ?? animation.easing
-  const eased = ease((progress - from.at) / (to.at - from.at))
-  return from.steps.map(({ name, numbers }, i) => {
-    const other = to.steps[i]
-    if (other?.name !== name || other.numbers.length !== numbers.length) notKnown(`from ${name} to ${other?.name}`)
-    return { name, numbers: numbers.map((number, n) => number + ((other.numbers[n] ?? 0) - number) * eased) }
-  })
+  const share = ease((progress - from.at) / (to.at - from.at))
+  return from.steps.map((step, i) => interpolate(step, to.steps[i], share))
 }
 
-/** SVG has fewer functions than CSS. */
-function inSvg({ name, numbers: [first = 0, second] }: Step): string {
+function interpolate({ name, numbers }: Step, to: Step | undefined, share: number): Step {
+  if (to?.name !== name || to.numbers.length !== numbers.length) unsupported(`from ${name} to ${to?.name}`)
+  return { name, numbers: numbers.map((number, i) => number + ((to.numbers[i] ?? 0) - number) * share) }
+}
+
+/** The function in an SVG attribute that does what the CSS function does. */
+function svgFunction({ name, numbers: [first = 0, second] }: Step): string {
   switch (name) {
     case 'rotate':
       return `rotate(${first})`
@@ -96,6 +101,6 @@ function inSvg({ name, numbers: [first = 0, second] }: Step): string {
     case 'scaleY':
       return `scale(1 ${first})`
     default:
-      return notKnown(name)
+      return unsupported(name)
   }
 }

@@ -4,82 +4,96 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { Overloaded } from '../errors.ts'
 import { framesOf } from './frames.ts'
-import type { Pace } from './motion.ts'
+import type { Timing } from './motion.ts'
 import { drawPixels } from './png.ts'
 
-/** Pixels a side: Discord shows at most 128, on screens with twice as many. */
-const side = 256
-/** A blur costs the most by far, and has nothing finer to show. */
-const blurredSide = 128
+/** In pixels. Discord shows avatars at up to 128, on screens with two physical pixels for each. */
+const defaultSize = 256
+/** A blur has no finer detail, and is by far the slowest to render. */
+const sizeWithFilter = 128
 const frameMs = 80
-/** How many frames a loop may have, and has where nothing else decides: 4 to 8 seconds, and 6. */
-const fewest = 50
-const most = 100
-const usual = 75
-/** What takes longer for one turn is not hurried: it keeps its pace, and fades into its beginning at the end. */
-const longestTurnMs = 1.2 * most * frameMs
+/** A loop of 4 to 8 seconds; 6 when no animation decides. */
+const minFrames = 50
+const maxFrames = 100
+const defaultFrames = 75
+/** A slower animation keeps its speed, and is cut off at the end of the loop: the last frames fade into the first. */
+const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
-/** A GIF has no half opacity. Edges lose nothing by that; a drawing with more of it than this is laid on white. */
-const toleratedHalves = 0.2
-/** What one GIF may cost; DiceBear's own take a second or two, and nobody should wait till the server hangs up. */
-const patienceMs = 8000
+/** GIF has no partial opacity. Edges do without; a drawing with a larger share of it is laid on white. */
+const maxTranslucentShare = 0.2
+/** DiceBear's own drawings take a second or two. */
+const timeoutMs = 8000
 
-/** Whether anything moves in this look. Some seeds of a moving style have nothing in them that does. */
+/** Whether anything in this avatar moves; with some seeds nothing does in a style that can. */
 export async function moves(choice: Choice): Promise<boolean> {
   if (!choice.animated || !findStyle(choice.style)?.animated) return false
-  return framesOf(await drawEmbedded(choice)).paces.length > 0
+  return framesOf(await drawEmbedded(choice)).timings.length > 0
 }
 
 /**
- * Draws a checked SVG that moves by CSS as an animated GIF that goes on for ever, in threads of sharp's own. Throws
- * Overloaded when it takes too long, and where something moves in another way than DiceBear's styles do.
+ * Renders a checked SVG that is animated by CSS as a GIF that loops without end, in sharp's own threads. Throws Overloaded
+ * when that takes longer than `timeoutMs`, and an Error when an animation uses CSS that DiceBear's styles do not.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
-  const giveUpAt = performance.now() + patienceMs
-  const width = svg.includes('<filter') ? blurredSide : side
+  const deadline = performance.now() + timeoutMs
+  const size = svg.includes('<filter') ? sizeWithFilter : defaultSize
   const frames = framesOf(svg)
-  const quick = frames.paces.filter(({ periodMs }) => periodMs <= longestTurnMs)
-  const count = framesInLoop(quick)
+  const adjusted = frames.timings.filter(isAdjusted)
+  const count = framesInLoop(adjusted)
 
   function drawFrame(frame: number): Promise<Buffer> {
-    if (performance.now() > giveUpAt) throw new Overloaded('a GIF took too long')
-    const turns = ({ periodMs, delayMs }: Pace) => {
-      const perLoop = (count * frameMs) / periodMs
-      return (frame / count) * (periodMs <= longestTurnMs ? wholeTurns(perLoop) : perLoop) - delayMs / periodMs
-    }
-    return drawPixels(frames.at(turns), width)
+    if (performance.now() > deadline) throw new Overloaded('a GIF took too long')
+    return drawPixels(
+      frames.at((timing) => iterationsAt(frame, count, timing)),
+      size,
+    )
   }
 
-  const pages = Buffer.alloc(count * width * width * 4)
+  const pixels = Buffer.alloc(count * size * size * 4)
   for (let frame = 0; frame < count; frame += 1) {
-    const pixels = await drawFrame(frame)
-    const faded = (frame - count + fadingFrames) / fadingFrames
-    if (faded > 0 && quick.length < frames.paces.length) mix(pixels, await drawFrame(frame - count), faded)
-    pixels.copy(pages, frame * pixels.length)
+    const drawn = await drawFrame(frame)
+    const fadedShare = (frame - count + fadingFrames) / fadingFrames
+    // A negative frame lies before the start of the loop, which it leads into.
+    if (fadedShare > 0 && adjusted.length < frames.timings.length)
+      blend(drawn, await drawFrame(frame - count), fadedShare)
+    drawn.copy(pixels, frame * drawn.length)
   }
-  const isVeiled = halves(pages.subarray(0, width * width * 4)) > toleratedHalves
-  const picture = sharp(pages, { raw: { width, height: count * width, channels: 4, pageHeight: width } })
-  return (isVeiled ? picture.flatten({ background: 'white' }) : picture)
+  const isTranslucent = translucentShare(pixels.subarray(0, size * size * 4)) > maxTranslucentShare
+  const picture = sharp(pixels, { raw: { width: size, height: count * size, channels: 4, pageHeight: size } })
+  return (isTranslucent ? picture.flatten({ background: 'white' }) : picture)
     .gif({ loop: 0, delay: Array.from({ length: count }, () => frameMs), effort: 4 })
     .toBuffer()
 }
 
-/** So many frames that everything quick comes round a whole number of times with its pace bent the least. */
-function framesInLoop(quick: Pace[]): number {
-  const bend = (count: number) => Math.max(...quick.map(({ periodMs }) => bendOf((count * frameMs) / periodMs)))
-  const counts = Array.from({ length: most - fewest + 1 }, (_, i) => fewest + i)
-  return quick.length === 0 ? usual : counts.reduce((best, count) => (bend(count) < bend(best) ? count : best))
+/** Whether an animation's speed is changed a little, so that it runs a whole number of times in a loop. */
+const isAdjusted = ({ periodMs }: Timing) => periodMs <= maxAdjustedPeriodMs
+
+/** How often an animation has run at a frame of the loop. */
+function iterationsAt(frame: number, count: number, timing: Timing): number {
+  const perLoop = (count * frameMs) / timing.periodMs
+  return (frame / count) * (isAdjusted(timing) ? wholeIterations(perLoop) : perLoop) - timing.delayMs / timing.periodMs
 }
 
-const wholeTurns = (turns: number) => Math.max(1, Math.round(turns))
-const bendOf = (turns: number) => Math.abs(Math.log(turns / wholeTurns(turns)))
+const wholeIterations = (iterations: number) => Math.max(1, Math.round(iterations))
 
-function mix(pixels: Buffer, others: Buffer, share: number): void {
+/** The number of frames with which the speed of the animations changes least. */
+function framesInLoop(timings: Timing[]): number {
+  if (timings.length === 0) return defaultFrames
+  const change = (count: number) =>
+    Math.max(...timings.map(({ periodMs }) => speedChange((count * frameMs) / periodMs)))
+  const counts = Array.from({ length: maxFrames - minFrames + 1 }, (_, i) => minFrames + i)
+  return counts.reduce((best, count) => (change(count) < change(best) ? count : best))
+}
+
+const speedChange = (iterations: number) => Math.abs(Math.log(iterations / wholeIterations(iterations)))
+
+/** Mixes `share` of the other picture into this one. */
+function blend(pixels: Buffer, others: Buffer, share: number): void {
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = (pixels[i] ?? 0) * (1 - share) + (others[i] ?? 0) * share
 }
 
-/** Share of the pixels that are neither solid nor clear. */
-function halves(pixels: Buffer): number {
+/** The share of the pixels that are neither opaque nor transparent. */
+function translucentShare(pixels: Buffer): number {
   let count = 0
   for (let i = 3; i < pixels.length; i += 4) {
     const opacity = pixels[i] ?? 0

@@ -4,25 +4,28 @@ import { selectAll } from 'css-select'
 import { type Block, type FunctionNode, generate, parse, walk } from 'css-tree'
 import type { Document, Element } from './bounds.ts'
 
-/** How long one turn of an animation takes, and when it starts. All of DiceBear's go on for ever. */
-export type Pace = { periodMs: number; delayMs: number }
-/** A transform is several of these, an opacity one. */
+/** The timing of an animation. All of DiceBear's repeat without end. */
+export type Timing = { periodMs: number; delayMs: number }
+/** One function of a `transform` with its arguments, or an opacity. */
 export type Step = { name: string; numbers: number[] }
+/** Maps a share of the time between two keyframes to a share of the way. */
 export type Easing = (progress: number) => number
+/** `at` is a share of the period, 0 to 1. */
 export type Keyframe = { at: number; steps: Step[]; easing: Easing | undefined }
-export type Animation = Pace & {
+export type Animation = Timing & {
   easing: Easing
-  /** From 0 to 1 each, or empty: a keyframe that does not name a property counts for nothing there. */
+  /** Keyframes at 0, at 1 and between, in order; empty when the animation leaves the property as it is. */
   transform: Keyframe[]
   opacity: Keyframe[]
-  /** As it is written: a word or length across, another down. */
+  /** `transform-origin` as it is written. */
   origin: string
-  /** Whether `origin` is meant within the element's own bounds, not within the drawing. */
+  /** Whether the origin is relative to the element's own bounds (`transform-box: fill-box`), not to the drawing. */
   inBounds: boolean
 }
 type Declarations = Map<string, string>
+type KeyframeRule = { selector: string; style: Declarations }
 
-/** Ten times DiceBear's longest. */
+/** Ten times DiceBear's longest stylesheet. */
 const maxCssLength = 20_000
 
 /** https://www.w3.org/TR/css-easing-1/ */
@@ -36,37 +39,21 @@ const easings = new Map<string, Easing>([
 ])
 
 /**
- * What moves in a drawing and how, by its stylesheet: just as much of CSS as DiceBear's styles are written in. Throws
- * where there is more.
+ * Reads the animations in a stylesheet, by the element that each moves. Supports the part of CSS that DiceBear's styles are
+ * written in; throws when there is more.
  */
 export function readAnimations(css: string, document: Document): Map<Element, Animation> {
-  if (css.length > maxCssLength) notKnown('so much CSS')
-  const keyframes = new Map<string, [places: string, Declarations][]>()
-  const styles = new Map<Element, Declarations>()
-  walk(parse(css, { parseValue: false }), {
-    visit: 'Rule',
-    enter({ prelude, block }) {
-      const selector = generate(prelude)
-      if (this.atrule?.name === 'keyframes' && this.atrule.prelude) {
-        const name = generate(this.atrule.prelude)
-        keyframes.set(name, [...(keyframes.get(name) ?? []), [selector, declarations(block)]])
-        return
-      }
-      for (const element of selectAll<Document | Element, Element>(selector, document, { xmlMode: true })) {
-        styles.set(element, new Map([...(styles.get(element) ?? []), ...declarations(block)]))
-      }
-    },
-  })
+  const { keyframes, styles } = readRules(css, document)
   const variables = new Map([...styles].flatMap(([{ name }, style]) => (name === 'svg' ? [...style] : [])))
   const animations = new Map<Element, Animation>()
   for (const [element, style] of styles) {
     const animation = style.get('animation')
     if (animation === undefined) continue
-    const { name, ...timing } = readTiming(solved(animation, variables))
+    const { name, ...timing } = readShorthand(evaluate(animation, variables))
     animations.set(element, {
       ...timing,
-      transform: track('transform', keyframes.get(name) ?? []),
-      opacity: track('opacity', keyframes.get(name) ?? []),
+      transform: readKeyframes('transform', keyframes.get(name) ?? []),
+      opacity: readKeyframes('opacity', keyframes.get(name) ?? []),
       origin: style.get('transform-origin') ?? '0 0',
       inBounds: style.get('transform-box') === 'fill-box',
     })
@@ -74,70 +61,95 @@ export function readAnimations(css: string, document: Document): Map<Element, An
   return animations
 }
 
-function declarations(block: Block): Declarations {
-  const parts = block.children.toArray().filter((part) => part.type === 'Declaration')
-  return new Map(parts.map(({ property, value }) => [property, generate(value).trim()]))
+/** The keyframe rules by name, and the declarations that apply to each element. */
+function readRules(css: string, document: Document) {
+  if (css.length > maxCssLength) unsupported('so much CSS')
+  const keyframes = new Map<string, KeyframeRule[]>()
+  const styles = new Map<Element, Declarations>()
+  walk(parse(css, { parseValue: false }), {
+    visit: 'Rule',
+    enter({ prelude, block }) {
+      const selector = generate(prelude)
+      const style = declarationsIn(block)
+      if (this.atrule?.name === 'keyframes' && this.atrule.prelude) {
+        const name = generate(this.atrule.prelude)
+        keyframes.set(name, [...(keyframes.get(name) ?? []), { selector, style }])
+        return
+      }
+      for (const element of selectAll<Document | Element, Element>(selector, document, { xmlMode: true })) {
+        styles.set(element, new Map([...(styles.get(element) ?? []), ...style]))
+      }
+    },
+  })
+  return { keyframes, styles }
 }
 
-/** Without `var()` and `calc()`. */
-function solved(value: string, variables: Declarations): string {
+function declarationsIn(block: Block): Declarations {
+  const declarations = block.children.toArray().filter((node) => node.type === 'Declaration')
+  return new Map(declarations.map(({ property, value }) => [property, generate(value).trim()]))
+}
+
+/** The value with each `var(--name, fallback)` and `calc()` replaced by what it stands for. */
+function evaluate(value: string, variables: Declarations): string {
   return calc(
-    value.replace(/var\((--[\w-]+),([^()]*)\)/g, (_, name: string, other: string) => variables.get(name) ?? other),
+    value.replace(
+      /var\((--[\w-]+),([^()]*)\)/g,
+      (_, name: string, fallback: string) => variables.get(name) ?? fallback,
+    ),
   )
 }
 
 /** The `animation` shorthand, such as "sway 4.4s ease-in-out infinite 1s". */
-function readTiming(value: string) {
+function readShorthand(value: string) {
+  const isTime = (word: string) => /^[\d.]+s$/.test(word)
   const words = value.split(/\s+/)
-  const times = words.filter((word) => /^[\d.]+s$/.test(word)).map((time) => Number.parseFloat(time) * 1000)
+  const [periodMs = 0, delayMs = 0] = words.filter(isTime).map((time) => Number.parseFloat(time) * 1000)
   const easing = words.find((word) => easings.has(word))
-  const [name, ...others] = words.filter((word) => !/^[\d.]+s$/.test(word) && word !== easing && word !== 'infinite')
-  const [periodMs = 0, delayMs = 0] = times
-  if (name === undefined || others.length > 0 || !words.includes('infinite') || !(periodMs > 0)) notKnown(value)
-  return { name, periodMs, delayMs, easing: easings.get(easing ?? 'ease') ?? notKnown(value) }
+  const [name, ...others] = words.filter((word) => !isTime(word) && word !== easing && word !== 'infinite')
+  if (name === undefined || others.length > 0 || !words.includes('infinite') || !(periodMs > 0)) unsupported(value)
+  return { name, periodMs, delayMs, easing: easings.get(easing ?? 'ease') ?? unsupported(value) }
 }
 
-/** The keyframes of one property, in their order. */
-function track(property: 'transform' | 'opacity', keyframes: [places: string, Declarations][]): Keyframe[] {
-  const named = keyframes.flatMap(([places, style]) => {
+/** The keyframes of one property in order. Where the start or the end is missing, the property has its initial value. */
+function readKeyframes(property: 'transform' | 'opacity', rules: KeyframeRule[]): Keyframe[] {
+  const keyframes = rules.flatMap(({ selector, style }) => {
     const value = style.get(property)
     if (value === undefined) return []
     const steps = property === 'opacity' ? [{ name: property, numbers: [Number(value)] }] : readTransform(value)
     const easing = easings.get(style.get('animation-timing-function') ?? '')
-    return places.split(',').map((place) => ({ at: share(place), steps, easing }))
+    return selector.split(',').map((position) => ({ at: positionOf(position), steps, easing }))
   })
-  const [first] = named
+  const [first] = keyframes
   if (first === undefined) return []
-  const rest = first.steps.map(({ name, numbers }) => ({
-    name,
-    numbers: numbers.map(() => (/^(scale|opacity)/.test(name) ? 1 : 0)),
-  }))
-  const ends = [0, 1].filter((end) => named.every(({ at }) => at !== end))
-  return [...named, ...ends.map((at) => ({ at, steps: rest, easing: undefined }))].sort(
-    (one, other) => one.at - other.at,
-  )
+  const missing = [0, 1].filter((end) => keyframes.every(({ at }) => at !== end))
+  const steps = first.steps.map(initialStep)
+  return [...keyframes, ...missing.map((at) => ({ at, steps, easing: undefined }))].sort((a, b) => a.at - b.at)
 }
 
-function share(place: string): number {
-  if (place === 'from') return 0
-  return place === 'to' ? 1 : Number.parseFloat(place) / 100
+function initialStep({ name, numbers }: Step): Step {
+  return { name, numbers: numbers.map(() => (/^(scale|opacity)/.test(name) ? 1 : 0)) }
+}
+
+function positionOf(selector: string): number {
+  if (selector === 'from') return 0
+  return selector === 'to' ? 1 : Number.parseFloat(selector) / 100
 }
 
 function readTransform(value: string): Step[] {
   const parsed = parse(value, { context: 'value' })
-  const parts = parsed.type === 'Value' ? parsed.children.toArray() : []
-  return parts.map((part) => (part.type === 'Function' ? readStep(part) : notKnown(value)))
+  const nodes = parsed.type === 'Value' ? parsed.children.toArray() : []
+  return nodes.map((node) => (node.type === 'Function' ? readStep(node) : unsupported(value)))
 }
 
 function readStep({ name, children }: FunctionNode): Step {
-  const numbers = children.toArray().flatMap((part) => {
-    if (part.type === 'Operator') return []
-    const isLength = part.type === 'Dimension' && ['deg', 'px'].includes(part.unit)
-    return isLength || part.type === 'Number' ? Number(part.value) : notKnown(generate(part))
+  const numbers = children.toArray().flatMap((node) => {
+    if (node.type === 'Operator') return []
+    const isLength = node.type === 'Dimension' && ['deg', 'px'].includes(node.unit)
+    return isLength || node.type === 'Number' ? Number(node.value) : unsupported(generate(node))
   })
   return { name, numbers }
 }
 
-export function notKnown(what: string): never {
-  throw new Error(`not a motion that we can draw: ${what.slice(0, 80)}`)
+export function unsupported(what: string): never {
+  throw new Error(`unsupported animation: ${what.slice(0, 80)}`)
 }

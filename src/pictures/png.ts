@@ -1,38 +1,38 @@
 import { fileURLToPath } from 'node:url'
 import sharp, { type Sharp } from 'sharp'
 
-/** What a picture may cost before it is given up: DiceBear's own take a fraction of a second. */
+/** DiceBear's own drawings take a fraction of a second. */
 const timeout = { seconds: 5 }
 
 const fontConfig = fileURLToPath(new URL('fonts.conf', import.meta.url))
 
 /**
- * Draws a checked SVG as a square PNG, `size` pixels wide, in threads of sharp's own. Letters come from the fonts that
- * npm brings and from no others: the same picture on every machine.
+ * Renders a checked SVG as a square PNG, `size` pixels wide, in sharp's own threads. Letters come from the fonts installed by
+ * npm and from no others, so the picture is the same on every machine. Throws when sharp cannot render it in time.
  */
 export async function drawPng(svg: string, size: number): Promise<Buffer> {
-  return (await picture(svg, size)).png().toBuffer()
+  return (await render(svg, size)).png().toBuffer()
 }
 
 /** The same picture as red, green, blue and opacity of each pixel, row by row. */
 export async function drawPixels(svg: string, size: number): Promise<Buffer> {
-  return (await picture(svg, size)).ensureAlpha().raw().toBuffer()
+  return (await render(svg, size)).ensureAlpha().raw().toBuffer()
 }
 
-async function picture(svg: string, size: number): Promise<Sharp> {
-  // The only way to tell fontconfig, inside sharp, of our fonts; it looks here once, before its first letter.
+async function render(svg: string, size: number): Promise<Sharp> {
+  // The fontconfig library inside sharp reads its configuration from here, once, before it draws its first letter.
   process.env.FONTCONFIG_FILE = fontConfig
-  if (svg.includes('<filter')) return pictureWithMargin(svg, size)
+  if (svg.includes('<filter')) return renderWithMargin(svg, size)
   return sharp(Buffer.from(svg)).resize(size, size, { fit: 'contain', background: 'transparent' }).timeout(timeout)
 }
 
-// librsvg forgets what lies beyond the edge before it blurs; browsers do not. So there is no edge until after the blur.
-async function pictureWithMargin(svg: string, size: number): Promise<Sharp> {
+/** librsvg, unlike browsers, drops what lies beyond the edge before it blurs. With a margin there is no edge to be seen. */
+async function renderWithMargin(svg: string, size: number): Promise<Sharp> {
   const { width, height } = await sharp(Buffer.from(svg)).metadata()
   const margin = Math.ceil(size / 2)
-  const whole = size + 2 * margin
-  const wider = `<svg xmlns="http://www.w3.org/2000/svg" width="${whole}" height="${whole}">
+  const outerSize = size + 2 * margin
+  const outer = `<svg xmlns="http://www.w3.org/2000/svg" width="${outerSize}" height="${outerSize}">
     <svg x="${margin}" y="${margin}" width="${size}" height="${size}" viewBox="0 0 ${width} ${height}">${svg}</svg>
   </svg>`
-  return sharp(Buffer.from(wider)).extract({ left: margin, top: margin, width: size, height: size }).timeout(timeout)
+  return sharp(Buffer.from(outer)).extract({ left: margin, top: margin, width: size, height: size }).timeout(timeout)
 }

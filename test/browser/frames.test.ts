@@ -8,7 +8,7 @@ import { drawn, styleList } from '../support/drawn.ts'
 
 const side = 256
 const columns = 5
-/** In turns of each style's first animation. Eyes are shut near the end of theirs. */
+/** In iterations of each style's first animation. Eyes are shut near the end of theirs. */
 const moments = [7.1, 7.3, 7.7, 7.95]
 const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
 const svgs = moving.map((style) => drawn({ seed: 'kit', style, backgroundColor: '3b5fa8', animated: 'on' }))
@@ -32,7 +32,7 @@ beforeAll(async () => {
   theirs = []
   ours = []
   for (const moment of moments) {
-    const times = frames.map(({ paces }) => moment * (paces[0]?.periodMs ?? 0))
+    const times = frames.map(({ timings }) => moment * (timings[0]?.periodMs ?? 0))
     theirs.push(await inChromium(page, times))
     const stills = frames.map((one, i) => one.at(({ periodMs, delayMs }) => ((times[i] ?? 0) - delayMs) / periodMs))
     ours.push(await Promise.all(stills.map(async (still) => softened(await drawPng(still, side)))))
@@ -116,7 +116,7 @@ describe('what only a browser can draw is refused', () => {
     ['an origin by the drawing', `${turn} .a { animation: turn 2s infinite; transform-origin: center }`],
     ['much of it', `${turn} .a { animation: turn 2s infinite }${' '.repeat(20_000)}`],
   ])('%s', (_, css) => {
-    expect(() => framesOf(square(css)).at(() => 0.5)).toThrow('not a motion that we can draw')
+    expect(() => framesOf(square(css)).at(() => 0.5)).toThrow('unsupported animation')
   })
 
   test('text where its bounds count', () => {
@@ -126,8 +126,8 @@ describe('what only a browser can draw is refused', () => {
   })
 })
 
-test('a drawing without motion has no paces, and is still its own', () => {
+test('a drawing without motion has no timings, and is still its own', () => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9"/></svg>'
-  expect(framesOf(svg).paces).toEqual([])
+  expect(framesOf(svg).timings).toEqual([])
   expect(framesOf(svg).at(() => 0.5)).toBe(svg)
 })
