@@ -20,31 +20,40 @@ export const issuer = 'https://discord.com'
 
 const maxResponseBytes = 64 * 1024
 
-/** Without control characters: names are shown in pages and in file names. */
+/** Without control characters or halves of surrogate pairs: names are shown in pages and sent to DiceBear. */
 const Name = z
   .string()
   .max(200)
-  .transform((name) => name.replace(/\p{Cc}+/gu, ' ').trim())
+  .transform((name) =>
+    name
+      .toWellFormed()
+      .replace(/\p{Cc}+/gu, ' ')
+      .trim(),
+  )
 
-/** The fields that we use of Discord's user object. https://discord.com/developers/docs/resources/user */
+/** A character that shows something: no space, no control or format character, no filler, no blank Braille pattern. */
+const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
+
+/**
+ * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the other
+ * fields count as absent. https://discord.com/developers/docs/resources/user
+ */
 const UserResponse = z
   .object({
     id: z.string().regex(/^\d{1,20}$/),
     username: Name.pipe(z.string().min(1)),
-    global_name: Name.nullish(),
-    discriminator: z.string().max(10).nullish(),
+    global_name: Name.pipe(z.string().regex(visible)).optional().catch(undefined),
+    discriminator: z
+      .string()
+      .regex(/^\d{1,4}$/)
+      .catch('0'),
     avatar: z
       .string()
       .regex(/^\w{1,100}$/)
-      .nullish(),
+      .optional()
+      .catch(undefined),
   })
-  .transform((user) => ({
-    id: user.id,
-    username: user.username,
-    globalName: user.global_name || undefined,
-    discriminator: user.discriminator ?? '0',
-    avatar: user.avatar ?? undefined,
-  }))
+  .transform(({ global_name: globalName, ...user }) => ({ ...user, globalName }))
 
 /** A Discord user as a session stores it: what pages show, and no more. */
 export const User = z.object({

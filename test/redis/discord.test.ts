@@ -282,7 +282,6 @@ describe('the user address', () => {
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
-    ['a picture that is an address', () => faults.json(200, { id: '5', username: 'a', avatar: '//evil/a' }), 502],
   ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
@@ -320,6 +319,62 @@ describe('the user address', () => {
       expect((await visitor.get('/show_avatar')).text).toContain(`/embed/avatars/${number}.png"`)
     },
   )
+
+  const cosmetic = [
+    'global_name',
+    'avatar',
+    'discriminator',
+    'banner',
+    'avatar_decoration_data',
+    'primary_guild',
+    'locale',
+  ]
+  test.each([
+    ['missing', undefined],
+    ['null', null],
+    ['empty', ''],
+    ['a number', 5],
+    ['a list', ['a']],
+    ['an object', { asset: '../a', sku_id: 7 }],
+    ['300 characters long', 'a'.repeat(300)],
+    ['an address', '//evil.example/a'],
+  ])('cosmetic fields that are %s: signed in without them', async (_, value) => {
+    const visitor = app.visitor()
+    const fields = Object.fromEntries(cosmetic.map((name) => [name, value]))
+    app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', ...fields }))
+    expectLanding(await signIn(app, visitor))
+    const { text } = await visitor.get('/show_avatar')
+    expect(text).toContain('<bdi>nelly</bdi>')
+    expect(text).toContain('/embed/avatars/5.png')
+    expect(text).not.toMatch(/="\/\/evil|a{20}/)
+  })
+
+  test.each([
+    ['Hangul fillers', '\u3164\uffa0\u115f'],
+    ['zero-width characters', '\u200b\u200d\ufeff\u2060'],
+    ['direction marks', '\u200e\u202e\u2066'],
+    ['spaces of all kinds', ' \u00a0\u2003\u3000'],
+    ['blank Braille', '\u2800'],
+    ['tag characters', '\u{e0041}\u{e007f}'],
+  ])('a display name of %s, which shows nothing: the username is shown', async (_, name) => {
+    const visitor = app.visitor()
+    app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', global_name: name }))
+    expectLanding(await signIn(app, visitor))
+    const { text } = await visitor.get('/show_avatar')
+    expect(text).toContain('<bdi>nelly</bdi>')
+    expect(text).not.toContain(`<bdi>${name}</bdi>`)
+  })
+
+  test('half a surrogate pair in the username is no obstacle, as a seed neither', async () => {
+    const visitor = app.visitor()
+    const line = app.logged.length
+    const body = '{"id":"80351110224678912","username":"nel\\ud83dly"}'
+    app.discord.fail(at.user, faults.answer(200, body, json))
+    expectLanding(await signIn(app, visitor, noSeed))
+    expect((await visitor.get('/show_avatar')).text).toContain('<bdi>nel\ufffdly</bdi>')
+    expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('nel\ufffdly')
+    expect(app.logged.slice(line).join()).not.toContain('drawn here')
+  })
 
   test('control characters in a name become spaces: a page has none, and takes none for its own', async () => {
     const visitor = app.visitor()
