@@ -4,7 +4,7 @@ import compression from 'compression'
 import express, { type Express, type RequestHandler, type Router } from 'express'
 import { groups, lacks, moods, palette, popular, styles, stylesByTitle } from './avatar/catalogue.ts'
 import { withAddress } from './middleware/address.ts'
-import { fieldsOf, form } from './middleware/form-body.ts'
+import { form, parseFields } from './middleware/form-body.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
 import { limitPipelining } from './middleware/pipelining.ts'
@@ -36,7 +36,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   settings(app, parts)
 
   app.use(limitPipelining())
-  app.use(requestLog(parts.log, isOurs), ...requestCount(parts), headers(config))
+  app.use(requestLog(parts.log, isOurs), ...requestCount(parts), ...headers(config, parts.closing.signal))
   app.use(health(config, store, parts.closing.signal)) // must answer even when Redis does not
   if (standIns) app.use('/demo', standIns)
   // No page holds a secret of ours, so none is told by the size of what is packed (BREACH).
@@ -51,7 +51,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
 
 function settings(app: Express, { config }: Parts): void {
   app.set('trust proxy', config.trustProxy)
-  app.set('query parser', (query: string | null) => fieldsOf(query ?? ''))
+  app.set('query parser', (query: string | null) => parseFields(query ?? ''))
   app.set('case sensitive routing', true)
   app.disable('x-powered-by')
   app.set('env', 'production') // where even the error page fails, Express says no more than the status

@@ -13,7 +13,6 @@ export class Failure extends Error {
 export class NotFound extends Failure {}
 export class CrossSiteRequest extends Failure {}
 export class UnsupportedMediaType extends Failure {}
-export class BodyTooLarge extends Failure {}
 export class InvalidValues extends Failure {}
 export class MethodNotAllowed extends Failure {}
 /** A client sent more requests than our own rate limit allows. */

@@ -1,51 +1,49 @@
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createServer, type Server, type ServerResponse } from 'node:http'
-import { Server as NetServer, type Socket } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
+import { createServer, type Server } from 'node:http'
+import { isIPv6, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
 import { logSerializers } from './log.ts'
-import { isTooLong } from './middleware/form-body.ts'
-import { unreadable } from './pages/bad-request.ts'
-import { openParts } from './parts.ts'
+import { answerBadRequest } from './pages/bad-request.ts'
+import { openParts, type Parts } from './parts.ts'
 
-/** New connections are still taken for so long after SIGTERM: who is on the way arrives, while /readyz says no already. */
-const lastCallMs = 200
-/** Then a connection is dropped that has been without a request for so long; our proxies let go of theirs after 2 s. */
-const idleMs = 3000
-/** Open requests get this long to finish after SIGTERM. */
-const closingMs = 9000
-/** npm repeats a signal that the process has had already; one that comes later is from somebody who will not wait. */
+/** After SIGTERM connections are accepted for this long, so that load balancers notice /readyz. */
+const drainMs = 500
+/** After SIGTERM open requests may take this long; the contract says 10 s in all. */
+const closeMs = 9000
+const idleCheckMs = 100
+/** Under npm one Ctrl-C arrives twice, from the terminal and from npm. A signal later than this is a second one. */
 const sameSignalMs = 1000
-
-// V8 puts what a line of code makes straight among the old objects, once many of its kind have outlived a collection
-// (pretenuring). For what a request makes that is wrong: it is dead soon, and until the next slow collection it keeps alive
-// all that it refers to. Collections took 13 ms instead of 5.
-setFlagsFromString('--no-allocation-site-pretenuring')
 
 function settings(): Config {
   if (existsSync('.env')) process.loadEnvFile('.env')
   const config = readConfig(process.env)
   if (!config.demo) return config
-  // The stand-ins are other addresses, not other code.
-  const here = `http://${config.host.includes(':') ? `[${ownAddress(config)}]` : ownAddress(config)}:${config.port}/demo`
+  // The stand-ins are spoken to over HTTP, by the code that speaks to the real ones.
+  const standIns = `${ownOrigin(config)}/demo`
   return {
     ...config,
     discord: {
       ...config.discord,
-      apiUrl: `${here}/discord/api/v10`,
+      apiUrl: `${standIns}/discord/api/v10`,
       authorizeUrl: `${config.baseUrl}/demo/discord/oauth2/authorize`,
       cdnUrl: `${config.baseUrl}/demo/discord/cdn`,
     },
-    dicebearUrl: config.dicebearUrl && `${here}/dicebear/10.x`,
+    dicebearUrl: config.dicebearUrl && `${standIns}/dicebear/10.x`,
   }
 }
 
-const ownAddress = ({ host }: Config) => ({ '0.0.0.0': '127.0.0.1', '::': '::1' })[host] ?? host
+/** The origin at which this process reaches itself. */
+function ownOrigin({ host, port }: Config): string {
+  const address = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
+  return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`
+}
 
-/** Imported by the demo alone. */
+/** The demo's Discord and DiceBear; imported only where they are used. */
 async function standIns(config: Config): Promise<Router> {
   const { standInDiscord } = await import('./demo/discord.ts')
   const { standInDiceBear } = await import('./demo/dicebear.ts')
@@ -58,24 +56,7 @@ async function start(): Promise<void> {
   const config = settings()
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   const parts = await openParts(config, log)
-  const app = createApp(parts, config.demo ? await standIns(config) : undefined)
-  const server = createServer({ connectionsCheckingInterval: 5000 })
-  const letGo = letsGo(server)
-  server.on('request', app)
-  // Expectations that we don't know are passed over, RFC 9110, 10.1.1; Node's own refusal is none of our pages.
-  server.on('checkExpectation', (req, res) => server.emit('request', req, res))
-  // Node would say "100 Continue" whatever the length; what is too long need not be sent to be refused.
-  server.on('checkContinue', (req, res) => {
-    if (!isTooLong(req)) res.writeContinue()
-    server.emit('request', req, res)
-  })
-  server.on('clientError', unreadable(parts))
-  // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed.
-  server.keepAliveTimeout = 65_000
-  server.headersTimeout = 10_000
-  server.requestTimeout = 15_000
-  // A socket that says nothing; while we wait for the outside it has a reason to.
-  server.timeout = Math.max(20_000, 4 * config.upstreamTimeoutMs)
+  const server = createAppServer(parts, config.demo ? await standIns(config) : undefined)
   if (parts.metrics) {
     const { metricsPage } = await import('./metrics.ts')
     const metrics = createServer(metricsPage(parts.metrics)).unref()
@@ -89,68 +70,63 @@ async function start(): Promise<void> {
       `Open ${config.baseUrl} in a browser${config.demo ? ' (demo: no Discord, no DiceBear)' : ''}\n`,
     )
   })
-  endsWell(log, async () => {
+  const closeServer = gracefulClose(server)
+  closeOnSignal(log, async () => {
     parts.closing.abort()
-    await letGo()
+    await closeServer()
     await parts.close()
   })
 }
 
-/**
- * Closes the server so that nothing sent to it is lost. Every answer from now on ends its connection; one without a
- * request stays long enough for the other side to use it or to let go of it, because what is written just as we drop it
- * would go unanswered. Resolves when the last connection is gone.
- */
-function letsGo(server: Server): () => Promise<void> {
-  // By connection, not by request: what a Set loses in each moment, V8's quick collections keep alive until the next slow
-  // one, and with a response all that its request has made.
-  const connections = new Map<Socket, { answering: ServerResponse | undefined; idleSince: number }>()
-  let isLast = false
+function createAppServer(parts: Parts, standIns: Router | undefined): Server {
+  const app = createApp(parts, standIns)
+  const server = createServer({ connectionsCheckingInterval: 5000 }, app)
+  // An unknown expectation may be ignored (RFC 9110, 10.1.1); Node's own 417 has none of our headers (SECURITY.md, H8).
+  server.on('checkExpectation', app)
+  server.on('clientError', answerBadRequest(parts))
+  // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed (SECURITY.md, U5).
+  server.keepAliveTimeout = 65_000
+  // Slow clients (SECURITY.md, U4).
+  server.headersTimeout = 10_000
+  server.requestTimeout = 15_000
+  // Closes a socket on which nothing is sent or received, also while an answer waits for upstream servers.
+  server.timeout = Math.max(20_000, 4 * parts.config.upstreamTimeoutMs)
+  return server
+}
 
+/** Returns a function that stops accepting connections and resolves when every open request has been answered. */
+function gracefulClose(server: Server): () => Promise<void> {
+  const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
-    // Browsers open some in advance and never say a word on them.
-    connections.set(socket, { answering: undefined, idleSince: performance.now() })
-    socket.once('close', () => connections.delete(socket))
-  })
-  server.on('request', ({ socket }, res) => {
-    const connection = connections.get(socket)
-    if (connection) connection.answering = res
-    if (isLast) res.setHeader('Connection', 'close')
-    res.once('close', () => {
-      if (connection?.answering !== res) return
-      connection.answering = undefined
-      connection.idleSince = performance.now()
-    })
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
 
-  function dropIdle(): void {
-    for (const [socket, { answering, idleSince }] of connections) {
-      if (!answering && performance.now() - idleSince > idleMs) socket.destroy()
-    }
+  function closeIdle(): void {
+    server.closeIdleConnections()
+    // For Node a connection without a first request, as browsers open them in advance, is not idle.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
   }
 
-  return () => {
-    isLast = true
-    for (const { answering } of connections.values()) {
-      if (answering?.headersSent === false) answering.setHeader('Connection', 'close')
-    }
-    setInterval(dropIdle, lastCallMs).unref()
-    setTimeout(() => server.closeAllConnections(), closingMs).unref()
-    return new Promise((resolve) => {
-      // Right after the connections that wait have been taken. The http server's own close() would drop the idle ones.
-      const stopListening = () => NetServer.prototype.close.call(server, () => resolve())
-      setTimeout(() => setImmediate(stopListening), lastCallMs)
-    })
+  return async () => {
+    await wait(drainMs)
+    const closed = once(server, 'close')
+    server.close()
+    closeIdle()
+    // Connections become idle when their last request has been answered.
+    setInterval(closeIdle, idleCheckMs).unref()
+    setTimeout(() => server.closeAllConnections(), closeMs - drainMs).unref()
+    await closed
   }
 }
 
-/** SIGTERM and SIGINT end the process with 0, a second one at once; an error that nobody caught ends it with 1. */
-function endsWell(log: Logger, close: () => Promise<void>): void {
-  let since: number | undefined
+/** SIGTERM and SIGINT close the app and end the process with 0, a second signal at once with 1. An uncaught error: 1. */
+function closeOnSignal(log: Logger, close: () => Promise<void>): void {
+  let closingSince: number | undefined
   let exitCode = 0
 
   function end(): void {
-    since = performance.now()
+    closingSince = performance.now()
     log.info('closing')
     close().then(
       () => process.exit(exitCode),
@@ -163,15 +139,15 @@ function endsWell(log: Logger, close: () => Promise<void>): void {
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (since === undefined) return end()
-      if (performance.now() - since > sameSignalMs) process.exit(1)
+      if (closingSince === undefined) return end()
+      if (performance.now() - closingSince > sameSignalMs) process.exit(1)
     })
   }
-  // Promises too: Node makes a rejection that nobody handles an exception.
+  // Unhandled rejections, too: Node raises them as exceptions.
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught')
     exitCode = 1
-    if (since === undefined) end()
+    if (closingSince === undefined) end()
   })
 }
 

@@ -129,8 +129,8 @@ export function createMetrics() {
       }
     },
 
-    /** Counts an answer to what is no request. */
-    onUnreadable: (status: number) => requestsTotal.inc({ route: 'other', method: 'other', status }),
+    /** Counts an answer to a malformed request. */
+    onBadRequest: (status: number) => requestsTotal.inc({ route: 'other', method: 'other', status }),
 
     onSignInStart: () => signInsStartedTotal.inc(),
     onSignInEnd: (outcome: (typeof signInEnds)[number]) => signInsTotal.inc({ outcome }),

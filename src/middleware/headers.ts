@@ -1,23 +1,13 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 import type { Config } from '../config.ts'
 
-/** What every answer says to the browser; avatar files have a stricter policy of their own. */
-export function headers(config: Config): RequestHandler {
-  const fixed = securityHeaders(config)
-  return (_req, res, next) => {
-    for (const [name, value] of fixed) res.setHeader(name, value)
-    // Pages and redirects are one visitor's; what may be kept says so itself.
-    res.setHeader('Cache-Control', 'no-store')
-    next()
-  }
-}
-
-/** The same to everybody, so Helmet is asked once. */
-export function securityHeaders(config: Config): [string, string][] {
-  const guard = helmet({
+/**
+ * The headers of every answer (SECURITY.md, H1 to H7); pictures have a stricter policy of their own. After `closing` each
+ * answer ends its connection.
+ */
+export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
+  const security = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
@@ -25,28 +15,31 @@ export function securityHeaders(config: Config): [string, string][] {
         'script-src': ["'self'"],
         'style-src': ["'self'"],
         'img-src': ["'self'", new URL(config.discord.cdnUrl).origin],
-        // No script of ours asks for anything, but Lighthouse asks for robots.txt from within the page.
+        // No script of ours fetches anything, but Lighthouse fetches robots.txt from within the page.
         'connect-src': ["'self'"],
-        // The form's 302 leads to Discord, and Chrome and Safari hold that redirect to form-action too.
+        // The form's 302 leads to Discord, and Chrome and Safari apply form-action to that redirect, too.
         'form-action': ["'self'", new URL(config.discord.authorizeUrl).origin],
         'base-uri': ["'none'"],
         'frame-ancestors': ["'none'"],
-        // On plain http Safari would upgrade the stylesheet of localhost too, and find nothing there.
+        // On plain http Safari would upgrade the stylesheet of localhost, too, and get no answer.
         ...(config.https ? { 'upgrade-insecure-requests': [] } : {}),
       },
     },
-    // Discord's pictures load without a header that lets them in; credentials don't go along.
+    // Discord's pictures carry no Cross-Origin-Resource-Policy; 'credentialless' loads them without cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },
     // 'no-referrer' would make browsers send "Origin: null" with our own form.
     referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },
   })
-  const req = new IncomingMessage(new Socket())
-  const res = new ServerResponse(req)
-  guard(req, res, () => undefined)
-  return Object.entries(res.getHeaders()).map(([name, value]) => [name, String(value)])
+  const connectionAndCaching: RequestHandler = (_req, res, next) => {
+    if (closing.aborted) res.setHeader('Connection', 'close')
+    // Pages and redirects are one visitor's; what may be cached says so itself.
+    res.setHeader('Cache-Control', 'no-store')
+    next()
+  }
+  return [security, connectionAndCaching]
 }
 
-/** The policy of a picture that is opened on its own: it can draw, and nothing else. */
+/** The content policy of a picture that is opened on its own: it can draw, and nothing else. */
 export const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

@@ -1,7 +1,6 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
 import { LRUCache } from 'lru-cache'
 import {
-  BodyTooLarge,
   CrossSiteRequest,
   DiscordCircuitOpen,
   DiscordRateLimited,
@@ -44,7 +43,6 @@ const answers = new Map<unknown, { status: number; said: Said }>([
   [CrossSiteRequest, { status: 403, said: said.crossSite }],
   [NotFound, { status: 404, said: said.notFound }],
   [MethodNotAllowed, { status: 405, said: said.wrongMethod }],
-  [BodyTooLarge, { status: 413, said: said.tooLarge }],
   [UnsupportedMediaType, { status: 415, said: said.notAForm }],
   [DiscordRefusedClient, { status: 502, said: said.discordRefusedUs }],
   [DiscordUnavailable, { status: 502, said: said.discordAway }],

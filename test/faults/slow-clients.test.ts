@@ -1,12 +1,8 @@
 import { once } from 'node:events'
-import { Agent, createServer, type IncomingMessage, request, STATUS_CODES } from 'node:http'
+import { Agent, type IncomingMessage, request, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setInterval } from 'node:timers/promises'
-import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { z } from 'zod'
-import { readConfig } from '../../src/config.ts'
-import { unreadable } from '../../src/pages/bad-request.ts'
 import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
@@ -124,28 +120,6 @@ test('who expects what we do not know gets our page all the same', async () => {
   expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
 })
 
-describe('who waits for our "100 Continue"', () => {
-  /** Sends the head alone, and the body once it may; gives the statuses, the 100 among them. */
-  async function sendPatiently(length: number): Promise<number[]> {
-    const { socket, got, closed } = await hold('')
-    socket.on('data', (part: Buffer) => {
-      if (part.includes('100 Continue')) socket.write('style=rings&seed='.padEnd(length, 'x'))
-    })
-    socket.write(`${head}${form}Content-Length: ${length}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n`)
-    await closed
-    return [...got().matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
-  }
-
-  test('gets it, and then the answer', async () => {
-    expect(await sendPatiently(100)).toEqual([100, 302])
-  })
-
-  test('is spared to send what is too long: the answer comes at once', async () => {
-    expect(await sendPatiently(16 * 1024 + 1)).toEqual([413])
-    expect(await sendPatiently(1024 ** 4)).toEqual([413])
-  })
-})
-
 /** One whole answer to who could not be understood: a page, guarded as all are, that ends the connection. */
 function isPageOfOurs(got: string, status: number, title: string): void {
   const [head = '', page = '', ...more] = got.split('\r\n\r\n')
@@ -197,21 +171,6 @@ describe('what cannot be read as a request is answered by a page all the same', 
     socket.write('evil\r\n\r\n')
     await closed
     isPageOfOurs(got().slice(before.length), 400, badValues.title)
-  })
-
-  test('but never in the middle of an answer', async () => {
-    const server = createServer((_req, res) => {
-      res.writeHead(200, { 'Content-Length': '100' }).write('half of')
-    })
-    server.on('clientError', unreadable({ config: readConfig({}), log: pino({ level: 'silent' }), metrics: undefined }))
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    const { port: here } = z.object({ port: z.number() }).parse(server.address())
-    const { socket, got, closed } = await hold('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', here)
-    await expect.poll(got).toMatch(/half of$/)
-    socket.write('evil\r\n\r\n')
-    await closed
-    expect(got()).toMatch(/half of$/)
-    server.close()
   })
 
   test('who does not hang up is hung up on', async () => {

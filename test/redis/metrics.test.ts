@@ -196,14 +196,14 @@ describe('a visit is counted', () => {
     expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
   })
 
-  test('what cannot be read as a request, in the log too', async () => {
+  test('a malformed request is counted and logged', async () => {
     const app = await watchedApp()
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1').setEncoding('utf8')
     socket.write('evil evil\r\n\r\n')
     expect((await socket.toArray()).join('')).toMatch(/^HTTP\/1.1 400 /)
     const samples = await read(app)
     expect(sum(samples, 'http_requests_total', { route: 'other', method: 'other', status: '400' })).toBe(1)
-    const lines = app.logged.filter((line) => line.includes('unreadable'))
+    const lines = app.logged.filter((line) => line.includes('malformed request'))
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { res: { statusCode: 400 }, code: 'HPE_INVALID_METHOD' },
     ])

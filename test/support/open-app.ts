@@ -8,7 +8,7 @@ import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { Account } from '../../src/demo/discord.ts'
 import { logSerializers } from '../../src/log.ts'
-import { unreadable } from '../../src/pages/bad-request.ts'
+import { answerBadRequest } from '../../src/pages/bad-request.ts'
 import { openParts } from '../../src/parts.ts'
 import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from './doubles.ts'
 
@@ -71,7 +71,7 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
   const parts = await openParts(config, log)
   const app = createApp(parts)
   listener = app
-  server.on('clientError', unreadable(parts))
+  server.on('clientError', answerBadRequest(parts))
 
   return {
     /** Where this instance listens. */
