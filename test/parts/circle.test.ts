@@ -1,4 +1,4 @@
-// What Discord's circle cuts off: the table beside src/avatar/circle.ts against the pixels, and the page that tells of it.
+// What Discord's circle cuts off: src/avatar/cut-by-circle.json against rendered pixels, and the note on the avatar's page.
 import { Avatar } from '@dicebear/core'
 import fc from 'fast-check'
 import sharp from 'sharp'
@@ -14,9 +14,9 @@ import { openApp, signIn, type TestApp } from '../support/open-app.ts'
 const side = 64
 /** Shoulders may be cut; heads end above this. */
 const headShare = 0.7
-/** Percent of the drawing; less is a curl or a corner of a hat. */
-const tolerated = 2
-/** What fills this much of the corners is a ground, not a head. */
+/** Less than this is a curl or a corner of a hat. */
+const toleratedPercent = 2
+/** What fills this share of the corners is a background pattern, not a head. */
 const patternShare = 0.3
 
 /** How much of a drawing lies outside the circle, above the shoulders, in percent of all of it. */
@@ -42,18 +42,18 @@ async function cutPercent(svg: string): Promise<number> {
 const draw = (style: string, seed: string, options: Record<string, unknown> = {}) =>
   new Avatar(styleOf(style), { seed, backgroundColor: ['ffffff00'], ...options }).toString()
 
-/** Seeds whose faces lie within the circle, as far as the first hundred have any. */
+/** Three seeds, or fewer if the first hundred have no more, whose drawings lie within the circle. */
 async function wholeFaces(style: string): Promise<string[]> {
   const whole: string[] = []
   for (let n = 0; whole.length < 3 && n < 100; n++) {
-    if ((await cutPercent(draw(style, `face ${n}`))) <= tolerated) whole.push(`face ${n}`)
+    if ((await cutPercent(draw(style, `face ${n}`))) <= toleratedPercent) whole.push(`face ${n}`)
   }
   return whole
 }
 
-/** Whether this variant is cut in each of the faces, which are whole without it. */
+/** Whether the circle cuts every one of these drawings, whole by themselves, when they have this variant. */
 async function cutsAll(style: string, faces: string[], options: Record<string, unknown>): Promise<boolean> {
-  for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= tolerated) return false
+  for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= toleratedPercent) return false
   return true
 }
 
@@ -62,7 +62,7 @@ async function cutVariants(style: string): Promise<Record<string, string[]>> {
   const faces = await wholeFaces(style)
   const found: Record<string, string[]> = {}
   for (const [name, component] of styleOf(style).components()) {
-    // Dirt on a robot's skin is not what one looks at.
+    // A cut texture, such as dirt on a robot, does not matter.
     for (const variant of name === 'texture' ? [] : component.variants().keys()) {
       const forced = { [`${name}Variant`]: [variant], [`${name}Probability`]: 100 }
       if (await cutsAll(style, faces, forced)) found[name] = [...(found[name] ?? []), variant]
@@ -80,17 +80,17 @@ test('the table names each variant of a face or of letters that reaches out of t
   expect(cutJson).toEqual(found)
 }, 120_000)
 
-/** A drawing, and whether it wears what is cut, by what the library says that it picked. */
-function drawn(choice: Choice, cut: Record<string, string[]>): { svg: string; wears: boolean } {
+/** A drawing, and whether it has a variant from the table, by the options that the library picked. */
+function drawn(choice: Choice, cut: Record<string, string[]>): { svg: string; hasCutVariant: boolean } {
   const { svg, options } = new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON()
   const picked: Record<string, unknown> = options
   return {
     svg,
-    wears: Object.entries(cut).some(([name, variants]) => variants.includes(String(picked[`${name}Variant`]))),
+    hasCutVariant: Object.entries(cut).some(([name, variants]) => variants.includes(String(picked[`${name}Variant`]))),
   }
 }
 
-test.each(Object.entries(cutJson))('%s: a drawing tells by itself what it wears', (style, cut) => {
+test.each(Object.entries(cutJson))('%s: the SVG shows which variants it has', (style, cut) => {
   const Looks = fc.record({
     seed: fc.string({ unit: 'grapheme', maxLength: 20 }),
     backgroundColor: fc.constantFrom('', 'ffd29d'),
@@ -100,9 +100,9 @@ test.each(Object.entries(cutJson))('%s: a drawing tells by itself what it wears'
   const seen = new Set<boolean>()
   fc.assert(
     fc.property(Looks, (look) => {
-      const { svg, wears } = drawn({ ...look, style }, cut)
-      seen.add(wears)
-      expect(isCutByCircle(style, Buffer.from(svg))).toBe(wears)
+      const { svg, hasCutVariant } = drawn({ ...look, style }, cut)
+      seen.add(hasCutVariant)
+      expect(isCutByCircle(style, Buffer.from(svg))).toBe(hasCutVariant)
     }),
     { numRuns: 1000 },
   )
@@ -128,7 +128,7 @@ function seedOf(cut: boolean): string {
 test.each([
   { seed: seedOf(true), cut: true },
   { seed: seedOf(false), cut: false },
-])('the page of an avatar says so where the circle cuts it: $cut', async ({ seed, cut }) => {
+])('the page of an avatar says whether the circle cuts it: $cut', async ({ seed, cut }) => {
   const visitor = app.visitor()
   await signIn(app, visitor, { style: 'adventurer', seed, backgroundColor: '#ffd29d' })
   const { text } = await visitor.get('/show_avatar')

@@ -6,7 +6,7 @@ import { at, faults } from '../support/doubles.ts'
 import { drawn, styleList } from '../support/drawn.ts'
 import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 
-/** Few frames differ, so it is soon drawn. */
+/** Quickly rendered: few of its frames differ. */
 const quick = { style: 'moods', seed: 'kit', backgroundColor: '#ffd29d', mood: 'happy', animated: 'on' }
 
 let app: TestApp
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => app.close())
 afterEach(() => app.dicebear.heal())
 
-/** Signs in, wearing this look: gives the visitor, the show page and the avatar's GIF. */
+/** Signs in with this look. Returns the visitor, the show page and the address of the avatar's GIF. */
 async function wear(choice: Record<string, string>) {
   const visitor = app.visitor()
   const landed = await signIn(app, visitor, choice)
@@ -25,7 +25,7 @@ async function wear(choice: Record<string, string>) {
   return { visitor, text, gif: `/avatars/${shownAvatar(text)}.gif` }
 }
 
-/** Another look of a visitor who is signed in. */
+/** Restyles the avatar of a signed-in visitor. Returns the address of the GIF. */
 async function change(visitor: Visitor, choice: Record<string, string>): Promise<string> {
   expect((await visitor.post('/show_avatar').type('form').send(choice)).status).toBe(303)
   return `/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}.gif`
@@ -41,7 +41,7 @@ describe('a visitor whose look moves', () => {
     ;({ visitor, text, gif } = await wear(quick))
   })
 
-  test('finds it as a GIF, and what it is for', async () => {
+  test('finds a link to the GIF, and what it is for', async () => {
     expect(gifLink(text)).toBe(`${gif}?download`)
     expect(text).toContain('The GIF moves; Discord takes it from members with Nitro.')
     const { status, headers, body } = await visitor.get(`${gif}?download`)
@@ -54,7 +54,7 @@ describe('a visitor whose look moves', () => {
     expect(pages).toBeGreaterThan(1)
   })
 
-  test('is sent it once: afterwards the browser’s own copy does', async () => {
+  test('gets it once, and a 304 afterwards', async () => {
     const { headers } = await visitor.get(gif)
     expect(headers).toMatchObject({ 'cache-control': 'private, max-age=31536000, immutable' })
     expect(headers['content-disposition']).toBeUndefined()
@@ -64,18 +64,18 @@ describe('a visitor whose look moves', () => {
     expect(headers.etag).not.toBe(svg.headers.etag)
   })
 
-  test('has it alone: nobody else finds anything there', async () => {
+  test('is the only one who gets it', async () => {
     expect((await app.visitor().get(gif)).status).toBe(404)
     const { visitor: other } = await wear({ ...quick, seed: 'another' })
     expect((await other.get(gif)).status).toBe(404)
   })
 })
 
-describe('a look that stands still has no GIF', () => {
+describe('there is no GIF of a look without animation', () => {
   test.each([
     ['as it was chosen', { ...quick, animated: '' }],
     ['in a style that does not move', { ...quick, style: 'adventurer' }],
-    ['where this seed has nothing that moves', { ...quick, style: 'landscape', seed: 'fern', mood: '' }],
+    ['with a seed that has nothing that moves', { ...quick, style: 'landscape', seed: 'fern', mood: '' }],
   ])('%s', async (_, choice) => {
     const { visitor, text, gif } = await wear(choice)
     expect(gifLink(text)).toBeUndefined()
@@ -84,7 +84,7 @@ describe('a look that stands still has no GIF', () => {
   })
 })
 
-test('a drawing of DiceBear’s that moves as only a browser can follow: the library’s own is in the GIF', async () => {
+test('when an SVG of DiceBear’s moves in a way that only browsers support, the GIF shows the library’s', async () => {
   const choice = { ...quick, seed: 'for browsers' }
   const own = drawn(choice)
   const once = own.replace(/linear infinite/g, 'linear 3')
@@ -95,11 +95,11 @@ test('a drawing of DiceBear’s that moves as only a browser can follow: the lib
   expect((await visitor.get(gif)).body).toEqual(await drawGif(own))
 })
 
-test('a GIF that takes too long: the visitor is told so and waits for no second drawing', async () => {
+test('a GIF that takes too long is given up with a 503, and no second one is tried', async () => {
   const { visitor, gif } = await wear({ ...quick, seed: 'slow' })
   const now = performance.now.bind(performance)
   let asked = 0
-  // In the midst of the drawing; a second one would begin after that, and be done in time.
+  // Jumps in the middle of the first rendering; a second one would begin after that, and succeed.
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
     asked += 1
     return now() + (asked > 20 ? 9000 : 0)
@@ -111,7 +111,7 @@ test('a GIF that takes too long: the visitor is told so and waits for no second 
   expect((await visitor.get(gif)).status).toBe(200)
 })
 
-test('more GIFs at once than we draw: who comes last is told when to come again, and gets it then', async () => {
+test('past the bound of the queue a GIF is a 503 with Retry-After, and a 200 later', async () => {
   const slow = { ...quick, style: 'gaze', mood: '' }
   const { visitor, gif: first } = await wear({ ...slow, seed: 'roll 0' })
   const gifs = [first]
@@ -127,14 +127,15 @@ test('more GIFs at once than we draw: who comes last is told when to come again,
 describe('a GIF', { timeout: 60_000 }, () => {
   const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
 
-  /** How far each frame is from the next, the last from the first: mean over all channels. */
+  /** The difference of each frame to the next, of the last one to the first, summed over all channels. */
   function steps(pixels: Buffer, pages: number): number[] {
     const length = pixels.length / pages
     return Array.from({ length: pages }, (_, page) => {
-      let apart = 0
+      let difference = 0
       const next = ((page + 1) % pages) * length
-      for (let i = 0; i < length; i += 1) apart += Math.abs((pixels[page * length + i] ?? 0) - (pixels[next + i] ?? 0))
-      return apart / length
+      for (let i = 0; i < length; i += 1)
+        difference += Math.abs((pixels[page * length + i] ?? 0) - (pixels[next + i] ?? 0))
+      return difference / length
     })
   }
 
@@ -142,7 +143,7 @@ describe('a GIF', { timeout: 60_000 }, () => {
     ['clay', 'ffd29d'], // every pace bent a little
     ['loops', 'ffd29d'], // none; its end fades into its beginning
     ['glass', ''], // blurs
-  ])('of %s on %o comes round without a jump, in 4 to 8 seconds, and weighs little', async (style, backgroundColor) => {
+  ])('of %s on %o loops without a jump, in 4 to 8 seconds, and is under a megabyte', async (style, backgroundColor) => {
     expect(moving).toContain(style)
     const gif = await drawGif(drawn({ seed: 'kit', style, backgroundColor, animated: 'on' }))
     expect(gif.length).toBeLessThan(1_000_000)
@@ -156,14 +157,14 @@ describe('a GIF', { timeout: 60_000 }, () => {
     expect(all.at(-1)).toBeLessThanOrEqual(1.25 * Math.max(...all.slice(0, -1)))
   })
 
-  test('has whole colours: where half of a drawing is see-through it lies on white, else it is cut out', async () => {
-    const [veiled, cutOut] = await Promise.all(
+  test('has no partial opacity: a translucent drawing lies on white, any other keeps its transparent background', async () => {
+    const [translucent, opaque] = await Promise.all(
       ['blobs', 'gaze'].map(async (style) => {
         const gif = await drawGif(drawn({ seed: 'kit', style, animated: 'on' }))
         return sharp(gif).ensureAlpha().extractChannel('alpha').raw().toBuffer()
       }),
     )
-    expect(new Set(veiled)).toEqual(new Set([255]))
-    expect(new Set(cutOut)).toEqual(new Set([0, 255]))
+    expect(new Set(translucent)).toEqual(new Set([255]))
+    expect(new Set(opaque)).toEqual(new Set([0, 255]))
   })
 })

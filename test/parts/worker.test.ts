@@ -7,13 +7,13 @@ import { styleList } from '../support/drawn.ts'
 
 const choice = { seed: 'fern 🦊', style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy', animated: false }
 
-test('the worker draws what the library draws here, each the picture that was asked for', async () => {
+test('the worker draws what the library draws on the main thread, for each choice its own picture', async () => {
   const choices = styleList.map(({ name: style }) => ({ ...choice, style, mood: '', animated: true }))
   const drawn = await Promise.all(choices.map(drawInWorker))
   expect(drawn).toEqual(await Promise.all(choices.map(drawEmbedded)))
 })
 
-test('a drawing that fails fails alone', async () => {
+test('a failed drawing affects no other', async () => {
   const [bad, good] = await Promise.allSettled([drawInWorker({ ...choice, style: 'nobody-s' }), drawInWorker(choice)])
   expect(bad).toMatchObject({
     status: 'rejected',
@@ -22,7 +22,7 @@ test('a drawing that fails fails alone', async () => {
   expect(good).toEqual({ status: 'fulfilled', value: await drawEmbedded(choice) })
 })
 
-test('a style that could not be read is read the next time', async () => {
+test('a style that could not be loaded is loaded the next time', async () => {
   const script = `import { closeSync, openSync } from 'node:fs'
     import { drawEmbedded } from './src/avatar/embedded.ts'
     const draw = (style) => drawEmbedded({ ...${JSON.stringify(choice)}, style, mood: '' })
@@ -32,12 +32,12 @@ test('a style that could not be read is read the next time', async () => {
     const failure = await draw('adventurer').catch((error) => error)
     for (const file of opened) closeSync(file)
     console.log(failure.code, (await draw('adventurer')).slice(0, 5))`
-  // With room for a hundred open files.
+  // At most a hundred open files.
   const shell = ['-c', 'ulimit -n 100; exec "$0" --input-type=module --eval "$1"', process.execPath, script]
   expect((await promisify(execFile)('sh', shell)).stdout).toBe('EMFILE <svg \n')
 })
 
-test('previews are drawn in the worker, and the worker keeps no process from its end', async () => {
+test('previews are drawn in the worker, and an idle worker does not keep the process alive', async () => {
   // Nothing can be drawn on the main thread: the worker loads the library for itself.
   const script = `import { Avatar } from '@dicebear/core'
     import { drawInWorker } from './src/avatar/worker.ts'
@@ -47,7 +47,7 @@ test('previews are drawn in the worker, and the worker keeps no process from its
   expect(Number(stdout)).toBe((await drawEmbedded(choice)).length)
 })
 
-test('SVGs from outside are checked in the worker, and it is said what is wrong with one', async () => {
+test('SVGs from outside are checked in the worker, which returns what is wrong with one', async () => {
   // Nothing can be parsed on the main thread.
   const script = `import { SaxesParser } from 'saxes'
     import { checkInWorker } from './src/avatar/worker.ts'

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { Avatar, OptionsDescriptor } from '@dicebear/core'
 import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { z } from 'zod'
 import { drawPng } from '../../src/pictures/png.ts'
 import { ask } from '../support/ask.ts'
 import { at, type Fault, faults } from '../support/doubles.ts'
-import { drawn, type Look, moodMap, styleList, styleOf } from '../support/drawn.ts'
+import { drawn, type Look, styleList } from '../support/drawn.ts'
 import {
   comeBack,
   leave,
@@ -33,7 +30,6 @@ afterEach(() => {
   app.discord.heal()
 })
 
-const require = createRequire(import.meta.url)
 const query = (fields: Record<string, string>) => new URLSearchParams(fields).toString()
 const svgType = { 'content-type': 'image/svg+xml' }
 
@@ -44,7 +40,7 @@ async function ownApp(options: OpenOptions = {}): Promise<TestApp> {
   return own
 }
 
-/** Signs in, wearing this look: gives the visitor and the id of the avatar. */
+/** Signs in with this look. Returns the visitor and the id of the avatar. */
 async function wear(choice: Partial<Look> = {}, there = app, accountId?: string) {
   const visitor = there.visitor()
   const landed = await signIn(there, visitor, { ...look, ...choice }, accountId)
@@ -65,86 +61,6 @@ async function filesIn(folder: string): Promise<string[]> {
 }
 
 const fileOf = (there: TestApp, id: string) => join(there.folder, there.parts.cache.path(id))
-
-describe('the map of moods', () => {
-  const faces = styleList.filter(({ hasFace }) => hasFace)
-
-  test('names styles and moods that exist', () => {
-    const names = styleList.map(({ name }) => name)
-    for (const [style, ofStyle] of Object.entries(moodMap.styles)) {
-      expect(names).toContain(style)
-      for (const mood of Object.keys(ofStyle)) expect(moodMap.moods).toContain(mood)
-    }
-    expect(faces).toHaveLength(38)
-  })
-
-  test.each(faces.map(({ name }) => name))('%s knows every option by name and value', (name) => {
-    const known = new OptionsDescriptor(styleOf(name)).toJSON()
-    const options = [moodMap.always[name] ?? {}, ...Object.values(moodMap.styles[name] ?? {})].flatMap(Object.entries)
-    expect(options.length).toBeGreaterThan(0)
-    for (const [option, value] of options) {
-      const field = known[option]
-      expect([option, field?.type]).toEqual([option, Array.isArray(value) ? 'enum' : 'number'])
-      if (field?.type === 'enum' && Array.isArray(value)) {
-        expect(value.length).toBeGreaterThan(0)
-        for (const variant of value) expect(field.values).toContain(variant)
-      }
-      if (field?.type === 'number' && typeof value === 'number') {
-        expect(value).toBeGreaterThanOrEqual(field.min ?? 0)
-        expect(value).toBeLessThanOrEqual(field.max ?? 100)
-      }
-    }
-  })
-
-  test('every mood changes the face', () => {
-    for (const { name, moods } of faces) {
-      for (const mood of moods) {
-        const seeds = ['fern', 'moss', 'kit', 'lena', 'otter']
-        const changed = seeds.filter((seed) => drawn({ seed, style: name, mood }) !== drawn({ seed, style: name }))
-        expect([name, mood, changed.length > 0]).toEqual([name, mood, true])
-      }
-    }
-  })
-})
-
-describe('the list of styles', () => {
-  const Definition = z.object({
-    meta: z.object({
-      license: z.object({ name: z.string(), url: z.string() }),
-      creator: z.object({ name: z.string(), url: z.string() }),
-      source: z.object({ name: z.string(), url: z.string() }),
-    }),
-  })
-
-  test('is that of @dicebear/styles: all 61', async () => {
-    const folder = dirname(require.resolve('@dicebear/styles/adventurer.json'))
-    const names = (await readdir(folder)).flatMap((file) => /^([a-z0-9-]+)\.min\.json$/.exec(file)?.[1] ?? [])
-    expect(names).toHaveLength(61)
-    expect(styleList.map(({ name }) => name).sort()).toEqual(names.sort())
-  })
-
-  test.each(styleList)('$name: who drew it, on what terms, and whether it moves', (style) => {
-    const { meta } = Definition.parse(require(`@dicebear/styles/${style.name}.json`))
-    expect(style).toMatchObject({
-      license: meta.license.name,
-      licenseUrl: meta.license.url,
-      creator: meta.creator.name,
-      creatorUrl: meta.creator.url,
-      sourceTitle: meta.source.name,
-      sourceUrl: meta.source.url,
-      attribution: /^(CC BY|MIT)/.test(meta.license.name),
-    })
-    const moves = ['fern', 'moss', 'kit', 'lena', 'otter'].some((seed) => {
-      const [moving, still] = [['animation'], []].map((tags) => drawnWith(style.name, { seed, tags }))
-      return moving !== still
-    })
-    expect(style.animated).toBe(moves)
-  })
-})
-
-function drawnWith(name: string, options: { seed: string; tags: string[] }): string {
-  return new Avatar(styleOf(name), options).toString()
-}
 
 describe('one look is one picture', () => {
   test('the preview is what DiceBear’s library draws, of every style in every mood', async () => {
@@ -177,7 +93,7 @@ describe('one look is one picture', () => {
     ])
   })
 
-  test('what moves moves where it was asked to, and only the styles that can', async () => {
+  test('an avatar moves when that was asked for and the style can move', async () => {
     const moving = styleList.find(({ animated }) => animated)?.name ?? ''
     const stiff = styleList.find(({ animated }) => !animated)?.name ?? ''
     const [still, moves] = await Promise.all([
@@ -211,7 +127,7 @@ describe('one look is one picture', () => {
     ])
   })
 
-  test('the same look has the same id, whoever wears it and however it is spelled', async () => {
+  test('the same look has the same id for every visitor and in every spelling', async () => {
     const [first, second] = [await wear(), await wear({ backgroundColor: 'FFD29D', seed: ' fern ' })]
     expect(second.id).toBe(first.id)
     const others = [{ seed: 'Fern' }, { style: 'lorelei' }, { mood: 'sad' }, { mood: '' }, { backgroundColor: '' }]
@@ -266,7 +182,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(app.dicebear.count(at.svg)).toBe(before + 1)
     expect(svgThen).toBe(drawn(choice))
 
-    // Kept like any other: the next one asks nobody.
+    // Cached like any other: for the next visitor DiceBear is not asked.
     const known = app.dicebear.count(at.svg)
     app.dicebear.heal()
     expect(await pictureOf((await wear(choice)).visitor, id)).toBe(svgThen)
@@ -298,7 +214,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
   test.each([
     ['a small one', svg('<rect width="7" height="7"/>')],
     ['one of just 256 KiB', svg(`<path d="${'M'.repeat(256 * 1024 - svg('<path d=""/>').length)}"/>`)],
-  ])('a good picture is DiceBear’s own, %s', async (what, picture) => {
+  ])('a safe picture of DiceBear’s is served as it is: %s', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     expect(await pictureOf(visitor, id)).toBe(picture)
@@ -309,7 +225,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     ['0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
     ['100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
     ['next to nothing', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
-  ])('a picture %s, that no PNG can be drawn of: the PNG is the library’s', async (what, picture) => {
+  ])('a picture %s cannot be rendered as a PNG: the PNG shows the library’s', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     const png = await visitor.get(`/avatars/${id}.png`)
@@ -317,7 +233,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(png.body).toEqual(await drawPng(drawn({ ...look, seed: what }), 512))
   })
 
-  test('whose fault it was stands in the log, and nowhere for the visitor', async () => {
+  test('the reason is in the log, and on no page', async () => {
     app.dicebear.fail(at.svg, faults.answer(500))
     const before = app.logged.length
     const { visitor } = await wear({ seed: 'a fault in the log' })
@@ -345,7 +261,7 @@ describe('after a 429', () => {
     ['that names an hour', faults.busy(3600), 31],
     ['that names no time', faults.busyInPlainText(), 31],
     ['that names ten seconds', faults.busy(10), 11],
-  ])('%s DiceBear is left in peace, for no more than half a minute', async (_what, fault, laterS) => {
+  ])('%s DiceBear is not asked again for that time, half a minute at most', async (_what, fault, laterS) => {
     const own = await ownApp()
     vi.useFakeTimers({ toFake: ['performance'] })
     own.dicebear.fail(at.svg, fault, { times: 1 })
@@ -360,7 +276,7 @@ describe('after a 429', () => {
   })
 })
 
-test('with DICEBEAR_URL=embedded nobody is asked', async () => {
+test('with DICEBEAR_URL=embedded no request is made', async () => {
   const own = await ownApp({ settings: { DICEBEAR_URL: 'embedded' } })
   for (const choice of [look, { seed: 'moving', style: 'sprouts', mood: '', animated: 'on' }]) {
     const { visitor, id } = await wear(choice, own)
@@ -369,7 +285,7 @@ test('with DICEBEAR_URL=embedded nobody is asked', async () => {
   expect(own.dicebear.calls).toEqual([])
 })
 
-describe('time', () => {
+describe('the order of requests', () => {
   const delayMs = 300
   const slow = () => {
     for (const path of [at.token, at.user]) app.discord.delay(path, delayMs)
@@ -381,7 +297,7 @@ describe('time', () => {
     picture: app.dicebear.calls.at(-1)?.at ?? 0,
   })
 
-  test('a typed seed is drawn while Discord is asked', async () => {
+  test('with a typed seed DiceBear is asked while Discord is', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: 'in a hurry' })
     slow()
@@ -393,7 +309,7 @@ describe('time', () => {
     expect(picture).toBeLessThan(user)
   })
 
-  test('at a restyle too', async () => {
+  test('with a typed seed at a restyle, too', async () => {
     const { visitor } = await wear()
     slow()
     await visitor
@@ -405,7 +321,7 @@ describe('time', () => {
     expect(picture - user).toBeLessThan(delayMs)
   })
 
-  test('an empty seed waits for the username', async () => {
+  test('with an empty seed DiceBear is asked when the username is known', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: '', style: 'micah', mood: '' })
     slow()
@@ -415,7 +331,7 @@ describe('time', () => {
     expect(picture - user).toBeGreaterThanOrEqual(delayMs - 5)
   })
 
-  test('twenty who ask for the same new picture at once cause one call', async () => {
+  test('twenty concurrent requests for the same new picture cause one call', async () => {
     const choice = { ...look, seed: 'what everybody wants' }
     const visitors = Array.from({ length: 20 }, () => app.visitor())
     const callbacks = await Promise.all(visitors.map(async (one) => app.discord.codeFor(await leave(one, choice))))
@@ -443,8 +359,8 @@ describe('on disk', () => {
     expect(files.sort()).toEqual([...ids].map((id) => join(id.slice(0, 2), `${id}.svg`)).sort())
   })
 
-  /** Ways in which a file comes to harm. */
-  const harms: [string, (file: string, there: TestApp) => Promise<unknown>][] = [
+  /** Kinds of damage to a file. */
+  const damages: [string, (file: string, there: TestApp) => Promise<unknown>][] = [
     ['deleted', (file) => rm(file)],
     ['deleted with its folder', (file) => rm(dirname(file), { recursive: true })],
     ['gone with the whole cache', (_file, there) => rm(there.folder, { recursive: true })],
@@ -470,26 +386,29 @@ describe('on disk', () => {
     ['replaced by a folder', (file) => rm(file).then(() => mkdir(file))],
   ]
 
-  test.each(harms)('a file %s is noticed, drawn again, and the visitor sees nothing of it', async (what, harm) => {
-    const own = await ownApp()
-    await wear({ seed: 'another' }, own)
-    const choice = { ...look, seed: `about to be ${what}` }
-    const { visitor, id } = await wear(choice, own)
-    const file = fileOf(own, id)
-    const whole = await readFile(file)
+  test.each(damages)(
+    'a file %s is noticed and stored again, and the visitor gets the picture',
+    async (what, damage) => {
+      const own = await ownApp()
+      await wear({ seed: 'another' }, own)
+      const choice = { ...look, seed: `about to be ${what}` }
+      const { visitor, id } = await wear(choice, own)
+      const file = fileOf(own, id)
+      const whole = await readFile(file)
 
-    for (const suffix of ['svg', 'png?size=128']) {
-      await harm(file, own)
-      const answer = await visitor.get(`/avatars/${id}.${suffix}`)
-      expect(answer.status).toBe(200)
-      if (suffix === 'svg') expect(answer.body.toString()).toBe(drawn(choice))
-      if (what === 'replaced by a folder') await rm(file, { recursive: true })
-      expect(await pictureOf(visitor, id)).toBe(drawn(choice))
-      expect(await readFile(file)).toEqual(whole)
-    }
-  })
+      for (const suffix of ['svg', 'png?size=128']) {
+        await damage(file, own)
+        const answer = await visitor.get(`/avatars/${id}.${suffix}`)
+        expect(answer.status).toBe(200)
+        if (suffix === 'svg') expect(answer.body.toString()).toBe(drawn(choice))
+        if (what === 'replaced by a folder') await rm(file, { recursive: true })
+        expect(await pictureOf(visitor, id)).toBe(drawn(choice))
+        expect(await readFile(file)).toEqual(whole)
+      }
+    },
+  )
 
-  test('a file is drawn again though DiceBear is away', async () => {
+  test('a deleted file is stored again while DiceBear is down', async () => {
     const own = await ownApp()
     const { visitor, id } = await wear({}, own)
     await own.dicebear.refuse()
@@ -498,7 +417,7 @@ describe('on disk', () => {
     expect((await stat(fileOf(own, id))).size).toBeGreaterThan(0)
   })
 
-  test('where nothing can be written every picture is served all the same, and kept again when it can', async () => {
+  test('while nothing can be written every picture is served all the same, and stored again afterwards', async () => {
     const own = await ownApp()
     const before = await wear({}, own)
     await rm(own.folder, { recursive: true })
@@ -514,12 +433,12 @@ describe('on disk', () => {
     expect(await filesIn(own.folder)).toEqual([fileOf(own, during.id)])
   })
 
-  test('a folder that can be read alone is told of', async () => {
+  test('a read-only folder is named by /readyz', async () => {
     const own = await ownApp()
     const cache = async () => (await own.visitor().get('/readyz')).body.dependencies.cache
     expect(await cache()).toBe('ok')
     await rm(own.folder, { recursive: true })
-    // Linux lets nobody write here, root neither.
+    // On Linux not even root can write here.
     await symlink('/proc/sys', own.folder)
     expect(await cache()).toBe('down')
   })
@@ -557,7 +476,7 @@ describe('who may see an avatar', () => {
     for (const one of [id, unknown]) expect((await other.post(`/avatars/${one}/forget`)).status).toBe(404)
     for (const one of [id, unknown]) {
       const page = await other.get(`/show_avatar?avatar=${one}`)
-      // Who has no avatar at all has nothing to be shown yet.
+      // A visitor without any avatar is sent to the form.
       const expected = who === 'another visitor' ? [404, undefined] : [303, '/']
       expect([page.status, page.headers.location]).toEqual(expected)
     }
@@ -619,7 +538,7 @@ describe('a PNG', () => {
     expect(sizeOf(body)).toEqual(['PNG', size, size])
   })
 
-  test('is one of 512 pixels unless told', async () => {
+  test('is 512 pixels wide by default', async () => {
     for (const asked of ['', '?download', '?size[]=128', '?Size=128']) {
       expect(sizeOf((await visitor.get(`/avatars/${id}.png${asked}`)).body)).toEqual(['PNG', 512, 512])
     }
@@ -662,7 +581,7 @@ describe('a download', () => {
     const id = String(100 + i)
     return { id, username, globalName: null, discriminator: '0', avatar: null }
   }
-  /** Usernames as Discord never gives them out, and the name of their file. */
+  /** Usernames, most of them such as Discord never has, and the file name for each. */
   const names: [username: string, file: string][] = [
     ['juniper.moss', 'juniper.moss'],
     ['a"b\'c', 'a-b-c'],
@@ -708,7 +627,7 @@ describe('a download', () => {
     },
   )
 
-  test('is only what was asked for as one', async () => {
+  test('is sent only for ?download', async () => {
     const { visitor, id } = await wear()
     for (const kind of ['svg', 'png']) {
       expect((await visitor.get(`/avatars/${id}.${kind}`)).headers['content-disposition']).toBeUndefined()
@@ -719,7 +638,7 @@ describe('a download', () => {
     }
   })
 
-  test('has no mood in its name where none was chosen', async () => {
+  test('has no mood in its name when none was chosen', async () => {
     const { visitor, id } = await wear({ style: 'rings', mood: '' })
     const { headers } = await visitor.get(`/avatars/${id}.png?download`)
     expect(headers['content-disposition']).toBe('attachment; filename=juniper.moss-rings.png')
@@ -760,7 +679,7 @@ describe('the answer with a picture', () => {
     expect(headers['access-control-allow-origin']).toBeUndefined()
   })
 
-  test.each(files)('%s: is not sent again to who has it', async (_what, path) => {
+  test.each(files)('%s: is a 304 for a client that has it', async (_what, path) => {
     const first = await visitor.get(path())
     const { etag } = first.headers
     expect(etag).toMatch(/^"[\w-]{64,}"$/)
@@ -776,7 +695,7 @@ describe('the answer with a picture', () => {
 
   // An ETag of the address would keep a picture of the styles as they were before an upgrade of DiceBear.
   test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z'])(
-    '%s: the ETag is of what is in it',
+    '%s: the ETag is a hash of the content',
     async (path) => {
       const { headers, body } = await visitor.get(path).responseType('blob')
       expect(headers.etag).toBe(`"${createHash('sha256').update(body).digest('hex')}"`)
@@ -790,7 +709,7 @@ describe('the answer with a picture', () => {
       '/preview.svg?style=rings&seed=y',
     ]
     const tags = await Promise.all(paths.map(async (path) => (await visitor.get(path)).headers.etag))
-    // The same bytes, to be shown or to be kept.
+    // The same bytes, shown or downloaded.
     expect(tags[1]).toBe(tags[0])
     expect(new Set(tags).size).toBe(tags.length - 1)
   })
@@ -811,7 +730,7 @@ describe('the picture beside a link', () => {
     expect([body.toString('latin1', 1, 4), body.readUInt32BE(16), body.readUInt32BE(20)]).toEqual(['PNG', 1200, 630])
   })
 
-  test('shows the look, and stands still', async () => {
+  test('shows the look, without animation', async () => {
     const choice = { style: 'sprouts', seed: 'fern' }
     const [one, again, moving, other] = await Promise.all(
       [choice, choice, { ...choice, animated: 'on' }, { ...choice, seed: 'moss' }].map(card),
@@ -822,7 +741,7 @@ describe('the picture beside a link', () => {
     expect(other?.headers.etag).not.toBe(one?.headers.etag)
   })
 
-  test('shows a look without a ground on one from which dark lines and light ones stand out', async () => {
+  test('shows a look without a background on a colour from which dark and light lines stand out', async () => {
     const { body } = await card({ style: 'initials', seed: 'fern' })
     const { data, info } = await sharp(body).removeAlpha().raw().toBuffer({ resolveWithObject: true })
     const colourAt = (x: number, y: number) => {
@@ -842,7 +761,7 @@ describe('the picture beside a link', () => {
     'style=rings&animated=yes',
     'style=rings&seed=%00x%01',
     `style=rings&seed=${'x'.repeat(129)}`,
-  ])('with %o is refused, as is the preview', async (values) => {
+  ])('with %o is refused, and so is the preview', async (values) => {
     for (const path of ['/og.png', '/preview.svg']) {
       const { status, headers } = await ask(app.url, `${path}?${values}`)
       expect([path, status]).toEqual([path, 400])
@@ -875,7 +794,7 @@ describe('forgetting', () => {
     expect([page.status, page.headers.location]).toEqual([303, '/'])
   })
 
-  test('is a post of our own page alone', async () => {
+  test('works only by a post from our own page', async () => {
     const { visitor, id } = await wear({ seed: 'not by others' })
     const foreign = await visitor.post(`/avatars/${id}/forget`).set('Sec-Fetch-Site', 'cross-site')
     expect(foreign.status).toBe(403)
