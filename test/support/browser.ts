@@ -9,7 +9,7 @@ import {
 } from 'playwright-core'
 
 /** The headless one does the same in half of the time, as it draws no window of a browser around the page. */
-const chromiumPaths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
+export const chromiumPaths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 
 /** Keeps Chromium from asking anything but our own pages. */
 const quiet = [

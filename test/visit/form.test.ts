@@ -294,6 +294,8 @@ describe.each([
 async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
   const [title] = await page.find('title')
   expect(title?.text).toMatch(/^Error: /)
+  const [firstHeading, ...otherHeadings] = await page.find('h1, h2, h3, h4, h5, h6')
+  expect([firstHeading?.name, ...new Set(otherHeadings.map(({ name }) => name))]).toEqual(['h1', 'h2'])
   const links = await page.find('.summary[tabindex="-1"][autofocus] [role="alert"] a')
   const withId = await page.find('[id]')
   const ids = new Set(withId.map(({ attributes }) => attributes.get('id')))

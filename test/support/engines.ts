@@ -1,0 +1,197 @@
+// One page in each browser engine that is installed: Chromium, Firefox (WebDriver BiDi) and WebKit (WebDriver).
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, globSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { z } from 'zod'
+import { chromiumPaths, openBrowser } from './browser.ts'
+import { freePort } from './free-port.ts'
+
+export type EnginePage = {
+  goto(url: string): Promise<void>
+  /** Runs a function in the page; it must need nothing from around it. */
+  run(script: () => unknown): Promise<unknown>
+  /** PNG of the visible part of the page. */
+  screenshot(): Promise<Buffer>
+  close(): Promise<void>
+}
+
+type Viewport = { width: number; height: number }
+type Engine = { name: string; isInstalled: boolean; open(viewport: Viewport): Promise<EnginePage> }
+
+const firefoxPath = '/usr/bin/firefox-esr'
+const webKitDriverPath = '/usr/bin/WebKitWebDriver'
+const xvfbPath = '/usr/bin/Xvfb'
+const [miniBrowserPath] = globSync('/usr/lib/*/webkit2gtk-*/MiniBrowser')
+
+const engines: Engine[] = [
+  { name: 'Chromium', isInstalled: chromiumPaths.some((path) => existsSync(path)), open: openChromium },
+  { name: 'Firefox', isInstalled: existsSync(firefoxPath), open: openFirefox },
+  {
+    name: 'WebKit',
+    isInstalled: existsSync(webKitDriverPath) && existsSync(xvfbPath) && miniBrowserPath !== undefined,
+    open: openWebKit,
+  },
+]
+
+export const installedEngines = engines.filter(({ isInstalled }) => isInstalled)
+
+async function openChromium(viewport: Viewport): Promise<EnginePage> {
+  const browser = await openBrowser()
+  const page = await browser.newPage({ viewport })
+  return {
+    goto: async (url) => void (await page.goto(url)),
+    run: (script) => page.evaluate(script),
+    screenshot: () => page.screenshot(),
+    close: () => browser.close(),
+  }
+}
+
+/** Debian has no geckodriver; Firefox itself speaks WebDriver BiDi. https://w3c.github.io/webdriver-bidi/ */
+async function openFirefox(viewport: Viewport): Promise<EnginePage> {
+  const profile = await mkdtemp(join(tmpdir(), 'firefox-'))
+  const options = ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile]
+  const firefox = spawn(firefoxPath, options, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const address = await printed(firefox.stderr, /WebDriver BiDi listening on (ws:\S+)/)
+  const { send, close } = await openBidi(`${address}/session`)
+
+  await send('session.new', { capabilities: {} })
+  const { contexts } = Tree.parse(await send('browsingContext.getTree', {}))
+  const context = contexts[0]?.context
+  await send('browsingContext.setViewport', { context, viewport })
+  return {
+    goto: async (url) => void (await send('browsingContext.navigate', { context, url, wait: 'complete' })),
+    async run(script) {
+      const expression = `JSON.stringify((${script})())`
+      const answer = await send('script.evaluate', { expression, target: { context }, awaitPromise: true })
+      return JSON.parse(Evaluated.parse(answer).result.value ?? 'null')
+    },
+    async screenshot() {
+      const { data } = Screenshot.parse(await send('browsingContext.captureScreenshot', { context }))
+      return Buffer.from(data, 'base64')
+    },
+    async close() {
+      close()
+      await stop(firefox)
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+const Tree = z.object({ contexts: z.array(z.object({ context: z.string() })) })
+const Evaluated = z.object({ result: z.object({ value: z.string().optional() }) })
+const Screenshot = z.object({ data: z.string() })
+const BidiAnswer = z.object({ id: z.number(), type: z.literal('success'), result: z.unknown() })
+
+/** Commands over a WebSocket; answers carry the id of their command. */
+async function openBidi(url: string) {
+  const socket = new WebSocket(url)
+  await once(socket, 'open')
+  let lastId = 0
+
+  async function send(method: string, params: Record<string, unknown>): Promise<unknown> {
+    const id = ++lastId
+    const answer = new Promise((resolve) => {
+      const listen = ({ data }: MessageEvent) => {
+        const message: unknown = JSON.parse(String(data))
+        if (z.object({ id: z.literal(id) }).safeParse(message).success) {
+          socket.removeEventListener('message', listen)
+          resolve(message)
+        }
+      }
+      socket.addEventListener('message', listen)
+    })
+    socket.send(JSON.stringify({ id, method, params }))
+    return BidiAnswer.parse(await answer).result
+  }
+
+  return { send, close: () => socket.close() }
+}
+
+/** WebKitGTK's small browser in a virtual screen. https://www.w3.org/TR/webdriver2/ */
+async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
+  const screen = spawn(xvfbPath, ['-displayfd', '1', '-nolisten', 'tcp'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const display = await printed(screen.stdout, /^(\d+)\n/)
+  const port = await freePort()
+  const env = { ...process.env, DISPLAY: `:${display}` }
+  const driver = spawn(webKitDriverPath, [`--port=${port}`], { env, stdio: 'ignore' })
+  const call = webDriver(`http://127.0.0.1:${port}`)
+  await untilReady(() => call('GET', '/status'))
+
+  const options = {
+    binary: miniBrowserPath,
+    args: ['--automation', '--javascript-can-open-windows-automatically=true'],
+  }
+  const capabilities = { alwaysMatch: { 'webkitgtk:browserOptions': options } }
+  const { sessionId } = z.object({ sessionId: z.string() }).parse(await call('POST', '/session', { capabilities }))
+  const session = `/session/${sessionId}`
+  const run = (script: string) => call('POST', `${session}/execute/sync`, { script, args: [] })
+
+  // The toolbar of the first window is wider than a phone; a popup has none.
+  const first = Handles.parse(await call('GET', `${session}/window/handles`))
+  await run(`open('about:blank', '', 'popup,width=${width},height=${height}')`)
+  const popup = await untilReady(async () => {
+    const handles = Handles.parse(await call('GET', `${session}/window/handles`))
+    return z.string().parse(handles.find((handle) => !first.includes(handle)))
+  })
+  await call('POST', `${session}/window`, { handle: popup })
+  await call('POST', `${session}/window/rect`, { width, height })
+  return {
+    goto: async (url) => void (await call('POST', `${session}/url`, { url })),
+    run: (script) => run(`return (${script})()`),
+    screenshot: async () => Buffer.from(z.string().parse(await call('GET', `${session}/screenshot`)), 'base64'),
+    async close() {
+      await call('DELETE', session)
+      await stop(driver)
+      await stop(screen)
+    },
+  }
+}
+
+const Handles = z.array(z.string())
+
+function webDriver(url: string) {
+  return async (method: string, path: string, parameters?: Record<string, unknown>): Promise<unknown> => {
+    const body = parameters ? { body: JSON.stringify(parameters) } : {}
+    const answer = await fetch(url + path, { method, ...body })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 200)}`)
+    return z.object({ value: z.unknown() }).parse(JSON.parse(text)).value
+  }
+}
+
+/** Tries again until nothing is thrown, for five seconds. */
+async function untilReady<Result>(attempt: () => Promise<Result>): Promise<Result> {
+  const deadline = performance.now() + 5000
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
+
+/** The first group of the pattern, once it was printed. */
+function printed(output: Readable, pattern: RegExp): Promise<string> {
+  let text = ''
+  return new Promise((resolve, reject) => {
+    output.on('data', (part: Buffer) => {
+      text += part
+      const found = pattern.exec(text)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+    output.once('end', () => reject(new Error(`ended without ${pattern}:\n${text}`)))
+  })
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill()
+  await exited
+}
