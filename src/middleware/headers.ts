@@ -41,5 +41,11 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
   return [security, connectionAndCaching]
 }
 
-/** The content policy of a picture that is opened on its own: it can draw, and nothing else. */
-export const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+/** The content policy of an SVG that is opened by itself: it can be drawn, and do nothing else. */
+export const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+/**
+ * For a PNG or GIF that is opened by itself. The browser makes a page around it, and its icon is our /favicon.ico, which
+ * is for our own origin alone.
+ */
+export const rasterPolicy = `${svgPolicy} allow-same-origin; img-src 'self'`

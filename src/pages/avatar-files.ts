@@ -6,7 +6,7 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawInWorker, workerConcurrency } from '../avatar/worker.ts'
 import { InvalidValues, NotFound, Overloaded } from '../errors.ts'
-import { picturePolicy } from '../middleware/headers.ts'
+import { rasterPolicy, svgPolicy } from '../middleware/headers.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
 import type { Parts } from '../parts.ts'
@@ -161,7 +161,8 @@ function svgPicture(svg: string): Picture {
 const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
 
 function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {
-  res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': picturePolicy })
+  const policy = type === svgType ? svgPolicy : rasterPolicy
+  res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': policy })
   res.send(bytes)
 }
 

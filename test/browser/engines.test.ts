@@ -16,7 +16,16 @@ test('Chromium at least is installed', () => {
 const untilHeading = (page: EnginePage, heading: RegExp) =>
   expect.poll(() => page.run(() => document.querySelector('h1')?.textContent), { timeout: 10_000 }).toMatch(heading)
 
-/** What is wrong with the place of each legend of the form. */
+/** From the form, as it is filled, to the page of the avatar. */
+async function signIn(page: EnginePage) {
+  await untilHeading(page, /^Make a new face/)
+  await page.run(() => document.querySelector<HTMLElement>('button.next')?.click())
+  await untilHeading(page, /know who you are/)
+  await page.run(() => document.querySelector<HTMLElement>('[name="decision"][value="agree"]')?.click())
+  await untilHeading(page, /^Looking good/)
+}
+
+/** The legends of the form that are not in their card, above their hint. */
 const misplacedLegends = (page: EnginePage) =>
   page.run(() =>
     [...document.querySelectorAll('fieldset.card')].flatMap((card) => {
@@ -37,16 +46,11 @@ describe.each(installedEngines)('in $name', ({ open }) => {
       const page = await open({ width, height: 800 })
       try {
         await page.goto(`${app.url}/?style=lorelei&mood=playful&seed=river+otter`)
-        await untilHeading(page, /^Make a new face/)
         expect(await page.run(() => innerWidth)).toBe(width)
         await expect.poll(() => page.run(() => document.documentElement.className)).toBe('js')
         expect(await page.run(() => document.querySelectorAll('fieldset.card').length)).toBe(3)
         expect(await misplacedLegends(page)).toEqual([])
-
-        await page.run(() => document.querySelector<HTMLElement>('button.next')?.click())
-        await untilHeading(page, /know who you are/)
-        await page.run(() => document.querySelector<HTMLElement>('[name="decision"][value="agree"]')?.click())
-        await untilHeading(page, /^Looking good/)
+        await signIn(page)
         const isDrawn = () => page.run(() => document.querySelector<HTMLImageElement>('.portrait')?.naturalWidth)
         await expect.poll(isDrawn, { timeout: 10_000 }).toBeGreaterThan(0)
         expect(await page.run(() => document.querySelector('.lead')?.textContent)).toContain('Lorelei, playful')
@@ -55,4 +59,24 @@ describe.each(installedEngines)('in $name', ({ open }) => {
       }
     },
   )
+})
+
+// The one engine that asks for the icon of a picture without a window, and writes down what it may not load.
+describe.each(installedEngines.filter(({ name }) => name === 'Firefox'))('in $name', ({ open }) => {
+  test('a GIF opened by itself has our icon, and nothing is refused', async () => {
+    const page = await open({ width: 1440, height: 800 })
+    try {
+      await page.goto(`${app.url}/?style=thumbs&animated=on&seed=river+otter`)
+      await signIn(page)
+      const gif = await page.run(() => document.querySelector<HTMLAnchorElement>('a[href*=".gif"]')?.pathname)
+      page.logged.length = 0
+      await page.goto(`${app.url}${gif}`)
+      await expect
+        .poll(() => [...page.logged, ...app.output.stdout.split('\n')], { timeout: 10_000 })
+        .toContainEqual(expect.stringContaining('/favicon.ico'))
+      expect(page.logged).toEqual([])
+    } finally {
+      await page.close()
+    }
+  })
 })

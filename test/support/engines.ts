@@ -11,6 +11,8 @@ import { chromiumPaths, openBrowser } from './browser.ts'
 import { freePort } from './free-port.ts'
 
 export type EnginePage = {
+  /** What the browser has written to its console; WebKit's driver does not tell it. */
+  logged: string[]
   goto(url: string): Promise<void>
   /** Runs a function in the page; it must need nothing from around it. */
   run(script: () => unknown): Promise<unknown>
@@ -42,7 +44,10 @@ export const installedEngines = engines.filter(({ isInstalled }) => isInstalled)
 async function openChromium(viewport: Viewport): Promise<EnginePage> {
   const browser = await openBrowser()
   const page = await browser.newPage({ viewport })
+  const logged: string[] = []
+  page.on('console', (message) => logged.push(message.text()))
   return {
+    logged,
     goto: async (url) => void (await page.goto(url)),
     run: (script) => page.evaluate(script),
     screenshot: () => page.screenshot(),
@@ -55,14 +60,20 @@ async function openFirefox(viewport: Viewport): Promise<EnginePage> {
   const profile = await mkdtemp(join(tmpdir(), 'firefox-'))
   const options = ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile]
   const firefox = spawn(firefoxPath, options, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const logged: string[] = []
   const address = await printed(firefox.stderr, /WebDriver BiDi listening on (ws:\S+)/)
-  const { send, close } = await openBidi(`${address}/session`)
+  const { send, close } = await openBidi(`${address}/session`, (event) => {
+    const entry = LogEntry.safeParse(event).data
+    if (entry) logged.push(entry.params.text)
+  })
 
   await send('session.new', { capabilities: {} })
+  await send('session.subscribe', { events: ['log.entryAdded'] })
   const { contexts } = Tree.parse(await send('browsingContext.getTree', {}))
   const context = contexts[0]?.context
   await send('browsingContext.setViewport', { context, viewport })
   return {
+    logged,
     goto: async (url) => void (await send('browsingContext.navigate', { context, url, wait: 'complete' })),
     async run(script) {
       const expression = `JSON.stringify((${script})())`
@@ -84,28 +95,28 @@ async function openFirefox(viewport: Viewport): Promise<EnginePage> {
 const Tree = z.object({ contexts: z.array(z.object({ context: z.string() })) })
 const Evaluated = z.object({ result: z.object({ value: z.string().optional() }) })
 const Screenshot = z.object({ data: z.string() })
-const BidiAnswer = z.object({ id: z.number(), type: z.literal('success'), result: z.unknown() })
+const LogEntry = z.object({ method: z.literal('log.entryAdded'), params: z.object({ text: z.string() }) })
+const BidiAnswer = z.object({ type: z.literal('success'), result: z.unknown() })
 
-/** Commands over a WebSocket; answers carry the id of their command. */
-async function openBidi(url: string) {
+/** Commands over a WebSocket: an answer has the id of its command, an event has none. */
+async function openBidi(url: string, onEvent: (event: unknown) => void) {
   const socket = new WebSocket(url)
   await once(socket, 'open')
+  const waiting = new Map<number, (answer: unknown) => void>()
   let lastId = 0
+  socket.addEventListener('message', ({ data }) => {
+    const message: unknown = JSON.parse(String(data))
+    const { id } = z.object({ id: z.number().optional() }).parse(message)
+    if (id === undefined) onEvent(message)
+    else waiting.get(id)?.(message)
+  })
 
   async function send(method: string, params: Record<string, unknown>): Promise<unknown> {
-    const id = ++lastId
-    const answer = new Promise((resolve) => {
-      const listen = ({ data }: MessageEvent) => {
-        const message: unknown = JSON.parse(String(data))
-        if (z.object({ id: z.literal(id) }).safeParse(message).success) {
-          socket.removeEventListener('message', listen)
-          resolve(message)
-        }
-      }
-      socket.addEventListener('message', listen)
-    })
-    socket.send(JSON.stringify({ id, method, params }))
-    return BidiAnswer.parse(await answer).result
+    lastId += 1
+    const { promise, resolve } = Promise.withResolvers<unknown>()
+    waiting.set(lastId, resolve)
+    socket.send(JSON.stringify({ id: lastId, method, params }))
+    return BidiAnswer.parse(await promise).result
   }
 
   return { send, close: () => socket.close() }
@@ -140,6 +151,7 @@ async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
   await call('POST', `${session}/window`, { handle: popup })
   await call('POST', `${session}/window/rect`, { width, height })
   return {
+    logged: [],
     goto: async (url) => void (await call('POST', `${session}/url`, { url })),
     run: (script) => run(`return (${script})()`),
     screenshot: async () => Buffer.from(z.string().parse(await call('GET', `${session}/screenshot`)), 'base64'),

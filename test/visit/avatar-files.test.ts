@@ -651,7 +651,7 @@ describe('the answer with a picture', () => {
   beforeAll(async () => {
     ;({ visitor, id } = await wear({ seed: 'with its headers' }))
   })
-  const policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+  const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
   const files: [string, () => string, string, RegExp][] = [
     ['SVG', () => `/avatars/${id}.svg`, 'image/svg+xml; charset=utf-8', /^private, max-age=\d{6,}/],
     [
@@ -671,7 +671,7 @@ describe('the answer with a picture', () => {
     expect(status).toBe(200)
     expect(headers).toMatchObject({
       'content-type': type,
-      'content-security-policy': policy,
+      'content-security-policy': type === 'image/png' ? `${svgPolicy} allow-same-origin; img-src 'self'` : svgPolicy,
       'x-content-type-options': 'nosniff',
       'cross-origin-resource-policy': 'same-origin',
       'cache-control': expect.stringMatching(caching),
