@@ -30,56 +30,56 @@ async function folder(): Promise<string> {
   return path
 }
 
-/** The names of settings that the app knows, and the one that Node itself does. */
-const known = new Set([
+/** The names of the app's settings, and the one of Node that the files set. */
+const settings = new Set([
   ...((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []),
   'NODE_COMPILE_CACHE',
 ])
 
 describe('avatars@.service', () => {
-  const inNode = `${root}/node_modules/.bin/node`
+  const nodePath = `${root}/node_modules/.bin/node`
 
-  /** The unit as systemd would find it, with the Node of this place. */
+  /** Writes the unit to a file of this name, with the path of the Node that exists here. */
   async function unit(name: string): Promise<string> {
     const text = await read('deploy/avatars@.service')
     const path = join(await folder(), name)
-    await writeFile(path, replaced(text, [['/opt/avatars/current/node_modules/.bin/node', inNode]]))
+    await writeFile(path, replaced(text, [['/opt/avatars/current/node_modules/.bin/node', nodePath]]))
     return path
   }
 
-  test('systemd understands every line of it', async () => {
+  test('systemd accepts every line', async () => {
     const { stdout, stderr } = await run('systemd-analyze', ['verify', await unit('avatars@3001.service')])
-    // It verifies all that the unit leans on, too: only what it says of ours counts.
+    // It verifies the units that ours depends on, too: only messages about ours count.
     expect((stdout + stderr).split('\n').filter((line) => line.includes('avatars@'))).toEqual([])
   })
 
-  test('leaves little to whoever gets in: 2.0 or better of 10', async () => {
-    const asked = ['security', '--offline=true', '--no-pager', '--threshold=20', await unit('avatars@.service')]
-    const { stdout } = await run('systemd-analyze', asked)
+  test('has an exposure level of 2.0 or better for systemd-analyze security', async () => {
+    const options = ['security', '--offline=true', '--no-pager', '--threshold=20', await unit('avatars@.service')]
+    const { stdout } = await run('systemd-analyze', options)
     expect(Number(/exposure level for .*: ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(2)
   })
 
-  test('sets only what the app reads, and gives it time to end', async () => {
+  test('sets only settings that the app reads, and a stop timeout of more than 10 s', async () => {
     const text = await read('deploy/avatars@.service')
     const names = [...text.matchAll(/^Environment=(.*)$/gm)].flatMap(
       ([, line = '']) => line.match(/[A-Z_]+(?==)/g) ?? [],
     )
     expect(names).toContain('TRUST_PROXY')
-    expect(names.filter((name) => !known.has(name))).toEqual([])
+    expect(names.filter((name) => !settings.has(name))).toEqual([])
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(text)?.[1])).toBeGreaterThan(10)
-    // V8 writes machine code into memory and runs it.
+    // V8 generates machine code at run time.
     expect(text).not.toMatch(/^MemoryDenyWriteExecute/m)
   })
 })
 
-describe('nginx.conf, while no instance is there', () => {
+describe('nginx.conf, while no instance is running', () => {
   async function nginx() {
     const opened = await openNginx([await freePort(), await freePort()])
     cleanUpLater(() => opened.close())
     return opened
   }
 
-  test('sends everybody to https, but for the proof that certbot leaves', async () => {
+  test('redirects to https, except for certbot’s challenge files', async () => {
     const { httpUrl, folder } = await nginx()
     const { status, headers } = await ask(httpUrl, '/?style=rings', { headers: { Host: 'other.example' } })
     expect([status, headers.location]).toEqual([301, `https://${siteName}/?style=rings`])
@@ -88,19 +88,19 @@ describe('nginx.conf, while no instance is there', () => {
     expect((await ask(httpUrl, '/.well-known/acme-challenge/token')).text).toBe('proof')
   })
 
-  test('says so on a page, names no version, and logs no query', async () => {
+  test('answers with a page, without a version number, and logs no query', async () => {
     const opened = await nginx()
-    const away = await opened.visitor().get('/get_avatar?code=c0de&state=st4te')
-    expect([away.status, away.headers['retry-after'], away.headers.server]).toEqual([503, '10', 'nginx'])
-    expect(away.headers['content-type']).toBe('text/html; charset=utf-8')
-    expect(away.text).toMatch(/^<!doctype html>\n<html lang="en">\n<title>Back in a moment<\/title>\n/)
+    const answer = await opened.visitor().get('/get_avatar?code=c0de&state=st4te')
+    expect([answer.status, answer.headers['retry-after'], answer.headers.server]).toEqual([503, '10', 'nginx'])
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(answer.text).toMatch(/^<!doctype html>\n<html lang="en">\n<title>Back in a moment<\/title>\n/)
     expect(await opened.log('avatars.log')).toMatch(/"GET \/get_avatar HTTP\/1.1" 503/)
     for (const name of ['avatars.log', 'access.log', 'error.log'] as const) {
       expect(await opened.log(name)).not.toMatch(/c0de|st4te/)
     }
   })
 
-  test('speaks HTTP/2', async () => {
+  test('supports HTTP/2', async () => {
     const { httpsPort, ca } = await nginx()
     const session = connectHttp2(`https://127.0.0.1:${httpsPort}`, { ca, servername: siteName })
     cleanUpLater(async () => session.destroy())
@@ -109,14 +109,14 @@ describe('nginx.conf, while no instance is there', () => {
   })
 })
 
-test('Caddy understands the Caddyfile, and it is formatted as Caddy would', async () => {
+test('Caddy accepts the Caddyfile and its formatting', async () => {
   const path = join(root, 'deploy/Caddyfile')
   const home = { ...process.env, HOME: await folder() }
   const { stderr } = await run('caddy', ['validate', '--adapter', 'caddyfile', '--config', path], { env: home })
   expect(stderr).not.toContain('"level":"warn"')
 })
 
-test('Redis takes redis.conf: nobody from outside, nothing thrown out, all written down', async () => {
+test('Redis accepts redis.conf: loopback only, no eviction, append-only file', async () => {
   const port = String(await freePort())
   const settings = [join(root, 'deploy/redis.conf'), '--port', port, '--dir', await folder()]
   const redis = spawn('redis-server', settings, { stdio: 'ignore' })
@@ -136,22 +136,22 @@ test('Redis takes redis.conf: nobody from outside, nothing thrown out, all writt
 })
 
 describe('the image', () => {
-  /** Its instructions, in order; a line that ends in a backslash goes on. */
+  /** The instructions of the Dockerfile, in order. A backslash at the end of a line continues the instruction. */
   async function instructions(): Promise<[name: string, rest: string][]> {
     const text = (await read('deploy/Dockerfile')).replaceAll(/\\\n\s*/g, '')
     return [...text.matchAll(/^([A-Z]+) (.+)$/gm)].map(([, name = '', rest = '']) => [name, rest])
   }
   const command = (rest: string) => z.array(z.string()).parse(JSON.parse(/\[.*\]$/.exec(rest)?.[0] ?? ''))
 
-  test('copies what is there, and .dockerignore lets it through', async () => {
+  test('copies files that exist and that .dockerignore allows', async () => {
     const copies = (await instructions()).filter(([name, rest]) => name === 'COPY' && !rest.startsWith('--from'))
     const sources = copies.flatMap(([, rest]) => rest.split(' ').slice(0, -1))
     expect(sources.filter((source) => !existsSync(join(root, source)))).toEqual([])
-    const letThrough = (await read('.dockerignore')).match(/(?<=^!).+$/gm) ?? []
-    expect(new Set(letThrough)).toEqual(new Set(sources))
+    const allowed = (await read('.dockerignore')).match(/(?<=^!).+$/gm) ?? []
+    expect(new Set(allowed)).toEqual(new Set(sources))
   })
 
-  test('runs the app as somebody else than root, with settings that it knows', async () => {
+  test('runs the app as a user other than root, with settings that it knows', async () => {
     const all = await instructions()
     expect(all.filter(([name]) => name === 'USER' || name === 'CMD').map(([, rest]) => rest)).toEqual([
       'node',
@@ -159,7 +159,7 @@ describe('the image', () => {
     ])
     const names = all.flatMap(([name, rest]) => (name === 'ENV' ? (rest.match(/[A-Z_]+(?==)/g) ?? []) : []))
     expect(names).toContain('CACHE_DIR')
-    expect(names.filter((name) => !known.has(name))).toEqual([])
+    expect(names.filter((name) => !settings.has(name))).toEqual([])
   })
 
   test('is healthy while the app answers', async () => {
@@ -194,10 +194,10 @@ describe('compose.yaml', () => {
     volumes: z.record(z.string(), z.null()),
   })
 
-  test('gives the app what it needs in production, and shows nothing to the outside', async () => {
+  test('gives the app what it needs in production, and publishes its port on loopback only', async () => {
     const { app, redis } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
     const names = Object.keys(app.environment)
-    expect(names.filter((name) => !known.has(name))).toEqual([])
+    expect(names.filter((name) => !settings.has(name))).toEqual([])
     const needed = ['SESSION_SECRET', 'REDIS_URL', 'DISCORD_CLIENT_ID', 'DISCORD_CLIENT_SECRET', 'BASE_URL']
     expect(names).toEqual(expect.arrayContaining(needed))
     expect([app.ports, redis.ports]).toEqual([['127.0.0.1:3000:3000'], []])

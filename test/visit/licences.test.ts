@@ -35,7 +35,7 @@ test('the README counts the styles under each licence', () => {
 })
 
 test.each(['adventurer', 'icons', 'bottts'])(
-  'an avatar of %s comes with its credit, on the page and in the file',
+  'an avatar of %s is credited on the page and in the file',
   async (name) => {
     const visitor = app.visitor()
     await signIn(app, visitor, { style: name, seed: 'fern' })

@@ -16,8 +16,8 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-/** A journey with all that a visitor can do, answer by answer. */
-async function journey(): Promise<{ posts: Response[]; all: Response[] }> {
+/** A visit with everything that a visitor can do: the responses to posts, and all responses. */
+async function visitWithEverything(): Promise<{ posts: Response[]; all: Response[] }> {
   const visitor = app.visitor()
   const form = (path: string, fields: Record<string, string> = look) => visitor.post(path).type('form').send(fields)
   const leaving = await form('/get_avatar')
@@ -36,11 +36,11 @@ async function journey(): Promise<{ posts: Response[]; all: Response[] }> {
 
 const Issued = z.object({ access_token: z.string(), refresh_token: z.string() })
 
-test('no answer of a journey holds a token, the verifier or a secret', async () => {
+test('no response during a visit contains a token, the PKCE verifier or a secret', async () => {
   app.discord.calls.length = 0
-  const { all } = await journey()
-  const asked = app.discord.calls.filter(({ path }) => path === at.token)
-  const secrets = asked.flatMap(({ body, answer }) => {
+  const { all } = await visitWithEverything()
+  const exchanges = app.discord.calls.filter(({ path }) => path === at.token)
+  const secrets = exchanges.flatMap(({ body, answer }) => {
     const { access_token, refresh_token } = Issued.parse(answer)
     return [access_token, refresh_token, new URLSearchParams(body).get('code_verifier') ?? 'no verifier']
   })
@@ -54,15 +54,15 @@ test('no answer of a journey holds a token, the verifier or a secret', async () 
   }
 })
 
-test('a post is answered by a page or by 302 or 303, never so that a browser posts again elsewhere', async () => {
-  const { posts } = await journey()
+test('a post is answered with a page, 302 or 303, so that a browser never repeats it elsewhere', async () => {
+  const { posts } = await visitWithEverything()
   expect(posts.map(({ status }) => status)).toEqual([302, 303, 422, 303, 303])
 })
 
-test('an error page tells nothing of the inside, whatever broke', async () => {
+test('an error page reveals nothing of the inside, whatever failed', async () => {
   const broken = await openApp()
   try {
-    // What no page expects: a defect of ours.
+    // An unexpected error: a bug of the app.
     broken.parts.states.start = () => Promise.reject(new TypeError(`x of undefined at ${broken.folder}/secret.ts`))
     const answer = await broken.visitor().post('/get_avatar').type('form').send(look)
     expect(answer.status).toBe(500)
@@ -76,25 +76,25 @@ test('an error page tells nothing of the inside, whatever broke', async () => {
   }
 })
 
-test('an error page tells nothing of a template that breaks in its middle', async () => {
-  const breaking = vi.spyOn(words.problems, 'summary').mockImplementation(() => {
+test('an error page reveals nothing of a template that fails while it is rendered', async () => {
+  const failing = vi.spyOn(words.problems, 'summary').mockImplementation(() => {
     throw new TypeError('x of undefined')
   })
   const form = app.visitor().post('/get_avatar').type('form')
   try {
     const answer = await form.send({ ...look, style: 'nope' })
     expect(answer.status).toBe(500)
-    expect(breaking).toHaveBeenCalledOnce()
-    // EJS puts the file's path and the lines around the failure into its message.
+    expect(failing).toHaveBeenCalledOnce()
+    // EJS puts the path of the template and the surrounding lines into its error message.
     expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|<%|&lt;%|node_modules/)
     expect(answer.text).toMatch(/<bdi>500-[0-9a-f]{8}<\/bdi>/)
     expect(app.logged.at(-1)).toContain('error-summary.ejs')
   } finally {
-    breaking.mockRestore()
+    failing.mockRestore()
   }
 })
 
-test('a body in pieces without end is cut off', async () => {
+test('an endless chunked body is cut off', async () => {
   const head = [
     'POST /get_avatar HTTP/1.1',
     'Host: localhost',
@@ -116,9 +116,9 @@ test('a body in pieces without end is cut off', async () => {
   expect(socket.bytesWritten).toBeLessThan(32 * 1024 * 1024)
 })
 
-describe('an address that is no path', () => {
+describe('a request target that is not a path', () => {
   test.each(['http://[', '*', 'https://evil.example:99999/', '/%', '/avatars/%E0%A4%A.svg', '/avatars/%ff/forget'])(
-    '%s gets our page and our headers',
+    '%s is answered with our page and our headers',
     async (target) => {
       const answer = await ask(app.url, target)
       expect(answer.status).toBe(404)
@@ -129,14 +129,14 @@ describe('an address that is no path', () => {
     },
   )
 
-  test('is read as one where it names a host as proxies do', async () => {
+  test('in absolute form, as proxies send it, is read as a path', async () => {
     const answer = await ask(app.url, 'http://evil.example/licences?x')
     expect(answer.status).toBe(200)
     expect(answer.text).not.toContain('evil.example')
   })
 })
 
-/** The Observatory's bonuses and what earns them; whatever it takes points for is in headers.test.ts. */
+/** The Observatory's bonus points, and the header values that earn them. headers.test.ts tests what would cost points. */
 const bonuses: [points: number, header: string, earns: RegExp][] = [
   [10, 'content-security-policy', /^default-src 'none';(?!.*unsafe)(?!.*(script|style)-src[^;]*(https?:|data:|\*))/],
   [5, 'content-security-policy', /frame-ancestors 'none'/],
@@ -153,7 +153,7 @@ test('the headers earn 150 points or more by the rules of the MDN HTTP Observato
     const earned = bonuses.filter(([, header, earns]) => earns.test(String(headers[header])))
     expect(earned).toEqual(bonuses)
     expect(100 + earned.reduce((sum, [points]) => sum + points, 0)).toBeGreaterThanOrEqual(150)
-    // What would cost points.
+    // Wrong values of these would cost points.
     expect(Number(/max-age=(\d+)/.exec(String(headers['strict-transport-security']))?.[1])).toBeGreaterThan(15_768_000)
     expect(headers['x-content-type-options']).toBe('nosniff')
     expect(headers['access-control-allow-origin']).toBeUndefined()
