@@ -9,7 +9,7 @@ export type Asked = {
 
 export type AskOptions = { method?: string; headers?: Record<string, string | string[]>; body?: string | Buffer }
 
-/** One request as it is told: with whatever method and headers, a path as it stands, no cookies kept, no redirect followed. */
+/** Sends one request, with any method and headers and the path unchanged. Keeps no cookies and follows no redirect. */
 export function ask(
   url: string,
   path: string,
@@ -18,7 +18,7 @@ export function ask(
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) }
-    const asking = request(
+    const sent = request(
       { hostname, port, path, method, headers: { ...length, ...headers }, agent: false },
       (answer) => {
         const parts: Buffer[] = []
@@ -35,12 +35,12 @@ export function ask(
         })
       },
     )
-    asking.on('error', reject)
-    asking.end(body)
+    sent.on('error', reject)
+    sent.end(body)
   })
 }
 
-/** A form's body, fields in this order, repeated ones too. */
+/** Options for posting a form with these fields in this order; fields may be repeated. */
 export function formOf(fields: Record<string, string> | [string, string][]): AskOptions {
   return {
     method: 'POST',

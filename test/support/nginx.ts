@@ -15,7 +15,7 @@ export const siteUrl = `https://${siteName}`
 
 export const siteFile = join(import.meta.dirname, '../../deploy/nginx.conf')
 
-/** A real nginx on loopback with deploy/nginx.conf; only ports, folders and certificate are others. */
+/** A real nginx on loopback with deploy/nginx.conf; only ports, folders and the certificate differ. */
 export async function openNginx(instancePorts: [number, number]) {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const [httpPort, httpsPort] = [await freePort(), await freePort()]
@@ -45,12 +45,12 @@ export async function openNginx(instancePorts: [number, number]) {
   const nginx = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  let said = ''
+  let stderr = ''
   nginx.stderr.on('data', (part: Buffer) => {
-    said += part
+    stderr += part
   })
   const exited = once(nginx, 'exit')
-  while (!(await takesConnections(httpsPort))) if (nginx.exitCode !== null) throw new Error(`no nginx:\n${said}`)
+  while (!(await acceptsConnections(httpsPort))) if (nginx.exitCode !== null) throw new Error(`no nginx:\n${stderr}`)
 
   return {
     httpUrl: `http://127.0.0.1:${httpPort}`,
@@ -58,7 +58,7 @@ export async function openNginx(instancePorts: [number, number]) {
     ca,
     folder,
 
-    /** A browser without script, at an address of its own; it keeps cookies and follows no redirect by itself. */
+    /** A browser without scripts at this client address. It keeps cookies and follows no redirects. */
     visitor(address = '127.0.0.1') {
       const connections = new Agent({ ca, keepAlive: true, localAddress: address })
       return agent(`https://127.0.0.1:${httpsPort}`)
@@ -67,7 +67,7 @@ export async function openNginx(instancePorts: [number, number]) {
         .use((request: Test) => request.agent(connections))
     },
 
-    /** What nginx wrote into one of its logs. */
+    /** The text of one of nginx's logs. */
     log: (name: 'avatars.log' | 'access.log' | 'error.log') => readFile(join(folder, name), 'utf8'),
 
     async close() {
@@ -79,20 +79,20 @@ export async function openNginx(instancePorts: [number, number]) {
 }
 export type Nginx = Awaited<ReturnType<typeof openNginx>>
 
-/** The text with each of these in it replaced; what is not there any more is an error. */
+/** The text with all replacements made. Throws when a text to replace is missing. */
 export function replaced(text: string, pairs: [from: string, to: string][]): string {
   return pairs.reduce((changed, [from, to]) => {
-    if (!changed.includes(from)) throw new Error(`There is no "${from}" any more`)
+    if (!changed.includes(from)) throw new Error(`"${from}" is missing`)
     return changed.replaceAll(from, to)
   }, text)
 }
 
-async function takesConnections(port: number): Promise<boolean> {
+async function acceptsConnections(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
-  const took = await new Promise<boolean>((resolve) => {
+  const accepted = await new Promise<boolean>((resolve) => {
     socket.once('connect', () => resolve(true))
     socket.once('error', () => resolve(false))
   })
   socket.destroy()
-  return took
+  return accepted
 }

@@ -4,17 +4,17 @@ import { openBrowser } from './browser.ts'
 const Pairs = z.array(z.tuple([z.string(), z.string()]))
 const Found = z.array(z.object({ name: z.string(), attributes: Pairs, text: z.string() }))
 
-/** An element of a page, as a browser understands it. */
+/** An element of a page, as a browser parses it. */
 export type PageElement = { name: string; attributes: Map<string, string>; text: string }
 
-/** How many pages are kept in mind at once. */
-const mostPages = 64
+/** How many parsed pages the browser keeps. */
+const maxPages = 64
 
-// Texts and not functions, because these types know no DOM.
+// Source text instead of functions, because the compiler does not know the DOM here.
 const keep = `(number, html) => {
   globalThis.pages ??= new Map()
   pages.set(number, new DOMParser().parseFromString(html, 'text/html'))
-  pages.delete(number - ${mostPages})
+  pages.delete(number - ${maxPages})
 }`
 const findAll = `(number, selector) => [...pages.get(number).querySelectorAll(selector)].map((element) => ({
   name: element.localName,
@@ -25,11 +25,11 @@ const fillIn = `(number, selector) => [...new FormData(pages.get(number).querySe
 const outlineOf = `(number) => [...pages.get(number).querySelectorAll('*')]
   .map((element) => [element.localName, ...[...element.attributes].map(({ name }) => name)].join(' ')).join('\\n')`
 
-/** Reads pages by a browser's own parser: an element or attribute is what it takes for one. Nothing runs, nothing loads. */
+/** Parses pages with a browser's own parser, which decides what is an element or attribute. Runs and loads nothing. */
 export async function openReader() {
   const browser = await openBrowser()
   const tab = await browser.newPage()
-  const run = (what: string, ...about: unknown[]) => tab.evaluate(`(${what})(...${JSON.stringify(about)})`)
+  const run = (source: string, ...args: unknown[]) => tab.evaluate(`(${source})(...${JSON.stringify(args)})`)
   let count = 0
 
   return {
@@ -38,18 +38,18 @@ export async function openReader() {
       const number = count
       await run(keep, number, html)
       return {
-        /** The elements that the selector finds, in the order of the page. */
+        /** The elements that match the selector, in document order. */
         async find(selector: string): Promise<PageElement[]> {
           const found = Found.parse(await run(findAll, number, selector))
           return found.map(({ attributes, ...element }) => ({ ...element, attributes: new Map(attributes) }))
         },
 
-        /** What the form that the selector finds would send as it stands. */
+        /** The fields that the form that matches the selector would send now. */
         async filled(selector: string): Promise<Record<string, string>> {
           return Object.fromEntries(Pairs.parse(await run(fillIn, number, selector)))
         },
 
-        /** Every element by its name and the names of its attributes. */
+        /** Every element, as its name and the names of its attributes. */
         async outline(): Promise<string[]> {
           return z
             .string()

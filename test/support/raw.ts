@@ -4,14 +4,14 @@ import { brotliDecompressSync, unzipSync } from 'node:zlib'
 
 export type RawAnswer = { status: number; headers: Map<string, string[]>; body: Buffer }
 
-/** What goes over the wire, byte for byte: nothing here is made valid on its way. The body's length is told rightly. */
+/** A request that is sent byte for byte: nothing is validated or encoded. Only Content-Length is added. */
 export type RawRequest = { method: string; target: string; headers: [name: string, value: string][]; body?: string }
 
-/** Connections that stay open; each carries one request at a time. */
+/** Keep-alive connections; each carries one request at a time. */
 export function openLines(port: number, count: number) {
   const lines = Array.from({ length: count }, () => openLine(port))
   return {
-    /** All answers, in the order of the requests. */
+    /** Sends the requests, and returns the answers in the same order. */
     async ask(requests: RawRequest[]): Promise<RawAnswer[]> {
       const answers: RawAnswer[] = []
       const waiting = [...requests.entries()]
@@ -44,19 +44,20 @@ function openLine(port: number) {
 
 function answerOn(socket: Socket, request: RawRequest): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
-    let got: Buffer = Buffer.alloc(0)
+    let received: Buffer = Buffer.alloc(0)
     const finish = (settle: () => void) => {
       socket.off('data', take).off('close', ended).off('error', ended)
       settle()
     }
     const take = (part: Buffer) => {
-      got = got.length === 0 ? part : Buffer.concat([got, part])
-      const answer = readAnswer(got, request.method)
+      received = received.length === 0 ? part : Buffer.concat([received, part])
+      const answer = readAnswer(received, request.method)
       if (answer === undefined) return
       if (answer.headers.get('connection')?.includes('close')) socket.destroy()
       finish(() => resolve(answer))
     }
-    const ended = () => finish(() => reject(new Error(`Hung up after ${got.length} bytes of an answer`)))
+    const ended = () =>
+      finish(() => reject(new Error(`The connection was closed after ${received.length} bytes of an answer`)))
     socket.on('data', take).on('close', ended).on('error', ended)
     socket.write(bytesOf(request))
   })
@@ -69,7 +70,7 @@ function bytesOf({ method, target, headers, body }: RawRequest): Buffer {
   return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), content])
 }
 
-/** A whole answer, or undefined while some of it is missing. */
+/** A complete answer, or undefined while some of it is missing. */
 function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
   const headEnd = got.indexOf('\r\n\r\n')
   if (headEnd < 0) return undefined
@@ -86,15 +87,15 @@ function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
   const isEmpty = method === 'HEAD' || status === 204 || status === 304
   const isChunked = !isEmpty && headers.get('transfer-encoding')?.[0] === 'chunked'
   const body = isChunked
-    ? unchunked(rest)
+    ? dechunked(rest)
     : firstOf(rest, isEmpty ? 0 : Number(headers.get('content-length')?.[0] ?? 0))
-  return body && { status, headers, body: isEmpty ? body : unpacked(body, headers.get('content-encoding')?.[0]) }
+  return body && { status, headers, body: isEmpty ? body : decompressed(body, headers.get('content-encoding')?.[0]) }
 }
 
 const firstOf = (bytes: Buffer, length: number) => (bytes.length < length ? undefined : bytes.subarray(0, length))
 
-/** RFC 9112, 7.1; undefined while the last chunk is missing. */
-function unchunked(got: Buffer): Buffer | undefined {
+/** Decodes a chunked body (RFC 9112, 7.1). Undefined while the last chunk is missing. */
+function dechunked(got: Buffer): Buffer | undefined {
   const parts: Buffer[] = []
   for (let at = 0; ; ) {
     const lineEnd = got.indexOf('\r\n', at)
@@ -108,7 +109,7 @@ function unchunked(got: Buffer): Buffer | undefined {
   }
 }
 
-function unpacked(body: Buffer, encoding: string | undefined): Buffer {
+function decompressed(body: Buffer, encoding: string | undefined): Buffer {
   if (encoding === 'br') return brotliDecompressSync(body)
   return encoding === 'gzip' || encoding === 'deflate' ? unzipSync(body) : body
 }
