@@ -65,6 +65,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     if (callback.error === 'access_denied') return settled(taken, { end: 'declined' })
     if (callback.code === undefined) {
       log.warn({ reqId: req.id, error: callback.error?.slice(0, 40) }, 'Discord came back with an error')
+      if (needsConsent.has(callback.error)) consent.set(res)
       throw new SignInFailed('Discord came back with an error')
     }
     const { choice, verifier, key } = taken
@@ -124,6 +125,9 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
 }
 
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
+
+/** Errors to `prompt=none`: the next sign-in shows Discord's pages. OpenID Connect Core 1.0, 3.1.2.6 */
+const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
 // Nothing was sent to Discord, or it could not be stored: the state and the code may still be good.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]

@@ -22,6 +22,8 @@ const firstChoice: Entered = {
 const notices = new Map<unknown, string>([
   ['declined', words.notices.declined],
   ['sign-in', words.notices.signInAgain],
+  ['no-looks', words.notices.noLooks],
+  ['no-session', words.notices.noSession],
 ])
 
 /** The page as it is sent; packed once, for browsers that take it so. */

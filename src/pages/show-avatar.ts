@@ -8,6 +8,7 @@ import { pictureOf } from '../discord/picture.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
 import { onlyBy } from '../middleware/methods.ts'
 import type { Parts } from '../parts.ts'
+import { stateCookies } from '../visitor/cookies.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
 import { formRefused, goodPart, type ReadForm, readForm } from './form.ts'
 import { lookUrl } from './look.ts'
@@ -15,14 +16,19 @@ import { words } from './words.ts'
 
 /** GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token. */
 export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
-  const { config, sessions, accounts, avatars, visitTimeoutMs } = parts
+  const { config, states, sessions, accounts, avatars, visitTimeoutMs } = parts
+  const cookies = stateCookies(config)
   const router = Router({ caseSensitive: true })
 
   router.get('/show_avatar', sessions.load({ rolling: true }), async (req, res) => {
     const { user, avatars: history } = req.visitor
     const named = req.query.avatar
     const avatar = named === undefined ? history[0] : history.find(({ id }) => id === named)
-    if (user === undefined || history.length === 0) return res.redirect(303, '/')
+    if (user === undefined || history.length === 0) {
+      // A browser that has just signed in and sends no session has not kept its cookie.
+      const hasSignedIn = !sessions.hasCookie(req) && (await states.sessionIds(cookies.all(req))).length > 0
+      return res.redirect(303, `/?notice=${hasSignedIn ? 'no-session' : 'no-looks'}`)
+    }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const wanted = (named === undefined && req.visitor.choice) || choiceOf(avatar)
     res.render('show-avatar', { ...(await pageOf(user, avatar, history)), choice: wanted, problems: [] })
@@ -87,7 +93,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
 }
 
 function signInAgain(res: Response, read: ReadForm): void {
-  res.redirect(303, `${lookUrl(goodPart(read))}&notice=sign-in`)
+  res.redirect(303, `${lookUrl(read.choice ?? goodPart(read))}&notice=sign-in`)
 }
 
 /** The choice that led to an avatar: without a seed, where the Discord username was drawn. */

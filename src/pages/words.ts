@@ -159,6 +159,9 @@ export const words = {
   notices: {
     declined: 'You said no at Discord, so we know nothing about you. Your look is still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
+    noLooks: 'You have no looks yet. Make your first one here.',
+    noSession:
+      'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check its clock, and try again.',
     signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
   },
 

@@ -13,10 +13,16 @@ const maxStates = 20
 /** Cookies cleared by one response: its header must fit into a proxy's buffer. */
 const maxCleared = 10
 
-/** A cookie's name; with https the prefix keeps other hosts and plain http from setting it. */
-export function cookieName(config: Config, name: string): string {
-  return config.https ? `__Host-${name}` : name
+/**
+ * A cookie's name. With https the prefix keeps other hosts and plain http from setting it. Without, the port tells this
+ * app from another one on the same host, because cookies know no ports (RFC 6265, 8.5).
+ */
+export function cookieName({ https, baseUrl }: Config, name: string): string {
+  return https ? `__Host-${name}` : `${name}-${new URL(baseUrl).port || 80}`
 }
+
+/** Of a state cookie: its name is a hash, so no other app has the same. */
+const statePrefix = ({ https }: Config) => (https ? '__Host-' : '')
 
 /** The attributes of every cookie of this app. */
 export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
@@ -35,7 +41,7 @@ const stateCookie = /^state-[\w-]{16}$/
 
 /** Reads and sets the state cookies of a browser. */
 export function stateCookies(config: Config) {
-  const prefix = cookieName(config, '')
+  const prefix = statePrefix(config)
 
   /** The newest state cookies of this browser, oldest first: browsers send them so (RFC 6265, 5.4). */
   function all(req: Request, max = maxStates): StateCookie[] {
@@ -83,9 +89,12 @@ export function stateCookies(config: Config) {
 
 const dayS = 24 * 60 * 60
 
-/** The cookie of a sign-out: the next sign-in asks Discord for `prompt=consent`, so that another account can be chosen. */
+/**
+ * Asks for `prompt=consent` at the next sign-in: after a sign-out, so that another account can be chosen, and where Discord
+ * refused `prompt=none`.
+ */
 export function consentCookie(config: Config) {
-  const name = cookieName(config, 'switch-account')
+  const name = cookieName(config, 'avatar-switch-account')
   const isSet = (req: Request) => cookiesOf(req)[name] !== undefined
   return {
     isSet,

@@ -4,6 +4,7 @@ import { parseCookie } from 'cookie'
 import { unsign } from 'cookie-signature'
 import type { Request, RequestHandler, Response } from 'express'
 import session, { type SessionData } from 'express-session'
+import onHeaders from 'on-headers'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { User } from '../discord/client.ts'
@@ -54,7 +55,7 @@ type SessionParts = {
  *   successor if it is the same user's; a sign-in that finds the mark of a sign-out ends signed out.
  */
 export function createSessions({ config, store, log, waitMs }: SessionParts) {
-  const name = cookieName(config, 'session')
+  const name = cookieName(config, 'avatar-session')
   const sessionStore = new SessionStore(store)
   const middleware = (rolling: boolean) =>
     session({
@@ -77,12 +78,24 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
     return (req, res, next) => {
+      onHeaders(res, () => addMaxAge(res))
       if (config.https && !req.secure) trustBaseUrl(req)
       handler(req, res, (error?: unknown) => {
         if (error === undefined) req.visitor = readVisitor(req.session.visitor)
         next(error)
       })
     }
+  }
+
+  /** express-session sets Expires only, which a browser whose clock is wrong takes for the past (RFC 6265, 5.3). */
+  function addMaxAge(res: Response): void {
+    const cookies = [res.get('Set-Cookie') ?? []].flat()
+    const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
+    if (!cookies.some(isNew)) return
+    res.set(
+      'Set-Cookie',
+      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${sessionTtlS}` : cookie)),
+    )
   }
 
   /** Behind a proxy that sends no X-Forwarded-Proto express-session would silently set no cookie. */
@@ -242,15 +255,27 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     return tokens
   }
 
+  const cookieOf = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
+
   /** The id in the signed cookie, of a session that may have ended. */
   function idInCookie(req: Request): string | undefined {
-    const value = parseCookie(req.get('cookie') ?? '')[name] ?? ''
+    const value = cookieOf(req) ?? ''
     if (!value.startsWith('s:')) return undefined
     const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
     return ids.find((id) => id !== false)
   }
 
-  return { load, loadNow: promisify(load({ rolling: true })), open, change, signIn, discard, signOut }
+  return {
+    load,
+    loadNow: promisify(load({ rolling: true })),
+    /** Whether the browser sent a session cookie, good or not. */
+    hasCookie: (req: Request) => cookieOf(req) !== undefined,
+    open,
+    change,
+    signIn,
+    discard,
+    signOut,
+  }
 }
 export type Sessions = ReturnType<typeof createSessions>
 

@@ -127,21 +127,28 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
   async function amongTabs<T>(own: string, cookies: StateCookie[], work: (ids: string[]) => Promise<T>): Promise<T> {
     const keys = cookies.map(keyOf)
     const others = keys.filter((key) => key !== own)
-    const run = async () => work(others.length === 0 ? [] : sessionsIn(await store.getMany(others)))
+    const run = async () => work(await readSessionIds(others))
     const [oldest = own] = keys
     return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
-  /** Deletes the records. Returns the ids of the sessions in which they ended. */
-  async function forget(cookies: StateCookie[]): Promise<string[]> {
-    return sessionsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
+  /** The ids of the sessions in which the states of these cookies have just ended. */
+  const sessionIds = (cookies: StateCookie[]) => readSessionIds(cookies.map(keyOf))
+
+  async function readSessionIds(keys: string[]): Promise<string[]> {
+    return keys.length === 0 ? [] : sessionIdsIn(await store.getMany(keys))
   }
 
-  return { start, take, amongTabs, forget }
+  /** Deletes the records. Returns the ids of the sessions in which they ended. */
+  async function forget(cookies: StateCookie[]): Promise<string[]> {
+    return sessionIdsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
+  }
+
+  return { start, take, amongTabs, sessionIds, forget }
 }
 
 /** The ids of the sessions in which these records ended. */
-function sessionsIn(records: (string | undefined)[]): string[] {
+function sessionIdsIn(records: (string | undefined)[]): string[] {
   const outcomes = records.flatMap((text) => Ended.safeParse(readJson(text)).data?.outcome ?? [])
   return outcomes.flatMap((outcome) => (outcome.end === 'signed-in' ? [outcome.sessionId] : []))
 }

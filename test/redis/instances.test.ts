@@ -79,7 +79,7 @@ describe('behind nginx', () => {
     expect(setCookie(leaving, '__Host-state')).toMatch(/; Path=\/;.* HttpOnly; Secure; SameSite=Lax$/)
     const back = await comeBack(browser, discord.codeFor(String(leaving.headers.location)))
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
-    expect(setCookie(back, '__Host-session')).toMatch(/; Path=\/;.* HttpOnly; Secure; SameSite=Lax$/)
+    expect(setCookie(back, '__Host-avatar-session')).toMatch(/; Path=\/;.* HttpOnly; Secure; SameSite=Lax$/)
     expect((await browser.get('/healthz')).body).toEqual({ status: 'ok' })
     expect((await browser.get('/readyz')).status).toBe(404)
     expect((await ask(instances[0].url, '/readyz')).text).toContain('"redis":"ok"')

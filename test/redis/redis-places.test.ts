@@ -167,7 +167,7 @@ async function expectAllToEnd(ports: number[]): Promise<void> {
     }
     client.destroy()
   }
-  for (const kind of ['session', 'visit', 'limit']) expect(kinds).toContain(kind)
+  for (const kind of ['session', 'state', 'limit']) expect(kinds).toContain(kind)
 }
 
 function ready(app: TestApp): Promise<void> {

@@ -24,6 +24,7 @@ import {
   locationOf,
   sameBrowserAt,
   send,
+  sessionCookie,
   sessionIdIn,
   setCookie,
   setCookies,
@@ -740,6 +741,33 @@ describe('Discord comes back with an error', () => {
   )
 })
 
+test.each(['login_required', 'consent_required', 'interaction_required'])(
+  'Discord refuses prompt=none with %s: the next sign-in shows its pages, until one succeeds',
+  async (error) => {
+    const visitor = app.visitor()
+    const authorize = new URL(await leave(visitor))
+    expect(authorize.searchParams.get('prompt')).toBe('none')
+    const state = authorize.searchParams.get('state') ?? ''
+    const refused = await visitor.get(`/get_avatar?${new URLSearchParams({ error, state })}`)
+    expect(refused.status).toBe(400)
+    expect(keepsLook(refused.text)).toBe(true)
+
+    const again = await leave(visitor)
+    expect(new URL(again).searchParams.get('prompt')).toBe('consent')
+    expectLanding(await comeBack(visitor, app.discord.codeFor(again)))
+    expect(new URL(await leave(visitor)).searchParams.get('prompt')).toBe('none')
+  },
+)
+
+test('a browser that did not keep the session cookie is told so', async () => {
+  const visitor = app.visitor()
+  const leaving = await visitor.post('/get_avatar').type('form').send(look)
+  expectLanding(await comeBack(visitor, app.discord.codeFor(locationOf(leaving))))
+  const page = await app.visitor().get('/show_avatar').set('Cookie', cookiesOf(leaving))
+  expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-session'])
+  expect((await app.visitor().get('/?notice=no-session')).text).toContain('did not keep our cookie')
+})
+
 describe('Redis does not answer during the callback', () => {
   afterEach(async () => {
     redis.resume()
@@ -905,7 +933,7 @@ describe('a new session id at sign-in', () => {
     await expectSignedIn(returning)
 
     const attacker = await app.visitor().get('/show_avatar').set('Cookie', planted)
-    expect([attacker.status, attacker.headers.location]).toEqual([303, '/'])
+    expect([attacker.status, attacker.headers.location]).toEqual([303, '/?notice=no-looks'])
     // Another account: what the attacker had is not the visitor's.
     const newcomer = app.visitor()
     const page = await newcomer.get('/show_avatar').set('Cookie', cookiesOf(returning))
@@ -914,7 +942,7 @@ describe('a new session id at sign-in', () => {
   })
 
   test('a made-up session id is not adopted', async () => {
-    const planted = 'session=s%3Aplanted.c2lnbmF0dXJl'
+    const planted = `${sessionCookie(app)}=s%3Aplanted.c2lnbmF0dXJl`
     const leaving = await app.visitor().post('/get_avatar').set('Cookie', planted).type('form').send(look)
     const returning = await comeBack(app.visitor(), app.discord.codeFor(locationOf(leaving))).set(
       'Cookie',
@@ -931,7 +959,7 @@ describe('a new session id at sign-in', () => {
     const after = cookiesOf(await signIn(app, visitor, { ...look, seed: 'later' }))
     expect(sessionIdIn(after)).not.toBe(sessionIdIn(before))
     const old = await app.visitor().get('/show_avatar').set('Cookie', before)
-    expect([old.status, old.headers.location]).toEqual([303, '/'])
+    expect([old.status, old.headers.location]).toEqual([303, '/?notice=no-looks'])
     expect(await hasAvatar(visitor)).toBe(true)
     expect(await hasAvatar(visitor, { seed: 'later' })).toBe(true)
   })

@@ -165,13 +165,13 @@ export function cookieHeader(good: string): Arbitrary<string> {
     .array(
       fc.tuple(
         fc.constantFrom(
-          'session',
-          'switch-account',
+          'avatar-session-80',
+          'avatar-switch-account-80',
           'state-0123456789abcdef',
           'state-',
           '__proto__',
           '',
-          '__Host-session',
+          '__Host-avatar-session',
         ),
         encoded,
       ),
@@ -227,7 +227,7 @@ export async function openTarget(settings: Record<string, string> = {}) {
     const cookie =
       back
         .get('Set-Cookie')
-        ?.find((line) => line.startsWith('session='))
+        ?.find((line) => line.startsWith('avatar-session-'))
         ?.split(';')[0] ?? ''
     const page = await visitor.get('/show_avatar')
     return { cookie, id: /\/avatars\/([0-9a-f]{64})\.svg/.exec(page.text)?.[1] ?? '' }
@@ -273,7 +273,7 @@ export async function openTarget(settings: Record<string, string> = {}) {
 
 const isCached = /^[0-9a-f]{2}(\/[0-9a-f]{64}\.svg(\.\d+)?)?$/
 const insides = ['node_modules', '/src/', '.ts:', '\n    at ']
-const isOwnCookie = /^(session|state-[\w-]{16}|switch-account)=/
+const isOwnCookie = /^(avatar-session-\d+|state-[\w-]{16}|avatar-switch-account-\d+)=/
 
 /** What no answer may be or hold, in words; undefined when all is well. */
 function wrongIn({ status, headers, body }: RawAnswer, [own = '', authorizeUrl = '']: string[]): string | undefined {

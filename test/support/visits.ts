@@ -34,9 +34,14 @@ export function cookiesOf(answer: Response): string {
     .join('; ')
 }
 
+/** The name of the session cookie. */
+export function sessionCookie({ config }: TestApp): string {
+  return config.https ? '__Host-avatar-session' : `avatar-session-${new URL(config.baseUrl).port}`
+}
+
 /** The session id in a session cookie; it is signed, not secret to the visitor. */
 export function sessionIdIn(cookie: string): string {
-  const id = /session=s%3A([^.;]+)\./.exec(cookie)?.[1]
+  const id = /session[\w-]*=s%3A([^.;]+)\./.exec(cookie)?.[1]
   if (id === undefined) throw new Error('no session cookie')
   return decodeURIComponent(id)
 }

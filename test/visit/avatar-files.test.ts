@@ -791,7 +791,7 @@ describe('forgetting', () => {
     const { visitor, id } = await wear({ seed: 'the only one' })
     await visitor.post(`/avatars/${id}/forget`)
     const page = await visitor.get('/show_avatar')
-    expect([page.status, page.headers.location]).toEqual([303, '/'])
+    expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-looks'])
   })
 
   test('works only by a post from our own page', async () => {
