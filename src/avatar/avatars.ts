@@ -21,7 +21,7 @@ const drawnBy = 'dicebear-10'
 
 export type AvatarsOptions = {
   /** DiceBear's HTTP API; undefined when everything is drawn in this process. Returns a checked SVG. */
-  askDiceBear: ((choice: Choice, until?: number) => Promise<Uint8Array>) | undefined
+  askDiceBear: ((choice: Choice, deadline?: number) => Promise<Uint8Array>) | undefined
   cache: FileCache
   /** Called with whether the file was found in the cache. */
   onRead: (found: boolean) => void
@@ -34,31 +34,31 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   /** By id: concurrent requests for one avatar share one read or drawing of it. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
 
-  function svgOf(id: string, choice: Choice, until?: number): Promise<StoredSvg> {
-    const svg = inFlight.get(id) ?? readOrDraw(id, choice, until).finally(() => inFlight.delete(id))
+  function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
+    const svg = inFlight.get(id) ?? readOrDraw(id, choice, deadline).finally(() => inFlight.delete(id))
     inFlight.set(id, svg)
     return svg
   }
 
-  async function readOrDraw(id: string, choice: Choice, until?: number): Promise<StoredSvg> {
+  async function readOrDraw(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const found = await cache.read(id)
     onRead(found !== undefined)
-    return found ?? cache.write(id, await draw(choice, until))
+    return found ?? cache.write(id, await draw(choice, deadline))
   }
 
-  async function draw(choice: Choice, until?: number): Promise<Uint8Array> {
+  async function draw(choice: Choice, deadline?: number): Promise<Uint8Array> {
     if (askDiceBear === undefined) return Buffer.from(await drawEmbedded(choice))
-    return askDiceBear(choice, until).catch(async (reason) => {
+    return askDiceBear(choice, deadline).catch(async (reason) => {
       onFallback(reason)
       return Buffer.from(await drawEmbedded(choice))
     })
   }
 
   return {
-    /** The avatar of this choice, its SVG stored as a file. DiceBear is awaited until `until` (`performance.now()`). */
-    async make(choice: Choice, seedTyped: boolean, until: number): Promise<Avatar> {
+    /** The avatar of this choice, its SVG stored as a file. DiceBear may take until `deadline` (`performance.now()`). */
+    async make(choice: Choice, seedTyped: boolean, deadline: number): Promise<Avatar> {
       const id = avatarId(choice)
-      await svgOf(id, choice, until)
+      await svgOf(id, choice, deadline)
       return { id, choice, seedTyped }
     },
 

@@ -2,7 +2,7 @@ import { Avatar, Style } from '@dicebear/core'
 import { type Choice, dicebearOptions } from './choice.ts'
 
 /** By name. A style's definition is up to 300 KB of JSON, so each is loaded when it is first needed. */
-const styles = new Map<string, Promise<Style>>()
+const loadedStyles = new Map<string, Promise<Style>>()
 
 async function loadStyle(name: string): Promise<Style> {
   const file = `@dicebear/styles/${name}.json`
@@ -11,10 +11,10 @@ async function loadStyle(name: string): Promise<Style> {
 }
 
 function styleOf(name: string): Promise<Style> {
-  const style = styles.get(name) ?? loadStyle(name)
-  styles.set(name, style)
+  const style = loadedStyles.get(name) ?? loadStyle(name)
+  loadedStyles.set(name, style)
   // A failure, such as too many open files, may be over the next time.
-  style.catch(() => styles.delete(name))
+  style.catch(() => loadedStyles.delete(name))
   return style
 }
 

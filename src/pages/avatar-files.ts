@@ -28,7 +28,7 @@ const avatarCaching = 'private, max-age=31536000, immutable'
 const previewCaching = 'public, max-age=604800'
 const mebibyte = 1024 * 1024
 
-/** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both always drawn here. */
+/** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded library. */
 export function previewFile({ metrics }: Parts): Router {
   const router = Router({ caseSensitive: true })
   const previews = createPictureCache({
@@ -40,7 +40,7 @@ export function previewFile({ metrics }: Parts): Router {
   const cardQueue = createQueue({ concurrency: 1, maxWaiting: 20 })
 
   router.get('/preview.svg', async (req, res) => {
-    // Keyed by its address, so that the values of a known preview are not parsed again.
+    // Keyed by the address, so that the values of a known preview are not parsed again.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
       return previewQueue(async () => svgPicture(await drawInWorker(choice)), clientOf(req))
