@@ -2,59 +2,72 @@ import { LRUCache } from 'lru-cache'
 import { LockLost } from '../errors.ts'
 import { lockKey, type Store } from './store.ts'
 
-const maxKeys = 50_000
+/** TTLs go by the monotonic clock, read anew for each. */
+const room = { max: 50_000, ttlResolution: 0, perf: { now: () => performance.now() } }
 
-/** The store in this process: bounded, its keys expire, and a restart loses all of them. */
+/**
+ * The store in this process: bounded, its keys expire, and a restart loses all of them. Each kind of key (`session:…`,
+ * `lock:…`) has room of its own, so that a flood of one kind evicts nothing of another.
+ */
 export function memoryStore(): Store {
-  const values = new LRUCache<string, string>({ max: maxKeys })
-  const counts = new LRUCache<string, { hits: number }>({ max: maxKeys })
+  const kinds = new Map<string, LRUCache<string, string>>()
+  const counts = new LRUCache<string, { hits: number }>(room)
 
-  const set = (key: string, value: string, ttlS: number) => values.set(key, value, { ttl: ttlS * 1000 })
+  function kindOf(key: string): LRUCache<string, string> {
+    const name = key.split(':', 1)[0] ?? ''
+    const kind = kinds.get(name) ?? new LRUCache<string, string>(room)
+    kinds.set(name, kind)
+    return kind
+  }
+
+  const get = (key: string) => kindOf(key).get(key)
+  const remove = (key: string) => kindOf(key).delete(key)
+  const set = (key: string, value: string, ttlS: number) => kindOf(key).set(key, value, { ttl: ttlS * 1000 })
   const replaceExisting = (key: string, value: string, ttlS: number) => {
-    if (!values.has(key)) return false
+    if (!kindOf(key).has(key)) return false
     set(key, value, ttlS)
     return true
   }
 
   return {
-    get: async (key) => values.get(key),
-    getMany: async (keys) => keys.map((key) => values.get(key)),
+    get: async (key) => get(key),
+    getMany: async (keys) => keys.map((key) => get(key)),
     async getAndExtend(key, ttlS) {
-      const value = values.get(key)
+      const value = get(key)
       if (value !== undefined) set(key, value, ttlS)
       return value
     },
     async getAndDelete(key) {
-      const value = values.get(key)
-      values.delete(key)
+      const value = get(key)
+      remove(key)
       return value
     },
     async set(key, value, ttlS) {
       set(key, value, ttlS)
     },
     async getAndSet(key, value, ttlS) {
-      const before = values.get(key)
+      const before = get(key)
       set(key, value, ttlS)
       return before
     },
     async setIfAbsent(key, value, ttlS) {
-      if (values.has(key)) return false
+      if (kindOf(key).has(key)) return false
       set(key, value, ttlS)
       return true
     },
     async delete(key) {
-      values.delete(key)
+      remove(key)
     },
     async extendIfEqual(key, value, ttlS) {
-      return values.get(key) === value && replaceExisting(key, value, ttlS)
+      return get(key) === value && replaceExisting(key, value, ttlS)
     },
     async deleteIfEqual(key, value) {
-      return values.get(key) === value && values.delete(key)
+      return get(key) === value && remove(key)
     },
     async replace({ key, owner }, value, ttlS, then = 'keep') {
-      if (values.get(lockKey(key)) !== owner) throw new LockLost('the lock was lost before the write')
+      if (get(lockKey(key)) !== owner) throw new LockLost('the lock was lost before the write')
       const isReplaced = replaceExisting(key, value, ttlS)
-      if (then === 'release') values.delete(lockKey(key))
+      if (then === 'release') remove(lockKey(key))
       return isReplaced
     },
     async count(key, hits, windowMs) {

@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { memoryStore } from '../../src/store/memory.ts'
+import { openApp, signIn } from '../support/open-app.ts'
+
+const dayMs = 24 * 60 * 60 * 1000
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'Date'] })
+  vi.advanceTimersByTime(1000) // the fake clock begins at 0, which lru-cache takes for no time at all
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+test('a flood of one kind of key evicts nothing of another', async () => {
+  const store = memoryStore()
+  await store.set('session:1', 'visitor', 60)
+  await store.set('gate:token', 'closed', 60)
+  for (let i = 0; i < 60_000; i += 1) await store.set(`state:${i}`, 'pending', 60)
+  expect(await store.getMany(['session:1', 'gate:token', 'state:59999'])).toEqual(['visitor', 'closed', 'pending'])
+  // The flood itself is bounded.
+  expect(await store.get('state:0')).toBeUndefined()
+})
+
+test('a key lives for its TTL, by a clock that nobody can set back', async () => {
+  const store = memoryStore()
+  await store.set('lock:1', 'owner', 5)
+  vi.advanceTimersByTime(4900)
+  vi.setSystemTime(Date.now() - 3_600_000)
+  expect(await store.get('lock:1')).toBe('owner')
+  vi.advanceTimersByTime(200)
+  expect(await store.get('lock:1')).toBeUndefined()
+})
+
+test('the window of a count does not slide', async () => {
+  const store = memoryStore()
+  expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
+  vi.advanceTimersByTime(40_000)
+  expect(await store.count('limit:1', 2, 60_000)).toEqual({ hits: 3, resetMs: 20_000 })
+  vi.advanceTimersByTime(20_001)
+  expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
+})
+
+test('without Redis a session lives seven days from the last visit', async () => {
+  vi.useRealTimers()
+  const app = await openApp()
+  try {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    // Only the clock that TTLs go by: the browser keeps its cookie for seven days, too.
+    vi.useFakeTimers({ toFake: ['performance'] })
+    vi.advanceTimersByTime(6 * dayMs)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+    vi.advanceTimersByTime(6 * dayMs)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+    vi.advanceTimersByTime(7 * dayMs + 1000)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+  } finally {
+    vi.useRealTimers()
+    await app.close()
+  }
+})
