@@ -21,7 +21,7 @@ const drawnBy = 'dicebear-10'
 
 export type AvatarsOptions = {
   /** DiceBear's HTTP API; undefined when everything is drawn in this process. Returns a checked SVG. */
-  askDiceBear: ((choice: Choice, deadline?: number) => Promise<Uint8Array>) | undefined
+  askDiceBear: ((choice: Choice, deadline?: number) => Promise<Buffer>) | undefined
   cache: FileCache
   /** Called with whether the file was found in the cache. */
   onRead: (found: boolean) => void
@@ -46,7 +46,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     return found ?? cache.write(id, await draw(choice, deadline))
   }
 
-  async function draw(choice: Choice, deadline?: number): Promise<Uint8Array> {
+  async function draw(choice: Choice, deadline?: number): Promise<Buffer> {
     if (askDiceBear === undefined) return Buffer.from(await drawEmbedded(choice))
     return askDiceBear(choice, deadline).catch(async (reason) => {
       onFallback(reason)

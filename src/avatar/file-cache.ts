@@ -4,7 +4,7 @@
 // Lifetime: until then. The folder itself is the only index, so several processes can share it.
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { lstat, mkdir, open, readdir, realpath, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /** An SVG and the SHA-256 of its key and content in hex, which serves as ETag. */
@@ -14,12 +14,13 @@ export type FileCache = {
   /** The SVG stored under this key; undefined when there is none or its file is damaged. */
   read(key: string): Promise<StoredSvg | undefined>
   /** Stores an SVG, over whatever is in its place. A full or read-only disk is reported to `onError`, never thrown. */
-  write(key: string, svg: Uint8Array): Promise<StoredSvg>
+  write(key: string, svg: Buffer): Promise<StoredSvg>
   /** Path of the file, relative to the folder. */
   path(key: string): string
   /** Deletes the least recently used files if the folder is over its bound. Runs by itself, see `trimEveryMs`. */
   trim(): Promise<void>
-  close(): Promise<void>
+  /** Stops the timer; a trim that is under way may be interrupted at any point. */
+  close(): void
 }
 
 type Options = { folder: string; maxBytes: number; onError: (error: unknown) => void }
@@ -32,8 +33,8 @@ const touchEveryMs = 60_000
 const maxFileBytes = 257 * 1024
 /** Disks allocate whole blocks. */
 const blockBytes = 4096
-/** Finished files, and the temporary ones of writers that were killed. */
-const fileName = /^[0-9a-f]{64}\.svg(\.tmp-[\w-]+)?$/
+/** Avatar files, and temporary ones that killed writers left behind. */
+const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
 const subfolderName = /^[0-9a-f]{2}$/
 
 /** Opens a folder that exists and can be written to. Returns before the folder has been listed for the first time. */
@@ -58,11 +59,11 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     }
   }
 
-  async function write(key: string, svg: Uint8Array): Promise<StoredSvg> {
-    const stored = { svg: Buffer.from(svg), checksum: checksumOf(key, svg) }
+  async function write(key: string, svg: Buffer): Promise<StoredSvg> {
+    const stored = { svg, checksum: checksumOf(key, svg) }
     const file = join(root, path(key))
     // Written beside its place and renamed, so that a reader finds the whole file or none, even after a kill.
-    const temporary = `${file}.tmp-${randomUUID()}`
+    const temporary = `${file}.${randomUUID()}`
     try {
       await makeSubfolder(dirname(file))
       await writeFile(temporary, seal(stored), { flag: 'wx' })
@@ -86,7 +87,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
 
   function trim(): Promise<void> {
     trimming ??= deleteExcess()
-      .catch(onError)
+      .catch(ignoreMissing)
       .finally(() => {
         trimming = undefined
       })
@@ -100,7 +101,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     if (totalBytes <= maxBytes) return
     for (const { file, bytes } of files.sort((a, b) => a.usedAtMs - b.usedAtMs)) {
       if (totalBytes <= 0.9 * maxBytes) return
-      await unlink(file).catch(ignoreMissing)
+      await rm(file, { force: true })
       totalBytes -= bytes
     }
   }
@@ -121,7 +122,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return files
   }
 
-  /** Another process may have deleted the file meanwhile. */
+  /** Another process, or an operator, may have deleted the file or folder meanwhile. */
   function ignoreMissing(error: unknown): undefined {
     if (codeOf(error) !== 'ENOENT') onError(error)
   }
@@ -129,10 +130,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   const timer = setInterval(trim, trimEveryMs).unref()
   void trim()
 
-  async function close(): Promise<void> {
-    clearInterval(timer)
-    await trimming
-  }
+  const close = () => clearInterval(timer)
 
   return { read, write, path, trim, close }
 }
@@ -170,7 +168,7 @@ function path(key: string): string {
   return `${key.slice(0, 2)}/${key}.svg`
 }
 
-const checksumOf = (key: string, svg: Uint8Array) => createHash('sha256').update(key).update(svg).digest('hex')
+const checksumOf = (key: string, svg: Buffer) => createHash('sha256').update(key).update(svg).digest('hex')
 
 /** The file: the SVG, then its checksum in a comment, so that the file is a valid SVG too. */
 const seal = ({ svg, checksum }: StoredSvg) => Buffer.concat([svg, Buffer.from(comment(checksum))])

@@ -58,7 +58,7 @@ async function lookUp(folder: string, maxBytes: number): Promise<{ openMs: numbe
   await cache.trim()
   const times: number[] = []
   for (const key of keys) times.push((await timed(() => cache.read(key))).ms)
-  await cache.close()
+  cache.close()
   return { openMs: opened.ms, readMs: percentile(times, 0.5) }
 }
 
@@ -77,7 +77,7 @@ async function evictHalf(folder: string, files: number): Promise<{ quietMs: numb
   await cache.trim()
   const deadline = performance.now() + 2000
   const quietMs = await readsWhile(() => performance.now() < deadline)
-  await cache.close()
+  cache.close()
   let isEvicting = true
   const startedAt = performance.now()
   cache = await openFileCache({ folder, maxBytes: (files * fileBytes) / 2, onError })
@@ -86,7 +86,7 @@ async function evictHalf(folder: string, files: number): Promise<{ quietMs: numb
   })
   const busyMs = await readsWhile(() => isEvicting)
   await evicted
-  await cache.close()
+  cache.close()
   return { quietMs, busyMs, tookMs: performance.now() - startedAt }
 }
 
