@@ -53,13 +53,8 @@ const accounts: Account[] = Array.from({ length: visitors }, (_, i) => ({
 const ports = [await freePort(), await freePort()]
 const url = `http://127.0.0.1:${ports[0]}`
 const redis = await openRedis(['appendonly yes', 'appendfsync always'])
-const discord = await openDiscord({
-  clientId,
-  clientSecret,
-  redirectUri: `${url}/get_avatar`,
-  accounts,
-  tokenLifeS: 30,
-})
+const discord = await openDiscord({ clientId, clientSecret, redirectUri: `${url}/get_avatar`, accounts })
+discord.tokenLifeS = 30
 const dicebear = await openDiceBear()
 const site = await openSite(url, ports, {
   NODE_ENV: 'production',

@@ -4,9 +4,10 @@ import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import ejs from 'ejs'
-import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
+import express, { type Request, type RequestHandler, type Response } from 'express'
 import { standInDiceBear } from '../../src/demo/dicebear.ts'
 import { type DiscordOptions, standInDiscord } from '../../src/demo/discord.ts'
+import { checkAuthorizeUrl, strictDiscord } from './strict-discord.ts'
 
 /** One request that a double was sent. */
 export type Call = {
@@ -130,7 +131,7 @@ function* spaces(bytes: number): Generator<Buffer> {
 type Trouble = { path: string | RegExp; fault: Fault; left: number }
 
 /** A real server on loopback around a stand-in: it keeps a log of what it was sent, and misbehaves when told to. */
-async function openDouble(standIn: Router) {
+async function openDouble(...standIn: RequestHandler[]) {
   const calls: Call[] = []
   const callOf = new WeakMap<IncomingMessage, Call>()
   const troubles: Trouble[] = []
@@ -172,7 +173,7 @@ async function openDouble(standIn: Router) {
   const app = express()
   app.disable('x-powered-by')
   app.set('view', PlainConsent)
-  app.use(log, ...readBody, misbehave, standIn)
+  app.use(log, ...readBody, misbehave, ...standIn)
   const server = createServer(app)
   const port = await listen(server, 0)
 
@@ -248,7 +249,6 @@ async function shut(server: Server): Promise<void> {
 
 const consentPage = `<!doctype html><title><%= name %></title>
 <form method="post" action="<%= action %>">
-<input type="hidden" name="request" value="<%= request %>">
 <% for (const { id, username, displayName, pictureUrl } of accounts) { %>
 <label><input type="radio" name="account" value="<%= id %>"<% if (id === chosen) { %> checked<% } %>>
 <img src="<%= pictureUrl %>" alt=""><%= displayName %> (<%= username %>)</label>
@@ -278,16 +278,17 @@ export const at = {
   svg: /^\/10\.x\/[^/]+\/svg$/,
 }
 
-export type DiscordDoubleOptions = Omit<DiscordOptions, 'tokenLifeS'> & {
-  /** Seconds that each access token lives, seven days unless told. `discord.tokenLifeS` changes it for those to come. */
-  tokenLifeS?: number
-}
-
-/** A Discord on loopback: the stand-in, its log and its faults. */
-export async function openDiscord({ tokenLifeS = 604_800, ...options }: DiscordDoubleOptions) {
-  const life = { tokenLifeS }
-  const standIn = standInDiscord({ ...options, tokenLifeS: () => life.tokenLifeS })
-  const double = await openDouble(standIn.router)
+/** A Discord on loopback that is as strict as the real one: the demo's stand-in, with a log and faults. */
+export async function openDiscord(options: DiscordOptions) {
+  /** Seconds that each access token to come says it lives. */
+  const life = { tokenLifeS: 604_800 }
+  const standIn = standInDiscord(options)
+  const shortenLife: RequestHandler = (_req, res, next) => {
+    const sendJson = res.json.bind(res)
+    res.json = (body) => sendJson(body?.expires_in ? { ...body, expires_in: life.tokenLifeS } : body)
+    next()
+  }
+  const double = await openDouble(strictDiscord(options), shortenLife, standIn.router)
   return Object.assign(life, double, {
     authorizeUrl: `${double.url}${at.authorize}`,
     apiUrl: `${double.url}/api/v10`,
@@ -296,11 +297,12 @@ export async function openDiscord({ tokenLifeS = 604_800, ...options }: DiscordD
 
     /** The callback address, as if the visitor had agreed at this authorize address: no page, no HTTP. */
     codeFor(authorizeUrl: string, accountId = standIn.accounts[0]?.id ?? ''): string {
+      checkAuthorizeUrl(authorizeUrl, options)
       return standIn.agree(authorizeUrl, accountId)
     },
 
     /** The visitor removes the app in Discord's settings: all their tokens are dead. */
-    deauthorize: standIn.deauthorize,
+    deauthorize: standIn.revokeAll,
   })
 }
 export type DiscordDouble = Awaited<ReturnType<typeof openDiscord>>
@@ -362,8 +364,7 @@ export async function agreeAtDiscord(authorizeUrl: string, consent: Consent = {}
   if (arrived.status !== 200) throw await unexpected('authorize page', arrived)
 
   const page = await arrived.text()
-  const form = new URLSearchParams({ request: field(page, 'request'), decision })
-  form.set('account', consent.account ?? chosenAccount(page))
+  const form = new URLSearchParams({ account: consent.account ?? chosenAccount(page), decision })
   const action = new URL(attribute(/<form[^>]*\saction="([^"]*)"/, page), authorizeUrl)
   const left = await visit(action, cookieJar, form)
   if (left.status !== 303) throw await unexpected('consent form', left)
@@ -388,9 +389,6 @@ function locationOf(response: globalThis.Response): string {
 async function unexpected(what: string, response: globalThis.Response): Promise<Error> {
   return new Error(`Discord's ${what} answered ${response.status}: ${await response.text()}`)
 }
-
-const field = (page: string, name: string) =>
-  attribute(new RegExp(`<input[^>]*\\sname="${name}"\\svalue="([^"]*)"`), page)
 
 const chosenAccount = (page: string) => attribute(/<input[^>]*\sname="account"\svalue="([^"]*)"\s+checked/, page)
 
