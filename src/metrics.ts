@@ -7,18 +7,6 @@ import type { BreakerChange, Called } from './upstream/upstream.ts'
 // What is counted for Prometheus. Each label has its values from a fixed list: no visitor can make a new series.
 // https://prometheus.io/docs/practices/naming/
 
-const routes = new Set([
-  '/',
-  '/get_avatar',
-  '/show_avatar',
-  '/sign_out',
-  '/preview.svg',
-  '/og.png',
-  '/licences',
-  '/healthz',
-  '/readyz',
-])
-const avatarRoute = /^\/avatars\/[^/]+(\.svg|\.png|\.gif|\/forget)$/
 const methods = new Set(['GET', 'HEAD', 'POST'])
 
 const upstreams: Called['upstream'][] = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']
@@ -111,23 +99,17 @@ export function createMetrics() {
   return {
     registry,
 
-    /** Counts each answer; `files` are the paths of public/. */
-    requests(files: readonly string[]): RequestHandler {
-      const isFile = new Set(files)
-      return (req, res, next) => {
-        const since = performance.now()
-        const labels = {
-          route: isFile.has(req.path) ? 'static' : routeOf(req.path),
-          method: methods.has(req.method) ? req.method : 'other',
-        }
-        res.once('close', () => {
-          requestsTotal.inc({ ...labels, status: res.writableFinished ? res.statusCode : 'aborted' })
-          requestSeconds.observe(labels, (performance.now() - since) / 1000)
-          if (res.err !== undefined) failuresTotal.inc({ failure: nameOf(res.err) })
-        })
-        next()
-      }
-    },
+    /** Counts each answer. */
+    requests: ((req, res, next) => {
+      const since = performance.now()
+      res.once('close', () => {
+        const labels = { route: res.routeName ?? 'other', method: methods.has(req.method) ? req.method : 'other' }
+        requestsTotal.inc({ ...labels, status: res.writableFinished ? res.statusCode : 'aborted' })
+        requestSeconds.observe(labels, (performance.now() - since) / 1000)
+        if (res.err !== undefined) failuresTotal.inc({ failure: nameOf(res.err) })
+      })
+      next()
+    }) satisfies RequestHandler,
 
     /** Counts an answer to a malformed request. */
     onBadRequest: (status: number) => requestsTotal.inc({ route: 'other', method: 'other', status }),
@@ -174,14 +156,6 @@ export function metricsPage({ registry }: Metrics) {
     const text = await registry.metrics().catch(() => undefined)
     res.writeHead(text === undefined ? 500 : 200, { 'Content-Type': registry.contentType }).end(text)
   }
-}
-
-function routeOf(path: string): string {
-  const plain = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
-  if (routes.has(plain)) return plain
-  const [, ending] = avatarRoute.exec(plain) ?? []
-  if (ending !== undefined) return `/avatars/:id${ending}`
-  return path.startsWith('/demo/') ? 'demo' : 'other'
 }
 
 /** Failures that we expect by their names; Express's own refusals, and our faults, have none that we know. */

@@ -1,34 +1,33 @@
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Router } from 'express'
 import type { Config } from '../config.ts'
 import type { Store } from '../store/store.ts'
-import { onlyBy } from './methods.ts'
+import type { AddRoute } from './routes.ts'
 
-/** GET /healthz: the process lives. GET /readyz: it can do its work and is not about to end, so send it visitors. */
-export function health(config: Config, store: Store, closing: AbortSignal): Router {
-  const router = Router({ caseSensitive: true })
-  router.get('/healthz', (_req, res) => {
-    res.set('Cache-Control', 'no-store').json({ status: 'ok' })
+/** GET /healthz: the process is alive. GET /readyz: it can serve visitors, and is not shutting down. */
+export function health(route: AddRoute, config: Config, store: Store, closing: AbortSignal): void {
+  route('/healthz', { GET: 'none' }).get((_req, res) => {
+    res.logLevel = 'debug'
+    res.json({ status: 'ok' })
   })
-  router.get('/readyz', async (_req, res) => {
+
+  route('/readyz', { GET: 'none' }).get(async (_req, res) => {
+    res.logLevel = 'debug'
     const [redis, cache] = await Promise.all([
-      state(store.ping()),
-      state(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)), // with the slash no plain file will do
+      stateOf(store.ping()),
+      // With the slash a plain file is no folder.
+      stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
     ])
-    // Without the cache folder everything is still served, only slower.
+    // Without the cache folder every avatar is still served, drawn anew.
     const status = closing.aborted ? 'closing' : redis === 'ok' ? 'ok' : 'not ready'
     res
-      .set('Cache-Control', 'no-store')
       .status(status === 'ok' ? 200 : 503)
       .json({ status, dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache } })
   })
-  router.all(['/healthz', '/readyz'], onlyBy('GET', 'HEAD'))
-  return router
 }
 
-function state(check: Promise<void>): Promise<'ok' | 'down'> {
+function stateOf(check: Promise<void>): Promise<'ok' | 'down'> {
   return check.then(
     () => 'ok' as const,
     () => 'down' as const,

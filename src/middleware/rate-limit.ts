@@ -1,7 +1,7 @@
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import type { Request, RequestHandler } from 'express'
-import { type ClientRateLimitInfo, type Store as Counter, ipKeyGenerator, rateLimit } from 'express-rate-limit'
-import { promise as lineOf } from 'fastq'
+import { type ClientRateLimitInfo, ipKeyGenerator, rateLimit } from 'express-rate-limit'
+import { promise as createQueue } from 'fastq'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { RateLimited, StoreUnavailable } from '../errors.ts'
@@ -9,52 +9,45 @@ import type { Store } from '../store/store.ts'
 
 const windowMs = 60_000
 
-/**
- * Limits by client address and minute, for all instances together. Sign-ins and restyles cost calls at Discord, so each
- * is counted in Redis before it is let in; the rest is counted here and told to Redis in the background.
- */
-export function limits(config: Config, store: Store): RequestHandler[] {
-  if (!config.rateLimit) return []
-  return [
-    limit('sign-in', 30, isSignIn, countedAtOnce(store)),
-    limit('card', 60, isCard, countedBeside(store, 60)),
-    limit('file', 1200, isFile, countedBeside(store, 1200)),
-    limit('page', 600, (req) => !isSignIn(req) && !isCard(req) && !isFile(req), countedBeside(store, 600)),
-  ]
+/** Requests per client address and minute, for all instances together. A card is a hundred times the work of a preview. */
+const maxPerMinute = { 'sign-in': 30, card: 60, file: 1200, page: 600 }
+
+export type LimitName = keyof typeof maxPerMinute | 'none'
+export type RateLimits = Record<LimitName, RequestHandler>
+
+/** A middleware for each limit, which answers 429 past it. Sign-ins cause calls to Discord, so they are counted exactly. */
+export function createRateLimits(config: Config, store: Store): RateLimits {
+  const none: RequestHandler = (_req, _res, next) => next()
+  if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
+  return {
+    'sign-in': limit('sign-in', countInRedis(store)),
+    card: limit('card', countHere(store, maxPerMinute.card)),
+    file: limit('file', countHere(store, maxPerMinute.file)),
+    page: limit('page', countHere(store, maxPerMinute.page)),
+    none,
+  }
 }
 
-const isSignIn = (req: Request) => req.method === 'POST' && /^\/(get|show)_avatar\/?$/.test(req.path)
-// The picture beside a link takes a hundred times the work of a preview.
-const isCard = (req: Request) => /^\/og\.png\/?$/.test(req.path)
-const isFile = (req: Request) => !isCard(req) && /^\/(avatars\/.+\.(svg|png|gif)|[^/]+\.\w+)\/?$/.test(req.path)
-
-/** One refusal in each turn of the event loop: a client that asks a hundred times at once waits for those that ask once. */
-const refusals = lineOf(() => turn(), 1)
-/** Each waiting refusal holds its request in memory; connections past these many are destroyed, unanswered. */
-const maxWaitingRefusals = 1000
-
-/** What we tell clients apart by: the address, and of IPv6 the network, for one home has a whole one. */
+/** Identifies a client: by its address, for IPv6 by its /64, because a household has a whole network. */
 export const clientOf = (req: Request) => ipKeyGenerator(req.ip ?? '', 64)
+
+/** One refusal per turn of the event loop: a client that sends a hundred requests at once does not delay other clients. */
+const refusals = createQueue(() => nextTurn(), 1)
+/** Each waiting refusal holds its request in memory. Past this many, connections are destroyed without an answer. */
+const maxWaitingRefusals = 1000
 
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 
-function limit(name: string, perMinute: number, applies: (req: Request) => boolean, count: Count): RequestHandler {
-  const counter: Counter = {
-    localKeys: false,
-    increment: count,
-    // Every answer counts: nothing is ever taken back.
-    decrement: () => undefined,
-    resetKey: () => undefined,
-  }
+function limit(name: keyof typeof maxPerMinute, count: Count): RequestHandler {
   return rateLimit({
     windowMs,
-    limit: perMinute,
+    limit: maxPerMinute[name],
     identifier: name,
     keyGenerator: (req) => `limit:${name}:${clientOf(req)}`,
-    skip: (req) => !applies(req),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    store: counter,
+    // Every answer counts, so nothing is ever subtracted.
+    store: { localKeys: false, increment: count, decrement: () => undefined, resetKey: () => undefined },
     handler: async (req, res, next) => {
       if (refusals.length() >= maxWaitingRefusals) return void req.socket.destroy()
       await refusals.push(undefined)
@@ -63,79 +56,83 @@ function limit(name: string, perMinute: number, applies: (req: Request) => boole
   })
 }
 
-/** One address in its running minute. `untold`: the hits of it that Redis has not heard of. */
-type Client = { hits: number; untold: number; resetAt: number }
+/**
+ * A client's requests in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so that a
+ * clock that is set back prolongs no window.
+ */
+type Window = { hits: number; unsharedHits: number; endsAtMs: number }
 
-/** The clients that this process has seen within the minute; past so many at once the longest idle are forgotten. */
-function clients(): (key: string) => Client {
-  const seen = new LRUCache<string, Client>({ max: 50_000 })
+/** The windows of the clients of this process; past 50,000 the least recently used go. */
+function createWindows(): (key: string) => Window {
+  const windows = new LRUCache<string, Window>({ max: 50_000 })
   return (key) => {
-    const running = seen.get(key)
-    if (running && running.resetAt > Date.now()) return running
-    const client = { hits: 0, untold: 0, resetAt: Date.now() + windowMs }
-    seen.set(key, client)
-    return client
+    const current = windows.get(key)
+    if (current && current.endsAtMs > performance.now()) return current
+    const window = { hits: 0, unsharedHits: 0, endsAtMs: performance.now() + windowMs }
+    windows.set(key, window)
+    return window
   }
 }
 
-/** What all instances know together: the minute is the one that began first. */
-function learn(client: Client, { hits, resetMs }: { hits: number; resetMs: number }): void {
-  client.hits = hits
-  client.resetAt = Date.now() + resetMs
-}
+const limitInfo = ({ hits, endsAtMs }: Window): ClientRateLimitInfo => ({
+  totalHits: hits,
+  resetTime: new Date(Date.now() + endsAtMs - performance.now()),
+})
 
-const told = ({ hits, resetAt }: Client): ClientRateLimitInfo => ({ totalHits: hits, resetTime: new Date(resetAt) })
-
-/** Counts in Redis, and goes on here while Redis is away: the page itself says so then, with the form at hand. */
-function countedAtOnce(store: Store): Count {
-  const here = clients()
+/** Counts each request in Redis before it is handled. While Redis is down this process counts alone. */
+function countInRedis(store: Store): Count {
+  const windowOf = createWindows()
   return async (key) => {
-    const client = here(key)
-    client.hits += 1
+    const window = windowOf(key)
+    window.hits += 1
     try {
-      learn(client, await store.count(key, 1, windowMs))
+      const total = await store.count(key, 1, windowMs)
+      window.hits = total.hits
+      window.endsAtMs = performance.now() + total.resetMs
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error
     }
-    return told(client)
+    return limitInfo(window)
   }
 }
 
-/** Redis hears of its clients no more often than this. */
-const tellEveryMs = 100
+const shareEveryMs = 100
 
 /**
- * Counts here, and tells Redis once a client has used a twentieth of what it had left when Redis last heard of it: a
- * visitor costs Redis next to nothing, and who spreads requests over instances is stopped at about the limit.
+ * Counts in this process, and shares the count through Redis in the background, once a client has used a twentieth of what
+ * was left to it. A normal visitor costs Redis nothing, and a client that spreads requests over instances gets about one limit.
  */
-function countedBeside(store: Store, perMinute: number): Count {
-  const here = clients()
-  const due = new Map<string, Client>()
-  let isTelling = false
+function countHere(store: Store, max: number): Count {
+  const windowOf = createWindows()
+  const toShare = new Map<string, Window>()
+  let isSharing = false
   return (key) => {
-    const client = here(key)
-    client.hits += 1
-    client.untold += 1
-    const left = perMinute - (client.hits - client.untold)
-    if (left > 0 && client.untold > left / 20) due.set(key, client)
-    if (due.size > 0 && !isTelling) void tell()
-    return told(client)
+    const window = windowOf(key)
+    window.hits += 1
+    window.unsharedHits += 1
+    const leftWhenShared = max - (window.hits - window.unsharedHits)
+    if (leftWhenShared > 0 && window.unsharedHits > leftWhenShared / 20) toShare.set(key, window)
+    if (toShare.size > 0 && !isSharing) void shareAll()
+    return limitInfo(window)
   }
 
-  async function tell(): Promise<void> {
-    isTelling = true
-    while (due.size > 0) {
-      const batch = [...due].map(([key, client]) => ({ key, client, hits: client.untold }))
-      due.clear()
-      for (const { client } of batch) client.untold = 0
-      const counting = batch.map(async ({ key, hits, client }) => {
-        const total = await store.count(key, hits, Math.max(client.resetAt - Date.now(), 1))
-        learn(client, { ...total, hits: Math.max(total.hits + client.untold, client.hits) })
-      })
-      // What Redis does not take stays counted here.
-      await Promise.allSettled(counting)
-      await wait(tellEveryMs, undefined, { ref: false })
+  async function shareAll(): Promise<void> {
+    isSharing = true
+    while (toShare.size > 0) {
+      const batch = [...toShare]
+      toShare.clear()
+      // Hits that Redis did not take stay counted in this process.
+      await Promise.allSettled(batch.map(([key, window]) => share(key, window)))
+      await wait(shareEveryMs, undefined, { ref: false })
     }
-    isTelling = false
+    isSharing = false
+  }
+
+  async function share(key: string, window: Window): Promise<void> {
+    const hits = window.unsharedHits
+    window.unsharedHits = 0
+    const total = await store.count(key, hits, Math.max(Math.ceil(window.endsAtMs - performance.now()), 1))
+    window.hits = Math.max(total.hits + window.unsharedHits, window.hits)
+    window.endsAtMs = performance.now() + total.resetMs
   }
 }

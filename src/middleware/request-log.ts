@@ -1,31 +1,30 @@
 import { randomUUID } from 'node:crypto'
-import type { Request, RequestHandler, Response } from 'express'
+import type { RequestHandler, Response } from 'express'
 import type { Logger } from 'pino'
 
 declare module 'node:http' {
   interface IncomingMessage {
-    /** Names the request in the log and, shortened, on an error page. */
+    /** Identifies the request in the log and, shortened, on an error page. */
     id: string
   }
   interface ServerResponse {
-    /** The failure that this answer tells of, for the log. */
+    /** The error that this answer is about, for the log and the metrics. */
     err?: unknown
+    /** Level of the request's line in the log; by default it follows from the answer. */
+    logLevel?: 'debug'
   }
 }
 
-/** Asked every few seconds by whoever looks after the machine. */
-const isHealth = /^\/(healthz|readyz)$/
-
 /**
- * One JSON line for each request, when its answer is out or its client gone. The address goes without its query: a
- * callback's holds code and state. `isOurs` tells the failures that are for us to mend.
+ * Logs each request as one JSON line, when its answer is sent or the client is gone. Without the query: a callback's holds
+ * code and state. `isOurFault` tells which errors need somebody to act.
  */
-export function requestLog(log: Logger, isOurs: (error: unknown) => boolean): RequestHandler {
+export function requestLog(log: Logger, isOurFault: (error: unknown) => boolean): RequestHandler {
   return (req, res, next) => {
     req.id = randomUUID()
     const since = performance.now()
     res.once('close', () => {
-      const level = levelOf(req, res, isOurs)
+      const level = levelOf(res, isOurFault)
       if (!log.isLevelEnabled(level)) return
       const { id, method, originalUrl } = req
       const line = {
@@ -40,8 +39,8 @@ export function requestLog(log: Logger, isOurs: (error: unknown) => boolean): Re
   }
 }
 
-function levelOf({ originalUrl }: Request, { err, statusCode }: Response, isOurs: (error: unknown) => boolean) {
-  if (isHealth.test(originalUrl)) return 'debug'
-  if (err !== undefined && isOurs(err)) return 'error'
+function levelOf({ logLevel, err, statusCode }: Response, isOurFault: (error: unknown) => boolean) {
+  if (logLevel !== undefined) return logLevel
+  if (err !== undefined && isOurFault(err)) return 'error'
   return statusCode >= 500 ? 'warn' : 'info'
 }

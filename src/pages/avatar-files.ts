@@ -1,5 +1,5 @@
 import { create as contentDisposition } from 'content-disposition'
-import { type Request, type Response, Router } from 'express'
+import type { Request, Response } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import { findStyle } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
@@ -7,8 +7,8 @@ import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawInWorker, workerConcurrency } from '../avatar/worker.ts'
 import { InvalidValues, NotFound, Overloaded } from '../errors.ts'
 import { rasterPolicy, svgPolicy } from '../middleware/headers.ts'
-import { onlyBy } from '../middleware/methods.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
@@ -29,8 +29,7 @@ const previewCaching = 'public, max-age=604800'
 const mebibyte = 1024 * 1024
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded library. */
-export function previewFile({ metrics }: Parts): Router {
-  const router = Router({ caseSensitive: true })
+export function previewFile(route: AddRoute, { metrics }: Parts): void {
   const previews = createPictureCache({
     maxBytes: 16 * mebibyte,
     onLookup: (found) => metrics?.onCache('preview', found),
@@ -39,7 +38,7 @@ export function previewFile({ metrics }: Parts): Router {
   const previewQueue = createQueue({ concurrency: workerConcurrency, perClient: 4, maxWaiting: 1000 })
   const cardQueue = createQueue({ concurrency: 1, maxWaiting: 20 })
 
-  router.get('/preview.svg', async (req, res) => {
+  route('/preview.svg', { GET: 'file' }).get(async (req, res) => {
     // Keyed by the address, so that the values of a known preview are not parsed again.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
@@ -48,7 +47,7 @@ export function previewFile({ metrics }: Parts): Router {
     sendPicture(res, svgType, preview, previewCaching)
   })
 
-  router.get('/og.png', async (req, res) => {
+  route('/og.png', { GET: 'card' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
@@ -61,15 +60,11 @@ export function previewFile({ metrics }: Parts): Router {
     )
     sendPicture(res, 'image/png', card, previewCaching)
   })
-
-  router.all(['/preview.svg', '/og.png'], onlyBy('GET', 'HEAD'))
-  return router
 }
 
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
-export function avatarFiles(parts: Parts): Router {
+export function avatarFiles(route: AddRoute, parts: Parts): void {
   const session = parts.sessions.load({ rolling: false })
-  const router = Router({ caseSensitive: true })
   const { avatars, metrics } = parts
   const pngs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('png', found) })
   const gifs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('gif', found) })
@@ -77,14 +72,14 @@ export function avatarFiles(parts: Parts): Router {
   // A GIF is the work of a hundred PNGs.
   const gifQueue = createQueue({ concurrency: 1, maxWaiting: 4 })
 
-  router.get('/avatars/:id.svg', session, async (req, res) => {
+  route('/avatars/:id.svg', { GET: 'file' }).get(session, async (req, res) => {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     attachIfDownload(req, res, avatar.choice, 'svg')
     sendPicture(res, svgType, { bytes: svg, etag: `"${checksum}"` }, avatarCaching)
   })
 
-  router.get('/avatars/:id.png', session, async (req, res) => {
+  route('/avatars/:id.png', { GET: 'file' }).get(session, async (req, res) => {
     const size = pngSizes.find((one) => one === (req.query.size ?? defaultPngSize))
     if (size === undefined) throw new InvalidValues('not a size of a PNG')
     const avatar = ownAvatar(req)
@@ -97,7 +92,7 @@ export function avatarFiles(parts: Parts): Router {
     sendPicture(res, 'image/png', png, avatarCaching)
   })
 
-  router.get('/avatars/:id.gif', session, async (req, res) => {
+  route('/avatars/:id.gif', { GET: 'file' }).get(session, async (req, res) => {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-gif"`
@@ -110,15 +105,11 @@ export function avatarFiles(parts: Parts): Router {
     sendPicture(res, 'image/gif', gif, avatarCaching)
   })
 
-  router.post('/avatars/:id/forget', session, async (req, res) => {
+  route('/avatars/:id/forget', { POST: 'page' }).post(session, async (req, res) => {
     const { id } = ownAvatar(req)
     await parts.sessions.change(req, (visitor) => withoutAvatar(visitor, id))
     res.redirect(303, '/show_avatar')
   })
-
-  router.all(['/avatars/:id.svg', '/avatars/:id.png', '/avatars/:id.gif'], onlyBy('GET', 'HEAD'))
-  router.all('/avatars/:id/forget', onlyBy('POST'))
-  return router
 }
 
 /** The avatar in the address; throws NotFound unless it is one of this visitor's. */

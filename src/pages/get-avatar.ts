@@ -1,4 +1,4 @@
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
 import { issuer } from '../discord/client.ts'
 import {
@@ -11,7 +11,8 @@ import {
   StoreUnavailable,
   UnknownState,
 } from '../errors.ts'
-import { onlyBy } from '../middleware/methods.ts'
+import { form } from '../middleware/form-body.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { consentCookie, type StateCookie, stateCookies } from '../visitor/cookies.ts'
 import type { Outcome, TakenState } from '../visitor/states.ts'
@@ -20,13 +21,14 @@ import { formRefused, readForm } from './form.ts'
 import { lookUrl } from './look.ts'
 
 /** POST /get_avatar sends the visitor to Discord. GET /get_avatar is where Discord sends the visitor back to. */
-export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
+export function getAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, log, states, sessions, accounts, discord, avatars, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
   const consent = consentCookie(config)
-  const router = Router({ caseSensitive: true })
 
-  router.post('/get_avatar', ...form, async (req, res) => {
+  const getAvatar = route('/get_avatar', { GET: 'page', POST: 'sign-in' })
+
+  getAvatar.post(...form, async (req, res) => {
     const { choice, entered, problems } = readForm(req.body)
     if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
     res.locals.choice = choice
@@ -36,7 +38,7 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     res.redirect(302, discord.authorizeUrl(state, verifier, consent.isSet(req) ? 'consent' : 'none'))
   })
 
-  router.get('/get_avatar', refusePrefetch, async (req, res) => {
+  getAvatar.get(refusePrefetch, async (req, res) => {
     const callback = readCallback(req.query)
     if (callback === undefined) return res.redirect(303, '/')
     const cookie = cookies.of(req, callback.state)
@@ -57,8 +59,6 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     cookies.expireWithOutcome(res, cookie, ended.endsAt)
     await answer(req, res, ended)
   })
-
-  router.all('/get_avatar', onlyBy('GET', 'HEAD', 'POST'))
 
   /** The sequence: Discord -> user -> DiceBear -> file -> session. */
   async function finish(req: Request, res: Response, callback: Callback, taken: TakenState) {
@@ -120,8 +120,6 @@ export function getAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     consent.clear(req, res)
     res.redirect(302, '/show_avatar')
   }
-
-  return router
 }
 
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>

@@ -1,9 +1,9 @@
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
-import { type Request, type Response, Router } from 'express'
+import type { Request, Response } from 'express'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
-import { onlyBy } from '../middleware/methods.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 import { type Entered, goodPart, readForm } from './form.ts'
 import { lookQuery, lookUrl } from './look.ts'
 import { rendered } from './views.ts'
@@ -33,21 +33,17 @@ type Page = { plain: Buffer; br?: Promise<Buffer>; gzip?: Promise<Buffer> }
 const pageBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
-export function homePage(config: Config): Router {
-  const router = Router({ caseSensitive: true })
+export function homePage(route: AddRoute, config: Config): void {
   const pages = new LRUCache<string, Page>({
     maxSize: pageBytes,
     sizeCalculation: ({ plain }, url) => 2 * (plain.length + url.length),
   })
 
-  router.get('/', async (req, res) => {
+  route('/', { GET: 'page' }).get(async (req, res) => {
     const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, 'home', shown(req.query, config))) }
     pages.set(req.url, page)
     await send(req, res, page)
   })
-
-  router.all('/', onlyBy('GET', 'HEAD'))
-  return router
 }
 
 /** What the page shows. */

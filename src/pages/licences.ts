@@ -1,13 +1,9 @@
-import { Router } from 'express'
 import { isSeeThrough } from '../avatar/choice.ts'
-import { onlyBy } from '../middleware/methods.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 
 /** GET /licences: who drew the styles, and on what terms. */
-export function licencesPage(): Router {
-  const router = Router({ caseSensitive: true })
-  router.get('/licences', (_req, res) => {
+export function licencesPage(route: AddRoute): void {
+  route('/licences', { GET: 'page' }).get((_req, res) => {
     res.render('licences', { isSeeThrough })
   })
-  router.all('/licences', onlyBy('GET', 'HEAD'))
-  return router
 }

@@ -1,12 +1,13 @@
 import { randomInt } from 'node:crypto'
-import { type Request, type RequestHandler, type Response, Router } from 'express'
+import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
-import { onlyBy } from '../middleware/methods.ts'
+import { form } from '../middleware/form-body.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
@@ -15,12 +16,13 @@ import { lookUrl } from './look.ts'
 import { words } from './words.ts'
 
 /** GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token. */
-export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
+export function showAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, states, sessions, accounts, avatars, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
-  const router = Router({ caseSensitive: true })
 
-  router.get('/show_avatar', sessions.load({ rolling: true }), async (req, res) => {
+  const showAvatar = route('/show_avatar', { GET: 'page', POST: 'sign-in' })
+
+  showAvatar.get(sessions.load({ rolling: true }), async (req, res) => {
     const { user, avatars: history } = req.visitor
     const named = req.query.avatar
     const avatar = named === undefined ? history[0] : history.find(({ id }) => id === named)
@@ -34,7 +36,7 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     res.render('show-avatar', { ...(await pageOf(user, avatar, history)), choice: wanted, problems: [] })
   })
 
-  router.post('/show_avatar', ...form, async (req, res) => {
+  showAvatar.post(...form, async (req, res) => {
     const read = readForm(withRolledSeed(req.body))
     // Before anything can fail: the error page offers the same choice again.
     res.locals.choice = read.choice
@@ -48,8 +50,6 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
     if (isSignedIn) res.redirect(303, '/show_avatar')
     else signInAgain(res, read)
   })
-
-  router.all('/show_avatar', onlyBy('GET', 'HEAD', 'POST'))
 
   /** The sequence without the trip to Discord: user -> DiceBear -> file -> session. False if the tokens are refused. */
   async function restyle(req: Request, choice: Choice): Promise<boolean> {
@@ -88,8 +88,6 @@ export function showAvatarPage(parts: Parts, form: RequestHandler[]): Router {
       lookLink: lookUrl(choiceOf(avatar)),
     }
   }
-
-  return router
 }
 
 function signInAgain(res: Response, read: ReadForm): void {

@@ -1,5 +1,4 @@
-import { Router } from 'express'
-import { onlyBy } from '../middleware/methods.ts'
+import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { consentCookie, stateCookies } from '../visitor/cookies.ts'
 
@@ -7,11 +6,10 @@ import { consentCookie, stateCookies } from '../visitor/cookies.ts'
  * POST /sign_out ends the session here, then at Discord. Requests that began before do not end signed in: their states are
  * forgotten and their sessions marked as signed out.
  */
-export function signOut({ config, states, sessions, accounts }: Parts): Router {
+export function signOut(route: AddRoute, { config, states, sessions, accounts }: Parts): void {
   const cookies = stateCookies(config)
   const consent = consentCookie(config)
-  const router = Router({ caseSensitive: true })
-  router.post('/sign_out', async (req, res) => {
+  route('/sign_out', { POST: 'page' }).post(async (req, res) => {
     const otherTabs = await states.forget(cookies.all(req))
     const tokens = await sessions.signOut(req, res, otherTabs)
     cookies.clear(res, cookies.all(req))
@@ -19,6 +17,4 @@ export function signOut({ config, states, sessions, accounts }: Parts): Router {
     await accounts.revoke(tokens)
     res.redirect(303, '/')
   })
-  router.all('/sign_out', onlyBy('POST'))
-  return router
 }

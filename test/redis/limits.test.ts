@@ -311,11 +311,12 @@ describe('on Redis', () => {
 
 test.each([
   ['/og.png', perMinute.cards],
-  ['/og.png/', perMinute.cards],
-  ['/preview.svg/', perMinute.files],
-  ['/avatars/x.svg/', perMinute.files],
-  ['/style.css/', perMinute.files],
-  ['/licences/', perMinute.others],
+  ['/preview.svg', perMinute.files],
+  ['/avatars/x.svg', perMinute.files],
+  ['/style.css', perMinute.files],
+  ['/licences', perMinute.others],
+  ['/avatars/%ff.svg', perMinute.others],
+  ['http://[', perMinute.others],
 ])('%s is counted for what it costs', async (path, most) => {
   const app = await ownApp()
   expect((await ask(app.url, path)).headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))

@@ -6,12 +6,10 @@ import { Agent, createServer, get, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import express from 'express'
 import { Client } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from '../../src/config.ts'
-import { createMetrics } from '../../src/metrics.ts'
 import { type Asked, ask, formOf } from '../support/ask.ts'
 import { at, type Fault, faults } from '../support/doubles.ts'
 import { freePort } from '../support/free-port.ts'
@@ -138,7 +136,7 @@ describe('a visit is counted', () => {
       await visitor.get(`/avatars/${path}`)
     }
     await visitor.head('/')
-    await visitor.put('/get_avatar/')
+    await visitor.put('/get_avatar')
     for (const _ of ['drawn', 'kept', 'kept']) await visitor.get('/preview.svg?style=rings')
     // One card for both: it stands still.
     for (const moves of ['', 'on']) await visitor.get('/og.png').query({ style: 'sprouts', animated: moves })
@@ -399,22 +397,6 @@ describe('no visitor writes into the metrics', () => {
     expect(JSON.stringify(after)).not.toContain('made-up')
   })
 
-  test('nor do ten thousand of them, where every one is answered well', async () => {
-    const metrics = createMetrics()
-    const server = express()
-      .use(metrics.requests(['/style.css']), (_req, res) => res.end())
-      .listen(0, '127.0.0.1')
-    cleanUps.push(async () => void server.close())
-    await once(server, 'listening')
-    const url = `http://127.0.0.1:${z.object({ port: z.number() }).parse(server.address()).port}`
-    await sendMadeUp(url, 1)
-    const before = readMetrics(await metrics.registry.metrics())
-    await sendMadeUp(url, 1000)
-    const after = readMetrics(await metrics.registry.metrics())
-    expect(sum(after, 'http_requests_total')).toBe(10_010)
-    expect(seriesOf(after)).toEqual(seriesOf(before))
-  }, 40_000)
-
   test('nor do methods, nor addresses of other forms', async () => {
     const app = await watchedApp()
     for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'PURGE', 'M-SEARCH', 'TRACE', 'QUERY', 'PATCH']) {
@@ -453,13 +435,8 @@ describe('no visitor writes into the metrics', () => {
 test('every route of the app is counted under its own name', async () => {
   const src = join(import.meta.dirname, '../../src')
   const files = [...readdirSync(join(src, 'pages')).map((file) => join('pages', file)), 'middleware/health.ts']
-  const patterns = new Set(
-    files.flatMap((file) =>
-      [...readFileSync(join(src, file), 'utf8').matchAll(/router\.\w+\((\[[^\]]+\]|'[^']+')/g)].flatMap(
-        ([, list = '']) => [...list.matchAll(/'([^']+)'/g)].map(([, pattern = '']) => pattern),
-      ),
-    ),
-  )
+  const sources = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n')
+  const patterns = new Set([...sources.matchAll(/\broute\('([^']+)'/g)].map(([, pattern = '']) => pattern))
   expect(patterns.size).toBeGreaterThan(10)
   expect(patterns).toContain('/avatars/:id.png')
   const app = await watchedApp()

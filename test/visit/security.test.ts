@@ -129,6 +129,13 @@ describe('a request target that is not a path', () => {
     },
   )
 
+  test.each(['/licences/', '/show_avatar/', '/healthz/', '/style.css/', '/preview.svg/?style=rings'])(
+    '%s, with a slash at its end, is another path: 404',
+    async (path) => {
+      expect((await ask(app.url, path)).status).toBe(404)
+    },
+  )
+
   test('in absolute form, as proxies send it, is read as a path', async () => {
     const answer = await ask(app.url, 'http://evil.example/licences?x')
     expect(answer.status).toBe(200)

@@ -1,0 +1,32 @@
+import type { RequestListener } from 'node:http'
+
+/** No page has this path. */
+const noPage = '/%'
+
+/**
+ * Gives Express a path that it can match in every request. Where it cannot parse the target, such as `http://[`, or decode
+ * the path, the request would pass by our middleware, without our headers and not counted (SECURITY.md, H8).
+ */
+export function withRequestTarget(app: RequestListener): RequestListener {
+  return (req, res) => {
+    const target = pathAndQuery(req.url ?? '/')
+    req.url = isDecodable(target) ? target : noPage
+    app(req, res)
+  }
+}
+
+/** Of a target in origin form or absolute form, RFC 9112, 3.2. */
+function pathAndQuery(target: string): string {
+  if (target.startsWith('/')) return target
+  const url = URL.parse(target)
+  return url?.pathname.startsWith('/') ? url.pathname + url.search : noPage
+}
+
+function isDecodable(target: string): boolean {
+  try {
+    decodeURIComponent(target.split('?', 1)[0] ?? '')
+    return true
+  } catch {
+    return false
+  }
+}
