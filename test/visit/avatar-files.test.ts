@@ -477,7 +477,7 @@ describe('who may see an avatar', () => {
     for (const one of [id, unknown]) {
       const page = await other.get(`/show_avatar?avatar=${one}`)
       // A visitor without any avatar is sent to the form.
-      const expected = who === 'another visitor' ? [404, undefined] : [303, '/']
+      const expected = who === 'another visitor' ? [404, undefined] : [303, '/?notice=no-looks']
       expect([page.status, page.headers.location]).toEqual(expected)
     }
     expect((await owner.get(`/avatars/${id}.svg`)).status).toBe(200)
