@@ -2,7 +2,8 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openBrowser } from '../support/browser.ts'
-import { at, faults } from '../support/doubles.ts'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
 import { openApp, type TestApp } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 

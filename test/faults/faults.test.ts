@@ -7,8 +7,9 @@ import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { at, type DiceBearDouble, type Fault, faults, openDiceBear } from '../support/doubles.ts'
+import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn } from '../support/drawn.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, timed } from '../support/visits.ts'
@@ -28,7 +29,7 @@ beforeAll(async () => {
 })
 beforeAll(() => {
   // The packing takes longer than any time limit here, and is done once.
-  faults.bomb()
+  faults.gzipBomb()
 })
 afterAll(() => elsewhere.close())
 afterEach(() => expect(elsewhere.calls).toEqual([]))
@@ -67,7 +68,7 @@ const rows: Row[] = [
   { how: 'refuses connections', ...away, fault: undefined },
   { how: 'resets the connection at once', ...away, calls: [1, 2], fault: () => (req) => req.socket.resetAndDestroy() },
   { how: 'resets it in the middle of the body', ...away, fault: ({ type, body }) => faults.reset(half(body), type) },
-  { how: 'says nothing', ...silent, fault: () => faults.silent() },
+  { how: 'says nothing', ...silent, fault: () => faults.hang() },
   { how: 'drips', ...silent, fault: ({ type }) => faults.drip(type, 50) },
   { how: 'drips after a late head', ...silent, fault: ({ type }) => later(shortMs * 0.7, faults.drip(type, 50)) },
   { how: 'answers 400', ...refused, fault: () => faults.json(400, { message: '400: Bad Request', code: 0 }) },
@@ -80,9 +81,9 @@ const rows: Row[] = [
   { how: 'answers 503 as a page', ...away, fault: () => faults.answer(503, '<h1>upstream</h1>', page) },
   { how: 'answers 503 with what is good', ...away, fault: ({ type, body }) => faults.answer(503, body, type) },
   { how: 'answers 520 without a body', ...away, fault: () => faults.answer(520) },
-  { how: 'answers 429 and names 20 seconds', ...busy('20'), fault: () => faults.busy(20) },
-  { how: 'answers 429 and names no time', ...busy('60'), fault: () => faults.busy() },
-  { how: 'answers 429 in plain text', ...busy('60'), fault: () => faults.busyInPlainText() },
+  { how: 'answers 429 and names 20 seconds', ...busy('20'), fault: () => faults.rateLimited(20) },
+  { how: 'answers 429 and names no time', ...busy('60'), fault: () => faults.rateLimited() },
+  { how: 'answers 429 in plain text', ...busy('60'), fault: () => faults.rateLimitedInPlainText() },
   { how: 'answers 429 as a page', ...busy('60'), fault: () => faults.answer(429, '<h1>slow down</h1>', page) },
   { how: 'sends a page of Cloudflare’s', ...away, fault: () => faults.wrongType() },
   { how: 'calls what is good a text', ...away, fault: ({ body }) => faults.wrongType(body, 'text/plain') },
@@ -92,10 +93,10 @@ const rows: Row[] = [
   { how: 'sends null', ...away, fault: ({ type }) => faults.answer(200, 'null', type) },
   { how: 'sends a list', ...away, fault: ({ type }) => faults.answer(200, '[1,2,3]', type) },
   { how: 'sends less than it says', ...away, fault: ({ type, body }) => faults.truncated(half(body), type) },
-  { how: 'sends the half and closes, no length told', ...away, fault: ({ type, body }) => faults.cut(half(body), type) },
+  { how: 'sends the half and closes, no length told', ...away, fault: ({ type, body }) => faults.endedEarly(half(body), type) },
   { how: 'says it is gzip and it is not', ...away, fault: ({ type, body }) => faults.answer(200, body, { ...type, 'content-encoding': 'gzip' }) },
   { how: 'sends 50 MB', ...away, fault: ({ type }) => faults.huge(undefined, type) },
-  { how: 'sends 50 MB in gzip', ...away, fault: ({ type }) => faults.bomb(undefined, type) },
+  { how: 'sends 50 MB in gzip', ...away, fault: ({ type }) => faults.gzipBomb(undefined, type) },
   { how: 'leads elsewhere (302)', ...away, fault: redirected(302) },
   { how: 'leads elsewhere (303)', ...away, fault: redirected(303) },
   { how: 'leads elsewhere (307)', ...away, fault: redirected(307) },

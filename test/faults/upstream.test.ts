@@ -7,8 +7,9 @@ import { z } from 'zod'
 import { UpstreamTimeout, UpstreamUnavailable } from '../../src/errors.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type BreakerChange, type Called, createUpstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
-import { at, type DiceBearDouble, type Fault, faults, openDiceBear } from '../support/doubles.ts'
+import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn } from '../support/drawn.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { hasAvatar, keepsLook, setCookies } from '../support/visits.ts'
 
@@ -93,7 +94,7 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
       await many(3, arrive),
       await many(3, arrive),
     ]
-    app.discord.fail(path, faults.silent())
+    app.discord.fail(path, faults.hang())
     const before = app.discord.count(path)
     const asked = () => app.discord.count(path) - before
     await expectToHearNothing(first)
@@ -119,7 +120,7 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
   test('a call that is answered begins the count anew', async () => {
     for (const _ of [1, 2]) {
       const asking = await many(4, arrive)
-      app.discord.fail(path, faults.silent())
+      app.discord.fail(path, faults.hang())
       await expectToHearNothing(asking)
       app.discord.heal()
       expectLanding(await oneMore())
@@ -147,7 +148,7 @@ describe('while Discord’s token address is left in peace', () => {
   test('who is signed in goes on; who is not comes in by a reload of the same address when it is asked again', async () => {
     const known = await signedIn()
     const [five, spared] = [await many(5, comingBack), await comingBack()]
-    app.discord.fail(at.token, faults.silent())
+    app.discord.fail(at.token, faults.hang())
     await atOnce(five)
     expectLanding(await restyle(known))
     const before = app.discord.count(at.token)
@@ -169,7 +170,7 @@ describe('while Discord’s token address is left in peace', () => {
 
 test('while Discord’s user address is left in peace who comes back keeps the tokens: a reload needs no other exchange', async () => {
   const [five, spared] = [await many(5, comingBack), await comingBack()]
-  app.discord.fail(at.user, faults.silent())
+  app.discord.fail(at.user, faults.hang())
   await atOnce(five)
   const before = app.discord.count(at.token)
   expect((await spared()).text).toContain('we did not ask it for you')
@@ -205,11 +206,11 @@ describe('DiceBear', () => {
   }
 
   test.each<[string, () => Fault, number]>([
-    ['three calls without an answer', () => faults.silent(), 3],
+    ['three calls without an answer', () => faults.hang(), 3],
     ['three resets', () => faults.reset('<svg', { 'content-type': 'image/svg+xml' }), 3],
     ['three times 500', () => faults.answer(500), 3],
     ['three answers of too many bytes', () => faults.huge(300 * 1024, { 'content-type': 'image/svg+xml' }), 3],
-    ['one 429', () => faults.busy(3600), 1],
+    ['one 429', () => faults.rateLimited(3600), 1],
   ])('after %s it is left in peace for half a minute, then tried by one', async (_, fault, calls) => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)
@@ -242,7 +243,7 @@ describe('DiceBear', () => {
   test.each<[string, Fault, number]>([
     ['a request that DiceBear refuses is a fault of this app: logged as an error', faults.answer(400), 50],
     ['a style that DiceBear does not know, too', faults.answer(404), 50],
-    ['a rate limit is not: logged as a warning', faults.busy(1), 40],
+    ['a rate limit is not: logged as a warning', faults.rateLimited(1), 40],
     ['nor is a failure of DiceBear: logged as a warning', faults.answer(500), 40],
   ])('%s', async (_, fault, level) => {
     const visitor = await signedIn()
@@ -294,7 +295,7 @@ describe('a call', () => {
       onBreaker: (change) => changes.push(change),
     })
     const answers = [200, 404, 429, 503, 302].map((status) => faults.answer(status))
-    for (const fault of [...answers, faults.silent()]) {
+    for (const fault of [...answers, faults.hang()]) {
       double.fail(at.svg, fault, { times: 1 })
       await ask(url()).catch(() => undefined)
     }
@@ -306,7 +307,7 @@ describe('a call', () => {
   })
 
   test('is not held up by a hundred that are not answered, and they leave no connection behind', async () => {
-    double.fail(at.svg, faults.silent(), { times: 100 })
+    double.fail(at.svg, faults.hang(), { times: 100 })
     const ask = way({ timeoutMs: 3000 })
     const before = double.count(at.svg)
     const stuck = Array.from({ length: 100 }, (_, i) => ask(url(i)))
@@ -388,7 +389,7 @@ describe('a call', () => {
   test('is not repeated after its time is up', async () => {
     await way()(url())
     const before = double.calls.length
-    double.fail(at.svg, faults.silent())
+    double.fail(at.svg, faults.hang())
     await expect(way({ timeoutMs: 200 })(url())).rejects.toThrow(UpstreamTimeout)
     expect(double.calls.length - before).toBe(1)
   })
@@ -397,7 +398,7 @@ describe('a call', () => {
     const before = double.count(at.svg)
     await expect(way()(url(), { deadline: performance.now() })).rejects.toThrow(UpstreamTimeout)
     expect(double.count(at.svg)).toBe(before)
-    double.fail(at.svg, faults.silent())
+    double.fail(at.svg, faults.hang())
     const since = performance.now()
     await expect(way()(url(), { deadline: since + 200 })).rejects.toThrow(UpstreamTimeout)
     expect(performance.now() - since).toBeLessThan(longMs / 3)
@@ -405,7 +406,7 @@ describe('a call', () => {
 
   const rowsOfBytes: [string, () => Fault, string][] = [
     ['plain', () => faults.huge(), `response over ${maxBytes} bytes`],
-    ['in gzip', () => faults.bomb(), 'content-encoding gzip'],
+    ['in gzip', () => faults.gzipBomb(), 'content-encoding gzip'],
   ]
   test.each(rowsOfBytes)(
     'that is answered with 50 MB, %s, is given up before they are in memory',

@@ -3,17 +3,10 @@ import { Avatar } from '@dicebear/core'
 import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { demoAccounts } from '../../src/demo/discord.ts'
-import {
-  agreeAtDiscord,
-  at,
-  CookieJar,
-  type DiceBearDouble,
-  type DiscordDouble,
-  faults,
-  openDiceBear,
-  openDiscord,
-} from '../support/doubles.ts'
+import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
+import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
+import { faults } from '../support/faults.ts'
 
 const clientId = '1102938475610293847'
 const clientSecret = 'a secret: with % and + in it'
@@ -250,7 +243,7 @@ describe('a double', () => {
 
   test('fails as often as a test says, one fault after the other, then works', async () => {
     dicebear.fail(path, faults.answer(500), { times: 2 })
-    dicebear.fail(path, faults.busy(30), { times: 1 })
+    dicebear.fail(path, faults.rateLimited(30), { times: 1 })
     const seen: number[] = []
     for (let call = 0; call < 4; call += 1) seen.push((await get()).status)
     expect(seen).toEqual([500, 500, 429, 200])
@@ -275,7 +268,7 @@ describe('a double', () => {
   })
 
   test('closes at once while a request is open', async () => {
-    dicebear.fail(path, faults.silent())
+    dicebear.fail(path, faults.hang())
     const asked = get().catch((error: unknown) => error)
     await expect.poll(() => dicebear.count(path)).toBe(1)
     await dicebear.close()

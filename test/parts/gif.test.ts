@@ -2,8 +2,9 @@ import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { drawGif } from '../../src/pictures/gif.ts'
-import { at, faults } from '../support/doubles.ts'
+import { at } from '../support/doubles.ts'
 import { drawn, styleList } from '../support/drawn.ts'
+import { faults } from '../support/faults.ts'
 import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 
 /** Quickly rendered: few of its frames differ. */

@@ -3,7 +3,8 @@ import { createClient } from 'redis'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { at, type Fault, faults } from '../support/doubles.ts'
+import { at } from '../support/doubles.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { clientId, comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import {
@@ -587,13 +588,13 @@ describe('Discord’s 429', () => {
 
   const limited = { message: 'You are being rate limited.', global: false }
   test.each<[string, () => Fault, string]>([
-    ['the header and the body', () => faults.busy(7), '7'],
-    ['the body alone, with decimals', () => faults.busy(3.2, { header: false }), '4'],
+    ['the header and the body', () => faults.rateLimited(7), '7'],
+    ['the body alone, with decimals', () => faults.rateLimited(3.2, { header: false }), '4'],
     ['the header alone', () => faults.answer(429, '', { 'retry-after': '9' }), '9'],
     ['more in the body than in the header', () => faults.json(429, { retry_after: 9.5 }, { 'retry-after': '5' }), '10'],
     ['more in the header than in the body', () => faults.json(429, { retry_after: 2.5 }, { 'retry-after': '6' }), '6'],
-    ['nothing', () => faults.busy(), '60'],
-    ['nothing, in plain text', () => faults.busyInPlainText(), '60'],
+    ['nothing', () => faults.rateLimited(), '60'],
+    ['nothing, in plain text', () => faults.rateLimitedInPlainText(), '60'],
     ['words', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
     ['less than nothing', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
     ['NaN', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
@@ -603,7 +604,7 @@ describe('Discord’s 429', () => {
       () => faults.answer(429, '{"retry_after":8}', { 'content-type': 'application/problem+json' }),
       '8',
     ],
-    ['weeks', () => faults.busy(1_000_000), '3600'],
+    ['weeks', () => faults.rateLimited(1_000_000), '3600'],
     ['for ever', () => faults.answer(429, '', { 'retry-after': 'Infinity' }), '3600'],
   ])('with %s', async (_, fault, retryAfter) => {
     app.discord.fail(at.token, fault())
@@ -628,7 +629,7 @@ describe('Discord’s 429', () => {
   test('at the token address stops every exchange and refresh, at both instances, until its time is up', async () => {
     const waiting = app.visitor()
     await signInShortly(waiting)
-    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await signIn(app, app.visitor()), 30)
     app.discord.calls.length = 0
 
@@ -645,7 +646,7 @@ describe('Discord’s 429', () => {
   test('who comes back meanwhile is served by a reload of the same address when its time is up', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
-    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await signIn(app, app.visitor()), 30)
     app.discord.calls.length = 0
     const answer = await comeBack(visitor, callback)
@@ -684,7 +685,7 @@ describe('Discord’s 429', () => {
 
   test('at the token address does not stop who is signed in', async () => {
     const visitor = await signInAs()
-    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await signIn(app, app.visitor()), 30)
     expectLanding(await restyle(visitor), 303)
     expectLanding(await signIn(app, visitor, later))
@@ -693,7 +694,7 @@ describe('Discord’s 429', () => {
   test('at a refresh stops the token address too', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
-    app.discord.fail(at.token, faults.busy(30), { times: 1 })
+    app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, later)
     expectToWait(await restyle(visitor), 30, later)
     expectToWait(await signIn(app, app.visitor()), 30)
@@ -704,7 +705,7 @@ describe('Discord’s 429', () => {
 
   test('at the user address stops that visitor alone, at both instances, until its time is up', async () => {
     const visitor = await signInAs()
-    app.discord.fail(at.user, faults.busy(30), { times: 1 })
+    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, later)
     app.discord.calls.length = 0
 
@@ -721,7 +722,7 @@ describe('Discord’s 429', () => {
 
   test('at the user address of a first sign-in stops that visitor alone', async () => {
     const visitor = app.visitor()
-    app.discord.fail(at.user, faults.busyInPlainText(), { times: 1 })
+    app.discord.fail(at.user, faults.rateLimitedInPlainText(), { times: 1 })
     expectToWait(await signIn(app, visitor), 60)
     expectToWait(await signIn(app, visitor), 60)
     expect(app.discord.count(at.user)).toBe(1)
@@ -731,7 +732,7 @@ describe('Discord’s 429', () => {
   })
 
   test.each<[string, () => Fault]>([
-    ['by its body', () => faults.busy(30, { global: true })],
+    ['by its body', () => faults.rateLimited(30, { global: true })],
     [
       'by its body, with a time that makes no sense',
       () => faults.json(429, { retry_after: -1, global: true }, { 'retry-after': '30' }),
@@ -792,7 +793,7 @@ describe('signing out', () => {
   })
 
   test.each<[string, () => Fault]>([
-    ['hangs', () => faults.silent()],
+    ['hangs', () => faults.hang()],
     ['does not know us', () => oauthError(401, 'invalid_client')],
   ])('works within two seconds when the revocation %s', async (_, fault) => {
     const { visitor, cookie } = await signedIn()
@@ -808,7 +809,7 @@ describe('signing out', () => {
     try {
       const visitor = patient.visitor()
       const cookie = cookiesOf(await signIn(patient, visitor))
-      app.discord.fail(at.revoke, faults.silent())
+      app.discord.fail(at.revoke, faults.hang())
       const { answer, ms } = await timed(visitor.post('/sign_out'))
       expect(ms).toBeLessThan(2000)
       await expectSignedOut(visitor, cookie, answer)
@@ -861,14 +862,14 @@ describe('signing out', () => {
 
 describe('while one upstream hangs the visitor has an answer in time', () => {
   test('the user address, at a callback without a seed', async () => {
-    app.discord.fail(at.user, faults.silent())
+    app.discord.fail(at.user, faults.hang())
     const { answer, ms } = await timed(signIn(app, app.visitor(), noSeed))
     expect(answer.status).toBe(504)
     expect(ms).toBeLessThan(patienceMs)
   })
 
   test('DiceBear, at a callback and at a restyle without a seed: the visitor gets the avatar', async () => {
-    app.dicebear.fail(at.svg, faults.silent())
+    app.dicebear.fail(at.svg, faults.hang())
     const visitor = app.visitor()
     const signedIn = await timed(signIn(app, visitor, noSeed))
     expectLanding(signedIn.answer)
@@ -883,7 +884,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     app.discord.delay(at.token, 0.75 * slowMs)
     app.discord.delay(at.user, 0.75 * slowMs)
-    app.dicebear.fail(at.svg, faults.silent())
+    app.dicebear.fail(at.svg, faults.hang())
     try {
       const visitor = slow.visitor()
       const signedIn = await timed(signIn(slow, visitor, noSeed))
@@ -903,7 +904,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     try {
       const visitor = sameBrowserAt(slow, app.visitor())
       await signInShortly(visitor)
-      app.discord.fail(at.token, faults.silent())
+      app.discord.fail(at.token, faults.hang())
       const browsers = [visitor, visitor, sameBrowserAt(slowToo, visitor)]
       const answers = await Promise.all(browsers.map((browser) => timed(restyle(browser))))
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
@@ -918,8 +919,8 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
   })
 
   test('the token address and DiceBear both', async () => {
-    app.discord.fail(at.token, faults.silent())
-    app.dicebear.fail(at.svg, faults.silent())
+    app.discord.fail(at.token, faults.hang())
+    app.dicebear.fail(at.svg, faults.hang())
     for (const choice of [later, noSeed]) {
       const { answer, ms } = await timed(signIn(app, app.visitor(), choice))
       expect(answer.status).toBe(504)
@@ -936,7 +937,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
       await signInShortly(known)
       const callback = app.discord.codeFor(await leave(stranger))
       app.discord.delay(at.token, slowMs - 300)
-      app.discord.fail(at.user, faults.silent())
+      app.discord.fail(at.user, faults.hang())
       const answers = await Promise.all([timed(restyle(known)), timed(comeBack(stranger, callback))])
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
       for (const { answer } of answers) expect(answer.status).toBe(504)
@@ -947,7 +948,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
   })
 
   test('the user address, for ten callbacks at once', async () => {
-    app.discord.fail(at.user, faults.silent())
+    app.discord.fail(at.user, faults.hang())
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answers = await Promise.all(Array.from({ length: 10 }, () => timed(comeBack(visitor, callback))))
@@ -956,7 +957,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
   })
 
   test('others are served meanwhile', async () => {
-    app.discord.fail(at.user, faults.silent(), { times: 1 })
+    app.discord.fail(at.user, faults.hang(), { times: 1 })
     const stuck = timed(signIn(app, app.visitor()))
     await expect.poll(() => app.discord.count(at.user)).toBe(1)
     const { answer, ms } = await timed(signIn(app, app.visitor(), look, ozzy()))

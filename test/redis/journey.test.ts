@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { agreeAtDiscord, at, CookieJar, type Fault, faults } from '../support/doubles.ts'
+import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
+import { at } from '../support/doubles.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 

@@ -11,7 +11,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from '../../src/config.ts'
 import { type Asked, ask, formOf } from '../support/ask.ts'
-import { at, type Fault, faults } from '../support/doubles.ts'
+import { at } from '../support/doubles.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { freePort } from '../support/free-port.ts'
 import {
   comeBack,
@@ -256,7 +257,7 @@ describe('a visit is counted', () => {
       ['DiceBearUnavailable', faults.answer(500)],
       ['UnsafeSvg', faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' })],
       ['DiceBearRefused', faults.json(400, { statusCode: 400, error: 'Bad Request' })],
-      ['DiceBearUnavailable', faults.busy(1)],
+      ['DiceBearUnavailable', faults.rateLimited(1)],
     ]
     for (const [reason, fault] of reasons) {
       const before = await fallbacks(reason)

@@ -4,7 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { z } from 'zod'
 import { createSealer } from '../../src/visitor/tokens.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
-import { agreeAtDiscord, at, type Call, faults, openDiscord } from '../support/doubles.ts'
+import { agreeAtDiscord } from '../support/consent.ts'
+import { at, type Call, openDiscord } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
 import {
   clientId,
   clientSecret,
@@ -443,12 +445,12 @@ describe('what is stored in Redis', () => {
     await looking()
     await visitor.post(`${await avatarPath(visitor)}/forget`)
     await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { decision: 'decline' }))
-    app.discord.fail(at.user, faults.busy(30), { times: 1 })
+    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expect((await restyle(visitor)).status).toBe(503)
     const leaver = app.visitor()
     await signIn(app, leaver, look, app.discord.accounts[1]?.id)
     await leaver.post('/sign_out')
-    app.discord.fail(at.token, faults.busy(30, { global: true }), { times: 1 })
+    app.discord.fail(at.token, faults.rateLimited(30, { global: true }), { times: 1 })
     expect((await signIn(app, app.visitor())).status).toBe(503)
     await leave(visitor)
     await looking()
@@ -884,14 +886,14 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
       faults.json(400, { error: 'invalid_grant', error_description: told.access_token }),
       faults.json(401, { error: 'invalid_client', error_description: told.access_token }),
       faults.json(500, { message: told.refresh_token }),
-      faults.busy(),
+      faults.rateLimited(),
       faults.reset(JSON.stringify(told).slice(0, -1)),
     ]) {
       app.discord.fail(at.token, fault, { times: 1 })
       expect((await walk(talkative.visitor())).status).toBeGreaterThanOrEqual(400)
       await db.del('gate:token')
     }
-    for (const fault of [faults.json(401, { message: told.access_token }), faults.malformed(), faults.busy()]) {
+    for (const fault of [faults.json(401, { message: told.access_token }), faults.malformed(), faults.rateLimited()]) {
       app.discord.fail(at.user, fault, { times: 1 })
       expect((await walk(talkative.visitor())).status).toBeGreaterThanOrEqual(400)
     }

@@ -2,7 +2,9 @@ import { createClient } from 'redis'
 import { agent, type Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { agreeAtDiscord, at, faults } from '../support/doubles.ts'
+import { agreeAtDiscord } from '../support/consent.ts'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
 import {
   clientId,
   clientSecret,
@@ -854,10 +856,10 @@ describe('an instance', () => {
     const lost: Promise<unknown>[] = []
     try {
       // One of them before Discord has taken the code, the other after.
-      app.discord.fail(at.token, faults.silent(), { times: 1 })
+      app.discord.fail(at.token, faults.hang(), { times: 1 })
       lost.push(send(comeBack(there(early), callbacks[0])).catch(() => 'lost'))
       await expect.poll(() => exchanges(), { interval: 5 }).toBe(1)
-      app.discord.fail(at.user, faults.silent(), { times: 1 })
+      app.discord.fail(at.user, faults.hang(), { times: 1 })
       lost.push(send(comeBack(there(late), callbacks[1])).catch(() => 'lost'))
       await expect.poll(() => app.discord.count(at.user), { interval: 5 }).toBe(1)
     } finally {

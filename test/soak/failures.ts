@@ -1,7 +1,8 @@
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { at, type DiceBearDouble, type DiscordDouble, type Fault, faults } from '../support/doubles.ts'
+import { at, type DiceBearDouble, type DiscordDouble } from '../support/doubles.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import type { Redis } from '../support/redis.ts'
 import type { Instance, Site } from './site.ts'
 
@@ -13,28 +14,28 @@ const maxPauseMs = 3000
 
 const svg = { 'content-type': 'image/svg+xml' }
 const badJson: Fault[] = [
-  faults.silent(),
+  faults.hang(),
   faults.drip(),
   faults.reset(),
   faults.truncated(),
   faults.malformed(),
   faults.wrongType(),
   faults.huge(),
-  faults.bomb(),
+  faults.gzipBomb(),
   faults.redirect('http://127.0.0.1:9/'),
   faults.json(500, { message: '500: Internal Server Error', code: 0 }),
   faults.json(400, { error: 'invalid_grant' }),
-  faults.busy(1),
-  faults.busy(2, { global: true }),
+  faults.rateLimited(1),
+  faults.rateLimited(2, { global: true }),
 ]
 const badSvg: Fault[] = [
-  faults.silent(),
+  faults.hang(),
   faults.reset('<svg xmlns="http://www.w3.org/2000/svg">', svg),
   faults.answer(200, '<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>', svg),
   faults.answer(503),
-  faults.bomb(undefined, svg),
+  faults.gzipBomb(undefined, svg),
   faults.huge(undefined, svg),
-  faults.busy(1),
+  faults.rateLimited(1),
 ]
 
 /**

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { avatarId } from '../../src/avatar/avatars.ts'
-import type { CookieJar, DiscordDouble } from '../support/doubles.ts'
+import type { CookieJar } from '../support/consent.ts'
+import type { DiscordDouble } from '../support/doubles.ts'
 import { drawn, type Look } from '../support/drawn.ts'
 import type { Site } from './site.ts'
 

@@ -6,8 +6,9 @@ import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { drawPng } from '../../src/pictures/png.ts'
 import { ask } from '../support/ask.ts'
-import { at, type Fault, faults } from '../support/doubles.ts'
+import { at } from '../support/doubles.ts'
 import { drawn, type Look, styleList } from '../support/drawn.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import {
   comeBack,
   leave,
@@ -258,9 +259,9 @@ describe('after a 429', () => {
   afterEach(() => vi.useRealTimers())
 
   test.each([
-    ['that names an hour', faults.busy(3600), 31],
-    ['that names no time', faults.busyInPlainText(), 31],
-    ['that names ten seconds', faults.busy(10), 11],
+    ['that names an hour', faults.rateLimited(3600), 31],
+    ['that names no time', faults.rateLimitedInPlainText(), 31],
+    ['that names ten seconds', faults.rateLimited(10), 11],
   ])('%s DiceBear is not asked again for that time, half a minute at most', async (_what, fault, laterS) => {
     const own = await ownApp()
     vi.useFakeTimers({ toFake: ['performance'] })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
-import { at, type DiceBearDouble, type DiscordDouble, faults, openDiceBear, openDiscord } from '../support/doubles.ts'
+import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
 import { clientId, clientSecret, look, openApp, shownAvatar, type TestApp } from '../support/open-app.ts'
 
 const secureUrl = 'https://avatars.example'
