@@ -187,15 +187,24 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
     redis: client,
     redisUrl: redis.url,
     setLatency: (ms: number) => fetch(`${upstream.url}/latency/${ms}`, { method: 'PUT' }),
-    /** Commands that Redis has run since the last call. */
-    async redisCommands(): Promise<number> {
-      const stats = await client.info('commandstats')
-      await client.configResetStat()
-      const ignored = /^cmdstat_(info|config|ping|hello|client|command|multi|exec)\b/
-      return stats.split('\r\n').reduce((sum, line) => {
-        const calls = /calls=(\d+)/.exec(line)?.[1]
-        return calls === undefined || ignored.test(line) ? sum : sum + Number(calls)
-      }, 0)
+    /** Number of commands that are sent to Redis during this work. What a script runs is part of its one command. */
+    async countCommands(work: () => Promise<unknown>): Promise<number> {
+      const monitor = client.duplicate()
+      await monitor.connect()
+      // For requests that the end of a round has cut off.
+      await wait(500)
+      const lastCommand = 'end of the work'
+      const reported = Promise.withResolvers<void>()
+      let count = 0
+      await monitor.monitor((line: string) => {
+        if (line.includes(lastCommand)) reported.resolve()
+        else if (!/^\S+ \[\d+ lua\]|"(hello|client|ping|info)"/i.test(line)) count += 1
+      })
+      await work()
+      await client.echo(lastCommand)
+      await reported.promise
+      monitor.destroy()
+      return count
     },
     async close() {
       await Promise.all([app.stop(), bare.stop(), upstream.stop()])
