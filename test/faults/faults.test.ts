@@ -1,5 +1,5 @@
-// What the outside does to us: each way in which Discord, DiceBear, Redis or the disk can go wrong, at each step that
-// needs them. What the visitor is told, how soon, and that the next one is served.
+// Every way in which Discord, DiceBear, Redis or the disk can fail, at each step that needs them: which answer the visitor
+// gets, how soon, and that the next visitor is served.
 import { spawnSync } from 'node:child_process'
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,46 +14,46 @@ import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type
 import { openRedis, type Redis } from '../support/redis.ts'
 import { cookiesOf, hasAvatar, keepsLook, locationOf, timed } from '../support/visits.ts'
 
-/** UPSTREAM_TIMEOUT_MS: short where we wait for its end, long where an answer should be there before, however busy the machine. */
+/** UPSTREAM_TIMEOUT_MS: short for faults that time out; long for all others, so that a slow machine is no timeout. */
 const shortMs = 600
 const longMs = 4000
-/** An answer is there within the time limit and this. */
+/** A visitor has an answer within the timeout and this. */
 const marginMs = 1000
 const weekS = 604_800
 const errorLevel = 50
 
-/** Where a redirect leads to: nobody goes there. */
+/** The target of redirects, which must never be followed. */
 let elsewhere: DiceBearDouble
 beforeAll(async () => {
   elsewhere = await openDiceBear()
 })
 beforeAll(() => {
-  // The packing takes longer than any time limit here, and is done once.
+  // Compressing takes longer than the timeouts here, so it is done beforehand.
   faults.gzipBomb()
 })
 afterAll(() => elsewhere.close())
 afterEach(() => expect(elsewhere.calls).toEqual([]))
 
-/** What an upstream would answer, were it well. */
-type Well = { type: Record<string, string>; body: string }
+/** A good response of the endpoint. */
+type GoodResponse = { type: Record<string, string>; body: string }
 type Row = {
   how: string
-  /** Undefined: nobody listens. */
-  fault: ((well: Well) => Fault) | undefined
-  /** What a visitor is told where Discord is asked. */
+  /** Undefined: connections are refused. */
+  fault: ((good: GoodResponse) => Fault) | undefined
+  /** The error page where Discord fails in this way. */
   status: number
   title: string
   retryAfter?: string
-  /** How many requests may be made; one, unless nobody listens. */
+  /** The numbers of requests that may be made; by default one, or none if connections are refused. */
   calls?: number[]
 }
 
 const expectCalls = (row: Row, calls: number) => expect(row.calls ?? [row.fault ? 1 : 0]).toContain(calls)
 
-const away = { status: 502, title: 'Discord is not answering' }
-const silent = { status: 504, title: 'Discord is not answering' }
+const unavailable = { status: 502, title: 'Discord is not answering' }
+const timedOut = { status: 504, title: 'Discord is not answering' }
 const refused = { status: 502, title: 'Discord turned us away' }
-const busy = (retryAfter: string) => ({ status: 503, title: 'Too many people at once', retryAfter })
+const rateLimited = (retryAfter: string) => ({ status: 503, title: 'Too many people at once', retryAfter })
 
 const half = (text: string) => text.slice(0, text.length >> 1)
 const page = { 'content-type': 'text/html' }
@@ -65,48 +65,48 @@ const later =
 
 // biome-ignore format: a table
 const rows: Row[] = [
-  { how: 'refuses connections', ...away, fault: undefined },
-  { how: 'resets the connection at once', ...away, calls: [1, 2], fault: () => (req) => req.socket.resetAndDestroy() },
-  { how: 'resets it in the middle of the body', ...away, fault: ({ type, body }) => faults.reset(half(body), type) },
-  { how: 'says nothing', ...silent, fault: () => faults.hang() },
-  { how: 'drips', ...silent, fault: ({ type }) => faults.drip(type, 50) },
-  { how: 'drips after a late head', ...silent, fault: ({ type }) => later(shortMs * 0.7, faults.drip(type, 50)) },
+  { how: 'refuses connections', ...unavailable, fault: undefined },
+  { how: 'resets the connection at once', ...unavailable, calls: [1, 2], fault: () => (req) => req.socket.resetAndDestroy() },
+  { how: 'resets it in the middle of the body', ...unavailable, fault: ({ type, body }) => faults.reset(half(body), type) },
+  { how: 'does not answer', ...timedOut, fault: () => faults.hang() },
+  { how: 'sends a byte at a time', ...timedOut, fault: ({ type }) => faults.drip(type, 50) },
+  { how: 'sends a byte at a time after a late head', ...timedOut, fault: ({ type }) => later(shortMs * 0.7, faults.drip(type, 50)) },
   { how: 'answers 400', ...refused, fault: () => faults.json(400, { message: '400: Bad Request', code: 0 }) },
   { how: 'answers 403 of Cloudflare', ...refused, fault: () => faults.json(403, { message: 'internal network error', code: 40_333 }) },
   { how: 'answers 403 as a page', ...refused, fault: () => faults.answer(403, '<h1>blocked</h1>', page) },
   { how: 'answers 404', ...refused, fault: () => faults.json(404, { message: '404: Not Found', code: 0 }) },
   { how: 'answers 405', ...refused, fault: () => faults.json(405, { message: '405: Method Not Allowed', code: 0 }) },
   { how: 'answers 418 without a body', ...refused, fault: () => faults.answer(418) },
-  { how: 'answers 500', ...away, fault: () => faults.json(500, { message: '500: Internal Server Error', code: 0 }) },
-  { how: 'answers 503 as a page', ...away, fault: () => faults.answer(503, '<h1>upstream</h1>', page) },
-  { how: 'answers 503 with what is good', ...away, fault: ({ type, body }) => faults.answer(503, body, type) },
-  { how: 'answers 520 without a body', ...away, fault: () => faults.answer(520) },
-  { how: 'answers 429 and names 20 seconds', ...busy('20'), fault: () => faults.rateLimited(20) },
-  { how: 'answers 429 and names no time', ...busy('60'), fault: () => faults.rateLimited() },
-  { how: 'answers 429 in plain text', ...busy('60'), fault: () => faults.rateLimitedInPlainText() },
-  { how: 'answers 429 as a page', ...busy('60'), fault: () => faults.answer(429, '<h1>slow down</h1>', page) },
-  { how: 'sends a page of Cloudflare’s', ...away, fault: () => faults.wrongType() },
-  { how: 'calls what is good a text', ...away, fault: ({ body }) => faults.wrongType(body, 'text/plain') },
-  { how: 'sends nothing with 204', ...away, fault: () => faults.answer(204) },
-  { how: 'sends nothing with 200', ...away, fault: ({ type }) => faults.answer(200, '', type) },
-  { how: 'sends the half, as if whole', ...away, fault: ({ type, body }) => faults.answer(200, half(body), type) },
-  { how: 'sends null', ...away, fault: ({ type }) => faults.answer(200, 'null', type) },
-  { how: 'sends a list', ...away, fault: ({ type }) => faults.answer(200, '[1,2,3]', type) },
-  { how: 'sends less than it says', ...away, fault: ({ type, body }) => faults.truncated(half(body), type) },
-  { how: 'sends the half and closes, no length told', ...away, fault: ({ type, body }) => faults.endedEarly(half(body), type) },
-  { how: 'says it is gzip and it is not', ...away, fault: ({ type, body }) => faults.answer(200, body, { ...type, 'content-encoding': 'gzip' }) },
-  { how: 'sends 50 MB', ...away, fault: ({ type }) => faults.huge(undefined, type) },
-  { how: 'sends 50 MB in gzip', ...away, fault: ({ type }) => faults.gzipBomb(undefined, type) },
-  { how: 'leads elsewhere (302)', ...away, fault: redirected(302) },
-  { how: 'leads elsewhere (303)', ...away, fault: redirected(303) },
-  { how: 'leads elsewhere (307)', ...away, fault: redirected(307) },
-  { how: 'leads elsewhere for good (308)', ...away, fault: redirected(308) },
+  { how: 'answers 500', ...unavailable, fault: () => faults.json(500, { message: '500: Internal Server Error', code: 0 }) },
+  { how: 'answers 503 as a page', ...unavailable, fault: () => faults.answer(503, '<h1>upstream</h1>', page) },
+  { how: 'answers 503 with a good body', ...unavailable, fault: ({ type, body }) => faults.answer(503, body, type) },
+  { how: 'answers 520 without a body', ...unavailable, fault: () => faults.answer(520) },
+  { how: 'answers 429 and names 20 seconds', ...rateLimited('20'), fault: () => faults.rateLimited(20) },
+  { how: 'answers 429 and names no time', ...rateLimited('60'), fault: () => faults.rateLimited() },
+  { how: 'answers 429 in plain text', ...rateLimited('60'), fault: () => faults.rateLimitedInPlainText() },
+  { how: 'answers 429 as a page', ...rateLimited('60'), fault: () => faults.answer(429, '<h1>slow down</h1>', page) },
+  { how: 'sends a page of Cloudflare', ...unavailable, fault: () => faults.wrongType() },
+  { how: 'sends a good body as text/plain', ...unavailable, fault: ({ body }) => faults.wrongType(body, 'text/plain') },
+  { how: 'sends 204', ...unavailable, fault: () => faults.answer(204) },
+  { how: 'sends 200 without a body', ...unavailable, fault: ({ type }) => faults.answer(200, '', type) },
+  { how: 'sends half a body as if complete', ...unavailable, fault: ({ type, body }) => faults.answer(200, half(body), type) },
+  { how: 'sends null', ...unavailable, fault: ({ type }) => faults.answer(200, 'null', type) },
+  { how: 'sends a list', ...unavailable, fault: ({ type }) => faults.answer(200, '[1,2,3]', type) },
+  { how: 'sends less than its Content-Length', ...unavailable, fault: ({ type, body }) => faults.truncated(half(body), type) },
+  { how: 'sends half a body without a length and closes', ...unavailable, fault: ({ type, body }) => faults.endedEarly(half(body), type) },
+  { how: 'says that a plain body is gzip', ...unavailable, fault: ({ type, body }) => faults.answer(200, body, { ...type, 'content-encoding': 'gzip' }) },
+  { how: 'sends 50 MB', ...unavailable, fault: ({ type }) => faults.huge(undefined, type) },
+  { how: 'sends 50 MB in gzip', ...unavailable, fault: ({ type }) => faults.gzipBomb(undefined, type) },
+  { how: 'redirects (302)', ...unavailable, fault: redirected(302) },
+  { how: 'redirects (303)', ...unavailable, fault: redirected(303) },
+  { how: 'redirects (307)', ...unavailable, fault: redirected(307) },
+  { how: 'redirects (308)', ...unavailable, fault: redirected(308) },
 ]
 
 const json = { 'content-type': 'application/json' }
 const svg = { 'content-type': 'image/svg+xml' }
 const goodTokens = { token_type: 'Bearer', access_token: 'a', expires_in: weekS, refresh_token: 'r', scope: 'identify' }
-const well = {
+const good = {
   token: { type: json, body: JSON.stringify(goodTokens) },
   user: { type: json, body: JSON.stringify({ id: '80351110224678912', username: 'nelly', global_name: null }) },
   revoke: { type: json, body: '{}' },
@@ -127,33 +127,33 @@ const timePasses = (seconds: number) => {
   aheadMs += seconds * 1000
 }
 
-/** Two instances of the site, with a long and a short time limit; each test has the one that suits its fault. */
-function ownApps() {
-  let patient: TestApp
-  let hasty: TestApp
+/** Two instances of the site, with a long and a short timeout; each test takes the one that suits its fault. */
+function openBothApps() {
+  let slowApp: TestApp
+  let fastApp: TestApp
   beforeAll(async () => {
-    patient = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
-    hasty = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(shortMs) }, beside: patient })
+    slowApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
+    fastApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(shortMs) }, beside: slowApp })
   })
   afterAll(async () => {
-    await hasty.close()
-    await patient.close()
+    await fastApp.close()
+    await slowApp.close()
   })
   return (row: Row) => {
-    app = row.status === silent.status ? hasty : patient
+    app = row.status === timedOut.status ? fastApp : slowApp
     return app.config.upstreamTimeoutMs + marginMs
   }
 }
 
-/** Takes the step while an upstream is as unwell as told. */
-async function during<T>(
+/** Runs `step` while the endpoint has the fault. */
+async function withFault<T>(
   double: DiceBearDouble | TestApp['discord'],
   path: string | RegExp,
   row: Row,
-  well: Well,
+  good: GoodResponse,
   step: () => Promise<T>,
 ) {
-  if (row.fault) double.fail(path, row.fault(well))
+  if (row.fault) double.fail(path, row.fault(good))
   else await double.refuse()
   try {
     return await step()
@@ -180,18 +180,18 @@ async function signedIn(tokenLifeS = weekS): Promise<Visitor> {
   return visitor
 }
 
-/** Somebody else, who comes next. */
+/** Another visitor signs in. */
 const nextOne = () => signIn(app, app.visitor(), look, app.discord.accounts[1]?.id)
 
 const wasLoggedAsOurs = (line: number) =>
   app.logged.slice(line).some((text) => z.object({ level: z.number() }).parse(JSON.parse(text)).level === errorLevel)
 
-/** A visitor on the way to where Discord is asked. */
+/** A visitor whose next step calls Discord. */
 type Arrived = {
   visitor: Visitor
   choice: Record<string, string>
   step: () => Promise<Response>
-  /** The same, for the visitor's next try. */
+  /** The visitor's next try. */
   again: () => Promise<Response>
 }
 
@@ -208,32 +208,44 @@ async function atRestyle(tokenLifeS?: number): Promise<Arrived> {
   return { visitor, choice: restyled, step, again: step }
 }
 
-const discordsPlaces = [
-  { place: 'the token address, at a callback', name: 'token', arrive: atCallback, signedIn: false, stops: 'everybody' },
+const discordSteps = [
   {
-    place: 'the token address, at a refresh',
+    place: 'the token endpoint, at a callback',
+    name: 'token',
+    arrive: atCallback,
+    signedIn: false,
+    stops: 'everybody',
+  },
+  {
+    place: 'the token endpoint, at a refresh',
     name: 'token',
     arrive: () => atRestyle(1),
     signedIn: true,
     stops: 'everybody',
   },
-  { place: 'the user address, at a callback', name: 'user', arrive: atCallback, signedIn: false, stops: 'the visitor' },
-  { place: 'the user address, at a restyle', name: 'user', arrive: atRestyle, signedIn: true, stops: 'the visitor' },
+  {
+    place: 'the user endpoint, at a callback',
+    name: 'user',
+    arrive: atCallback,
+    signedIn: false,
+    stops: 'the visitor',
+  },
+  { place: 'the user endpoint, at a restyle', name: 'user', arrive: atRestyle, signedIn: true, stops: 'the visitor' },
 ] as const
 
-describe.each(discordsPlaces)('Discord: $place', ({ name, arrive, signedIn: isSignedIn, stops }) => {
+describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSignedIn, stops }) => {
   const path = at[name]
-  const appFor = ownApps()
+  const chooseApp = openBothApps()
 
   test.each(rows)('$how: $status, "$title"', async (row) => {
     const { status, title, retryAfter } = row
-    const soonMs = appFor(row)
+    const maxMs = chooseApp(row)
     const { visitor, choice, step, again } = await arrive()
     const line = app.logged.length
     const before = app.discord.count(path)
-    const { answer, ms } = await during(app.discord, path, row, well[name], () => timed(step()))
+    const { answer, ms } = await withFault(app.discord, path, row, good[name], () => timed(step()))
     expect([answer.status, heading(answer.text)]).toEqual([status, title])
-    expect(ms).toBeLessThan(soonMs)
+    expect(ms).toBeLessThan(maxMs)
     expect(answer.headers['retry-after']).toBe(retryAfter)
     expect(keepsLook(answer.text, choice)).toBe(true)
     expect(answer.text).toContain('Try again')
@@ -256,23 +268,23 @@ describe.each(discordsPlaces)('Discord: $place', ({ name, arrive, signedIn: isSi
   })
 })
 
-describe('Discord: the revoke address, at a sign-out', () => {
-  const appFor = ownApps()
+describe('Discord: the revocation endpoint, at a sign-out', () => {
+  const chooseApp = openBothApps()
 
-  test.each(rows)('$how: signed out all the same', async (row) => {
-    const soonMs = appFor(row)
+  test.each(rows)('$how: the visitor is signed out', async (row) => {
+    const maxMs = chooseApp(row)
     const visitor = app.visitor()
     const cookie = cookiesOf(await signIn(app, visitor))
     const before = app.discord.count(at.revoke)
-    const { answer, ms } = await during(app.discord, at.revoke, row, well.revoke, () =>
+    const { answer, ms } = await withFault(app.discord, at.revoke, row, good.revoke, () =>
       timed(visitor.post('/sign_out')),
     )
     expect([answer.status, locationOf(answer)]).toEqual([303, '/'])
-    expect(ms).toBeLessThan(soonMs)
+    expect(ms).toBeLessThan(maxMs)
     const calls = app.discord.count(at.revoke)
     expectCalls(row, calls - before)
-    expect(locationOf(await visitor.get('/show_avatar'))).toBe('/')
-    expect(locationOf(await app.visitor().get('/show_avatar').set('Cookie', cookie))).toBe('/')
+    expect(locationOf(await visitor.get('/show_avatar'))).toBe('/?notice=no-looks')
+    expect(locationOf(await app.visitor().get('/show_avatar').set('Cookie', cookie))).toBe('/?notice=no-looks')
 
     const next = await signedIn()
     expect(locationOf(await next.post('/sign_out'))).toBe('/')
@@ -281,8 +293,8 @@ describe('Discord: the revoke address, at a sign-out', () => {
   })
 })
 
-/** Ways to a picture: each gives a visitor who asks for it at the last step. */
-const dicebearsPlaces = [
+/** Ways to a new avatar: each returns a visitor whose last step requests the picture. */
+const dicebearSteps = [
   {
     place: 'at a callback',
     arrive: async (choice: Record<string, string>) => {
@@ -300,11 +312,11 @@ const dicebearsPlaces = [
   },
 ]
 
-describe.each(dicebearsPlaces)('DiceBear, $place', ({ place, arrive }) => {
-  const appFor = ownApps()
+describe.each(dicebearSteps)('DiceBear, $place', ({ place, arrive }) => {
+  const chooseApp = openBothApps()
 
-  /** The visitor's new avatar, and what it took. */
-  async function wearing(choice: Record<string, string>, step: () => Promise<Response>, visitor: Visitor) {
+  /** Takes the step, and checks the visitor's new avatar. */
+  async function newAvatar(choice: Record<string, string>, step: () => Promise<Response>, visitor: Visitor) {
     const before = app.dicebear.count(at.svg)
     const { answer, ms } = await timed(step())
     expectLanding(answer)
@@ -314,31 +326,31 @@ describe.each(dicebearsPlaces)('DiceBear, $place', ({ place, arrive }) => {
     return { ms, asked: app.dicebear.count(at.svg) - before, id }
   }
 
-  test.each(rows)('$how: the visitor gets the picture', async (row) => {
-    const soonMs = appFor(row)
+  test.each(rows)('$how: the visitor gets the avatar', async (row) => {
+    const maxMs = chooseApp(row)
     const choice = { ...look, seed: `${row.how} ${place}` }
     const { visitor, step } = await arrive(choice)
-    const first = await during(app.dicebear, at.svg, row, well.svg, () => wearing(choice, step, visitor))
-    expect(first.ms).toBeLessThan(soonMs)
+    const first = await withFault(app.dicebear, at.svg, row, good.svg, () => newAvatar(choice, step, visitor))
+    expect(first.ms).toBeLessThan(maxMs)
     expectCalls(row, first.asked)
     const file = await readFile(join(app.folder, app.parts.cache.path(first.id)), 'utf8')
     expect(file.startsWith(drawn(choice))).toBe(true)
 
-    // Kept like any other: who wants the same asks nobody.
+    // The picture is cached like any other: the next visitor with the same choice needs no request.
     const next = app.visitor()
     expectLanding(await signIn(app, next))
-    expect(await wearing(choice, async () => restyle(next, choice), next)).toMatchObject({ asked: 0, id: first.id })
+    expect(await newAvatar(choice, async () => restyle(next, choice), next)).toMatchObject({ asked: 0, id: first.id })
     if (row.retryAfter !== undefined) {
       const meanwhile = { ...choice, seed: `${choice.seed}, meanwhile` }
-      expect(await wearing(meanwhile, async () => restyle(next, meanwhile), next)).toMatchObject({ asked: 0 })
+      expect(await newAvatar(meanwhile, async () => restyle(next, meanwhile), next)).toMatchObject({ asked: 0 })
       timePasses(30)
     }
     const another = { ...choice, seed: `${choice.seed}, the next one` }
-    expect(await wearing(another, async () => restyle(next, another), next)).toMatchObject({ asked: 1 })
+    expect(await newAvatar(another, async () => restyle(next, another), next)).toMatchObject({ asked: 1 })
   })
 })
 
-/** What a visitor does, step by step, and what is answered while nothing can be stored: reading goes on. */
+/** The steps of a visit with their status while Redis refuses to store anything. Reading goes on. */
 const stepsWhileRedisIsFull: [string, number, (known: Visitor, callback: string) => PromiseLike<Response>][] = [
   ['the form', 200, (known) => known.get('/')],
   ['leaving for Discord', 503, (known) => known.post('/get_avatar').type('form').send(look)],
@@ -364,7 +376,7 @@ describe('Redis is full', () => {
   })
 
   test.each(stepsWhileRedisIsFull)(
-    '%s: %i within two seconds, and the visit goes on after it',
+    '%s: %i within two seconds, and the visit goes on afterwards',
     async (_, status, step) => {
       const known = await signedIn()
       const callback = app.discord.codeFor(await leave(known))
@@ -383,15 +395,15 @@ describe('Redis is full', () => {
     },
   )
 
-  test('signing out: signed out', async () => {
+  test('a sign-out succeeds', async () => {
     const known = await signedIn()
     await db.configSet('maxmemory', '1')
     expect(locationOf(await known.post('/sign_out'))).toBe('/')
-    expect(locationOf(await known.get('/show_avatar'))).toBe('/')
+    expect(locationOf(await known.get('/show_avatar'))).toBe('/?notice=no-looks')
   })
 })
 
-/** Ways for the disk under the cache to go wrong; each gives the way back. */
+/** Ways in which the disk of the cache fails. Each function returns another that repairs it. */
 const disks: [string, (folder: string) => Promise<() => Promise<unknown>>][] = [
   [
     'is full',
@@ -406,7 +418,7 @@ const disks: [string, (folder: string) => Promise<() => Promise<unknown>>][] = [
   ['is gone, and something else in its place', takePlaceOf],
 ]
 
-/** A disk of 64 KiB over the folder. Where we may not mount one, something else that cannot be written to. */
+/** Mounts a disk of 64 KiB at the folder. Without permission to mount, puts a file in the folder's place. */
 async function mounted(folder: string, options: string, fill = async () => {}) {
   const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', `${options}size=64k`, 'tmpfs', folder])
   if (mount.status !== 0) return takePlaceOf(folder)
@@ -426,7 +438,7 @@ describe.each(disks)('the disk %s', (_, spoil) => {
   })
   afterAll(() => app.close())
 
-  test('the visitor gets each picture all the same, and it is kept when it can be', async () => {
+  test('the visitor gets each picture, and files are written again afterwards', async () => {
     const before = await signedIn()
     const worn = { ...look, seed: 'meanwhile' }
     const mend = await spoil(app.folder)

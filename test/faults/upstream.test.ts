@@ -1,5 +1,5 @@
-// Calls to the outside: an upstream that has been down for the last requests is left in peace, so that nobody waits for
-// it; each call is told to who watches; none keeps memory or connections.
+// Requests to Discord and DiceBear: limits of time and size, the circuit breaker, stale connections, and what is reported
+// to log and metrics.
 import { gzipSync } from 'node:zlib'
 import type { Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -45,7 +45,7 @@ async function signedIn(): Promise<Visitor> {
 }
 
 const Line = z.object({ msg: z.string(), level: z.number(), upstream: z.string(), state: z.string() })
-const breakersInLog = () =>
+const loggedBreakerStates = () =>
   app.logged.flatMap((line) => {
     const { data } = Line.safeParse(JSON.parse(line))
     return data?.msg === 'breaker' ? [`${data.level} ${data.upstream} ${data.state}`] : []
@@ -53,8 +53,8 @@ const breakersInLog = () =>
 
 type Ask = () => Promise<Response>
 
-/** Visitors about to ask, each in a browser of their own. */
-const discordsPlaces = [
+/** For each endpoint of Discord, a visitor whose next request calls it. */
+const discordEndpoints = [
   { name: 'token', choice: look, arrive: comingBack },
   {
     name: 'user',
@@ -75,11 +75,11 @@ async function comingBack(): Promise<Ask> {
 const many = (count: number, arrive: () => Promise<Ask>) => Promise.all(Array.from({ length: count }, arrive))
 const atOnce = (asking: Ask[]) => Promise.all(asking.map((ask) => ask()))
 
-describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arrive }) => {
+describe.each(discordEndpoints)('Discord’s $name endpoint', ({ name, choice, arrive }) => {
   const path = at[name]
   const oneMore = async () => (await arrive())()
 
-  async function expectToHearNothing(asking: Ask[]): Promise<void> {
+  async function expectTimeouts(asking: Ask[]): Promise<void> {
     for (const answer of await atOnce(asking)) {
       expect(answer.status).toBe(504)
       expect(answer.text).toContain('Discord is not answering')
@@ -87,7 +87,7 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
     }
   }
 
-  test('after five calls without an answer it is left in peace for two seconds, then tried by one', async () => {
+  test('after five timeouts it is not called for two seconds, then one request tries it', async () => {
     const [first, second, third, fourth] = [
       await many(5, arrive),
       await many(3, arrive),
@@ -97,42 +97,42 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
     app.discord.fail(path, faults.hang())
     const before = app.discord.count(path)
     const asked = () => app.discord.count(path) - before
-    await expectToHearNothing(first)
+    await expectTimeouts(first)
     expect(asked()).toBe(5)
-    await expectToHearNothing(second)
+    await expectTimeouts(second)
     expect(asked()).toBe(5)
 
     timePasses(2)
-    await expectToHearNothing(third)
+    await expectTimeouts(third)
     expect(asked()).toBe(6)
-    await expectToHearNothing(fourth)
+    await expectTimeouts(fourth)
     expect(asked()).toBe(6)
 
     app.discord.heal()
     timePasses(2)
     expectLanding(await oneMore())
     expectLanding(await oneMore())
-    expect(breakersInLog()).toEqual(
+    expect(loggedBreakerStates()).toEqual(
       ['open', 'half-open', 'open', 'half-open', 'closed'].map((state) => `40 discord-${name} ${state}`),
     )
   })
 
-  test('a call that is answered begins the count anew', async () => {
+  test('a response resets the count of timeouts', async () => {
     for (const _ of [1, 2]) {
       const asking = await many(4, arrive)
       app.discord.fail(path, faults.hang())
-      await expectToHearNothing(asking)
+      await expectTimeouts(asking)
       app.discord.heal()
       expectLanding(await oneMore())
     }
-    expect(breakersInLog()).toEqual([])
+    expect(loggedBreakerStates()).toEqual([])
   })
 
   test.each<[string, () => Fault]>([
     ['a 500', () => faults.answer(500)],
     ['a reset in the body', () => faults.reset()],
-    ['a refusal', () => faults.answer(403)],
-  ])('%s costs nobody any time: it is asked each time', async (_, fault) => {
+    ['a 403', () => faults.answer(403)],
+  ])('%s takes no time: it is called each time', async (_, fault) => {
     const asking = await many(7, arrive)
     app.discord.fail(path, fault())
     const before = app.discord.count(path)
@@ -140,12 +140,12 @@ describe.each(discordsPlaces)('Discord’s $name address', ({ name, choice, arri
     expect(app.discord.count(path) - before).toBe(7)
     app.discord.heal()
     expectLanding(await oneMore())
-    expect(breakersInLog()).toEqual([])
+    expect(loggedBreakerStates()).toEqual([])
   })
 })
 
-describe('while Discord’s token address is left in peace', () => {
-  test('who is signed in goes on; who is not comes in by a reload of the same address when it is asked again', async () => {
+describe('while the circuit of Discord’s token endpoint is open', () => {
+  test('signed-in visitors go on; a callback succeeds by a reload once it has closed', async () => {
     const known = await signedIn()
     const [five, spared] = [await many(5, comingBack), await comingBack()]
     app.discord.fail(at.token, faults.hang())
@@ -160,7 +160,7 @@ describe('while Discord’s token address is left in peace', () => {
       expect(setCookies(answer)).toEqual([])
     }
     expect(app.discord.count(at.token)).toBe(before)
-    // Theirs may have reached Discord.
+    // Their codes may have reached Discord, and are not sent again.
     for (const answer of await atOnce(five)) expect(answer.status).toBe(400)
     app.discord.heal()
     timePasses(2)
@@ -168,7 +168,7 @@ describe('while Discord’s token address is left in peace', () => {
   })
 })
 
-test('while Discord’s user address is left in peace who comes back keeps the tokens: a reload needs no other exchange', async () => {
+test('while the circuit of Discord’s user endpoint is open a callback keeps the tokens: a reload needs no other exchange', async () => {
   const [five, spared] = [await many(5, comingBack), await comingBack()]
   app.discord.fail(at.user, faults.hang())
   await atOnce(five)
@@ -206,12 +206,12 @@ describe('DiceBear', () => {
   }
 
   test.each<[string, () => Fault, number]>([
-    ['three calls without an answer', () => faults.hang(), 3],
+    ['three timeouts', () => faults.hang(), 3],
     ['three resets', () => faults.reset('<svg', { 'content-type': 'image/svg+xml' }), 3],
-    ['three times 500', () => faults.answer(500), 3],
-    ['three answers of too many bytes', () => faults.huge(300 * 1024, { 'content-type': 'image/svg+xml' }), 3],
+    ['three responses of status 500', () => faults.answer(500), 3],
+    ['three responses that are too large', () => faults.huge(300 * 1024, { 'content-type': 'image/svg+xml' }), 3],
     ['one 429', () => faults.rateLimited(3600), 1],
-  ])('after %s it is left in peace for half a minute, then tried by one', async (_, fault, calls) => {
+  ])('after %s it is not called for half a minute, then one request tries it', async (_, fault, calls) => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)
     const asked = () => app.dicebear.count(at.svg) - before
@@ -226,10 +226,10 @@ describe('DiceBear', () => {
     expect(asked()).toBe(calls + 1)
     await wear(visitor)
     expect(asked()).toBe(calls + 2)
-    expect(breakersInLog()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
+    expect(loggedBreakerStates()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
   })
 
-  test('is not to blame where Discord has used up the visitor’s time', async () => {
+  test('does not count as failing when Discord has used up the visitor’s time', async () => {
     const before = app.dicebear.count(at.svg)
     for (let i = 0; i < 4; i++) {
       const choice = { ...look, seed: `late ${i}`, backgroundColor: '', animated: false }
@@ -254,7 +254,7 @@ describe('DiceBear', () => {
     expect(fallbacks.map((line) => JSON.parse(line))).toMatchObject([{ level }])
   })
 
-  test('a picture that we do not take is an answer: it is asked each time', async () => {
+  test('an unsafe SVG does not count as a failure: it is called each time', async () => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)
     app.dicebear.replaceSvg('<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')
@@ -266,7 +266,7 @@ describe('DiceBear', () => {
   })
 })
 
-describe('a call', () => {
+describe('a request', () => {
   const longMs = 15_000
   const maxBytes = 64 * 1024
   let double: DiceBearDouble
@@ -285,7 +285,7 @@ describe('a call', () => {
   const way = (options: Partial<UpstreamOptions> = {}) =>
     createUpstream({ name: 'dicebear', timeoutMs: longMs, maxBytes, connections, ...options })
 
-  test('is told, with what came of it and how long it took; so is each change of the breaker', async () => {
+  test('is reported with its outcome and duration, and each change of the circuit breaker is', async () => {
     const calls: Called[] = []
     const changes: BreakerChange[] = []
     const ask = way({
@@ -306,7 +306,7 @@ describe('a call', () => {
     expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
   })
 
-  test('is not held up by a hundred that are not answered, and they leave no connection behind', async () => {
+  test('does not wait for a hundred others that hang, and they leave no connection behind', async () => {
     double.fail(at.svg, faults.hang(), { times: 100 })
     const ask = way({ timeoutMs: 3000 })
     const before = double.count(at.svg)
@@ -320,7 +320,7 @@ describe('a call', () => {
     expect((await way()(url('one more'))).status).toBe(200)
     expect(isEnded).toBe(false)
     for (const { status } of await ended) expect(status).toBe('rejected')
-    // The one that was answered may be kept for the next.
+    // The connection of the request that was answered may be kept alive.
     await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
   })
 
@@ -394,7 +394,7 @@ describe('a call', () => {
     expect(double.calls.length - before).toBe(1)
   })
 
-  test('is not made when there is no time left for it, and ends when the time is up that the visitor has', async () => {
+  test('is not made after the deadline, and ends at the deadline', async () => {
     const before = double.count(at.svg)
     await expect(way()(url(), { deadline: performance.now() })).rejects.toThrow(UpstreamTimeout)
     expect(double.count(at.svg)).toBe(before)
@@ -409,7 +409,7 @@ describe('a call', () => {
     ['in gzip', () => faults.gzipBomb(), 'content-encoding gzip'],
   ]
   test.each(rowsOfBytes)(
-    'that is answered with 50 MB, %s, is given up before they are in memory',
+    'with a response of 50 MB, %s, is aborted before it is in memory',
     async (_, fault, expected) => {
       const answered = fault()
       const megabyte = 1024 * 1024
@@ -427,7 +427,7 @@ describe('a call', () => {
       onTestFinished(() => clearInterval(watch))
       const ask = way()
       const answers = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => ask(url(i))))
-      // Ten whole answers are 500 MB.
+      // Ten complete responses would be 500 MB.
       expect((most - before) / megabyte).toBeLessThan(150)
       for (const answer of answers) {
         expect(answer).toMatchObject({ status: 'rejected', reason: { message: expected } })

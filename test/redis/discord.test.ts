@@ -19,12 +19,12 @@ import {
 } from '../support/visits.ts'
 
 const timeoutMs = 1000
-/** How long a visitor may wait while one upstream hangs. */
-const patienceMs = timeoutMs + 2000
+/** A visitor has an answer within this time while one upstream hangs. */
+const maxWaitMs = timeoutMs + 2000
 const weekS = 604_800
 
 let redis: Redis
-/** Two instances of one site. */
+/** Two instances of the site. */
 let app: TestApp
 let other: TestApp
 let db: ReturnType<typeof client>
@@ -70,7 +70,7 @@ function expectLanding(answer: Response, status = 302): void {
   expect([answer.status, answer.headers.location]).toEqual([status, '/show_avatar'])
 }
 
-/** Back at the form, with the look and a word of why. */
+/** A redirect to the form, with the choice in the query. */
 function expectSignInAgain(answer: Response, choice: Record<string, string>): void {
   expect(answer.status).toBe(303)
   const { pathname, searchParams } = new URL(locationOf(answer), app.url)
@@ -90,13 +90,13 @@ async function expectNextIsServed(): Promise<void> {
   expect((await next.get('/show_avatar')).status).toBe(200)
 }
 
-/** What the log said of the requests since, by level. */
+/** The levels of the log lines since. */
 const loggedSince = (line: number) =>
   app.logged.slice(line).map((text) => z.object({ level: z.number() }).parse(JSON.parse(text)).level)
 const errorLevel = 50
 const LoggedFailure = z.object({ level: z.number(), err: z.object({ type: z.string(), message: z.string() }) })
 
-/** Signed in, with an access token that is about to end. */
+/** Signs in with an access token that is about to expire. */
 async function signInShortly(visitor: Visitor): Promise<void> {
   app.discord.tokenLifeS = 1
   expectLanding(await signIn(app, visitor))
@@ -117,7 +117,7 @@ const refreshTokensSent = () =>
     return form.get('grant_type') === 'refresh_token' ? [form.get('refresh_token')] : []
   })
 
-/** The access token that Discord gave last. */
+/** The access token that Discord issued last. */
 function newestToken(): string | undefined {
   const given = app.discord.calls.map(({ answer }) => z.object({ access_token: z.string() }).safeParse(answer).data)
   return given.findLast((tokens) => tokens !== undefined)?.access_token
@@ -137,7 +137,7 @@ function unsignedToken(claims: Record<string, unknown>): string {
   return `${part({ alg: 'RS256' })}.${part({ sub: '1', aud: clientId, iat: nowS, exp: nowS + 60, ...claims })}.c2ln`
 }
 
-describe('the token address', () => {
+describe('the token endpoint', () => {
   async function comeBackTo(fault: Fault) {
     app.discord.fail(at.token, fault)
     const visitor = app.visitor()
@@ -147,7 +147,7 @@ describe('the token address', () => {
     return { visitor, callback, answer, ms, levels: loggedSince(line) }
   }
 
-  test.each(['invalid_grant', 'invalid_request'])('%s: 400, start again, the look kept', async (error) => {
+  test.each(['invalid_grant', 'invalid_request'])('%s: 400 page, the choice kept', async (error) => {
     const { visitor, answer, levels } = await comeBackTo(oauthError(400, error))
     expect(answer.status).toBe(400)
     expect(keepsLook(answer.text)).toBe(true)
@@ -163,7 +163,7 @@ describe('the token address', () => {
     ['invalid_client with 400', () => oauthError(400, 'invalid_client'), 502],
     ['unauthorized_client', () => oauthError(400, 'unauthorized_client'), 502],
     ['401 without a body', () => faults.answer(401), 502],
-  ] satisfies Row[])('%s: an error of ours, logged as one, the look kept', async (_, fault, status) => {
+  ] satisfies Row[])('%s: 502 page, logged as an error, the choice kept', async (_, fault, status) => {
     const { answer, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
     expect(keepsLook(answer.text)).toBe(true)
@@ -182,7 +182,7 @@ describe('the token address', () => {
     ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
     ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
     ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
-  ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
+  ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
     expect(ms).toBeLessThan(timeoutMs + 1000)
@@ -193,7 +193,7 @@ describe('the token address', () => {
     expect(app.discord.count(at.user)).toBe(0)
     expect((await visitor.get('/show_avatar')).status).toBe(303)
 
-    // The code may be spent: it is never sent again.
+    // The code may be used up, so it is never sent again.
     app.discord.heal()
     await comeBack(visitor, callback)
     expect(app.discord.count(at.token)).toBe(1)
@@ -201,7 +201,7 @@ describe('the token address', () => {
     await expectNextIsServed()
   })
 
-  test('more scopes than were asked for, or none named, are fine', async () => {
+  test('accepts more scopes than were asked for, and a response without scope', async () => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, faults.json(200, { ...tokens, scope: 'email identify' }), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
@@ -216,7 +216,7 @@ describe('the token address', () => {
     ],
     ['an id_token that is none', { id_token: 5 }],
     ['values with names that nobody knows', { expires_at: 'soon', webhook: { id: '1' }, error: 'none' }],
-  ])('%s in the answer: ignored, as RFC 6749, 5.1, has it', async (_, more) => {
+  ])('%s in the response: ignored (RFC 6749, 5.1)', async (_, more) => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, faults.json(200, { ...tokens, ...more }), { times: 2 })
     const visitor = app.visitor()
@@ -230,20 +230,20 @@ describe('the token address', () => {
     ['begins with a byte order mark', () => faults.answer(200, `\ufeff${goodTokens}`, json)],
     ['calls the token’s kind BEARER', () => faults.json(200, { ...tokens, token_type: 'BEARER' })],
     ['writes seconds as text', () => faults.json(200, { ...tokens, expires_in: String(weekS) })],
-  ])('an answer that %s is fine', async (_, fault) => {
+  ])('accepts a response that %s', async (_, fault) => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, fault(), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
   })
 
-  test('a refusal of the code in problem+json is one too', async () => {
+  test('reads a refusal in application/problem+json', async () => {
     const problem = { 'content-type': 'application/problem+json' }
     const { answer } = await comeBackTo(faults.answer(400, '{"error":"invalid_grant"}', problem))
     expect(answer.status).toBe(400)
     expect(keepsLook(answer.text)).toBe(true)
   })
 
-  test('the log says what Discord does not take, so that we can mend it', async () => {
+  test('the log names the error of Discord that is ours to fix', async () => {
     const line = app.logged.length
     await comeBackTo(oauthError(401, 'invalid_client'))
     const failures = app.logged.slice(line).map((text) => LoggedFailure.safeParse(JSON.parse(text)).data)
@@ -253,7 +253,7 @@ describe('the token address', () => {
     })
   })
 
-  test('a program is told the same as JSON', async () => {
+  test('a client that accepts JSON gets the same as problem+json', async () => {
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
@@ -263,7 +263,7 @@ describe('the token address', () => {
   })
 })
 
-describe('the user address', () => {
+describe('the user endpoint', () => {
   async function comeBackTo(fault: Fault) {
     app.discord.fail(at.user, fault)
     const visitor = app.visitor()
@@ -273,12 +273,12 @@ describe('the user address', () => {
     return { visitor, answer, ms, levels: loggedSince(line) }
   }
 
-  test('a fresh token refused with 401: an error of ours, logged as one, the look kept', async () => {
+  test('a fresh token refused with 401: 502 page, logged as an error, the choice kept', async () => {
     const { visitor, answer, levels } = await comeBackTo(unauthorized())
     expect(answer.status).toBe(502)
     expect(keepsLook(answer.text)).toBe(true)
     expect(levels).toContain(errorLevel)
-    // Refused calls count against us: none is tried again.
+    // Refused requests count against this app's address, so none is repeated.
     expect(app.discord.count(at.user)).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(303)
     await expectNextIsServed()
@@ -292,7 +292,7 @@ describe('the user address', () => {
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
-  ] satisfies Row[])('%s: try again with the same look', async (_, fault, status) => {
+  ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
     expect(ms).toBeLessThan(timeoutMs + 1000)
@@ -308,7 +308,7 @@ describe('the user address', () => {
   test.each<[string, string, Record<string, string>]>([
     ['says its charset', nelly, { 'content-type': 'application/json;charset=UTF-8' }],
     ['begins with a byte order mark', `\ufeff${nelly}`, json],
-  ])('an answer that %s is fine', async (_, body, headers) => {
+  ])('accepts a response that %s', async (_, body, headers) => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.answer(200, body, headers))
     expectLanding(await signIn(app, visitor))
@@ -320,7 +320,7 @@ describe('the user address', () => {
     ['0', 5],
     [null, 5],
   ])(
-    'who has no picture, and the discriminator %o, has the one that Discord gives them',
+    'without a picture and with the discriminator %o: the default picture of Discord is shown',
     async (discriminator, number) => {
       const visitor = app.visitor()
       // 80351110224678912 >> 22 leaves 5 when divided by 6.
@@ -366,7 +366,7 @@ describe('the user address', () => {
     ['spaces of all kinds', ' \u00a0\u2003\u3000'],
     ['blank Braille', '\u2800'],
     ['tag characters', '\u{e0041}\u{e007f}'],
-  ])('a display name of %s, which shows nothing: the username is shown', async (_, name) => {
+  ])('a display name of %s is invisible: the username is shown', async (_, name) => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', global_name: name }))
     expectLanding(await signIn(app, visitor))
@@ -375,7 +375,7 @@ describe('the user address', () => {
     expect(text).not.toContain(`<bdi>${name}</bdi>`)
   })
 
-  test('half a surrogate pair in the username is no obstacle, as a seed neither', async () => {
+  test('half a surrogate pair in the username becomes U+FFFD, in the seed too', async () => {
     const visitor = app.visitor()
     const line = app.logged.length
     const body = '{"id":"80351110224678912","username":"nel\\ud83dly"}'
@@ -386,7 +386,7 @@ describe('the user address', () => {
     expect(app.logged.slice(line).join()).not.toContain('drawn here')
   })
 
-  test('control characters in a name become spaces: a page has none, and takes none for its own', async () => {
+  test('control characters in names become spaces', async () => {
     const visitor = app.visitor()
     const odd = { id: '77', username: 'juniper\u0001seed\u0000', global_name: 'Jun\u001biper\u0001seed' }
     app.discord.fail(at.user, faults.json(200, odd))
@@ -397,7 +397,7 @@ describe('the user address', () => {
     expect(text).not.toMatch(/[^\P{Cc}\n]/u)
   })
 
-  test('the tokens of a half-way sign-in are good: the next try exchanges no code', async () => {
+  test('after a failure the new tokens are kept: the next try exchanges no code', async () => {
     const { visitor } = await comeBackTo(faults.json(500, { message: '500: Internal Server Error', code: 0 }))
     app.discord.heal()
     expectLanding(await signIn(app, visitor))
@@ -406,7 +406,7 @@ describe('the user address', () => {
 })
 
 describe('a cached token that Discord refuses', () => {
-  test('at a callback: the code in hand is exchanged', async () => {
+  test('at a callback: the code is exchanged', async () => {
     const visitor = await signInAs()
     app.discord.deauthorize(juniper())
     expectLanding(await signIn(app, visitor, later))
@@ -414,7 +414,7 @@ describe('a cached token that Discord refuses', () => {
     expect(await hasAvatar(visitor, later)).toBe(true)
   })
 
-  test('at a callback, and the code too: 400, start again', async () => {
+  test('at a callback, and the code is refused too: 400 page', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized(), { times: 1 })
     app.discord.fail(at.token, oauthError(400, 'invalid_grant'), { times: 1 })
@@ -424,7 +424,7 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await signIn(app, visitor, later))
   })
 
-  test('at a callback, and the fresh one too: 502', async () => {
+  test('at a callback, and the new token is refused too: 502 page', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
     const answer = await signIn(app, visitor, later)
@@ -443,7 +443,7 @@ describe('a cached token that Discord refuses', () => {
     expect(await hasAvatar(visitor, later)).toBe(true)
   })
 
-  test('at a restyle, code 50025: the same', async () => {
+  test('at a restyle, with code 50025: refreshed once', async () => {
     const visitor = await signInAs()
     const invalidToken = { message: 'Invalid OAuth2 access token', code: 50_025 }
     app.discord.fail(at.user, faults.json(401, invalidToken), { times: 1 })
@@ -464,7 +464,7 @@ describe('a cached token that Discord refuses', () => {
     expect(refreshTokensSent()).toHaveLength(1)
   })
 
-  test('at a restyle, and the refreshed one too: back to the form, the look kept, the tokens dropped', async () => {
+  test('at a restyle, and the refreshed token too: redirect to the form, the choice kept, the tokens dropped', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
     expectSignInAgain(await restyle(visitor), later)
@@ -477,8 +477,8 @@ describe('a cached token that Discord refuses', () => {
   })
 })
 
-describe('a token that has ended', () => {
-  test('is refreshed at a restyle, and the refresh token that came with it is the next one', async () => {
+describe('an expired token', () => {
+  test('is refreshed at a restyle; the next refresh uses the new refresh token', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.tokenLifeS = 1
@@ -492,7 +492,7 @@ describe('a token that has ended', () => {
     expect(app.discord.count(at.user)).toBe(3)
   })
 
-  test('at a callback gives way to the code in hand', async () => {
+  test('at a callback: the code is exchanged', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     expectLanding(await signIn(app, visitor, later))
@@ -509,7 +509,7 @@ describe('a token that has ended', () => {
     expect(app.discord.count(at.user)).toBe(20)
   })
 
-  test('is refreshed once for twenty restyles at once at two instances', async () => {
+  test('is refreshed once for twenty restyles at once on two instances', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     const there = sameBrowserAt(other, visitor)
@@ -520,7 +520,7 @@ describe('a token that has ended', () => {
     expect(refreshTokensSent()).toHaveLength(1)
   })
 
-  test('with a refresh token that is refused: back to the form with the look and a notice, the tokens dropped', async () => {
+  test('with a refresh token that is refused: redirect to the form with the choice and a notice, the tokens dropped', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.deauthorize(juniper())
@@ -537,7 +537,7 @@ describe('a token that has ended', () => {
     expectLanding(await signIn(app, visitor, later))
   })
 
-  test('while the refresh goes wrong: an error page, and the tokens are kept for the next try', async () => {
+  test('whose refresh fails: an error page, and the tokens are kept for the next try', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
@@ -549,14 +549,14 @@ describe('a token that has ended', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('while the refresh goes wrong, five restyles at once all have the same answer', async () => {
+  test('whose refresh fails: five restyles at once get the same answer', async () => {
     const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '10000' }, beside: app })
     try {
       const visitor = patient.visitor()
       await signInShortly(visitor)
       const before = app.dicebear.count(at.svg)
       app.discord.fail(at.token, async (req, res) => {
-        // Each of them asks DiceBear, and in the same moment for tokens.
+        // The five are requesting their pictures by now, and one of them the new tokens.
         await expect.poll(() => app.dicebear.count(at.svg), { timeout: 8000 }).toBe(before + 5)
         oauthError(401, 'invalid_client')(req, res)
       })
@@ -570,7 +570,7 @@ describe('a token that has ended', () => {
 })
 
 describe('Discord’s 429', () => {
-  /** After Discord's time is up; here nobody waits for it. */
+  /** As if the time that Discord named were over. */
   async function openGates(): Promise<void> {
     app.discord.heal()
     const gates = await db.keys('gate:*')
@@ -626,7 +626,7 @@ describe('Discord’s 429', () => {
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200)
   })
 
-  test('at the token address stops every exchange and refresh, at both instances, until its time is up', async () => {
+  test('at the token endpoint stops every exchange and refresh, on both instances, until its time is over', async () => {
     const waiting = app.visitor()
     await signInShortly(waiting)
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -643,7 +643,7 @@ describe('Discord’s 429', () => {
     await expectNextIsServed()
   })
 
-  test('who comes back meanwhile is served by a reload of the same address when its time is up', async () => {
+  test('a callback meanwhile uses nothing up: a reload after the time succeeds', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -669,7 +669,7 @@ describe('Discord’s 429', () => {
     ['of 70 KB', faults.answer(429, 'x'.repeat(70_000), { 'retry-after': '9' })],
     ['that is not packed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
     ['packed in a way nobody knows', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
-  ])('with a body %s: its head says enough', async (_, fault) => {
+  ])('with a body %s: its status and headers count', async (_, fault) => {
     app.discord.fail(at.token, fault, { times: 1 })
     const answer = await signIn(app, app.visitor())
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '9'])
@@ -683,7 +683,7 @@ describe('Discord’s 429', () => {
     expectToWait(await restyle(visitor), 9, later)
   })
 
-  test('at the token address does not stop who is signed in', async () => {
+  test('at the token endpoint does not stop visitors with a valid token', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await signIn(app, app.visitor()), 30)
@@ -691,7 +691,7 @@ describe('Discord’s 429', () => {
     expectLanding(await signIn(app, visitor, later))
   })
 
-  test('at a refresh stops the token address too', async () => {
+  test('at a refresh stops the token endpoint too', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -703,7 +703,7 @@ describe('Discord’s 429', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at the user address stops that visitor alone, at both instances, until its time is up', async () => {
+  test('at the user endpoint stops that visitor only, on both instances, until its time is over', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, later)
@@ -720,7 +720,7 @@ describe('Discord’s 429', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at the user address of a first sign-in stops that visitor alone', async () => {
+  test('at the user endpoint of a first sign-in stops that visitor only', async () => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.rateLimitedInPlainText(), { times: 1 })
     expectToWait(await signIn(app, visitor), 60)
@@ -739,7 +739,7 @@ describe('Discord’s 429', () => {
     ],
     ['by its header', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-global': 'true' })],
     ['by its scope', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-scope': 'global' })],
-  ])('for everybody, %s: neither address is asked', async (_, fault) => {
+  ])('for all endpoints, %s: no endpoint is called', async (_, fault) => {
     for (const path of [at.user, at.token]) {
       const [visitor, bystander] = [await signInAs(), await signInAs(ozzy())]
       app.discord.fail(path, fault(), { times: 1 })
@@ -846,13 +846,13 @@ describe('signing out', () => {
     })
   })
 
-  test('without a session leads to the form, and asks Discord nothing', async () => {
+  test('without a session redirects to the form, without a request to Discord', async () => {
     const answer = await app.visitor().post('/sign_out')
     expect([answer.status, answer.headers.location]).toEqual([303, '/'])
     expect(app.discord.calls).toEqual([])
   })
 
-  test('on one device means signing in again on the other', async () => {
+  test('on one device ends the tokens on the other', async () => {
     const [here, there] = [await signInAs(), await signInAs()]
     await here.post('/sign_out')
     expectSignInAgain(await restyle(there), later)
@@ -860,12 +860,12 @@ describe('signing out', () => {
   })
 })
 
-describe('while one upstream hangs the visitor has an answer in time', () => {
-  test('the user address, at a callback without a seed', async () => {
+describe('while one upstream hangs, the visitor has an answer in time', () => {
+  test('the user endpoint, at a callback without a seed', async () => {
     app.discord.fail(at.user, faults.hang())
     const { answer, ms } = await timed(signIn(app, app.visitor(), noSeed))
     expect(answer.status).toBe(504)
-    expect(ms).toBeLessThan(patienceMs)
+    expect(ms).toBeLessThan(maxWaitMs)
   })
 
   test('DiceBear, at a callback and at a restyle without a seed: the visitor gets the avatar', async () => {
@@ -873,13 +873,13 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     const visitor = app.visitor()
     const signedIn = await timed(signIn(app, visitor, noSeed))
     expectLanding(signedIn.answer)
-    expect(signedIn.ms).toBeLessThan(patienceMs)
+    expect(signedIn.ms).toBeLessThan(maxWaitMs)
     const restyled = await timed(restyle(visitor, { ...noSeed, mood: '' }))
     expectLanding(restyled.answer, 303)
-    expect(restyled.ms).toBeLessThan(patienceMs)
+    expect(restyled.ms).toBeLessThan(maxWaitMs)
   })
 
-  test('DiceBear, where Discord is slow and there is no seed: what Discord took is not given to DiceBear again', async () => {
+  test('DiceBear, after a slow Discord and without a seed: both share one deadline', async () => {
     const slowMs = 2000
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     app.discord.delay(at.token, 0.75 * slowMs)
@@ -895,8 +895,8 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     }
   })
 
-  test('the token address, for restyles at once at two instances with a token that has ended', async () => {
-    // Longer than the two seconds over it: who is second must not wait for the first and then again as long.
+  test('the token endpoint, for concurrent restyles on two instances with an expired token', async () => {
+    // More than two seconds: a request that waited for another's refresh must not wait as long again.
     const slowMs = 2200
     const settings = { UPSTREAM_TIMEOUT_MS: String(slowMs) }
     const slow = await openApp({ redisUrl: redis.url, settings, beside: app })
@@ -909,7 +909,7 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
       const answers = await Promise.all(browsers.map((browser) => timed(restyle(browser))))
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
       for (const { answer } of answers) expect(answer.status).toBe(504)
-      // Who waited for another's is not sent to wait once more.
+      // The others waited for the first refresh in vain, and do not try one themselves.
       expect(refreshTokensSent()).toHaveLength(1)
       app.discord.heal()
       expectLanding(await restyle(visitor), 303)
@@ -918,18 +918,18 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     }
   })
 
-  test('the token address and DiceBear both', async () => {
+  test('the token endpoint and DiceBear both', async () => {
     app.discord.fail(at.token, faults.hang())
     app.dicebear.fail(at.svg, faults.hang())
     for (const choice of [later, noSeed]) {
       const { answer, ms } = await timed(signIn(app, app.visitor(), choice))
       expect(answer.status).toBe(504)
-      expect(ms).toBeLessThan(patienceMs)
+      expect(ms).toBeLessThan(maxWaitMs)
     }
   })
 
-  test('the user address, after a slow token address', async () => {
-    // The two together would take longer than the visitor may have to wait.
+  test('the user endpoint, after a slow token endpoint', async () => {
+    // Together the two would exceed the time within which a visitor must have an answer.
     const slowMs = 2500
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     try {
@@ -947,12 +947,12 @@ describe('while one upstream hangs the visitor has an answer in time', () => {
     }
   })
 
-  test('the user address, for ten callbacks at once', async () => {
+  test('the user endpoint, for ten callbacks at once', async () => {
     app.discord.fail(at.user, faults.hang())
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answers = await Promise.all(Array.from({ length: 10 }, () => timed(comeBack(visitor, callback))))
-    for (const { ms } of answers) expect(ms).toBeLessThan(patienceMs)
+    for (const { ms } of answers) expect(ms).toBeLessThan(maxWaitMs)
     expect(answers.filter(({ answer }) => answer.status === 504).length).toBeGreaterThan(0)
   })
 
