@@ -8,7 +8,7 @@ import onHeaders from 'on-headers'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { User } from '../discord/client.ts'
-import { NotSignedIn } from '../errors.ts'
+import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
 import type { Lock, Store } from '../store/store.ts'
 import { cookieName, cookieOptions } from './cookies.ts'
@@ -243,7 +243,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
       if (ended.has(id)) continue
       ended.add(id)
-      const successor = await store.getAndSet(successorKey(id), signedOut, successorTtlS)
+      const successor = await markAsSignedOut(id)
       if (successor !== undefined) ids.push(successor)
       const data = parseSession(await store.getAndDelete(sessionKey(id)))
       const visitor = readVisitor(data?.visitor)
@@ -253,6 +253,17 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     res.clearCookie(name, cookieOptions(config, 0))
     Object.assign(req, { session: undefined })
     return tokens
+  }
+
+  /** Marks a session as signed out. Returns its successor, if it has one. */
+  async function markAsSignedOut(id: string): Promise<string | undefined> {
+    try {
+      return await store.getAndSet(successorKey(id), signedOut, successorTtlS)
+    } catch (error) {
+      // A Redis that is full refuses the mark, as it does a new session; it still deletes.
+      if (error instanceof StoreUnavailable) return store.get(successorKey(id))
+      throw error
+    }
   }
 
   const cookieOf = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
