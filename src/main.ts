@@ -15,7 +15,6 @@ import { openParts, type Parts } from './parts.ts'
 const drainMs = 500
 /** After SIGTERM open requests may take this long; the contract says 10 s in all. */
 const closeMs = 9000
-const idleCheckMs = 100
 /** Under npm one Ctrl-C arrives twice, from the terminal and from npm. A signal later than this is a second one. */
 const sameSignalMs = 1000
 
@@ -101,20 +100,12 @@ function gracefulClose(server: Server): () => Promise<void> {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-
-  function closeIdle(): void {
-    server.closeIdleConnections()
-    // For Node a connection without a first request, as browsers open them in advance, is not idle.
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-  }
-
   return async () => {
     await wait(drainMs)
     const closed = once(server, 'close')
     server.close()
-    closeIdle()
-    // Connections become idle when their last request has been answered.
-    setInterval(closeIdle, idleCheckMs).unref()
+    // server.close() closes idle connections, but not those that browsers open in advance and have not used yet.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     setTimeout(() => server.closeAllConnections(), closeMs - drainMs).unref()
     await closed
   }

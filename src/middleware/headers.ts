@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express'
 import helmet from 'helmet'
+import onHeaders from 'on-headers'
 import type { Config } from '../config.ts'
 
 /**
@@ -33,7 +34,10 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
     xFrameOptions: { action: 'deny' },
   })
   const connectionAndCaching: RequestHandler = (_req, res, next) => {
-    if (closing.aborted) res.setHeader('Connection', 'close')
+    // When the answer is sent: the request may have come before `closing`.
+    onHeaders(res, () => {
+      if (closing.aborted) res.setHeader('Connection', 'close')
+    })
     // Pages and redirects are one visitor's; what may be cached says so itself.
     res.setHeader('Cache-Control', 'no-store')
     next()

@@ -444,6 +444,7 @@ describe('SIGTERM', () => {
     const back = await comeBack(visitor, callback).set('Connection', 'keep-alive')
     await told
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
+    expect(back.headers.connection).toBe('close')
     expect(await app.exited).toEqual([0, null])
   }, 60_000)
 })
