@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { parseRedisAddress } from './store/redis-address.ts'
 
 const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
 
@@ -13,7 +14,7 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
-/** What ends in a number is an address of IPv4 to a URL, so that 999.1.1.1 is no name either. */
+/** A URL takes a host that ends in a number for an IPv4 address, so 999.1.1.1 is refused, too. */
 const host = z
   .string()
   .refine(
@@ -21,7 +22,7 @@ const host = z
     'must be an IP address or a host name, without port or brackets',
   )
 
-/** Made and tried here, so that one that can't be is told along with all else that is wrong. */
+/** Created and written to while the settings are read, so that a failure is named together with all other problems. */
 const writableFolder = z.string().superRefine((folder, context) => {
   try {
     makeFolder(folder)
@@ -32,20 +33,20 @@ const writableFolder = z.string().superRefine((folder, context) => {
   }
 })
 
-// Node's own recursive mkdir never ends in a place such as /proc, where a folder is there and takes no other.
+// Node's recursive mkdir loops for ever in a folder such as /proc, which exists and takes no new folders.
 function makeFolder(folder: string): void {
   if (existsSync(folder)) return
   makeFolder(dirname(folder))
   try {
     mkdirSync(folder)
   } catch (error) {
-    if (!existsSync(folder)) throw error // else another instance was faster
+    if (!existsSync(folder)) throw error // another instance may have created it
   }
 }
 
 /**
- * What we ask for is put behind it: a query or fragment would swallow that, or be lost itself. A semicolon or comma in the
- * host would end its place in the content policy.
+ * Paths are appended to it, so it has no query and no fragment. A semicolon or comma in the host would end its source
+ * expression in the content policy.
  */
 const address = z
   .string()
@@ -61,91 +62,18 @@ const origin = address.refine(
 
 const credential = z.string().regex(/\S/, 'must not be blank')
 
-const redisForm = 'must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://'
-
-/**
- * Where Redis is. One server: `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS. A cluster: several of
- * them, comma-separated, all with the same name and password, without a database. Behind sentinels:
- * `sentinel://[user:password@]host[:port],host[:port]/name[?db=1&sentinelPassword=…]`, where name and password are those
- * of the servers, and `sentinels://` is with TLS.
- */
 const redisAddress = z.string().transform((text, context) => {
-  const address = /^sentinels?:/.test(text) ? sentinelAddress(text) : serverAddress(text)
+  const address = parseRedisAddress(text)
   if (address) return address
-  context.addIssue(redisForm)
+  context.addIssue('must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://')
   return z.NEVER
 })
 
-function serverAddress(text: string) {
-  // A password may hold a comma.
-  const urls = text.split(/,\s*(?=rediss?:)/).map((part) => (URL.canParse(part) ? new URL(part) : undefined))
-  const [first] = urls
-  if (first === undefined || !urls.every((url) => url && isServer(url) && isAlike(url, first))) return undefined
-  if (urls.length === 1) return { kind: 'server' as const, url: first.href }
-  if (urls.some((url) => url && url.pathname.length > 1)) return undefined
-  const nodes = urls.flatMap((url) => (url ? placeOf(url, 6379) : []))
-  return { kind: 'cluster' as const, nodes, tls: first.protocol === 'rediss:', ...accountOf(first) }
-}
-
-const isServer = ({ protocol, hostname, pathname, search, hash, username, password }: URL) =>
-  ['redis:', 'rediss:'].includes(protocol) &&
-  /^[^,]+$/.test(hostname) &&
-  /^(\/\d{0,4})?$/.test(pathname) &&
-  search + hash === '' &&
-  isEncodedWell(username + password)
-
-const isEncodedWell = (text: string) => !/%(?![0-9a-f]{2})/i.test(text)
-
-const isAlike = (one: URL, other: URL) =>
-  one.protocol === other.protocol && one.username === other.username && one.password === other.password
-
-function sentinelAddress(text: string) {
-  // No URL has several hosts: each is read as one of its own.
-  const [, protocol, account = '', hosts = '', name = '', query = ''] =
-    /^(sentinels?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/([\w.-]+)(?:\?([^#]*))?$/.exec(text) ?? []
-  const addresses = hosts.split(',').map((host) => `redis://${account && `${account}@`}${host.trim()}`)
-  const options = SentinelOptions.safeParse(queryOf(query))
-  if (name === '' || !options.success || !addresses.every((address) => URL.canParse(address))) return undefined
-  const urls = addresses.map((address) => new URL(address))
-  const [first] = urls
-  if (first === undefined || !urls.every(isServer)) return undefined
-  return {
-    kind: 'sentinel' as const,
-    name,
-    sentinels: urls.map((url) => placeOf(url, 26_379)),
-    tls: protocol === 'sentinels',
-    ...accountOf(first),
-    ...options.data,
-  }
-}
-
-const SentinelOptions = z.strictObject({
-  db: wholeNumber(0, 9999).optional(),
-  sentinelUser: z.string().optional(),
-  sentinelPassword: z.string().optional(),
-})
-
-/** A parameter that is given twice is wrong, whichever was meant. */
-function queryOf(query: string): Record<string, string> | undefined {
-  const pairs = [...new URLSearchParams(query)]
-  return new Set(pairs.map(([name]) => name)).size === pairs.length ? Object.fromEntries(pairs) : undefined
-}
-
-const placeOf = ({ hostname, port }: URL, usualPort: number) => ({
-  host: hostname.replace(/^\[|\]$/g, ''),
-  port: Number(port || usualPort),
-})
-
-function accountOf({ username, password }: URL) {
-  return {
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-  }
-}
+const listOf = (text: string) => text.split(',').map((part) => part.trim())
 
 const secrets = z
   .string()
-  .transform((text) => text.split(',').map((secret) => secret.trim()))
+  .transform(listOf)
   .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
 
 const metricsPort = z
@@ -155,36 +83,30 @@ const metricsPort = z
   })
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
-/** Express counts proxies, or knows them by address; to trust everybody would let anyone name any client address. */
+/** Express's `trust proxy`. A client behind a trusted address can claim any address, so never everybody. */
 const trustedProxies = z
   .string()
-  .refine((text) => text === 'off' || /^\d$/.test(text) || text.split(',').every(isProxyAddress), {
-    message:
-      'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
-  })
+  .refine(
+    (text) => text === 'off' || /^\d$/.test(text) || listOf(text).every(isProxyAddress),
+    'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
+  )
   .transform((text) => {
     if (text === 'off') return false
-    return /^\d$/.test(text) ? Number(text) : text.split(',').map((part) => part.trim())
+    return /^\d$/.test(text) ? Number(text) : listOf(text)
   })
 
-function isProxyAddress(part: string): boolean {
-  const text = part.trim()
+function isProxyAddress(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
-  const [ip = '', prefix, ...rest] = text.split('/')
-  if (isIP(ip) === 0 || rest.length > 0) return false
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && isOnesOwn(ip, Number(prefix)))
+  const [, ip = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  if (isIP(ip) === 0 || prefix === undefined) return isIP(ip) !== 0
+  return Number(prefix) >= minPrefix(ip) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)
 }
 
-const ipv4Mapped = new BlockList()
-ipv4Mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
-
-/** No network of one's own is wider than 10.0.0.0/8 or fc00::/7. IPv4 may be written as IPv6, with 96 bits before it. */
-function isOnesOwn(ip: string, prefix: number): boolean {
-  if (isIP(ip) === 4) return prefix >= 8 && prefix <= 32
-  if (prefix < 7 || prefix > 128) return false
-  const subnet = new BlockList()
-  subnet.addSubnet(ip, prefix, 'ipv6')
-  return prefix >= 96 + 8 || !(subnet.check('::ffff:0:0', 'ipv6') || ipv4Mapped.check(ip, 'ipv6'))
+/** The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4 (::ffff:0:0/96). */
+function minPrefix(ip: string): number {
+  if (isIP(ip) === 4) return 8
+  const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
+  return firstGroup >= 0x200 ? 7 : 96 + 8
 }
 
 function isSafeOrigin(url: URL): boolean {
@@ -216,26 +138,28 @@ const Environment = z.object({
     .default('info'),
 })
 
-/** What the settings ask of one another; apart from the schema, so that it is told even when a single value is wrong. */
-function demands(given: NodeJS.ProcessEnv): string[] {
+/** Problems between settings. Not in the schema, which stops at single wrong values: all problems are named at once. */
+function problemsBetween(given: NodeJS.ProcessEnv): string[] {
   const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET, BASE_URL } = given
-  const missing: string[] = []
-  if (DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) missing.push('DISCORD_CLIENT_SECRET is missing beside the client id')
-  if (DISCORD_CLIENT_SECRET && !DISCORD_CLIENT_ID) missing.push('DISCORD_CLIENT_ID is missing beside the client secret')
+  const problems: string[] = []
+  if (DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET)
+    problems.push('DISCORD_CLIENT_SECRET is missing beside the client id')
+  if (DISCORD_CLIENT_SECRET && !DISCORD_CLIENT_ID)
+    problems.push('DISCORD_CLIENT_ID is missing beside the client secret')
   if (Number(given.METRICS_PORT) === Number(given.PORT ?? defaultPort)) {
-    missing.push('METRICS_PORT must be another port than PORT, where visitors come')
+    problems.push('METRICS_PORT must be another port than PORT, where visitors come')
   }
-  if (given.NODE_ENV !== 'production') return missing
+  if (given.NODE_ENV !== 'production') return problems
   if (!DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) {
-    missing.push('DISCORD_CLIENT_ID is needed in production, where there is no demo')
-    missing.push('DISCORD_CLIENT_SECRET is needed in production, where there is no demo')
+    problems.push('DISCORD_CLIENT_ID is needed in production, where there is no demo')
+    problems.push('DISCORD_CLIENT_SECRET is needed in production, where there is no demo')
   }
-  if (!given.SESSION_SECRET) missing.push('SESSION_SECRET is needed in production')
-  if (!given.REDIS_URL) missing.push('REDIS_URL is needed in production')
+  if (!given.SESSION_SECRET) problems.push('SESSION_SECRET is needed in production')
+  if (!given.REDIS_URL) problems.push('REDIS_URL is needed in production')
   if (BASE_URL && URL.canParse(BASE_URL) && !isSafeOrigin(new URL(BASE_URL))) {
-    missing.push('BASE_URL must begin with https:// in production')
+    problems.push('BASE_URL must begin with https:// in production')
   }
-  return missing
+  return problems
 }
 
 /**
@@ -246,7 +170,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
-  const complaints = [...wrong, ...demands(given)]
+  const complaints = [...wrong, ...problemsBetween(given)]
   if (!read.success || complaints.length > 0) {
     throw new Error(`Cannot start. Please mend these settings:\n${complaints.map((line) => `  ${line}`).join('\n')}`)
   }

@@ -1,30 +1,17 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { createClient, createCluster, createSentinel, defineScript } from 'redis'
 import { StoreUnavailable } from '../errors.ts'
-
-type Place = { host: string; port: number }
-type Account = { username?: string | undefined; password?: string | undefined }
-
-/** Where Redis is: one server, a cluster, or a master that sentinels know. */
-type RedisAddress =
-  | { kind: 'server'; url: string }
-  | ({ kind: 'cluster'; nodes: Place[]; tls: boolean } & Account)
-  | ({ kind: 'sentinel'; name: string; sentinels: Place[]; tls: boolean } & Account & SentinelOptions)
-type SentinelOptions = {
-  db?: number | undefined
-  sentinelUser?: string | undefined
-  sentinelPassword?: string | undefined
-}
+import type { RedisAddress } from './redis-address.ts'
 
 type Expiration = { type: 'EX'; value: number }
 
-/** What becomes of the lock after the write. */
+/** Whether the lock is kept or released after the write. */
 export type LockAfter = 'keep' | 'release'
 
-/** The commands that we use: the same at one server, in a cluster and behind sentinels. */
+/** The commands in use; the clients of a server, a cluster and sentinels all have them. */
 export type Commands = {
   get(key: string): Promise<string | null>
-  /** Reads, and gives the key that long to live. */
+  /** Reads the key and gives it a new TTL. */
   getEx(key: string, expiration: Expiration): Promise<string | null>
   getDel(key: string): Promise<string | null>
   mGet(keys: string[]): Promise<(string | null)[]>
@@ -35,7 +22,7 @@ export type Commands = {
   ): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   ping(): Promise<string>
-  /** Total and milliseconds left. */
+  /** The total and the milliseconds until the count starts anew. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
   /** 1 if the key held the value and has a new TTL. */
   expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
@@ -52,7 +39,7 @@ export type Commands = {
   ): Promise<number>
 }
 
-/** Counts so many more; the key lives as long as told from its first count on. One step, so that no key is left for ever. */
+/** INCRBY with a TTL that begins with the first count; in one step, so that no key is ever without one. */
 const count = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
@@ -106,30 +93,29 @@ const replaceIfLocked = defineScript({
 })
 const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
 
-/** The longest that one command may keep a visitor waiting, so that "Redis is away" is said within two seconds. */
+/** A visitor is told within 2 s that Redis is down. */
 const commandTimeoutMs = 900
-/** And while Redis is silent: a visitor waits once, not as long again at each step. */
-const silentTimeoutMs = 200
+/** After a timeout, until Redis answers again: a visitor waits once, not at each command of a request. */
+const unresponsiveTimeoutMs = 200
 
-/** Each connection. */
-const manners = {
-  // A command for a server that is away is refused at once.
+const clientOptions = {
+  // While Redis is down a command fails at once.
   disableOfflineQueue: true,
-  // Each command has an end by `ask`; a second timer for each would stay, and keep its command from the collector.
+  // `run` has the time limit of each command; the client's own timer would outlive the command and hold its memory.
   commandOptions: { timeout: 0 },
-  // Finds a connection that died without a word.
+  // Detects a dead connection that was never closed.
   pingInterval: 10_000,
 }
-const socket = {
+const socketOptions = {
   connectTimeout: 2000,
   reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, 1000),
 }
 
-type Trouble = (error: unknown) => void
+type OnError = (error: unknown) => void
 
 type Connection = {
-  /** The commands; one that is still unsent when the signal comes never is. */
-  until(abortSignal: AbortSignal): Commands
+  /** The commands; one that is not sent yet when the signal is aborted never is. */
+  commands(signal: AbortSignal): Commands
   connect(): Promise<unknown>
   destroy(): unknown
 }
@@ -137,133 +123,136 @@ type Client = Pick<Connection, 'connect' | 'destroy'> & {
   withCommandOptions(options: { abortSignal: AbortSignal }): Commands
 }
 
-/** What the three clients have alike. */
+/** What the clients of the three kinds have in common. */
 function connectionOf(client: Client): Connection {
   return {
-    until: (abortSignal) => client.withCommandOptions({ abortSignal }),
+    commands: (abortSignal) => client.withCommandOptions({ abortSignal }),
     connect: () => client.connect(),
     destroy: () => client.destroy(),
   }
 }
 
-function server({ url }: RedisAddress & { kind: 'server' }, onTrouble: Trouble): Connection {
-  const client = createClient({ url, scripts, socket, ...manners })
-  client.on('error', onTrouble)
+function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError): Connection {
+  const client = createClient({ url, scripts, socket: socketOptions, ...clientOptions })
+  client.on('error', onError)
   return connectionOf(client)
 }
 
-/** Each key at the master of its slot. While one is lost, the others are asked who has its slots now. */
-function cluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onTrouble: Trouble): Connection {
+/** Sends each command to the master of its key's slot; learns from the other nodes who replaces a lost master. */
+function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
   const client = createCluster({
-    rootNodes: nodes.map((place) => ({ socket: place })),
-    defaults: { ...manners, ...accountOf(account), socket: { ...socket, ...withTls(tls) } },
+    rootNodes: nodes.map((node) => ({ socket: node })),
+    defaults: { ...clientOptions, ...account, socket: { ...socketOptions, ...tlsOptions(tls) } },
     scripts,
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   })
-  client.on('error', onTrouble).on('node-error', onTrouble)
+  client.on('error', onError).on('node-error', onError)
   return connectionOf(client)
 }
 
-/** Reads and writes at the master alone; the sentinels are asked who that is. */
-function sentinel(address: RedisAddress & { kind: 'sentinel' }, onTrouble: Trouble): Connection {
+/** Sends every command to the master, never to a replica; the sentinels say which server that is. */
+function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
   const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
   const client = createSentinel({
     name,
     sentinelRootNodes: sentinels,
-    nodeClientOptions: { ...manners, ...accountOf(account), database: db, socket: { ...socket, ...withTls(tls) } },
+    nodeClientOptions: {
+      ...clientOptions,
+      ...account,
+      database: db,
+      socket: { ...socketOptions, ...tlsOptions(tls) },
+    },
     sentinelClientOptions: {
-      ...accountOf({ username: sentinelUser, password: sentinelPassword }),
-      // One that hangs is left for the next.
+      ...(sentinelUser !== undefined && { username: sentinelUser }),
+      ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+      // A sentinel that does not answer is soon replaced by the next one.
       pingInterval: 400,
-      socket: { connectTimeout: 1000, socketTimeout: 1000, ...withTls(tls) },
+      socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
     },
     scripts,
     // One connection for all commands, so that they are sent in the order of their calls.
     reserveClient: true,
-    // Who finds the master away is told so at once; the next one has the sentinels asked again.
+    // A command that finds no master fails at once instead of waiting until the sentinels name another.
     maxCommandRediscovers: 0,
   })
-  client.on('error', onTrouble).on('client-error', ({ error }) => onTrouble(error))
+  client.on('error', onError).on('client-error', ({ error }) => onError(error))
   return connectionOf(client)
 }
 
-const withTls = (tls: boolean) => (tls ? { tls: true as const } : {})
-const accountOf = ({ username, password }: Account) => ({
-  ...(username === undefined ? {} : { username }),
-  ...(password === undefined ? {} : { password }),
-})
+const tlsOptions = (tls: boolean) => (tls ? { tls: true as const } : {})
 
-function open(address: RedisAddress, onTrouble: Trouble): Connection {
-  if (address.kind === 'server') return server(address, onTrouble)
-  return address.kind === 'cluster' ? cluster(address, onTrouble) : sentinel(address, onTrouble)
+function open(address: RedisAddress, onError: OnError): Connection {
+  if (address.kind === 'server') return openServer(address, onError)
+  return address.kind === 'cluster' ? openCluster(address, onError) : openSentinel(address, onError)
 }
 
-/** The longest that the servers of a cluster, or the master behind sentinels, may take to be found. */
-const findingMs = 4000
-/** How often a cluster, or the master behind sentinels, is looked at. */
-const watchMs = 1000
-/** After so many looks in vain it is looked for anew. */
-const patience = 5
+/** How long the first connection to a cluster, or to the master behind sentinels, may take before it is tried anew. */
+const connectTimeoutMs = 4000
+const pingEveryMs = 1000
+/** After this many pings in a row without an answer the connection is opened anew. */
+const maxFailedPings = 5
 
 /**
- * A connection to Redis that never queues while it is away, and comes back by itself. `onFailure` hears of each command
- * that came to nothing.
+ * A connection to Redis that reconnects by itself and queues nothing while Redis is down. `onError` gets the errors of the
+ * connection; `onFailure` is called for each command that failed.
  */
-export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?: () => void) {
+export function openRedis(address: RedisAddress, onError: OnError, onFailure?: () => void) {
   const closing = new AbortController()
-  let connection = open(address, onTrouble)
-  let isSilent = false
+  let connection = open(address, onError)
+  let isUnresponsive = false
 
   /**
-   * Gives a command's answer, or StoreUnavailable: Redis said no, is away, or does not answer in time. A stopped Redis may still
-   * do the command when it wakes, long after the visitor was told to try again: then `undo` takes it back.
+   * Runs a command. Throws StoreUnavailable when Redis is down, refuses the command or does not answer in time. A Redis that
+   * was stopped may still execute the command when it continues; `undo` is then called with the late reply.
    */
-  function ask<T>(command: (redis: Commands) => Promise<T>, undo?: (answer: T) => Promise<unknown>): Promise<T> {
-    const timeUp = new AbortController()
-    const answer = command(connection.until(timeUp.signal))
+  function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
+    const timeout = new AbortController()
+    const reply = command(connection.commands(timeout.signal))
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        isSilent = true
-        timeUp.abort()
+      const onTimeout = () => {
+        isUnresponsive = true
+        timeout.abort()
         onFailure?.()
         reject(new StoreUnavailable('Redis did not answer in time'))
-        if (undo) answer.then(undo).catch(() => undefined)
+        if (undo) reply.then(undo).catch(() => undefined)
       }
-      const timer = setTimeout(giveUp, isSilent ? silentTimeoutMs : commandTimeoutMs)
-      const heard = (value: T) => {
-        isSilent = false
+      const timer = setTimeout(onTimeout, isUnresponsive ? unresponsiveTimeoutMs : commandTimeoutMs)
+      const onReply = (value: T) => {
+        isUnresponsive = false
         resolve(value)
       }
-      const failed = (cause: unknown) => {
-        // What was never sent says nothing of Redis.
-        isSilent &&= timeUp.signal.aborted
-        if (!timeUp.signal.aborted) onFailure?.()
-        reject(new StoreUnavailable('Redis is away', { cause }))
+      const onRejection = (cause: unknown) => {
+        // After the timeout this is the client's own error for a command that was never sent.
+        if (!timeout.signal.aborted) {
+          isUnresponsive = false
+          onFailure?.()
+        }
+        reject(new StoreUnavailable('Redis is down or refused a command', { cause }))
       }
-      answer.then(heard, failed).finally(() => clearTimeout(timer))
+      reply.then(onReply, onRejection).finally(() => clearTimeout(timer))
     })
   }
 
-  /** Connects, and stays connected until `close`. */
+  /** Connects and stays connected until `close`. For a single server it resolves with the first connection. */
   async function connect(): Promise<void> {
-    // One server's connection comes back by itself, the first time too.
+    // The client of a single server reconnects by itself, also when it has never been connected.
     if (address.kind === 'server') return connection.connect().then(() => undefined)
     while (!closing.signal.aborted) {
-      const isThere = await Promise.race([connection.connect().then(() => true), pause(findingMs)]).catch(onTrouble)
-      if (isThere) await lookedInVain()
+      const connected = connection.connect().then(() => true)
+      if (await Promise.race([connected, pause(connectTimeoutMs)]).catch(onError)) await untilUnresponsive()
       await destroy()
-      await pause(watchMs)
-      connection = open(address, onTrouble)
+      await pause(pingEveryMs)
+      connection = open(address, onError)
     }
   }
 
-  /** Resolves when nobody has answered for a while: a node that hangs is not always noticed by the client itself. */
-  async function lookedInVain(): Promise<void> {
-    for (let vain = 0; vain < patience && !closing.signal.aborted; ) {
-      await pause(watchMs)
-      vain = await ask((redis) => redis.ping()).then(
+  /** Resolves after several pings without an answer: neither client replaces a master that hangs (redis-places.test.ts). */
+  async function untilUnresponsive(): Promise<void> {
+    for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
+      await pause(pingEveryMs)
+      failed = await run((redis) => redis.ping()).then(
         () => 0,
-        () => vain + 1,
+        () => failed + 1,
       )
     }
   }
@@ -274,12 +263,12 @@ export function openRedis(address: RedisAddress, onTrouble: Trouble, onFailure?:
     try {
       await connection.destroy()
     } catch (error) {
-      onTrouble(error)
+      onError(error)
     }
   }
 
   return {
-    ask,
+    run,
     connect,
     async close(): Promise<void> {
       closing.abort()

@@ -39,18 +39,18 @@ export type Lock = { key: string; owner: string }
 export const lockKey = (key: string) => `lock:{${key}}`
 
 /** The store in Redis. */
-export function redisStore({ ask, close }: Redis): Store {
+export function redisStore({ run, close }: Redis): Store {
   const withTtl = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
   return {
     async get(key) {
-      return (await ask((redis) => redis.get(key))) ?? undefined
+      return (await run((redis) => redis.get(key))) ?? undefined
     },
     async getMany(keys) {
-      const values = await ask((redis) => redis.mGet(keys))
+      const values = await run((redis) => redis.mGet(keys))
       return values.map((value) => value ?? undefined)
     },
     async getAndExtend(key, ttlS) {
-      const value = await ask(async (redis) => {
+      const value = await run(async (redis) => {
         try {
           return await redis.getEx(key, withTtl(ttlS).expiration)
         } catch (error) {
@@ -62,42 +62,42 @@ export function redisStore({ ask, close }: Redis): Store {
       return value ?? undefined
     },
     async getAndDelete(key) {
-      return (await ask((redis) => redis.getDel(key))) ?? undefined
+      return (await run((redis) => redis.getDel(key))) ?? undefined
     },
     async set(key, value, ttlS) {
-      await ask((redis) => redis.set(key, value, withTtl(ttlS)))
+      await run((redis) => redis.set(key, value, withTtl(ttlS)))
     },
     async getAndSet(key, value, ttlS) {
-      return (await ask((redis) => redis.set(key, value, { ...withTtl(ttlS), GET: true }))) ?? undefined
+      return (await run((redis) => redis.set(key, value, { ...withTtl(ttlS), GET: true }))) ?? undefined
     },
     async setIfAbsent(key, value, ttlS) {
-      const answer = await ask(
+      const answer = await run(
         (redis) => redis.set(key, value, { ...withTtl(ttlS), condition: 'NX' }),
         // Redis may run a command long after its caller was told that it failed.
-        async (set) => set !== null && ask((redis) => redis.deleteIfEqual(key, value)),
+        async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
       return answer !== null
     },
     async delete(key) {
-      await ask((redis) => redis.del(key))
+      await run((redis) => redis.del(key))
     },
     async extendIfEqual(key, value, ttlS) {
-      return (await ask((redis) => redis.expireIfEqual(key, value, ttlS))) === 1
+      return (await run((redis) => redis.expireIfEqual(key, value, ttlS))) === 1
     },
     async deleteIfEqual(key, value) {
-      return (await ask((redis) => redis.deleteIfEqual(key, value))) === 1
+      return (await run((redis) => redis.deleteIfEqual(key, value))) === 1
     },
     async replace({ key, owner }, value, ttlS, then = 'keep') {
-      const result = await ask((redis) => redis.replaceIfLocked(lockKey(key), owner, key, value, ttlS, then))
+      const result = await run((redis) => redis.replaceIfLocked(lockKey(key), owner, key, value, ttlS, then))
       if (result < 0) throw new LockLost(`the lock of a ${key.split(':')[0]} was lost before the write`)
       return result === 1
     },
     async count(key, hits, windowMs) {
-      const [total = 0, resetMs = 0] = await ask((redis) => redis.count(key, hits, windowMs))
+      const [total = 0, resetMs = 0] = await run((redis) => redis.count(key, hits, windowMs))
       return { hits: total, resetMs }
     },
     async ping() {
-      await ask((redis) => redis.ping())
+      await run((redis) => redis.ping())
     },
     close,
   }

@@ -67,7 +67,8 @@ const mayImport: Record<string, string[]> = {
   'log.ts': ['errors.ts'],
   'metrics.ts': ['errors.ts', 'upstream'],
   'errors.ts': [],
-  'config.ts': [],
+  // One file that only parses text: the form of REDIS_URL is a matter of the store.
+  'config.ts': ['store/redis-address.ts'],
 }
 
 test('the imports are found', () => {
@@ -84,7 +85,7 @@ test('every file is in a room, or one of the few at the top', () => {
 describe('who may import whom', () => {
   test.each(Object.entries(mayImport))('%s', (importer, allowed) => {
     const ours = imports.filter(({ file, from }) => room(file) === importer && from.endsWith('.ts'))
-    expect(ours.filter(({ from }) => !allowed.includes(room(from)))).toEqual([])
+    expect(ours.filter(({ from }) => !allowed.includes(room(from)) && !allowed.includes(from))).toEqual([])
   })
 
   test('no files import each other in a circle', () => {

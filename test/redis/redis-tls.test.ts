@@ -1,4 +1,3 @@
-// Redis at the other end of TLS: used where its certificate is vouched for, and not at all where nobody vouches for it.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,30 +27,30 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-const leave = (at: string) =>
-  fetch(`${at}/get_avatar`, { method: 'POST', body: new URLSearchParams(look), redirect: 'manual' })
-const visits = () => tell(redis.port, ['KEYS', 'visit:*'])
+const startSignIn = (appUrl: string) =>
+  fetch(`${appUrl}/get_avatar`, { method: 'POST', body: new URLSearchParams(look), redirect: 'manual' })
+const storedStates = () => tell(redis.port, ['KEYS', 'state:*'])
 
-test('a certificate that is vouched for: visits are kept there', async () => {
+test('Redis over TLS is used if its certificate is trusted', async () => {
   const app = await startApp({ REDIS_URL: url, NODE_EXTRA_CA_CERTS: certificate })
   try {
     await until(async () => (await fetch(`${app.url}/readyz`)).ok)
-    expect(await visits()).toBe('[]')
-    expect((await leave(app.url)).status).toBe(302)
-    expect(await visits()).toContain('visit:')
+    expect(await storedStates()).toBe('[]')
+    expect((await startSignIn(app.url)).status).toBe(302)
+    expect(await storedStates()).toContain('state:')
   } finally {
     await app.stop()
   }
 })
 
-test('one that nobody vouches for: nothing is sent there, and a visitor is told to come again', async () => {
+test('Redis over TLS gets no command if its certificate is not trusted', async () => {
   await tell(redis.port, ['FLUSHALL'])
   const app = await startApp({ REDIS_URL: url })
   try {
     await until(async () => app.output.stdout.includes('self-signed certificate'))
     expect((await fetch(`${app.url}/readyz`)).status).toBe(503)
-    expect((await leave(app.url)).status).toBe(503)
-    expect(await visits()).toBe('[]')
+    expect((await startSignIn(app.url)).status).toBe(503)
+    expect(await storedStates()).toBe('[]')
   } finally {
     await app.stop()
   }
