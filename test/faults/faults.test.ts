@@ -5,14 +5,24 @@ import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { movableClocks } from '../support/clock.ts'
 import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn } from '../support/drawn.ts'
 import { type Fault, faults } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
-import { cookiesOf, hasAvatar, keepsLook, locationOf, timed } from '../support/visits.ts'
+import {
+  cookiesOf,
+  expectLanding,
+  hasAvatar,
+  keepsLook,
+  locationOf,
+  restyle,
+  restyled,
+  timed,
+} from '../support/visits.ts'
 
 /** UPSTREAM_TIMEOUT_MS: short for faults that time out; long for all others, so that a slow machine is no timeout. */
 const shortMs = 600
@@ -114,18 +124,7 @@ const good = {
 }
 
 let app: TestApp
-/** How far ahead of the real ones the app's clocks are, so that no test waits for the end of a pause. */
-let aheadMs = 0
-beforeEach(() => {
-  for (const clock of [Date, performance]) {
-    const now = clock.now.bind(clock)
-    vi.spyOn(clock, 'now').mockImplementation(() => now() + aheadMs)
-  }
-})
-afterEach(() => vi.restoreAllMocks())
-const timePasses = (seconds: number) => {
-  aheadMs += seconds * 1000
-}
+const timePasses = movableClocks()
 
 /** Two instances of the site, with a long and a short timeout; each test takes the one that suits its fault. */
 function openBothApps() {
@@ -164,14 +163,6 @@ async function withFault<T>(
 }
 
 const heading = (html: string) => /<h1>([^<]*)<\/h1>/.exec(html)?.[1]
-const restyled = { ...look, style: 'bottts', seed: 'restyled' }
-const restyle = (visitor: Visitor, choice: Record<string, string> = restyled) =>
-  visitor.post('/show_avatar').type('form').send(choice)
-
-function expectLanding(answer: Response): void {
-  expect([[302, 303].includes(answer.status), answer.headers.location]).toEqual([true, '/show_avatar'])
-}
-
 async function signedIn(tokenLifeS = weekS): Promise<Visitor> {
   const visitor = app.visitor()
   app.discord.tokenLifeS = tokenLifeS

@@ -2,41 +2,27 @@
 // to log and metrics.
 import { gzipSync } from 'node:zlib'
 import type { Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { UpstreamTimeout, UpstreamUnavailable } from '../../src/errors.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type BreakerChange, type Called, createUpstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
+import { movableClocks } from '../support/clock.ts'
 import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn } from '../support/drawn.ts'
 import { type Fault, faults } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
-import { hasAvatar, keepsLook, setCookies } from '../support/visits.ts'
+import { expectLanding, hasAvatar, keepsLook, restyle, restyled, setCookies } from '../support/visits.ts'
 
 const timeoutMs = 1000
 
+const timePasses = movableClocks()
+
 let app: TestApp
-let aheadMs = 0
 beforeEach(async () => {
-  const now = performance.now.bind(performance)
-  vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs)
   app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(timeoutMs) } })
 })
-afterEach(async () => {
-  await app.close()
-  vi.restoreAllMocks()
-})
-const timePasses = (seconds: number) => {
-  aheadMs += seconds * 1000
-}
-
-const restyled = { ...look, style: 'bottts', seed: 'restyled' }
-const restyle = (visitor: Visitor, choice: Record<string, string> = restyled) =>
-  visitor.post('/show_avatar').type('form').send(choice)
-
-function expectLanding(answer: Response): void {
-  expect([[302, 303].includes(answer.status), answer.headers.location]).toEqual([true, '/show_avatar'])
-}
+afterEach(() => app.close())
 
 async function signedIn(): Promise<Visitor> {
   const visitor = app.visitor()

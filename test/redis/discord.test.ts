@@ -9,9 +9,12 @@ import { clientId, comeBack, leave, look, openApp, signIn, type TestApp, type Vi
 import { openRedis, type Redis } from '../support/redis.ts'
 import {
   cookiesOf,
+  expectLanding,
   hasAvatar,
   keepsLook,
   locationOf,
+  restyle,
+  restyled,
   sameBrowserAt,
   sessionCookie,
   setCookies,
@@ -58,17 +61,10 @@ const juniper = () => app.discord.accounts[0]?.id ?? ''
 const ozzy = () => app.discord.accounts[1]?.id ?? ''
 
 const noSeed = { ...look, style: 'bottts', seed: '' }
-const later = { ...look, style: 'bottts', seed: 'later' }
-const restyle = (visitor: Visitor, choice: Record<string, string> = later) =>
-  visitor.post('/show_avatar').type('form').send(choice)
 
 const oauthError = (status: number, error: string) =>
   faults.json(status, { error, error_description: `Discord’s own words on ${error}` })
 const unauthorized = () => faults.json(401, { message: '401: Unauthorized', code: 0 })
-
-function expectLanding(answer: Response, status = 302): void {
-  expect([answer.status, answer.headers.location]).toEqual([status, '/show_avatar'])
-}
 
 /** A redirect to the form, with the choice in the query. */
 function expectSignInAgain(answer: Response, choice: Record<string, string>): void {
@@ -409,29 +405,29 @@ describe('a cached token that Discord refuses', () => {
   test('at a callback: the code is exchanged', async () => {
     const visitor = await signInAs()
     app.discord.deauthorize(juniper())
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
-    expect(await hasAvatar(visitor, later)).toBe(true)
+    expect(await hasAvatar(visitor, restyled)).toBe(true)
   })
 
   test('at a callback, and the code is refused too: 400 page', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized(), { times: 1 })
     app.discord.fail(at.token, oauthError(400, 'invalid_grant'), { times: 1 })
-    const answer = await signIn(app, visitor, later)
+    const answer = await signIn(app, visitor, restyled)
     expect(answer.status).toBe(400)
-    expect(keepsLook(answer.text, later)).toBe(true)
-    expectLanding(await signIn(app, visitor, later))
+    expect(keepsLook(answer.text, restyled)).toBe(true)
+    expectLanding(await signIn(app, visitor, restyled))
   })
 
   test('at a callback, and the new token is refused too: 502 page', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
-    const answer = await signIn(app, visitor, later)
+    const answer = await signIn(app, visitor, restyled)
     expect(answer.status).toBe(502)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
     app.discord.heal()
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
   })
 
   test('at a restyle: refreshed once', async () => {
@@ -440,7 +436,7 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await restyle(visitor), 303)
     expect(refreshTokensSent()).toHaveLength(1)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
-    expect(await hasAvatar(visitor, later)).toBe(true)
+    expect(await hasAvatar(visitor, restyled)).toBe(true)
   })
 
   test('at a restyle, with code 50025: refreshed once', async () => {
@@ -467,13 +463,13 @@ describe('a cached token that Discord refuses', () => {
   test('at a restyle, and the refreshed token too: redirect to the form, the choice kept, the tokens dropped', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
-    expectSignInAgain(await restyle(visitor), later)
+    expectSignInAgain(await restyle(visitor), restyled)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
 
     app.discord.heal()
-    expectSignInAgain(await restyle(visitor), later)
+    expectSignInAgain(await restyle(visitor), restyled)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
   })
 })
 
@@ -495,7 +491,7 @@ describe('an expired token', () => {
   test('at a callback: the code is exchanged', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 1])
     expect(refreshTokensSent()).toEqual([])
   })
@@ -525,16 +521,16 @@ describe('an expired token', () => {
     await signInShortly(visitor)
     app.discord.deauthorize(juniper())
     const answer = await restyle(visitor)
-    expectSignInAgain(answer, later)
+    expectSignInAgain(answer, restyled)
     const form = await visitor.get(locationOf(answer))
     expect(form.status).toBe(200)
     expect(form.text).toContain('Discord would like to see you again')
-    expect(form.text).toMatch(/name="seed"[^>]*value="later"/)
+    expect(form.text).toMatch(/name="seed"[^>]*value="restyled"/)
 
-    expectSignInAgain(await restyle(visitor), later)
+    expectSignInAgain(await restyle(visitor), restyled)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 0])
     expect(await hasAvatar(visitor)).toBe(true)
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
   })
 
   test('whose refresh fails: an error page, and the tokens are kept for the next try', async () => {
@@ -544,7 +540,7 @@ describe('an expired token', () => {
     const { answer, ms } = await timed(restyle(visitor))
     expect(answer.status).toBe(502)
     expect(ms).toBeLessThan(timeoutMs + 1000)
-    expect(keepsLook(answer.text, later)).toBe(true)
+    expect(keepsLook(answer.text, restyled)).toBe(true)
     app.discord.heal()
     expectLanding(await restyle(visitor), 303)
   })
@@ -560,7 +556,7 @@ describe('an expired token', () => {
         await expect.poll(() => app.dicebear.count(at.svg), { timeout: 8000 }).toBe(before + 5)
         oauthError(401, 'invalid_client')(req, res)
       })
-      const looks = ['one', 'two', 'three', 'four', 'five'].map((seed) => ({ ...later, seed: `${seed} of five` }))
+      const looks = ['one', 'two', 'three', 'four', 'five'].map((seed) => ({ ...restyled, seed: `${seed} of five` }))
       const answers = await Promise.all(looks.map((choice) => restyle(visitor, choice)))
       expect(answers.map(({ status }) => status)).toEqual(looks.map(() => 502))
     } finally {
@@ -635,7 +631,7 @@ describe('Discord’s 429', () => {
 
     expectToWait(await signIn(app, app.visitor(), look, ozzy()), 30)
     expectToWait(await signIn(other, other.visitor()), 30)
-    expectToWait(await restyle(waiting), 30, later)
+    expectToWait(await restyle(waiting), 30, restyled)
     expect(app.discord.count(at.token)).toBe(0)
 
     await openGates()
@@ -680,7 +676,7 @@ describe('Discord’s 429', () => {
     await openGates()
     const visitor = await signInAs()
     app.discord.fail(at.user, fault, { times: 1 })
-    expectToWait(await restyle(visitor), 9, later)
+    expectToWait(await restyle(visitor), 9, restyled)
   })
 
   test('at the token endpoint does not stop visitors with a valid token', async () => {
@@ -688,15 +684,15 @@ describe('Discord’s 429', () => {
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     expectToWait(await signIn(app, app.visitor()), 30)
     expectLanding(await restyle(visitor), 303)
-    expectLanding(await signIn(app, visitor, later))
+    expectLanding(await signIn(app, visitor, restyled))
   })
 
   test('at a refresh stops the token endpoint too', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
-    expectToWait(await restyle(visitor), 30, later)
-    expectToWait(await restyle(visitor), 30, later)
+    expectToWait(await restyle(visitor), 30, restyled)
+    expectToWait(await restyle(visitor), 30, restyled)
     expectToWait(await signIn(app, app.visitor()), 30)
     expect(app.discord.count(at.token)).toBe(1)
     await openGates()
@@ -706,11 +702,11 @@ describe('Discord’s 429', () => {
   test('at the user endpoint stops that visitor only, on both instances, until its time is over', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
-    expectToWait(await restyle(visitor), 30, later)
+    expectToWait(await restyle(visitor), 30, restyled)
     app.discord.calls.length = 0
 
-    expectToWait(await restyle(visitor), 30, later)
-    expectToWait(await restyle(sameBrowserAt(other, visitor)), 30, later)
+    expectToWait(await restyle(visitor), 30, restyled)
+    expectToWait(await restyle(sameBrowserAt(other, visitor)), 30, restyled)
     expectToWait(await signIn(app, visitor), 30)
     expect(app.discord.calls).toEqual([])
     await expectNextIsServed()
@@ -743,12 +739,12 @@ describe('Discord’s 429', () => {
     for (const path of [at.user, at.token]) {
       const [visitor, bystander] = [await signInAs(), await signInAs(ozzy())]
       app.discord.fail(path, fault(), { times: 1 })
-      if (path === at.user) expectToWait(await restyle(visitor), 30, later)
+      if (path === at.user) expectToWait(await restyle(visitor), 30, restyled)
       else expectToWait(await signIn(app, app.visitor()), 30)
       app.discord.calls.length = 0
 
-      expectToWait(await restyle(bystander), 30, later)
-      expectToWait(await restyle(sameBrowserAt(other, bystander)), 30, later)
+      expectToWait(await restyle(bystander), 30, restyled)
+      expectToWait(await restyle(sameBrowserAt(other, bystander)), 30, restyled)
       expectToWait(await signIn(app, app.visitor()), 30)
       expectToWait(await signIn(other, other.visitor()), 30)
       expect(app.discord.calls).toEqual([])
@@ -767,8 +763,8 @@ describe('signing out', () => {
     for (const browser of [visitor, app.visitor(), other.visitor()]) {
       const page = await browser.get('/show_avatar').set('Cookie', cookie)
       expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-looks'])
-      const restyled = await browser.post('/show_avatar').set('Cookie', cookie).type('form').send(look)
-      expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
+      const post = await restyle(browser, look).set('Cookie', cookie)
+      expect([post.status, new URL(locationOf(post), app.url).pathname]).toEqual([303, '/'])
       expect(await hasAvatar(browser)).toBe(false)
     }
     expect(await db.keys('session:*')).toEqual([])
@@ -838,10 +834,10 @@ describe('signing out', () => {
         expect((await visitor.post('/sign_out')).status).toBe(303)
         res.set(json).send(answer)
       })
-      const restyled = await restyle(visitor)
+      const post = await restyle(visitor)
       site.discord.heal()
-      expectSignInAgain(restyled, later)
-      expect(setCookies(restyled)).toEqual([])
+      expectSignInAgain(post, restyled)
+      expect(setCookies(post)).toEqual([])
       expect((await visitor.get('/show_avatar')).headers.location).toBe('/?notice=no-looks')
     })
   })
@@ -855,8 +851,8 @@ describe('signing out', () => {
   test('on one device ends the tokens on the other', async () => {
     const [here, there] = [await signInAs(), await signInAs()]
     await here.post('/sign_out')
-    expectSignInAgain(await restyle(there), later)
-    expectLanding(await signIn(app, there, later))
+    expectSignInAgain(await restyle(there), restyled)
+    expectLanding(await signIn(app, there, restyled))
   })
 })
 
@@ -874,9 +870,9 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     const signedIn = await timed(signIn(app, visitor, noSeed))
     expectLanding(signedIn.answer)
     expect(signedIn.ms).toBeLessThan(maxWaitMs)
-    const restyled = await timed(restyle(visitor, { ...noSeed, mood: '' }))
-    expectLanding(restyled.answer, 303)
-    expect(restyled.ms).toBeLessThan(maxWaitMs)
+    const post = await timed(restyle(visitor, { ...noSeed, mood: '' }))
+    expectLanding(post.answer, 303)
+    expect(post.ms).toBeLessThan(maxWaitMs)
   })
 
   test('DiceBear, after a slow Discord and without a seed: both share one deadline', async () => {
@@ -921,7 +917,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
   test('the token endpoint and DiceBear both', async () => {
     app.discord.fail(at.token, faults.hang())
     app.dicebear.fail(at.svg, faults.hang())
-    for (const choice of [later, noSeed]) {
+    for (const choice of [restyled, noSeed]) {
       const { answer, ms } = await timed(signIn(app, app.visitor(), choice))
       expect(answer.status).toBe(504)
       expect(ms).toBeLessThan(maxWaitMs)

@@ -1,4 +1,5 @@
 import type { Response } from 'supertest'
+import { expect } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { look, type TestApp, type Visitor } from './open-app.ts'
 
@@ -7,6 +8,19 @@ export function sameBrowserAt(app: TestApp, visitor: Visitor): Visitor {
   const there = app.visitor()
   there.jar = visitor.jar
   return there
+}
+
+/** The choice of a restyle, unless a test says otherwise. */
+export const restyled = { ...look, style: 'bottts', seed: 'restyled' }
+
+/** The form on the avatar's page: another avatar for the same visitor. */
+export function restyle(visitor: Visitor, choice: Record<string, string> = restyled) {
+  return visitor.post('/show_avatar').type('form').send(choice)
+}
+
+/** Expects a redirect to the new avatar: 302 after a callback, 303 after a restyle. */
+export function expectLanding(answer: Response, status?: 302 | 303): void {
+  expect([answer.status, answer.headers.location]).toEqual([status ?? expect.toBeOneOf([302, 303]), '/show_avatar'])
 }
 
 /** Where an answer sends the browser. */
