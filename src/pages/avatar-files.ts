@@ -35,8 +35,13 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
     onLookup: (found) => metrics?.onCache('preview', found),
   })
   const cards = createPictureCache({ maxBytes: 16 * mebibyte, onLookup: (found) => metrics?.onCache('card', found) })
-  const previewQueue = createQueue({ concurrency: workerConcurrency, perClient: 4, maxWaiting: 1000 })
-  const cardQueue = createQueue({ concurrency: 1, maxWaiting: 20 })
+  const previewQueue = createQueue({
+    concurrency: workerConcurrency,
+    perClient: 4,
+    maxWaiting: 1000,
+    maxWaitingPerClient: 300,
+  })
+  const cardQueue = createQueue({ concurrency: 1, maxWaiting: 60, maxWaitingPerClient: 20 })
 
   route('/preview.svg', { GET: 'file' }).get(async (req, res) => {
     // Keyed by the address, so that the values of a known preview are not parsed again.
@@ -51,13 +56,12 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
-    const card = await cards(avatarId(still), () =>
-      cardQueue(async () => {
-        const { drawCard } = await import('../pictures/card.ts')
-        const bytes = await drawCard(await drawEmbedded(still), title, words.home.title)
-        return { bytes, etag: etagOf(bytes) }
-      }),
-    )
+    async function draw(): Promise<Picture> {
+      const { drawCard } = await import('../pictures/card.ts')
+      const bytes = await drawCard(await drawEmbedded(still), title, words.home.title)
+      return { bytes, etag: etagOf(bytes) }
+    }
+    const card = await cards(avatarId(still), () => cardQueue(draw, clientOf(req)))
     sendPicture(res, 'image/png', card, previewCaching)
   })
 }
@@ -68,9 +72,10 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   const { avatars, metrics } = parts
   const pngs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('png', found) })
   const gifs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('gif', found) })
-  const pngQueue = createQueue({ concurrency: 2, maxWaiting: 200 })
+  // A visitor may ask for each of twelve avatars in each of four sizes at once.
+  const pngQueue = createQueue({ concurrency: 2, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
   // A GIF is the work of a hundred PNGs.
-  const gifQueue = createQueue({ concurrency: 1, maxWaiting: 4 })
+  const gifQueue = createQueue({ concurrency: 1, maxWaiting: 12, maxWaitingPerClient: 4 })
 
   route('/avatars/:id.svg', { GET: 'file' }).get(session, async (req, res) => {
     const avatar = ownAvatar(req)
@@ -85,9 +90,8 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-${size}"`
-    const png = await pngs(etag, () =>
-      pngQueue(async () => ({ bytes: await pngOf(avatar.choice, svg.toString(), Number(size)), etag })),
-    )
+    const draw = async () => ({ bytes: await pngOf(avatar.choice, svg.toString(), Number(size)), etag })
+    const png = await pngs(etag, () => pngQueue(draw, clientOf(req)))
     attachIfDownload(req, res, avatar.choice, 'png')
     sendPicture(res, 'image/png', png, avatarCaching)
   })
@@ -99,7 +103,7 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const gif = await gifs(etag, async () => {
       const { moves } = await import('../pictures/gif.ts')
       if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
-      return gifQueue(async () => ({ bytes: await gifOf(avatar.choice, svg.toString()), etag }))
+      return gifQueue(async () => ({ bytes: await gifOf(avatar.choice, svg.toString()), etag }), clientOf(req))
     })
     attachIfDownload(req, res, avatar.choice, 'gif')
     sendPicture(res, 'image/gif', gif, avatarCaching)

@@ -3,53 +3,80 @@ import { Overloaded } from '../errors.ts'
 export type QueueOptions = {
   /** How many pieces of work run at the same time. */
   concurrency: number
-  /** How many of these may be one client's, so that a client who asks for much does not make others wait. */
+  /** How many of these may be one client's, so that another client need not wait for them to end. */
   perClient?: number
   /** How many may wait to be run. */
   maxWaiting: number
+  /** How many of these may be one client's, so that it cannot fill the queue. */
+  maxWaitingPerClient?: number
 }
 
 /** Runs `work` as soon as there is room. Rejects as it does, or at once with Overloaded when the queue is full. */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-/** A bounded queue with a limit per client: first in, first out among those whose client is below its limit. */
-export function createQueue({ concurrency, perClient = concurrency, maxWaiting }: QueueOptions): Queue {
-  const waiting: { client: string; start: () => void }[] = []
-  const runningByClient = new Map<string, number>()
+type Client = { running: number; waiting: number; lastRound: number }
+
+/**
+ * A bounded queue that is fair to its clients. Each round has one piece of work of each client, so whoever asks for one
+ * thing waits for at most one thing of everybody else (fair queueing, RFC 970). Within a round: first in, first out.
+ */
+export function createQueue(options: QueueOptions): Queue {
+  const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options
+  const clients = new Map<string, Client>()
+  const waiting: { client: Client; round: number; start: () => void }[] = []
   let running = 0
+  /** The latest round of which work was started. */
+  let currentRound = 0
 
-  function hasRoomFor(client: string): boolean {
-    return running < concurrency && (runningByClient.get(client) ?? 0) < perClient
+  function clientNamed(name: string): Client {
+    const client = clients.get(name) ?? { running: 0, waiting: 0, lastRound: currentRound - 1 }
+    clients.set(name, client)
+    return client
   }
 
-  function begin(client: string): void {
+  function hasRoomFor(client: Client): boolean {
+    return running < concurrency && client.running < perClient
+  }
+
+  function begin(client: Client, round: number): void {
     running += 1
-    runningByClient.set(client, (runningByClient.get(client) ?? 0) + 1)
+    client.running += 1
+    if (round <= currentRound) return
+    currentRound = round
+    for (const [name, { running, waiting, lastRound }] of clients) {
+      if (running + waiting === 0 && lastRound < currentRound) clients.delete(name)
+    }
   }
 
-  function end(client: string): void {
+  function end(client: Client): void {
     running -= 1
-    const left = (runningByClient.get(client) ?? 0) - 1
-    if (left > 0) runningByClient.set(client, left)
-    else runningByClient.delete(client)
+    client.running -= 1
     startNext()
   }
 
   function startNext(): void {
-    const index = waiting.findIndex(({ client }) => hasRoomFor(client))
-    if (index === -1) return
-    const [next] = waiting.splice(index, 1)
+    const ready = waiting.filter(({ client }) => hasRoomFor(client))
+    const nextRound = Math.min(...ready.map(({ round }) => round))
+    const next = ready.find(({ round }) => round === nextRound)
     if (!next) return
-    begin(next.client)
+    waiting.splice(waiting.indexOf(next), 1)
+    next.client.waiting -= 1
+    begin(next.client, next.round)
     next.start()
   }
 
-  return async (work, client = '') => {
-    if (hasRoomFor(client)) {
-      begin(client)
+  return async (work, name = '') => {
+    const client = clientNamed(name)
+    const mustWait = !hasRoomFor(client)
+    const isFull = waiting.length >= maxWaiting || client.waiting >= maxWaitingPerClient
+    if (mustWait && isFull) throw new Overloaded('the queue is full')
+    const round = Math.max(currentRound, client.lastRound + 1)
+    client.lastRound = round
+    if (mustWait) {
+      client.waiting += 1
+      await new Promise<void>((start) => waiting.push({ client, round, start }))
     } else {
-      if (waiting.length >= maxWaiting) throw new Overloaded('the queue is full')
-      await new Promise<void>((start) => waiting.push({ client, start }))
+      begin(client, round)
     }
     try {
       return await work()

@@ -63,7 +63,7 @@ test('no more than its own limit run for one client, and another client does not
     endNext()
     await settle()
   }
-  expect(begun).toEqual([1, 2, 5, 3, 4, 6])
+  expect(begun).toEqual([1, 2, 5, 3, 6, 4])
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
 })
 
@@ -80,6 +80,53 @@ test('the bound counts what waits for all clients together', async () => {
     await settle()
   }
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
+})
+
+test('a client with one request is served before the second request of another that came earlier', async () => {
+  const run = createQueue({ concurrency: 1, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [1, 2, 3].map((number) => run(work(number), 'first'))
+  results.push(...[4, 5].map((number) => run(work(number), 'second')))
+  results.push(run(work(6), 'third'))
+  for (let i = 0; i < 6; i++) {
+    await settle()
+    endNext()
+  }
+  expect(begun).toEqual([1, 4, 6, 2, 5, 3])
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
+})
+
+test('clients that ask again and again do not keep another client’s second request waiting for ever', async () => {
+  const run = createQueue({ concurrency: 1, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [run(work(0), 'first'), run(work(1), 'first')]
+  for (let number = 2; number < 10; number++) {
+    results.push(run(work(number), number % 2 === 0 ? 'second' : 'third'))
+    await settle()
+    endNext()
+  }
+  await settle()
+  expect(begun.indexOf(1)).toBeGreaterThan(0)
+  expect(begun.indexOf(1)).toBeLessThanOrEqual(3)
+  while (begun.length < results.length) {
+    endNext()
+    await settle()
+  }
+  endNext()
+  await Promise.all(results)
+})
+
+test('no client can fill the queue for the others', async () => {
+  const run = createQueue({ concurrency: 1, maxWaiting: 3, maxWaitingPerClient: 2 })
+  const { work, endNext } = controlledWork()
+  const results = [1, 2, 3].map((number) => run(work(number), 'first'))
+  await expect(run(work(4), 'first')).rejects.toThrow(Overloaded)
+  results.push(run(work(5), 'second'))
+  for (let i = 0; i < 4; i++) {
+    await settle()
+    endNext()
+  }
+  expect(await Promise.all(results)).toEqual([1, 2, 3, 5])
 })
 
 test('work that fails holds up nothing behind it', async () => {

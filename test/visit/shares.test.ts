@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+
+const still = { style: 'disco', seed: '', backgroundColor: '', mood: '' }
+const moving = { style: 'gaze', seed: '', backgroundColor: '', mood: '', animated: 'on' }
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp({ settings: { TRUST_PROXY: 'loopback' } })
+})
+afterAll(() => app.close())
+
+const from = (address: string) => ({ 'X-Forwarded-For': address })
+
+/** Signs in, restyles until the visitor has an avatar for each seed, and returns the addresses of the avatars without ending. */
+async function wearAll(
+  look: Record<string, string>,
+  seeds: string[],
+): Promise<{ visitor: Visitor; avatars: string[] }> {
+  const visitor = app.visitor()
+  const avatars: string[] = []
+  for (const seed of seeds) {
+    if (avatars.length === 0) await signIn(app, visitor, { ...look, seed })
+    else
+      await visitor
+        .post('/show_avatar')
+        .type('form')
+        .send({ ...look, seed })
+    avatars.push(`/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}`)
+  }
+  return { visitor, avatars }
+}
+
+const seeds = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name} ${i}`)
+
+/**
+ * Sends all that the first client asks for at once, and the second client's one request as soon as the first answer is there.
+ * Returns how many more answers the first client gets before the second client has its own.
+ */
+async function answersInBetween(
+  first: (() => PromiseLike<{ status: number }>)[],
+  second: () => PromiseLike<{ status: number }>,
+) {
+  let answered = 0
+  const count = async (ask: () => PromiseLike<{ status: number }>) => {
+    const { status } = await ask()
+    if (status === 200) answered += 1
+    return status
+  }
+  const all = first.map(count)
+  await Promise.race(all)
+  const before = answered
+  expect((await second()).status).toBe(200)
+  const inBetween = answered - before
+  return { inBetween, statuses: await Promise.all(all) }
+}
+
+test('a client that asks for 48 PNGs at once does not make another client wait for them', async () => {
+  const crowd = await wearAll(still, seeds('crowd', 12))
+  const other = await wearAll(still, ['other'])
+  const paths = crowd.avatars.flatMap((avatar) => [128, 256, 512, 1024].map((size) => `${avatar}.png?size=${size}`))
+  const { inBetween, statuses } = await answersInBetween(
+    paths.map((path) => () => crowd.visitor.get(path).set(from('192.0.2.1'))),
+    () => other.visitor.get(`${other.avatars[0]}.png?size=512`).set(from('192.0.2.2')),
+  )
+  expect(inBetween).toBeLessThanOrEqual(6)
+  expect(new Set(statuses)).toEqual(new Set([200]))
+}, 60_000)
+
+test('a client that asks for as many GIFs as it may does not make another client wait for them', async () => {
+  const crowd = await wearAll(moving, seeds('crowd', 12))
+  const other = await wearAll(moving, ['other'])
+  const { inBetween, statuses } = await answersInBetween(
+    crowd.avatars.map((avatar) => () => crowd.visitor.get(`${avatar}.gif`).set(from('192.0.2.1'))),
+    () => other.visitor.get(`${other.avatars[0]}.gif`).set(from('192.0.2.2')),
+  )
+  expect(inBetween).toBeLessThanOrEqual(1)
+  // The first client's own requests past its share are refused.
+  expect(new Set(statuses)).toEqual(new Set([200, 503]))
+}, 60_000)
+
+test('a client that asks for many pictures for links at once does not make another client wait for them', async () => {
+  const ask = (seed: string, address: string) => () =>
+    app
+      .visitor()
+      .get(`/og.png?style=disco&seed=${encodeURIComponent(seed)}`)
+      .set(from(address))
+  const { inBetween, statuses } = await answersInBetween(
+    seeds('crowd', 48).map((seed) => ask(seed, '192.0.2.1')),
+    ask('other', '192.0.2.2'),
+  )
+  expect(inBetween).toBeLessThanOrEqual(1)
+  expect(new Set(statuses)).toEqual(new Set([200, 503]))
+}, 60_000)
