@@ -70,7 +70,8 @@ class StaleConnection extends Error {}
 
 /**
  * Sends the request and resolves with the head of the response. A request that met a stale connection is sent once more
- * on a new one. https://nodejs.org/api/http.html#requestreusedsocket
+ * on a new one; Node's own client is used because it tells whether a connection was used before, which fetch does not.
+ * https://nodejs.org/api/http.html#requestreusedsocket
  */
 async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
   const [{ request: open }, agent] = url.protocol === 'https:' ? [https, connections.https] : [http, connections.http]
