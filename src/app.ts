@@ -35,7 +35,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const route = guardedRoutes(app, config, limits)
 
   app.use(limitPipelining())
-  app.use(requestLog(log, isOurFault), metrics?.requests ?? [], headers(config, closing.signal))
+  app.use(requestLog(log, isOurFault), metrics?.countRequest ?? [], headers(config, closing.signal))
   if (standIns) app.use('/demo', nameRoute('demo'), standIns)
   // Compressed pages hold no secret, so their size reveals none (BREACH).
   app.use(compression())

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import packageJson from '../package.json' with { type: 'json' }
 import { createAvatars } from './avatar/avatars.ts'
 import { createDiceBear } from './avatar/dicebear.ts'
 import { openFileCache } from './avatar/file-cache.ts'
@@ -18,15 +19,15 @@ import { createSessions } from './visitor/session.ts'
 import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 
-/** Room beside the upstream's own time for everything else that a visitor may have to wait for. */
+/** Beside the time of upstream servers: Redis, files and drawing. */
 const marginMs = 1500
 
-/** A Redis that is there is found in this time, so that the first visitor meets it; one that is away may come later. */
-const findRedisMs = 300
+/** A Redis that is up is connected within this time, before the first request; for one that is down the start goes on. */
+const connectRedisMs = 300
 
-/** The parts of the app, made real from the settings. */
+/** Creates everything that lives as long as the process, from the settings. */
 export async function openParts(config: Config, log: Logger) {
-  // Imported where it is wanted: its library would take a tenth of each start.
+  // Its library would take a tenth of each start.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
   const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
   const connecting = redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
@@ -37,12 +38,12 @@ export async function openParts(config: Config, log: Logger) {
     maxBytes: config.cacheMaxBytes,
     onError: (err) => log.warn({ err }, 'avatar cache'),
   })
-  await Promise.race([connecting, wait(findRedisMs)])
+  await Promise.race([connecting, wait(connectRedisMs)])
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
     connections: createConnections(),
-    userAgent: `DiscordBot (${config.baseUrl}, 1.0.0)`,
+    userAgent: `DiscordBot (${config.baseUrl}, ${packageJson.version})`,
     onCall: metrics?.onCall,
     onBreaker(change: BreakerChange) {
       log.warn(change, 'breaker')
@@ -61,7 +62,7 @@ export async function openParts(config: Config, log: Logger) {
   return {
     config,
     log,
-    /** Aborted when the process is about to end. */
+    /** Aborted when the process begins to shut down. */
     closing: new AbortController(),
     metrics,
     store,
