@@ -170,7 +170,8 @@ export function createDiscord(options: DiscordOptions) {
    * Exchanges an authorization code for tokens (RFC 6749, 4.1.3, and RFC 7636, 4.5). Throws GrantRefused when Discord
    * does not accept the code.
    */
-  function exchangeCode(code: string, verifier: string, deadline?: number): Promise<Tokens> {
+  async function exchangeCode(code: string, verifier: string, deadline?: number): Promise<Tokens> {
+    await gates.check(['sign-in', 'token'])
     return requestTokens(
       { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: verifier },
       deadline,
@@ -182,6 +183,7 @@ export function createDiscord(options: DiscordOptions) {
    * not accept it.
    */
   async function refresh(refreshToken: string, deadline?: number): Promise<Tokens> {
+    await gates.check(['token'])
     const tokens = await requestTokens({ grant_type: 'refresh_token', refresh_token: refreshToken }, deadline)
     // A response without a new refresh token means that the old one stays good.
     return { refreshToken, ...tokens }
@@ -189,6 +191,7 @@ export function createDiscord(options: DiscordOptions) {
 
   /** Ends all tokens of the visitor to whom this one belongs (RFC 7009). */
   async function revoke(token: string): Promise<void> {
+    await gates.check(['revoke'])
     await post('revoke', { token })
   }
 
@@ -202,10 +205,13 @@ export function createDiscord(options: DiscordOptions) {
     { deadline, isNew = false }: { deadline?: number; isNew?: boolean } = {},
   ): Promise<User> {
     const gate: Gate = `user:${visitor}`
-    if (!isNew) await gates.check(gate)
+    if (!isNew) await gates.check([gate], accessToken)
     const headers = { authorization: `Bearer ${accessToken}` }
     const response = await request('user', gate, { headers, deadline })
-    if (response.status === 401) throw new TokenRefused('Discord does not accept the access token')
+    if (response.status === 401) {
+      await gates.refuse(accessToken)
+      throw new TokenRefused('Discord does not accept the access token')
+    }
     if (response.status >= 400) throw new DiscordRefusedClient(`users/@me answered ${response.status}`)
     const user = UserResponse.safeParse(response.status === 200 ? readJson(response) : undefined)
     if (!user.success) throw new DiscordUnavailable(`users/@me sent no user (${response.status})`)
@@ -221,7 +227,6 @@ export function createDiscord(options: DiscordOptions) {
 
   /** Posts a form with the client's credentials (RFC 6749, 2.3.1); the response returned is a 200. */
   async function post(endpoint: 'token' | 'revoke', fields: Record<string, string>, deadline?: number) {
-    await gates.check(endpoint)
     const form = new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...fields })
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const response = await request(endpoint, endpoint, { method: 'POST', headers, body: form.toString(), deadline })
@@ -236,13 +241,16 @@ export function createDiscord(options: DiscordOptions) {
     throw new DiscordRefusedClient(`the ${endpoint} endpoint answered ${status}${hint}`)
   }
 
-  /** One request; a 429 closes the gate for the time that it names. */
+  /** One request; a 429 closes the gate for the time that it names, and invalid requests are counted. */
   async function request(endpoint: keyof typeof urls, gate: Gate, details: UpstreamRequest): Promise<UpstreamResponse> {
     const headers = { ...details.headers, accept: 'application/json', 'user-agent': userAgent }
     try {
-      return await upstreams[endpoint](urls[endpoint], { ...details, headers })
+      const response = await upstreams[endpoint](urls[endpoint], { ...details, headers })
+      if (response.status === 401 || response.status === 403) await gates.countInvalid()
+      return response
     } catch (cause) {
       if (cause instanceof UpstreamRateLimited) {
+        await gates.countInvalid()
         const { waitS, isGlobal } = readRateLimit(cause)
         throw await gates.close(isGlobal ? 'everywhere' : gate, waitS)
       }
@@ -253,7 +261,7 @@ export function createDiscord(options: DiscordOptions) {
     }
   }
 
-  return { authorizeUrl, exchangeCode, refresh, revoke, fetchUser }
+  return { authorizeUrl, checkSignIn: gates.checkSignIn, exchangeCode, refresh, revoke, fetchUser }
 }
 export type Discord = ReturnType<typeof createDiscord>
 

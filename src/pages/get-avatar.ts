@@ -32,6 +32,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const { choice, entered, problems } = readForm(req.body)
     if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
     res.locals.choice = choice
+    discord.checkSignIn()
     const { state, verifier, cookie } = await states.start(choice)
     await states.forget(cookies.clearOldest(req, res))
     cookies.set(res, cookie)
@@ -49,14 +50,14 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const taken = await states.take(cookie)
     if ('ended' in taken) {
       await loading
-      cookies.expireWithOutcome(res, cookie, taken.ended.endsAt)
+      cookies.expireWithOutcome(res, cookie, taken.endsInMs)
       return answer(req, res, taken.ended)
     }
     res.locals.choice = taken.choice
     const ended = await loading
       .then(() => finish(req, res, callback, taken))
       .catch((error) => abandon(res, cookie, taken, error))
-    cookies.expireWithOutcome(res, cookie, ended.endsAt)
+    cookies.expireWithOutcome(res, cookie)
     await answer(req, res, ended)
   })
 
@@ -105,7 +106,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
     else {
       const ended = await taken.settle({ end: 'failed' })
-      if (ended) cookies.expireWithOutcome(res, cookie, ended.endsAt)
+      if (ended) cookies.expireWithOutcome(res, cookie)
     }
     throw error
   }

@@ -58,6 +58,7 @@ export function memoryStore(): Store {
     async delete(key) {
       remove(key)
     },
+    remainingMs: async (key) => (kindOf(key).has(key) ? kindOf(key).getRemainingTTL(key) : 0),
     async extendIfEqual(key, value, ttlS) {
       return get(key) === value && replaceExisting(key, value, ttlS)
     },

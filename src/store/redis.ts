@@ -21,6 +21,7 @@ export type Commands = {
     options: { expiration: Expiration; condition?: 'NX'; GET?: true },
   ): Promise<string | null>
   del(keys: string | string[]): Promise<number>
+  pTTL(key: string): Promise<number>
   ping(): Promise<string>
   /** The total and the milliseconds until the count starts anew. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>

@@ -17,6 +17,8 @@ export type Store = {
   /** True for the one caller that finds the key free. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
+  /** Milliseconds until the key expires; 0 without one. By the store's own clock, not this machine's. */
+  remainingMs(key: string): Promise<number>
   /** Gives the key a new TTL if it holds this value. */
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
   /** Deletes the key if it holds this value. */
@@ -80,6 +82,9 @@ export function redisStore({ run, close }: Redis): Store {
     },
     async delete(key) {
       await run((redis) => redis.del(key))
+    },
+    async remainingMs(key) {
+      return Math.max(await ask((redis) => redis.pTTL(key)), 0)
     },
     async extendIfEqual(key, value, ttlS) {
       return (await run((redis) => redis.expireIfEqual(key, value, ttlS))) === 1

@@ -81,8 +81,8 @@ export function stateCookies(config: Config) {
     },
 
     /** Keeps the cookie for as long as the outcome, for a second request of this browser. */
-    expireWithOutcome(res: Response, cookie: StateCookie, endsAt: number): void {
-      set(res, cookie, Math.max(Math.floor((endsAt - Date.now()) / 1000), 0))
+    expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
+      set(res, cookie, Math.floor(endsInMs / 1000))
     },
   }
 }

@@ -23,8 +23,7 @@ const Outcome = z.union([
 export type Outcome = z.infer<typeof Outcome>
 
 const Pending = z.object({ choice: Choice, verifier: z.string() })
-/** `endsAt`: when the record expires, in milliseconds since 1970. */
-const Ended = z.object({ choice: Choice, outcome: Outcome, endsAt: z.number() })
+const Ended = z.object({ choice: Choice, outcome: Outcome })
 type Ended = z.infer<typeof Ended>
 const Record = z.union([Ended, Pending])
 
@@ -73,7 +72,7 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
       const { lock, record } = await lockAndRead(keyOf(cookie))
       if ('outcome' in record) {
         void lock?.release()
-        return { ended: record }
+        return { ended: record, endsInMs: await store.remainingMs(keyOf(cookie)) }
       }
       if (lock) return taken(lock, record)
       await wait(pollEveryMs)
@@ -109,7 +108,7 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
      * request was stopped for so long that a second one has taken the state.
      */
     async function settle(outcome: Outcome): Promise<Ended | undefined> {
-      const ended: Ended = { choice: record.choice, outcome, endsAt: Date.now() + outcomeTtlS * 1000 }
+      const ended: Ended = { choice: record.choice, outcome }
       const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
         if (err instanceof LockLost) throw err
         log.warn({ err }, 'the outcome of a callback was not kept')
