@@ -84,7 +84,7 @@ export function redisStore({ run, close }: Redis): Store {
       await run((redis) => redis.del(key))
     },
     async remainingMs(key) {
-      return Math.max(await ask((redis) => redis.pTTL(key)), 0)
+      return Math.max(await run((redis) => redis.pTTL(key)), 0)
     },
     async extendIfEqual(key, value, ttlS) {
       return (await run((redis) => redis.expireIfEqual(key, value, ttlS))) === 1
