@@ -91,7 +91,8 @@ const newPreview: Request = {
 }
 
 const stage = await openStage({ settings: { TRUST_PROXY: 'loopback' } })
-const second = await stage.startApp()
+// The same site: the names of its cookies contain the port of BASE_URL.
+const second = await stage.startApp({ BASE_URL: stage.app.url })
 const [one, two] = [await openProxy(stage, [stage.app]), await openProxy(stage, [stage.app, second])]
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 for (const requests of [visit(), [newPreview]]) {

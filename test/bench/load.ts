@@ -71,7 +71,8 @@ export function visit(): Request[] {
       },
       onResponse: (_status, _body, browser: Browser, headers = {}) => {
         keepCookies(browser, headers)
-        browser.state = new URL(location(headers)).searchParams.get('state') ?? ''
+        // Without a redirect `load` fails with the status.
+        browser.state = URL.parse(location(headers))?.searchParams.get('state') ?? ''
       },
     },
     {
