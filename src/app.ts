@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import compression from 'compression'
 import express, { type Express, type Router } from 'express'
-import { groups, lacks, moods, palette, popular, styles, stylesByTitle } from './avatar/catalogue.ts'
+import { fill } from '../public/js/look.js'
 import { parseFields } from './middleware/form-body.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
@@ -17,11 +17,10 @@ import { errorPage, isOurFault, notFound } from './pages/error-page.ts'
 import { getAvatarPage } from './pages/get-avatar.ts'
 import { homePage } from './pages/home.ts'
 import { licencesPage } from './pages/licences.ts'
-import { exampleSeed, lookUrl, pictureUrl } from './pages/look.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
 import { viewEngine } from './pages/views.ts'
-import { fill, words } from './pages/words.ts'
+import { words } from './pages/words.ts'
 import type { Parts } from './parts.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
@@ -67,17 +66,8 @@ function settings(app: Express, { config }: Parts): void {
   app.enable('view cache')
   Object.assign(app.locals, {
     words,
+    scriptTexts: JSON.stringify(words.script),
     fill,
-    styles,
-    stylesByTitle,
-    lacks,
-    moods,
-    palette,
-    groups,
-    popular,
-    lookUrl,
-    pictureUrl,
-    exampleSeed,
     asset: (file: string) => assetOf(file).url,
     integrity: (file: string) => assetOf(file).integrity,
   })

@@ -59,11 +59,6 @@ export function moodOptions(style: string, mood: string): StyleOptions | undefin
 
 export const stylesByTitle = styles.toSorted((a, b) => a.title.localeCompare(b.title))
 
-/** The group of each style. */
-export const groups: Readonly<Record<string, string>> = Object.fromEntries(
-  styles.map(({ name, group }) => [name, group]),
-)
-
 /** The first twelve styles on the form, in this order. */
 export const popular: readonly string[] = [
   'adventurer',
@@ -79,14 +74,6 @@ export const popular: readonly string[] = [
   'toon-head',
   'thumbs',
 ]
-
-/** By style, the moods that it cannot show as a list for page.js, or "all". */
-export const lacks: Readonly<Record<string, string>> = Object.fromEntries(
-  styles.map((style) => [
-    style.name,
-    style.hasFace ? moods.filter((mood) => !style.moods.includes(mood)).join(' ') : 'all',
-  ]),
-)
 
 /** Background colours on the form, light to dark. `name` is a key of `words.colours`. */
 export const palette: readonly { value: string; name: string }[] = [

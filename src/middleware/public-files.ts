@@ -2,10 +2,16 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { IncomingMessage } from 'node:http'
 import { basename, join } from 'node:path'
-import express from 'express'
+import express, { type RequestHandler } from 'express'
 import type { AddRoute } from './routes.ts'
 
 const folder = join(import.meta.dirname, '../../public')
+
+const modules = readdirSync(join(folder, 'js'))
+/** The modules import each other by relative paths, so all of them share one version. */
+const modulesPath = `/js/${versionOf(modules.map((file) => readFileSync(join(folder, 'js', file))))}`
+
+const immutable = 'public, max-age=31536000, immutable'
 
 type Asset = { url: string; integrity: string }
 const assets = new Map<string, Asset>()
@@ -15,13 +21,18 @@ export function assetOf(file: string): Asset {
   const known = assets.get(file)
   if (known) return known
   const content = readFileSync(join(folder, file))
-  const hash = (algorithm: string) => createHash(algorithm).update(content)
   const asset = {
-    url: `/${file}?v=${hash('sha256').digest('hex').slice(0, 12)}`,
-    integrity: `sha384-${hash('sha384').digest('base64')}`,
+    url: file.startsWith('js/') ? `${modulesPath}/${basename(file)}` : `/${file}?v=${versionOf([content])}`,
+    integrity: `sha384-${createHash('sha384').update(content).digest('base64')}`,
   }
   assets.set(file, asset)
   return asset
+}
+
+function versionOf(contents: Buffer[]): string {
+  const hash = createHash('sha256')
+  for (const content of contents) hash.update(content)
+  return hash.digest('hex').slice(0, 12)
 }
 
 /** The files of public/. Each is a route, so that no other path is looked up on the disk. */
@@ -34,11 +45,18 @@ export function publicFiles(route: AddRoute): void {
       res.setHeader('Cache-Control', cachingOf(url, basename(path)))
     },
   })
-  for (const file of readdirSync(folder)) route(`/${file}`, { GET: 'file', name: 'static' }).get(serve)
+  const files = readdirSync(folder).filter((file) => file !== 'js')
+  for (const file of files) route(`/${file}`, { GET: 'file', name: 'static' }).get(serve)
+
+  const moduleOptions = { root: join(folder, 'js'), headers: { 'Cache-Control': immutable } }
+  for (const file of modules) {
+    const serveModule: RequestHandler = (_req, res) => res.sendFile(file, moduleOptions)
+    route(`${modulesPath}/${file}`, { GET: 'file', name: 'static' }).get(serveModule)
+  }
 }
 
 /** Immutable under the address of this content; under another version's address another instance may have other content. */
 function cachingOf(url: string | undefined, file: string): string {
-  if (url === assetOf(file).url) return 'public, max-age=31536000, immutable'
+  if (url === assetOf(file).url) return immutable
   return url?.includes('?') ? 'no-cache' : 'public, max-age=3600'
 }

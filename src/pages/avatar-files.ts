@@ -1,7 +1,6 @@
 import { create as contentDisposition } from 'content-disposition'
 import type { Request, Response } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
-import { findStyle } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawInWorker, workerConcurrency } from '../avatar/worker.ts'
@@ -14,7 +13,7 @@ import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
 import { withoutAvatar } from '../visitor/visitor.ts'
 import { readForm } from './form.ts'
-import { exampleSeed } from './look.ts'
+import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
 // sharp takes 25 MB and a tenth of a second to load, so the modules that need it are imported when they are first used.
@@ -55,7 +54,7 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
   route('/og.png', { GET: 'card' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
-    const title = words.look(findStyle(choice.style)?.title ?? '', choice.mood)
+    const title = nameOfLook(choice)
     async function draw(): Promise<Picture> {
       const { drawCard } = await import('../pictures/card.ts')
       const bytes = await drawCard(await drawEmbedded(still), title, words.home.title)

@@ -19,6 +19,7 @@ import {
   UnknownState,
   UnsupportedMediaType,
 } from '../errors.ts'
+import { choiceView } from './form-view.ts'
 import { words } from './words.ts'
 
 type Texts = { title: string; advice: string }
@@ -89,7 +90,10 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
     for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
     res.status(status).set('Cache-Control', 'no-store').vary('Accept')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))
-    if (!wantsJson(req)) return res.render('error-page', { ...texts, errorNumber, choice: res.locals.choice })
+    if (!wantsJson(req)) {
+      const { choice } = res.locals
+      return res.render('error-page', { ...texts, errorNumber, look: choice && choiceView(choice) })
+    }
     const problem = { type: 'about:blank', status, title: texts.title, detail: texts.advice, errorNumber }
     res.type('application/problem+json').send(JSON.stringify(problem))
   }

@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express'
 import { z } from 'zod'
+import { hexColour, maxSeedLength, seedLength } from '../../public/js/look.js'
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { wantsJson } from './error-page.ts'
@@ -17,8 +18,7 @@ export type ReadForm =
   | { choice: Choice; entered: Entered; problems: [] }
   | { choice?: undefined; entered: Entered; problems: Problem[] }
 
-const said = words.problems
-const maxSeedLength = 128
+const texts = words.problems
 
 // Typed by no keyboard, and a nuisance in file names and terminals. Trimmed away at the ends, refused inside.
 const controlCharacter = /\p{Cc}/u
@@ -26,30 +26,30 @@ const controlCharacter = /\p{Cc}/u
 /** One field's text, trimmed: missing counts as empty, twice is an error. */
 const text = (field: Field) =>
   z
-    .string(said.repeated(said.fields[field]))
+    .string(texts.repeated(texts.fields[field]))
     .trim()
-    .refine((value) => !controlCharacter.test(value), said.unreadable(said.fields[field]))
+    .refine((value) => !controlCharacter.test(value), texts.controlCharacter(texts.fields[field]))
     .prefault('')
 
 /** The fields in the order of the page, which is the order of the problems. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
-    if (style === '') context.addIssue({ code: 'custom', message: said.styleMissing })
-    else if (!findStyle(style)) context.addIssue({ code: 'custom', message: said.styleUnknown(shortened(style)) })
+    if (style === '') context.addIssue({ code: 'custom', message: texts.styleMissing })
+    else if (!findStyle(style)) context.addIssue({ code: 'custom', message: texts.styleUnknown(shortened(style)) })
   }),
   animated: text('animated')
-    .refine((value) => value === '' || value === 'on', said.animatedWrong)
+    .refine((value) => value === '' || value === 'on', texts.animatedWrong)
     .transform((value) => value === 'on'),
   mood: text('mood'),
   backgroundColor: text('backgroundColor').transform((colour, context) => {
     if (colour === '' || colour === 'transparent') return ''
-    const hex = /^#?([0-9a-f]{6})$/i.exec(colour)?.[1]
-    if (hex === undefined) context.addIssue({ code: 'custom', message: said.colourWrong(shortened(colour)) })
-    return hex?.toLowerCase() ?? z.NEVER
+    const hex = hexColour(colour)
+    if (hex === undefined) context.addIssue({ code: 'custom', message: texts.colourWrong(shortened(colour)) })
+    return hex ?? z.NEVER
   }),
   seed: text('seed').superRefine((seed, context) => {
-    const { length } = [...seed]
-    if (length > maxSeedLength) context.addIssue({ code: 'custom', message: said.seedTooLong(length, maxSeedLength) })
+    const length = seedLength(seed)
+    if (length > maxSeedLength) context.addIssue({ code: 'custom', message: texts.seedTooLong(length, maxSeedLength) })
   }),
 })
 
@@ -81,8 +81,8 @@ export function goodPart({ entered, problems }: ReadForm): Entered {
 function moodProblem(styleName: string, mood: string): string | undefined {
   const style = findStyle(styleName)
   if (mood === '' || style?.hasFace === false) return undefined
-  if (!moods.includes(mood)) return said.moodUnknown(shortened(mood))
-  return style?.moods.includes(mood) === false ? said.moodLacking(style.title, mood) : undefined
+  if (!moods.includes(mood)) return texts.moodUnknown(shortened(mood))
+  return style?.moods.includes(mood) === false ? texts.moodLacking(style.title, mood) : undefined
 }
 
 /** At most one problem for each field, in the order of the page. */
@@ -107,15 +107,15 @@ function asEntered(given: Record<string, unknown>): Entered {
 
 const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
 
-/** 422: the page with the form again, what was entered still there; a program gets the problems as JSON (RFC 9457). */
-export function formRefused(
-  req: Request,
-  res: Response,
-  view: string,
-  page: { problems: Problem[] } & Record<string, unknown>,
-) {
+/** The fields that a choice came from. */
+export const enteredFrom = (choice: Choice): Entered => ({ ...choice, animated: choice.animated ? 'on' : '' })
+
+/** 422: the page with the form again, filled in as it was sent; a program gets the problems as JSON (RFC 9457). */
+export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
+  const { problems } = page.form
   res.status(422).vary('Accept')
-  if (!wantsJson(req)) return res.render(view, page)
-  const problem = { type: 'about:blank', title: said.summary(page.problems.length), status: 422, errors: page.problems }
-  res.type('application/problem+json').send(JSON.stringify(problem))
+  if (wantsJson(req)) {
+    const problem = { type: 'about:blank', title: texts.summary(problems.length), status: 422, errors: problems }
+    res.type('application/problem+json').send(JSON.stringify(problem))
+  } else res.render(view, page)
 }

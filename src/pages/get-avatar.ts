@@ -18,6 +18,7 @@ import { consentCookie, type StateCookie, stateCookies } from '../visitor/cookie
 import type { Outcome, TakenState } from '../visitor/states.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
 import { formRefused, readForm } from './form.ts'
+import { homeView } from './home.ts'
 import { lookUrl } from './look.ts'
 
 /** POST /get_avatar sends the visitor to Discord. GET /get_avatar is where Discord sends the visitor back to. */
@@ -30,7 +31,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 
   getAvatar.post(...form, async (req, res) => {
     const { choice, entered, problems } = readForm(req.body)
-    if (!choice) return formRefused(req, res, 'home', { choice: entered, problems, notices: [] })
+    if (!choice) return formRefused(req, res, 'home', homeView(entered, problems))
     res.locals.choice = choice
     discord.checkSignIn()
     const { state, verifier, cookie } = await states.start(choice)

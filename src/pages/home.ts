@@ -1,21 +1,20 @@
-import { promisify } from 'node:util'
-import { brotliCompress, constants, gzip } from 'node:zlib'
-import type { Request, Response } from 'express'
 import { LRUCache } from 'lru-cache'
+import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
-import { type Entered, goodPart, readForm } from './form.ts'
-import { lookQuery, lookUrl } from './look.ts'
+import { type Entered, goodPart, type Problem, readForm } from './form.ts'
+import { formView, lackingMoods, moodFor } from './form-view.ts'
+import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
 /** What the form opens with: a good first picture, without a click. */
-const firstChoice: Entered = {
-  seed: '',
+const firstLook: Entered = {
   style: 'adventurer',
-  backgroundColor: 'ffd29d',
-  mood: 'happy',
   animated: '',
+  mood: 'happy',
+  backgroundColor: 'ffd29d',
+  seed: '',
 }
 
 /** Why the visitor was sent here, as named in the address. */
@@ -26,62 +25,84 @@ const notices = new Map<unknown, string>([
   ['no-session', words.notices.noSession],
 ])
 
-/** The page as it is sent; packed once, for browsers that take it so. */
-type Page = { plain: Buffer; br?: Promise<Buffer>; gzip?: Promise<Buffer> }
+const maxCachedBytes = 8 * 1024 * 1024
 
-/** Room for the pages that were asked for last. A page is a function of its address, and of nothing else. */
-const pageBytes = 8 * 1024 * 1024
-
-/** GET /: the form, filled from the query where its values are good. Needs no session and no Redis. */
+/** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
 export function homePage(route: AddRoute, config: Config): void {
-  const pages = new LRUCache<string, Page>({
-    maxSize: pageBytes,
-    sizeCalculation: ({ plain }, url) => 2 * (plain.length + url.length),
+  // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The page
+  // depends on its address alone.
+  const pages = new LRUCache<string, Buffer>({
+    maxSize: maxCachedBytes,
+    sizeCalculation: (page, url) => page.length + url.length,
   })
 
   route('/', { GET: 'page' }).get(async (req, res) => {
-    const page = pages.get(req.url) ?? { plain: Buffer.from(await rendered(res, 'home', shown(req.query, config))) }
+    const page = pages.get(req.url) ?? Buffer.from(await rendered(res, 'home', pageFor(req.query, config)))
     pages.set(req.url, page)
-    await send(req, res, page)
+    res.type('html').send(page)
   })
 }
 
-/** What the page shows. */
-function shown(query: Record<string, unknown>, { baseUrl }: Config) {
-  const isLink = Object.keys(firstChoice).some((field) => query[field] !== undefined)
-  const read = readForm(isLink ? { style: firstChoice.style, ...query } : firstChoice)
+function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
+  const isLink = Object.keys(firstLook).some((field) => query[field] !== undefined)
+  const read = readForm(isLink ? { style: firstLook.style, ...query } : firstLook)
   const good = goodPart(read)
-  const entered = { ...good, style: good.style || firstChoice.style }
+  const entered = { ...good, style: good.style || firstLook.style }
+  // Without what its style ignores.
   const look = readForm(entered).choice ?? entered
-  const said = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
+  const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   return {
-    choice: entered,
-    problems: [],
-    notices: said.filter((notice) => notice !== undefined),
+    ...homeView(entered),
+    notices: reasons.filter((notice) => notice !== undefined),
     canonical: `${baseUrl}${isLink ? lookUrl(look) : '/'}`,
     ogImage: `${baseUrl}/og.png?${lookQuery(look)}`,
-    ...(isLink ? { lookLink: lookUrl(look) } : {}),
+    isLink,
   }
 }
 
-const packers = {
-  br: (plain: Buffer) => promisify(brotliCompress)(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
-  gzip: (plain: Buffer) => promisify(gzip)(plain),
+/** The popular styles first, which are seen without a filter. */
+const styleTiles = [
+  ...popular.flatMap((name) => styles.filter((style) => style.name === name)),
+  ...styles.filter(({ name }) => !popular.includes(name)),
+].map((style) => ({
+  ...style,
+  isPopular: popular.includes(style.name),
+  lacks: lackingMoods(style).join(' '),
+}))
+
+const isInFilter: Record<string, (style: Style) => boolean> = {
+  popular: ({ name }) => popular.includes(name),
+  moving: ({ animated }) => animated,
+  all: () => true,
 }
 
-async function send(req: Request, res: Response, page: Page): Promise<void> {
-  const encoding = (['br', 'gzip'] as const).find((one) => req.acceptsEncodings(one, 'identity') === one)
-  res.vary('Accept-Encoding').type('html')
-  if (encoding === undefined) return void res.send(page.plain)
-  const packed = await packedOnce(page, encoding)
-  res.set('Content-Encoding', encoding).send(packed)
-}
+const filters = Object.entries(words.groups).map(([name, title]) => ({
+  name,
+  title,
+  count: styles.filter(isInFilter[name] ?? (({ group }) => group === name)).length,
+}))
 
-/** What failed is tried anew by the next one who asks. */
-function packedOnce(page: Page, encoding: keyof typeof packers): Promise<Buffer> {
-  page[encoding] ??= packers[encoding](page.plain).catch((error: unknown) => {
-    delete page[encoding]
-    throw error
-  })
-  return page[encoding]
+/** What the view `home` shows. */
+export function homeView(entered: Entered, problems: Problem[] = []) {
+  const form = formView(entered, problems, exampleSeed)
+  const isMoving = form.isAnimated && form.style?.animated === true
+  return {
+    notices: [],
+    filters,
+    movingCount: styles.filter(({ animated }) => animated).length,
+    form: {
+      ...form,
+      preview: pictureUrl({ ...form.look, animated: isMoving }),
+      /** For a visitor who prefers reduced motion. */
+      stillPreview: isMoving ? pictureUrl(form.look) : undefined,
+      styles: styleTiles.map((style) => ({
+        ...style,
+        picture: pictureUrl({ ...form.look, style: style.name, mood: moodFor(style, entered.mood) }),
+      })),
+      moods: form.moods.map((mood) => ({
+        ...mood,
+        picture: pictureUrl({ ...form.look, mood: mood.isLacking ? '' : mood.value }),
+      })),
+    },
+  }
 }

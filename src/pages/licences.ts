@@ -1,9 +1,20 @@
+import { palette, styles, stylesByTitle } from '../avatar/catalogue.ts'
 import { isSeeThrough } from '../avatar/choice.ts'
 import type { AddRoute } from '../middleware/routes.ts'
+import { exampleSeed, pictureUrl } from './look.ts'
 
 /** GET /licences: who drew the styles, and on what terms. */
 export function licencesPage(route: AddRoute): void {
-  route('/licences', { GET: 'page' }).get((_req, res) => {
-    res.render('licences', { isSeeThrough })
-  })
+  const page = {
+    count: styles.length,
+    attributionCount: styles.filter(({ attribution }) => attribution).length,
+    styles: stylesByTitle.map((style) => ({ ...style, picture: pictureOf(style.name) })),
+  }
+  route('/licences', { GET: 'page' }).get((_req, res) => res.render('licences', page))
+}
+
+/** On a colour of ours where the style draws no background of its own. */
+function pictureOf(style: string): string {
+  const backgroundColor = isSeeThrough({ style, backgroundColor: '' }) ? (palette[0]?.value ?? '') : ''
+  return pictureUrl({ seed: exampleSeed, style, backgroundColor })
 }

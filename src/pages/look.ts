@@ -1,30 +1,15 @@
-// Addresses of a look, for the views.
+// The addresses and the name of a look. Browsers need the same addresses, so they are built in public/js/look.js.
+import { lookName } from '../../public/js/look.js'
+import { findStyle } from '../avatar/catalogue.ts'
+import type { Choice } from '../avatar/choice.ts'
+import { words } from './words.ts'
 
-/** A checked choice, or the fields as they were entered, where `animated` is `on` or empty. */
-type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: boolean | string }
+export { lookQuery, lookUrl, pictureUrl } from '../../public/js/look.js'
 
-/** Stands in for the username where the seed is left empty and nobody has signed in. */
+/** Stands for the username in pictures of a visitor who has not signed in and entered no seed. */
 export const exampleSeed = 'juniper'
 
-/** The live preview's address; page.js builds the same, so that the browser's cache serves both. */
-export function pictureUrl({ seed, style, backgroundColor, mood, animated }: Look): string {
-  const query = new URLSearchParams({ seed: seed || exampleSeed, style })
-  if (backgroundColor && backgroundColor !== 'transparent') query.set('backgroundColor', backgroundColor)
-  if (mood) query.set('mood', mood)
-  if (animated) query.set('animated', 'on')
-  return `/preview.svg?${query}`
-}
-
-/** The form filled with this look. */
-export const lookUrl = (look: Look) => `/?${lookQuery(look)}`
-
-/** A look's fields in an address. No background is written as "transparent", so that it does not read as "not said". */
-export function lookQuery({ seed, style, backgroundColor, mood, animated }: Look): URLSearchParams {
-  const query = new URLSearchParams()
-  if (seed) query.set('seed', seed)
-  if (style) query.set('style', style)
-  query.set('backgroundColor', backgroundColor || 'transparent')
-  if (mood) query.set('mood', mood)
-  if (animated) query.set('animated', 'on')
-  return query
+/** "Adventurer, happy", or "Adventurer" without a mood. */
+export function nameOfLook({ style, mood }: Pick<Choice, 'style' | 'mood'>): string {
+  return lookName(words.script, findStyle(style)?.title ?? style, mood)
 }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
-import { findStyle } from '../avatar/catalogue.ts'
+import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
@@ -11,8 +11,10 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
-import { formRefused, goodPart, type ReadForm, readForm } from './form.ts'
-import { lookUrl } from './look.ts'
+import { type Entered, enteredFrom, formRefused, goodPart, type Problem, type ReadForm, readForm } from './form.ts'
+import { formView, lackingMoods } from './form-view.ts'
+import { homeView } from './home.ts'
+import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
 /** GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token. */
@@ -33,7 +35,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const wanted = (named === undefined && req.visitor.choice) || choiceOf(avatar)
-    res.render('show-avatar', { ...(await pageOf(user, avatar, history)), choice: wanted, problems: [] })
+    res.render('show-avatar', await pageOf(user, avatar, history, enteredFrom(wanted)))
   })
 
   showAvatar.post(...form, async (req, res) => {
@@ -67,11 +69,11 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
     const { user, avatars: history } = req.visitor
     const [newest] = history
-    const page = user && newest && (await pageOf(user, newest, history))
-    formRefused(req, res, page ? 'show-avatar' : 'home', { notices: [], ...page, choice: entered, problems })
+    if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
+    formRefused(req, res, 'show-avatar', await pageOf(user, newest, history, entered, problems))
   }
 
-  async function pageOf(user: User, avatar: Avatar, history: Avatar[]) {
+  async function pageOf(user: User, avatar: Avatar, history: Avatar[], entered: Entered, problems: Problem[] = []) {
     return {
       user: {
         displayName: user.globalName ?? user.username,
@@ -79,11 +81,13 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         pictureUrl: pictureOf(config.discord.cdnUrl, user),
       },
       avatar: {
-        ...shown(avatar),
+        ...shown(avatar, user),
         cutOff: await avatars.isCutByCircle(avatar),
         gifUrl: await gifUrl(avatar),
       },
-      avatars: history.map(shown),
+      avatars: history.map((one) => shown(one, user)),
+      form: restyleForm(entered, problems, user),
+      friends,
       notices: [],
       lookLink: lookUrl(choiceOf(avatar)),
     }
@@ -106,14 +110,32 @@ async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
   return (await moves(choice)) ? `/avatars/${id}.gif` : undefined
 }
 
-function shown(avatar: Avatar) {
+function shown(avatar: Avatar, user: User) {
+  const { id, choice } = avatar
+  const style = findStyle(choice.style)
   return {
     ...avatar,
-    seeThrough: isSeeThrough(avatar.choice),
-    styleTitle: findStyle(avatar.choice.style)?.title ?? avatar.choice.style,
-    svgUrl: `/avatars/${avatar.id}.svg`,
-    pngUrl: `/avatars/${avatar.id}.png`,
+    style,
+    name: nameOfLook(choice),
+    seed: choice.seed || user.username,
+    seeThrough: isSeeThrough(choice),
+    isMoving: choice.animated && style?.animated,
+    svgUrl: `/avatars/${id}.svg`,
+    pngUrl: `/avatars/${id}.png`,
   }
+}
+
+function restyleForm(entered: Entered, problems: Problem[], user: User) {
+  const form = formView(entered, problems, user.username)
+  return { ...form, styles: styleOptions, preview: pictureUrl(form.look) }
+}
+
+const styleOptions = stylesByTitle.map((style) => ({ ...style, lacks: lackingMoods(style).join(' ') }))
+
+/** The others in the chat and in the list of members. */
+const friends = {
+  first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
+  second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),
 }
 
 /** "Roll again" sends `roll` instead of a seed. */

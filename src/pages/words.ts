@@ -1,20 +1,60 @@
-// Every English text of the pages. A second language is another object of the type Words.
-// **Two stars** are bold, {name} is a value filled in later; there is no HTML in here.
+// The English texts of the pages, without HTML: **two stars** are bold, {name} is filled in by fill().
+import { fill } from '../../public/js/look.js'
 
-/** "{style} has no face" with { style: 'Rings' } -> "Rings has no face". */
-export function fill(text: string, values: Record<string, string | number>): string {
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
-}
+const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
+const inWords = (count: number) => numbers[count] ?? String(count)
+const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
+const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
-const orList = new Intl.ListFormat('en-GB', { type: 'disjunction' })
-
-/** A link, and named where the link can't be copied by its button. */
+/** A link, and named where the link cannot be copied by its button. */
 const change = 'Change style or mood'
 
-/** What the page's script says too: plain strings, handed over in one attribute. */
+/** A mood is `inText` in "Adventurer, love", and `look` in "can't look in love". */
+const moodTexts: Record<string, { inText: string; look: string }> = {
+  happy: { inText: 'happy', look: 'happy' },
+  sad: { inText: 'sad', look: 'sad' },
+  angry: { inText: 'angry', look: 'angry' },
+  surprised: { inText: 'surprised', look: 'surprised' },
+  neutral: { inText: 'neutral', look: 'neutral' },
+  playful: { inText: 'playful', look: 'playful' },
+  love: { inText: 'love', look: 'in love' },
+  sleepy: { inText: 'sleepy', look: 'sleepy' },
+}
+
+const moodTitles: Record<string, string> = {
+  happy: 'Happy',
+  sad: 'Sad',
+  angry: 'Angry',
+  surprised: 'Surprised',
+  neutral: 'Neutral',
+  playful: 'Playful',
+  love: 'Love',
+  sleepy: 'Sleepy',
+}
+
+/** By the names in the palette (src/avatar/catalogue.ts). */
+const colours: Record<string, string> = {
+  apricot: 'Apricot',
+  coral: 'Coral',
+  blossom: 'Blossom',
+  lilac: 'Lilac',
+  sky: 'Sky',
+  mint: 'Mint',
+  cream: 'Cream',
+  pine: 'Pine',
+  harbour: 'Harbour',
+  plum: 'Plum',
+  slate: 'Slate',
+}
+
+const previewAlt = 'Your avatar: {look}'
+
+/** The texts of the scripts, which find them as JSON in an attribute of the page. */
 const script = {
   locale: 'en-GB',
   look: '{style}, {mood}',
+  moods: moodTexts,
+  previewAlt,
   by: 'by {creator}',
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
@@ -76,7 +116,7 @@ export const words = {
     rollLong: 'Roll the dice for a new seed',
     lastRolls: 'Last rolls',
     preview: 'Preview',
-    previewAlt: 'Your avatar: {look}',
+    previewAlt,
     sizes: 'The avatar at 80, 40 and 32 pixels',
     circle: 'Discord cuts off what lies outside the circle.',
     next: 'Continue with Discord',
@@ -95,55 +135,20 @@ export const words = {
     all: 'All',
   },
 
-  /** name: on a tile · inText: "Adventurer, love" · look: "can’t look in love" */
-  moods: {
-    happy: { name: 'Happy', inText: 'happy', look: 'happy' },
-    sad: { name: 'Sad', inText: 'sad', look: 'sad' },
-    angry: { name: 'Angry', inText: 'angry', look: 'angry' },
-    surprised: { name: 'Surprised', inText: 'surprised', look: 'surprised' },
-    neutral: { name: 'Neutral', inText: 'neutral', look: 'neutral' },
-    playful: { name: 'Playful', inText: 'playful', look: 'playful' },
-    love: { name: 'Love', inText: 'love', look: 'in love' },
-    sleepy: { name: 'Sleepy', inText: 'sleepy', look: 'sleepy' },
-  } as Record<string, { name: string; inText: string; look: string }>,
-
-  colours: {
-    apricot: 'Apricot',
-    coral: 'Coral',
-    blossom: 'Blossom',
-    lilac: 'Lilac',
-    sky: 'Sky',
-    mint: 'Mint',
-    cream: 'Cream',
-    pine: 'Pine',
-    harbour: 'Harbour',
-    plum: 'Plum',
-    slate: 'Slate',
-  },
-
-  /** Under the moods: which of them this style lacks. */
-  moodHint(style: string, hasFace: boolean, lacking: readonly string[]): string {
-    if (lacking.length === 0) return fill(script.moodAll, { style })
-    const moods = orList.format(lacking.map((mood) => words.moods[mood]?.look ?? mood))
-    return fill(hasFace ? script.moodSome : script.moodNone, { style, moods })
-  },
-
-  /** "Adventurer, happy", or "Adventurer" where no mood was chosen. */
-  look(style: string, mood: string): string {
-    return mood ? fill(script.look, { style, mood: words.moods[mood]?.inText ?? mood }) : style
-  },
+  moods: moodTitles,
+  colours,
 
   problems: {
     error: 'Error:',
     summary: (count: number): string =>
-      `${['No', 'One', 'Two', 'Three', 'Four', 'Five'][count] ?? count} ${count === 1 ? 'thing' : 'things'} to put right`,
+      `${capitalised(inWords(count))} ${count === 1 ? 'thing' : 'things'} to put right`,
     seedTooLong: (count: number, most: number): string => fill(script.seedTooLong, { count, most }),
-    unreadable: (field: string): string => `A character in ${field} can’t be shown. Write it anew, as one line.`,
+    controlCharacter: (field: string): string => `A character in ${field} can’t be shown. Write it anew, as one line.`,
     styleMissing: 'Choose a style.',
     styleUnknown: (style: string): string => `“${style}” is not one of our styles. Choose a style.`,
     colourWrong: (text: string): string => `“${text}” is not a colour code. Use six digits such as #ffd29d.`,
     moodLacking: (style: string, mood: string): string =>
-      `${style} can’t look ${words.moods[mood]?.look ?? mood}. Choose another mood or style.`,
+      `${style} can’t look ${moodTexts[mood]?.look ?? mood}. Choose another mood or style.`,
     moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of these.`,
     animatedWrong: 'Tick “Let it move”, or leave it empty.',
     repeated: (field: string): string => `The form sent ${field} twice. Choose once.`,
@@ -287,30 +292,30 @@ export const words = {
       title: 'Discord is not answering',
       advice: 'We could not reach it. That is Discord’s side, not yours. Your choices are safe.',
     },
-    discordSilent: (seconds: number) => ({
+    discordSilent: (count: number) => ({
       title: 'Discord is not answering',
-      advice: `We asked who you are and heard nothing for ${inWords(seconds)} ${seconds === 1 ? 'second' : 'seconds'}. That is Discord’s side, not yours. Your choices are safe.`,
+      advice: `We asked who you are and heard nothing for ${inWords(count)} ${seconds(count)}. That is Discord’s side, not yours. Your choices are safe.`,
     }),
     discordSpared: {
       title: 'Discord is not answering',
       advice:
         'It has just kept others waiting, so we did not ask it for you. That is Discord’s side, not yours. Your choices are safe: try again in a few seconds.',
     },
-    discordBusy: (seconds: number) => ({
+    discordBusy: (count: number) => ({
       title: 'Too many people at once',
-      advice: `Discord asks us to wait. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
+      advice: `Discord asks us to wait. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
-    tooManyVisits: (seconds: number) => ({
+    tooManyVisits: (count: number) => ({
       title: 'That was very fast',
-      advice: `Too many requests came from your address. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}: go back to the page before, what you chose is still there.`,
+      advice: `Too many requests came from your address. Try again in ${count} ${seconds(count)}: go back to the page before, what you chose is still there.`,
     }),
-    tooBusy: (seconds: number) => ({
+    tooBusy: (count: number) => ({
       title: 'Many pictures at once',
-      advice: `We are still drawing those of others. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
+      advice: `We are still drawing those of others. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
-    storeAway: (seconds: number) => ({
+    storeAway: (count: number) => ({
       title: 'We can’t reach our memory',
-      advice: `Something of ours is down for a moment. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}; your choices are safe.`,
+      advice: `Something of ours is down for a moment. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
     ourFault: {
       title: 'Something broke on our side',
@@ -340,10 +345,4 @@ export const words = {
     agree: 'Agree and go on',
     decline: 'Decline',
   },
-}
-
-export type Words = typeof words
-
-function inWords(count: number): string {
-  return ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'][count] ?? String(count)
 }

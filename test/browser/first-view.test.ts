@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inPage, openBrowser } from '../support/browser.ts'
+import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
 let app: StartedApp
@@ -92,51 +92,85 @@ describe('pictures', () => {
 })
 
 describe('the first view', () => {
+  const isPicture = (url = '') => /\/(preview|favicon)\.svg\?/.test(url)
+
   test.each([
     { width: 360, height: 800 },
     { width: 1440, height: 900 },
-  ])('at $width × $height costs less than 150 KB, heads and pictures and all', async (viewport) => {
-    await inPage(browser, { viewport }, async (page) => {
-      let bytes = 0
-      const devTools = await page.context().newCDPSession(page)
-      await devTools.send('Network.enable')
-      devTools.on('Network.loadingFinished', ({ encodedDataLength }) => {
-        bytes += encodedDataLength
+  ])(
+    'at $width × $height takes ten requests and 60 KB at most besides the pictures, 150 KB with them',
+    async (viewport) => {
+      await inPage(browser, { viewport }, async (page) => {
+        const urls = new Map<string, string>()
+        const bytes = { pictures: 0, others: 0 }
+        const devTools = await page.context().newCDPSession(page)
+        await devTools.send('Network.enable')
+        devTools.on('Network.requestWillBeSent', ({ requestId, request }) => urls.set(requestId, request.url))
+        devTools.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+          bytes[isPicture(urls.get(requestId)) ? 'pictures' : 'others'] += encodedDataLength
+        })
+        await page.goto(app.url)
+        await moodsAreThere(page)
+        const others = [...urls.values()].filter((url) => !isPicture(url))
+        expect(new Set(others).size).toBe(others.length)
+        expect(others.length).toBeLessThanOrEqual(10)
+        expect(bytes.others).toBeGreaterThan(10 * 1024)
+        expect(bytes.others).toBeLessThan(60 * 1024)
+        expect(bytes.others + bytes.pictures).toBeLessThan(150 * 1024)
       })
-      await page.goto(app.url)
-      await moodsAreThere(page)
-      expect(bytes).toBeGreaterThan(20 * 1024)
-      expect(bytes).toBeLessThan(150 * 1024)
-    })
-  })
+    },
+  )
 })
 
 describe('files', () => {
   const folder = join(import.meta.dirname, '../../public')
 
-  test('public/ holds one style sheet, one script, and icons', async () => {
+  test('public/ holds one style sheet, the modules of the scripts, and icons', async () => {
     const files = await readdir(folder)
-    expect(files.sort()).toEqual([
-      'favicon.ico',
-      'favicon.svg',
-      'icon-180.png',
-      'page.js',
-      'style.css',
-      'surprised.svg',
-    ])
+    expect(files.sort()).toEqual(['favicon.ico', 'favicon.svg', 'icon-180.png', 'js', 'style.css', 'surprised.svg'])
   })
 
-  test('the script is bound to its content, and a browser runs it', async () => {
-    const content = await readFile(join(folder, 'page.js'))
-    const integrity = `sha384-${createHash('sha384').update(content).digest('base64')}`
+  /** The modules that a page loads, and those that its head names with their hashes. */
+  async function modulesOf(page: Page, open: () => Promise<void>) {
+    const loaded = new Set<string>()
+    page.on('request', (request) => request.resourceType() === 'script' && loaded.add(request.url()))
+    await open()
+    await page.waitForLoadState('load')
+    const named = await page
+      .locator('script, link[rel="modulepreload"]')
+      .evaluateAll((all) =>
+        all.map((one) => [Reflect.get(one, 'src') || Reflect.get(one, 'href'), one.getAttribute('integrity')] as const),
+      )
+    return { loaded, named: new Map(named) }
+  }
+
+  const hashOf = async (file: string) =>
+    `sha384-${createHash('sha384')
+      .update(await readFile(file))
+      .digest('base64')}`
+
+  test.each(['the form', 'the page of the avatar'])(
+    'every module of %s is preloaded, bound to its content',
+    async (name) => {
+      await inPage(browser, phone, async (page) => {
+        const open = async () => void (await page.goto(app.url))
+        const { loaded, named } = await modulesOf(page, name === 'the form' ? open : () => walkToAvatar(page, app.url))
+        expect([...loaded]).toEqual(expect.arrayContaining([...named.keys()]))
+        if (name === 'the form') expect(loaded.size).toBe(named.size)
+        expect(named.size).toBeGreaterThan(5)
+        for (const [url, integrity] of named) {
+          expect(url).toMatch(/\/js\/[0-9a-f]{12}\/\w+\.js$/)
+          expect(integrity).toBe(await hashOf(join(folder, 'js', url.split('/').at(-1))))
+          const { headers } = await fetch(url)
+          expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+        }
+      })
+    },
+  )
+
+  test.each(['form', 'tiles'])('%s.js with one letter changed on its way does not run', async (name) => {
     await inPage(browser, phone, async (page) => {
-      await page.goto(app.url)
-      expect(await page.locator('script').getAttribute('integrity')).toBe(integrity)
-      await page.locator('html.js').waitFor()
-    })
-    // With one letter changed on its way it does not run.
-    await inPage(browser, phone, async (page) => {
-      await page.route('**/page.js*', async (route) => {
+      await page.route(`**/${name}.js`, async (route) => {
         const response = await route.fetch()
         await route.fulfill({ response, body: `${await response.text()}//` })
       })
@@ -145,6 +179,11 @@ describe('files', () => {
       await refusal
       expect(await page.locator('html.js').count()).toBe(0)
     })
+  })
+
+  test('a module of another version is not there', async () => {
+    expect((await fetch(`${app.url}/js/form.js`)).status).toBe(404)
+    expect((await fetch(`${app.url}/js/0123456789ab/form.js`)).status).toBe(404)
   })
 
   test('who asks for /favicon.ico gets a small icon, not an error page', async () => {

@@ -20,7 +20,7 @@ const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOption
 const preview = '.crop img[data-preview]'
 const seedField = (page: Page) => page.getByRole('textbox', { name: 'Seed' })
 const state = (page: Page) => page.locator('[data-state]')
-const said = (page: Page) => page.locator('[data-say]')
+const said = (page: Page) => page.locator('[data-announcements]')
 const focused = (page: Page) =>
   page.evaluate(() => (document.activeElement === document.body ? 'nothing' : document.activeElement?.outerHTML))
 

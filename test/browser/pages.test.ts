@@ -532,7 +532,7 @@ describe('a page about an error', () => {
       const avatars = page.getByRole('link', { name: 'Your avatars' })
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
       await avatars.click()
-      await page.waitForURL(`${app.url}/`)
+      await page.waitForURL(`${app.url}/?notice=no-looks`)
       await walkToAvatar(page, app.url)
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
       await avatars.click()

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, test } from 'vitest'
+import { assetOf } from '../../src/middleware/public-files.ts'
 import { cookieHeader, formBody, openTarget, query, segment } from '../support/fuzz.ts'
 
 // Whatever is sent to where pictures are, and to everything else: the same promises as for pages.
@@ -115,7 +116,7 @@ test(
       fc.array(segment, { maxLength: 5 }).map((segments) => `/${segments.join('/')}`),
       fc.constantFrom(
         '/style.css',
-        '/page.js',
+        assetOf('js/form.js').url,
         '/',
         '*',
         '//',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { assetOf } from '../../src/middleware/public-files.ts'
 import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
 import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
@@ -123,7 +124,7 @@ const machines: Kind[] = [
 
 const files: Kind[] = [
   ['the stylesheet', 200, ({ app }) => ask(app.url, '/style.css')],
-  ['the script', 200, ({ app }) => ask(app.url, '/page.js')],
+  ['the script', 200, ({ app }) => ask(app.url, assetOf('js/form.js').url)],
   ['the icon', 200, ({ app }) => ask(app.url, '/favicon.svg')],
   ['the picture of the icon', 200, ({ app }) => ask(app.url, '/icon-180.png')],
 ]

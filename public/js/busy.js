@@ -1,0 +1,32 @@
+// A form is sent once; its button says so until the next page is there, or the visitor comes back.
+
+/** After this time the visitor may try again. */
+const giveUpMs = 20_000
+
+/** The forms that are being sent. */
+const sending = new Map()
+
+document.addEventListener('submit', (event) => {
+  const { target: form, submitter: button } = event
+  if (event.defaultPrevented || button?.formMethod === 'get') return
+  if (sending.has(form)) return event.preventDefault()
+  const label = button?.dataset.busy ? [...button.childNodes] : undefined
+  if (label) {
+    button.style.minInlineSize = `${button.offsetWidth}px`
+    button.replaceChildren(button.dataset.busy)
+  }
+  button?.setAttribute('aria-disabled', 'true')
+  sending.set(form, { button, label, timer: setTimeout(release, giveUpMs, form) })
+})
+
+addEventListener('pageshow', () => {
+  for (const form of sending.keys()) release(form)
+})
+
+function release(form) {
+  const { button, label, timer } = sending.get(form)
+  clearTimeout(timer)
+  button?.removeAttribute('aria-disabled')
+  if (label) button.replaceChildren(...label)
+  sending.delete(form)
+}

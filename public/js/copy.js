@@ -1,0 +1,44 @@
+// Buttons that copy a link.
+import { announce, debounce, texts } from './page.js'
+
+const copiedMs = 2500
+/** What to do instead takes a while to read. */
+const notCopiedMs = 10_000
+
+for (const button of document.querySelectorAll('[data-copy]')) {
+  const label = button.querySelector('span')
+  const text = label.textContent
+  const restoreLabel = debounce(() => {
+    label.textContent = text
+  })
+  button.addEventListener('click', async () => {
+    const isCopied = await copy(new URL(button.dataset.copy, location.href).href)
+    button.style.minInlineSize = `${button.offsetWidth}px`
+    label.textContent = isCopied ? texts.copied : texts.notCopied
+    announce(label.textContent)
+    restoreLabel(isCopied ? copiedMs : notCopiedMs)
+  })
+}
+
+/** Whether the text was copied. There is no clipboard on plain http, and a browser may refuse it elsewhere. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return copyFromField(text)
+  }
+}
+
+/** The older way: selects the text in a field that is there for a moment. */
+function copyFromField(text) {
+  const { activeElement } = document
+  const field = document.createElement('textarea')
+  field.value = text
+  document.body.append(field)
+  field.select()
+  const isCopied = document.execCommand('copy')
+  field.remove()
+  activeElement?.focus({ preventScroll: true })
+  return isCopied
+}

@@ -1,0 +1,142 @@
+// The form with its live picture. Everything here only adds to a form that works without a script.
+import { fill, hexColour, lookName, lookUrl, maxSeedLength, pictureUrl, seedLength } from './look.js'
+import { createMoods, titleOf } from './moods.js'
+import { announce, debounce, texts } from './page.js'
+import { createPreview } from './preview.js'
+import { createRolls } from './rolls.js'
+import { createTiles, keepLastPictures } from './tiles.js'
+
+const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
+const addressWaitMs = 120
+const smallPicturesWaitMs = 180
+
+function enhance(form) {
+  const find = (selector) => form.querySelector(selector)
+  const seedField = find('[name="seed"]')
+  const ownColour = find('[data-own]')
+  const hasAddress = 'address' in form.dataset
+  const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
+
+  const preview = createPreview(form)
+  const moods = createMoods(form)
+  const rolls = createRolls(form, { currentLook, chooseSeed })
+  const tiles = createTiles(form, moods)
+  const checkSeed = createSeedCheck(seedField, preview.status)
+
+  /** What is entered, without what the server would refuse. */
+  function enteredLook() {
+    const fields = new FormData(form)
+    const text = (name) => (fields.get(name) ?? '').trim()
+    const style = chosenStyle()
+    return {
+      seed: isGoodSeed(text('seed')) ? text('seed') : '',
+      style: text('style'),
+      backgroundColor: hexColour(text('backgroundColor')),
+      mood: style ? moods.moodFor(style) : '',
+      animated: fields.has('animated'),
+    }
+  }
+
+  /** What is entered, as a picture that does not move; without a seed or style, that of the example. */
+  function currentLook() {
+    const { seed, style, ...look } = enteredLook()
+    return {
+      ...look,
+      seed: seed || form.dataset.example,
+      style: style || find('[name="style"]').value,
+      animated: false,
+    }
+  }
+
+  const writeAddress = debounce(() => history.replaceState(null, '', lookUrl(enteredLook())), addressWaitMs)
+
+  const updateSmallPictures = debounce(() => {
+    tiles.update(currentLook(), chosenStyle())
+    rolls.updateFaces()
+  }, smallPicturesWaitMs)
+
+  /** Everything that follows a change. The small pictures follow later, by default once nobody types on. */
+  function update(waitMs) {
+    const style = chosenStyle()
+    const chosenMood = new FormData(form).get('mood')
+    if (chosenMood) moods.choose(chosenMood)
+    if (style) moods.update(style)
+    describe(style)
+    const seed = seedField.value.trim()
+    rolls.mark(seed)
+    updateSmallPictures(waitMs)
+    const problem = checkSeed(seed)
+    if (problem) return preview.refuse(problem)
+    const animated = enteredLook().animated && !reducedMotion.matches && style?.closest('.moving')
+    const isExample = 'sample' in form.dataset && seed === ''
+    preview.show(
+      pictureUrl({ ...currentLook(), seed: seed || form.dataset.example, animated }),
+      isExample ? texts.example : '',
+    )
+  }
+
+  /** The name of the look and who drew the style. */
+  function describe(style) {
+    const look = style ? lookName(texts, titleOf(style), moods.moodFor(style)) : ''
+    find('[data-look]').textContent = look
+    find('[data-credit]').textContent = style ? fill(texts.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
+    if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
+  }
+
+  function chooseSeed(seed, waitMs) {
+    seedField.value = seed
+    update(waitMs)
+    if (hasAddress) writeAddress()
+  }
+
+  form.addEventListener('input', ({ target }) => {
+    if (target.name === 'filter') return
+    if (target.name === 'mood') moods.choose(target.value)
+    if ('ownColour' in target.dataset) {
+      ownColour.value = target.value.slice(1)
+      ownColour.checked = true
+    }
+    if (ownColour?.checked) find('.own-value').textContent = ` #${hexColour(ownColour.value)}`
+    update()
+    if (hasAddress) writeAddress()
+  })
+  if (hasAddress) {
+    // Pictures follow by themselves; Enter in the seed draws instead of leaving for Discord.
+    find('.update')?.remove()
+    seedField.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter' || event.isComposing) return
+      event.preventDefault()
+      update()
+    })
+  }
+  keepLastPictures(form)
+  // A browser that comes back, or reloads, may have filled in the form otherwise than the server did.
+  addEventListener('pageshow', () => update())
+  reducedMotion.addEventListener('change', () => update())
+}
+
+const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
+
+/** Returns a function that gives the problem with a seed, or ''; a new problem is announced and marks the field. */
+function createSeedCheck(field, status) {
+  // A field that the server refused stays marked, as its message stays beside it.
+  const isRefused = field.hasAttribute('aria-invalid')
+  const describedBy = field.getAttribute('aria-describedby')
+  const isTooLong = (seed) => seedLength(seed) > maxSeedLength
+  let wasTooLong = isRefused && isTooLong(field.value.trim())
+
+  return (seed) => {
+    const problem = isTooLong(seed) ? fill(texts.seedTooLong, { count: seedLength(seed), most: maxSeedLength }) : ''
+    if (isTooLong(seed) !== wasTooLong) {
+      wasTooLong = isTooLong(seed)
+      announce(problem)
+      if (problem || isRefused) field.setAttribute('aria-invalid', 'true')
+      else field.removeAttribute('aria-invalid')
+      field.setAttribute('aria-describedby', problem ? `${status.id} ${describedBy}` : describedBy)
+    }
+    return problem
+  }
+}
+
+for (const form of document.querySelectorAll('[data-live]')) enhance(form)
+document.documentElement.classList.add('js')

@@ -1,0 +1,101 @@
+// The large picture, and the line beside it that says what is happening to it.
+import { announce, texts } from './page.js'
+
+/** While a word is typed or a colour dragged, pictures are requested no more often than this. */
+const minIntervalMs = 60
+/** A picture that takes longer than this is dimmed. */
+const staleMs = 150
+
+export function createPreview(form) {
+  const images = [...form.querySelectorAll('[data-preview]')]
+  const status = form.querySelector('[data-state]')
+  const retryButton = document.createElement('button')
+  retryButton.type = 'button'
+  retryButton.textContent = texts.tryAgain
+  retryButton.addEventListener('click', () => request(wantedUrl))
+
+  let wantedUrl = images[0].getAttribute('src')
+  let idleText = ''
+  let lastRequest = 0
+  let lastShown = 0
+  let lastRequestMs = 0
+  let waiting
+  let stale
+
+  /** Shows the picture at this address as soon as it has come; `text` is for the time after that. */
+  function show(url, text) {
+    idleText = text
+    clearTimeout(waiting)
+    if (url !== wantedUrl) requestSoon(url)
+    else if (lastRequest === lastShown) setStatus(idleText)
+  }
+
+  /** Says what is wrong until the next picture; none that was requested before is shown. */
+  function refuse(problem) {
+    clearTimeout(waiting)
+    lastRequest += 1
+    wantedUrl = ''
+    unmarkStale()
+    setStatus(problem)
+    form.classList.add('failed')
+  }
+
+  function requestSoon(url) {
+    const waitMs = lastRequestMs + minIntervalMs - performance.now()
+    if (waitMs > 0) waiting = setTimeout(request, waitMs, url)
+    else request(url)
+  }
+
+  /** Answers can overtake each other: an older one never replaces a newer one. */
+  async function request(url) {
+    const number = ++lastRequest
+    lastRequestMs = performance.now()
+    wantedUrl = url
+    clearTimeout(stale)
+    stale = setTimeout(markStale, staleMs)
+    const picture = new Image()
+    picture.fetchPriority = 'high' // before the tiles
+    picture.src = url
+    const isLoaded = await picture.decode().then(
+      () => true,
+      () => false,
+    )
+    if (isLoaded && number > lastShown) showLoaded(url, number)
+    if (number !== lastRequest) return
+    unmarkStale()
+    if (isLoaded) return setStatus(idleText)
+    setStatus(texts.failed, { canRetry: true })
+    announce(texts.failed)
+  }
+
+  function showLoaded(url, number) {
+    lastShown = number
+    for (const image of images) image.src = url
+    // The page's own sources for reduced motion would hide every later picture.
+    for (const source of form.querySelectorAll('source')) source.remove()
+  }
+
+  function markStale() {
+    form.classList.add('stale')
+    setStatus(texts.drawing)
+  }
+
+  function unmarkStale() {
+    clearTimeout(stale)
+    form.classList.remove('stale')
+  }
+
+  function setStatus(text, { canRetry = false } = {}) {
+    form.classList.toggle('failed', canRetry)
+    if (status.textContent === (canRetry ? `${text} ${texts.tryAgain}` : text)) return
+    if (document.activeElement === retryButton) {
+      // The button is about to go: the picture takes the focus.
+      images[0].tabIndex = -1
+      images[0].focus()
+    }
+    status.textContent = text
+    if (canRetry) status.append(' ', retryButton)
+  }
+
+  return { images, status, show, refuse }
+}

@@ -1,0 +1,74 @@
+// The dice, and the last seeds that they rolled.
+import { fill, maxSeedLength, pictureUrl, seedLength } from './look.js'
+import { announce, texts } from './page.js'
+import { setPicture } from './tiles.js'
+
+/** The large picture comes first; the small ones follow once nobody rolls on. */
+const smallPicturesWaitMs = 500
+
+export function createRolls(form, { currentLook, chooseSeed }) {
+  const seedField = form.querySelector('[name="seed"]')
+  const places = form.querySelectorAll('[data-rolls] li')
+  let seeds = []
+
+  const buttons = () => [...form.querySelectorAll('[data-rolls] button')]
+  const faceUrl = (seed) => pictureUrl({ ...currentLook(), seed })
+
+  function roll() {
+    const before = seedField.value.trim()
+    const seed = `${oneOf(texts.rollFirst)} ${oneOf(texts.rollSecond)}`
+    const isKept = before !== '' && seedLength(before) <= maxSeedLength
+    seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, places.length)
+    chooseSeed(seed, smallPicturesWaitMs)
+    list()
+    mark(seed)
+    announce(fill(texts.rolled, { seed }))
+  }
+
+  /** Buttons that are there move: a new one would be without its picture for a moment. */
+  function list() {
+    const existing = new Map(buttons().map((button) => [button.dataset.seed, button]))
+    for (const [i, seed] of seeds.entries()) {
+      places[i].className = ''
+      places[i].replaceChildren(existing.get(seed) ?? createButton(seed))
+    }
+  }
+
+  function createButton(seed) {
+    const button = document.createElement('button')
+    const image = new Image(44, 44)
+    image.alt = ''
+    image.src = faceUrl(seed)
+    button.type = 'button'
+    button.dataset.seed = seed
+    button.title = seed
+    button.setAttribute('aria-label', fill(texts.backTo, { seed }))
+    button.append(image)
+    return button
+  }
+
+  /** Marks the roll that is in the seed field. */
+  function mark(seed) {
+    for (const button of buttons()) {
+      if (button.dataset.seed === seed) button.setAttribute('aria-current', 'true')
+      else button.removeAttribute('aria-current')
+    }
+  }
+
+  function updateFaces() {
+    for (const button of buttons()) setPicture(button.firstChild, faceUrl(button.dataset.seed))
+  }
+
+  form.addEventListener('click', ({ target }) => {
+    if (target.closest('[data-roll]')) roll()
+    const button = target.closest('[data-rolls] button')
+    if (button) chooseSeed(button.dataset.seed)
+  })
+
+  return { mark, updateFaces }
+}
+
+const oneOf = (list) => {
+  const items = list.split(' ')
+  return items[Math.floor(Math.random() * items.length)]
+}
