@@ -1,9 +1,8 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ask, formOf } from '../support/ask.ts'
+import { connectRaw } from '../support/raw-connection.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
 const floodBytes = 8 * 1024 * 1024
@@ -13,25 +12,11 @@ const maxGrowthMb = 100
 const floodMs = 5000
 
 let app: StartedApp
-const sockets: Socket[] = []
 
 beforeEach(async () => {
   app = await startApp({ LOG_LEVEL: 'warn' })
 })
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy()
-  await app.stop()
-})
-
-const closed = (socket: Socket) => new Promise<void>((resolve) => socket.resume().once('close', () => resolve()))
-
-async function connection(): Promise<Socket> {
-  const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
-  sockets.push(socket)
-  socket.on('error', () => undefined)
-  await once(socket, 'connect')
-  return socket
-}
+afterEach(() => app.stop())
 
 /** The most memory that the app has had in RAM at any time, in MB. */
 async function peakMemoryMb(): Promise<number> {
@@ -76,10 +61,9 @@ describe('8 MB of pipelined requests on one connection', () => {
     async (_what, request, prepare) => {
       await prepare?.()
       const beforeMb = await peakMemoryMb()
-      const socket = await connection()
-      const closing = closed(socket)
+      const { socket, closed } = await connectRaw(app.url)
       socket.write(request.repeat(floodBytes / request.length))
-      await Promise.race([closing, wait(floodMs)])
+      await Promise.race([closed, wait(floodMs)])
       expect((await ask(app.url, '/healthz')).status).toBe(200)
       expect((await peakMemoryMb()) - beforeMb).toBeLessThan(maxGrowthMb)
       expect(socket.destroyed).toBe(true)
@@ -97,24 +81,19 @@ test('a handful of pipelined requests: each is answered, in order', async () => 
     ['/get_avatar', 303],
   ]
   const all = [...targets, ...targets, ...targets, ...targets]
-  const socket = await connection()
-  let got = ''
-  socket.setEncoding('latin1').on('data', (part: string) => {
-    got += part
-  })
+  const { socket, received, closed } = await connectRaw(app.url)
   socket.write(all.map(([path], i) => get(path, ...(i === all.length - 1 ? ['Connection: close'] : []))).join(''))
-  await once(socket, 'close')
-  const statuses = [...got.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
+  await closed
+  const statuses = [...received().matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
   expect(statuses).toEqual(all.map(([, status]) => status))
 })
 
 test('past a thousand refusals that wait, connections are destroyed; others are served', async () => {
   for (let sent = 0; sent < 600; sent += 1) await ask(app.url, '/nope')
   expect((await ask(app.url, '/nope')).status).toBe(429)
-  const flooding = await Promise.all(Array.from({ length: 100 }, connection))
-  const closing = flooding.map(closed)
-  for (const socket of flooding) socket.write(get('/nope').repeat(30))
-  await Promise.race(closing)
+  const connections = await Promise.all(Array.from({ length: 100 }, () => connectRaw(app.url)))
+  for (const { socket } of connections) socket.write(get('/nope').repeat(30))
+  await Promise.race(connections.map(({ closed }) => closed))
   expect((await ask(app.url, '/healthz')).status).toBe(200)
   expect((await ask(app.url, '/preview.svg?style=rings')).status).toBe(200)
 })

@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, createServer, get, request } from 'node:http'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -25,14 +22,14 @@ import {
   type TestApp,
 } from '../support/open-app.ts'
 import { openRedis } from '../support/redis.ts'
-import { main, startApp } from '../support/start-app.ts'
+import { startAndFail, startApp } from '../support/start-app.ts'
 
 const cleanUps: (() => Promise<void>)[] = []
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** An app that counts; openApp listens at no port for it, so the metrics are read from its parts. */
+/** An app with metrics. openApp opens no port for them, so they are read from its parts. */
 async function watchedApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
   const app = await openApp({
     ...options,
@@ -43,7 +40,7 @@ async function watchedApp({ settings = {}, ...options }: OpenOptions = {}): Prom
 }
 
 function metricsOf({ parts }: TestApp) {
-  if (parts.metrics === undefined) throw new Error('this app counts nothing')
+  if (parts.metrics === undefined) throw new Error('this app has no metrics')
   return parts.metrics
 }
 
@@ -51,7 +48,7 @@ type Sample = { name: string; labels: Record<string, string>; value: number }
 
 const sampleLine = /^([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\["\\n])*",?)*)\})? (\S+)$/
 
-/** Reads Prometheus's text format 0.0.4, strictly: what it would refuse or misread, this does too. */
+/** Parses Prometheus's text format 0.0.4 strictly: throws for what Prometheus would refuse or misread. */
 function readMetrics(text: string): Sample[] {
   expect(text.endsWith('\n')).toBe(true)
   const types = new Map<string, string>()
@@ -65,7 +62,7 @@ function readMetrics(text: string): Sample[] {
     else if (typed !== undefined && type !== undefined) types.set(typed, type)
     else {
       const [, name = '', inside = '', number = ''] = sampleLine.exec(line) ?? []
-      if (name === '' || seen.has(`${name}{${inside}`)) throw new Error(`not a sample, or one told twice: ${line}`)
+      if (name === '' || seen.has(`${name}{${inside}`)) throw new Error(`not a sample, or a repeated one: ${line}`)
       seen.add(`${name}{${inside}`)
       const family = types.has(name) ? name : name.replace(/_(bucket|sum|count)$/, '')
       if (!helped.has(family)) throw new Error(`a sample without help: ${line}`)
@@ -83,7 +80,7 @@ function readMetrics(text: string): Sample[] {
 
 const read = async (app: TestApp) => readMetrics(await metricsOf(app).registry.metrics())
 
-/** The sum of all samples of this name that have these labels. */
+/** The sum of all samples with this name and these labels. */
 function sum(samples: Sample[], name: string, labels: Record<string, string> = {}): number {
   const fitting = samples.filter(
     (one) => one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value),
@@ -99,26 +96,26 @@ const answers = (samples: Sample[]) =>
       .map(({ labels, value }) => [`${labels.method} ${labels.route} ${labels.status}`, value]),
   )
 
-describe('off, as it is by default', () => {
-  test('nothing is counted, and there is no page for it', async () => {
+describe('METRICS_PORT is off by default', () => {
+  test('nothing is counted, and there is no /metrics', async () => {
     const app = await openApp()
     cleanUps.push(() => app.close())
     expect(app.parts.metrics).toBeUndefined()
     expect((await ask(app.url, '/metrics')).status).toBe(404)
   })
 
-  test.each<Record<string, string>>([{}, { METRICS_PORT: 'off' }, { METRICS_PORT: '' }])('%o', (settings) => {
+  test.each<Record<string, string>>([{}, { METRICS_PORT: 'off' }, { METRICS_PORT: '' }])('off: %o', (settings) => {
     expect(readConfig(settings).metricsPort).toBeUndefined()
   })
 
-  test.each(['0', '65536', 'on', '-1', '90 90', '9e3'])('METRICS_PORT=%s is refused in words', (value) => {
+  test.each(['0', '65536', 'on', '-1', '90 90', '9e3'])('METRICS_PORT=%s is refused with a message', (value) => {
     expect(() => readConfig({ METRICS_PORT: value })).toThrow(
       /^[^\n]+:\n {2}METRICS_PORT must be "off" or a port from 1 to 65535$/,
     )
   })
 
   test.each([{ PORT: '4000', METRICS_PORT: '4000' }, { METRICS_PORT: '3000' }, { METRICS_PORT: '03000' }])(
-    '%o is refused: visitors come there',
+    '%o is refused: PORT is another port',
     (settings) => {
       expect(() => readConfig(settings)).toThrow(/^[^\n]+:\n {2}METRICS_PORT must be another port than PORT[^\n]+$/)
       expect(readConfig({ ...settings, METRICS_PORT: '9464' }).metricsPort).toBe(9464)
@@ -127,7 +124,7 @@ describe('off, as it is by default', () => {
 })
 
 describe('a visit is counted', () => {
-  test('each answer by route, method and status, with its time; the sign-in; each picture', async () => {
+  test('answers by route, method and status, with durations; the sign-in; cache lookups', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     await visitor.get('/')
@@ -138,8 +135,8 @@ describe('a visit is counted', () => {
     }
     await visitor.head('/')
     await visitor.put('/get_avatar')
-    for (const _ of ['drawn', 'kept', 'kept']) await visitor.get('/preview.svg?style=rings')
-    // One card for both: it stands still.
+    for (const _ of ['miss', 'hit', 'hit']) await visitor.get('/preview.svg?style=rings')
+    // One card for both: cards do not move.
     for (const moves of ['', 'on']) await visitor.get('/og.png').query({ style: 'sprouts', animated: moves })
     await visitor.get('/style.css')
     await visitor.post('/get_avatar').type('form').send({ style: 'nope' })
@@ -209,14 +206,14 @@ describe('a visit is counted', () => {
     expect(lines.join()).not.toContain('evil')
   })
 
-  test('a preview with bad values is no miss: nothing was drawn', async () => {
+  test('a preview with invalid values is not a cache miss', async () => {
     const app = await watchedApp()
     for (let i = 0; i < 3; i++) expect((await app.visitor().get('/preview.svg?style=nobody-s')).status).toBe(400)
     const samples = await read(app)
     expect(sum(samples, 'avatar_cache_total', { cache: 'preview' })).toBe(0)
   })
 
-  test('ways that end otherwise: a "no", a Discord that fails, a state that is not known', async () => {
+  test('sign-ins that were declined or failed, and a callback with an unknown state', async () => {
     const app = await watchedApp()
     await leave(app.visitor())
     const visitor = app.visitor()
@@ -234,7 +231,7 @@ describe('a visit is counted', () => {
     expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
   })
 
-  test('a visitor may leave at one instance and come back at another: the sum is right', async () => {
+  test('a sign-in that starts at one instance and ends at another is counted once over both', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })
@@ -250,7 +247,7 @@ describe('a visit is counted', () => {
     expect([sum(away, 'sign_ins_started_total'), sum(away, 'sign_ins_total')]).toEqual([0, 1])
   })
 
-  test('an avatar that DiceBear did not give, by what went wrong there', async () => {
+  test('fallbacks from DiceBear, by reason', async () => {
     const app = await watchedApp()
     const fallbacks = async (reason: string) => sum(await read(app), 'avatar_fallbacks_total', { reason })
     const reasons: [string, Fault][] = [
@@ -268,13 +265,13 @@ describe('a visit is counted', () => {
     expect(sum(await read(app), 'avatar_fallbacks_total')).toBe(reasons.length)
   })
 
-  test('who is over a limit counts as a 429 of the route', async () => {
+  test('refused requests (429) count for their route', async () => {
     const app = await watchedApp({ settings: { RATE_LIMIT: 'on' } })
-    for (let turn = 0; turn < 32; turn += 1) await ask(app.url, '/get_avatar', formOf({ style: 'nope' }))
+    for (let sent = 0; sent < 32; sent += 1) await ask(app.url, '/get_avatar', formOf({ style: 'nope' }))
     expect(answers(await read(app))).toEqual({ 'POST /get_avatar 422': 30, 'POST /get_avatar 429': 2 })
   })
 
-  test('who does not wait for the answer counts as well', async () => {
+  test('a request whose client disconnects counts as aborted', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     const { pathname, search } = new URL(app.discord.codeFor(await leave(visitor)))
@@ -288,8 +285,8 @@ describe('a visit is counted', () => {
   })
 })
 
-describe('what the operator is told of others', () => {
-  test('Discord and DiceBear: each call with its outcome and time, and the state of the breaker', async () => {
+describe('upstream servers, Redis and the process', () => {
+  test('requests to Discord and DiceBear by outcome, with durations, and the state of the circuit breaker', async () => {
     const app = await watchedApp()
     const { onCall, onBreaker } = metricsOf(app)
     onCall({ upstream: 'discord-token', outcome: 'ok', durationMs: 250 })
@@ -310,7 +307,7 @@ describe('what the operator is told of others', () => {
     expect(states('discord-token')).toEqual([1, 0, 0])
   })
 
-  test('Redis: up, away, silent, and up again; a look at the metrics never waits long for it', async () => {
+  test('redis_up follows Redis as it hangs, stops and comes back, and never delays the metrics for long', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })
@@ -334,12 +331,12 @@ describe('what the operator is told of others', () => {
     await expect.poll(isUp, { timeout: 5000 }).toBe(1)
   })
 
-  test('with no Redis nothing is said of one', async () => {
+  test('without Redis there is no redis_up', async () => {
     const app = await watchedApp()
     expect((await read(app)).map(({ name }) => name)).not.toContain('redis_up')
   })
 
-  test('the process itself: event loop, heap, garbage collection', async () => {
+  test('event loop, heap and garbage collection of the process', async () => {
     const names = (await read(await watchedApp())).map(({ name }) => name)
     expect(names).toEqual(
       expect.arrayContaining([
@@ -350,7 +347,7 @@ describe('what the operator is told of others', () => {
     )
   })
 
-  test('two apps in one process count apart', async () => {
+  test('two apps in one process have separate counts', async () => {
     const [one, other] = [await watchedApp(), await watchedApp()]
     await ask(one.url, '/')
     expect(answers(await read(one))).toEqual({ 'GET / 200': 1 })
@@ -358,7 +355,7 @@ describe('what the operator is told of others', () => {
   })
 })
 
-describe('no visitor writes into the metrics', () => {
+describe('no request can create a time series', () => {
   const shapes: ((text: string) => string)[] = [
     (text) => `/${text}`,
     (text) => `/avatars/${text}.svg`,
@@ -372,12 +369,12 @@ describe('no visitor writes into the metrics', () => {
     (text) => `//${text}/%0a%22%7d`,
   ]
 
-  /** So many requests of each shape over one connection, each with a text of its own. */
+  /** Sends this many requests of each shape over one connection, each with another text. */
   async function sendMadeUp(url: string, perShape: number): Promise<void> {
     const client = new Client(url, { pipelining: 20 })
     const headers = { accept: 'application/json' }
-    for (let turn = 0; turn < perShape; turn += 20) {
-      const texts = Array.from({ length: Math.min(20, perShape - turn) }, (_, i) => `made-up-${turn + i}`)
+    for (let sent = 0; sent < perShape; sent += 20) {
+      const texts = Array.from({ length: Math.min(20, perShape - sent) }, (_, i) => `made-up-${sent + i}`)
       const paths = texts.flatMap((text) => shapes.map((shape) => shape(text)))
       await Promise.all(paths.map(async (path) => (await client.request({ method: 'GET', path, headers })).body.dump()))
     }
@@ -387,7 +384,7 @@ describe('no visitor writes into the metrics', () => {
   const seriesOf = (samples: Sample[]) =>
     samples.filter(({ name }) => !/^(nodejs|process)_/.test(name)).map(({ name, labels }) => ({ name, labels }))
 
-  test('made-up paths and queries make no new series', async () => {
+  test('by its path or query', async () => {
     const app = await watchedApp({ settings: { LOG_LEVEL: 'silent' } })
     await sendMadeUp(app.url, 1)
     const before = await read(app)
@@ -398,7 +395,7 @@ describe('no visitor writes into the metrics', () => {
     expect(JSON.stringify(after)).not.toContain('made-up')
   })
 
-  test('nor do methods, nor addresses of other forms', async () => {
+  test('by its method, or by a request target in another form', async () => {
     const app = await watchedApp()
     for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'PURGE', 'M-SEARCH', 'TRACE', 'QUERY', 'PATCH']) {
       await ask(app.url, '/', { method })
@@ -414,7 +411,7 @@ describe('no visitor writes into the metrics', () => {
     }
   })
 
-  test('and nothing of a visit can be read from them', async () => {
+  test('and the metrics contain no data of a visit', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: 'a secret seed' })
@@ -423,12 +420,12 @@ describe('no visitor writes into the metrics', () => {
     const id = shownAvatar((await visitor.get('/show_avatar')).text)
     await visitor.get(`/avatars/${id}.svg?download=a+secret+seed`)
     const [account] = app.discord.accounts
-    const said = JSON.stringify(await read(app))
+    const metrics = JSON.stringify(await read(app))
     const { code = '', state = '' } = Object.fromEntries(new URL(callback).searchParams)
     const secrets = ['secret', 'adventurer', id, code, state, account?.username ?? '', account?.id ?? '', app.folder]
     for (const secret of secrets) {
       expect(secret.length).toBeGreaterThan(5)
-      expect(said).not.toContain(secret)
+      expect(metrics).not.toContain(secret)
     }
   })
 })
@@ -449,21 +446,7 @@ test('every route of the app is counted under its own name', async () => {
 })
 
 describe('METRICS_PORT', () => {
-  /** Runs the app where it should refuse to start. */
-  async function refused(settings: Record<string, string>) {
-    const folder = await mkdtemp(join(tmpdir(), 'refused-'))
-    cleanUps.push(() => rm(folder, { recursive: true, force: true }))
-    const env = { PATH: process.env.PATH, ...settings }
-    const child = spawn(process.execPath, [main], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] })
-    let said = ''
-    child.stderr.on('data', (part: Buffer) => {
-      said += part
-    })
-    const [code] = await once(child, 'exit')
-    return { code, said }
-  }
-
-  test('Prometheus has a port of its own, with nothing else on it; the app ends though it is still connected', async () => {
+  test('serves /metrics and nothing else; a connected Prometheus does not delay SIGTERM', async () => {
     const metricsPort = await freePort()
     const app = await startApp({ METRICS_PORT: String(metricsPort), LOG_LEVEL: 'warn' })
     cleanUps.push(() => app.stop())
@@ -489,14 +472,14 @@ describe('METRICS_PORT', () => {
     expect(performance.now() - since).toBeLessThan(8000)
   })
 
-  test('one that is taken refuses the start in plain words', async () => {
+  test('a port in use ends the start with a message that names the setting', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     cleanUps.push(async () => void other.close())
     await once(other, 'listening')
     const { port: taken } = z.object({ port: z.number() }).parse(other.address())
-    const { code, said } = await refused({ PORT: String(await freePort()), METRICS_PORT: String(taken) })
-    expect([code, said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, METRICS_PORT=${taken}: `)])
-    expect(said).not.toMatch(/^\s+at /m)
+    const { code, output } = await startAndFail({ METRICS_PORT: String(taken) })
+    expect([code, output]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, METRICS_PORT=${taken}: `)])
+    expect(output).not.toMatch(/^\s+at /m)
   })
 })
 
@@ -522,7 +505,7 @@ describe('the Grafana dashboard', () => {
   const { panels, templating } = Dashboard.parse(JSON.parse(readFileSync(file, 'utf8')))
   const targets = panels.flatMap((panel) => panel.targets)
 
-  test('can be imported as it is: one choice of data source, every panel in its place', () => {
+  test('can be imported: one data source variable, no overlapping panels', () => {
     expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
       ['datasource', 'datasource'],
       ['job', 'query'],
@@ -539,7 +522,7 @@ describe('the Grafana dashboard', () => {
     }
   })
 
-  test('asks only for metrics, labels and values that are there, and shows every one of ours', async () => {
+  test('queries only metrics, labels and values that exist, and shows every metric of the app', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,14 +8,13 @@ import { join } from 'node:path'
 import { agent } from 'supertest'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { readConfig } from '../../src/config.ts'
 import { ask, formOf } from '../support/ask.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { freePort } from '../support/free-port.ts'
-import { clientId, clientSecret, comeBack, leave, sessionSecret, shownAvatar } from '../support/open-app.ts'
+import { clientId, clientSecret, comeBack, leave, shownAvatar } from '../support/open-app.ts'
 import { openRedis } from '../support/redis.ts'
-import { main, type StartedApp, startApp } from '../support/start-app.ts'
+import { main, type StartedApp, startAndFail, startApp } from '../support/start-app.ts'
 
 const cleanUps: (() => Promise<void>)[] = []
 const cleanUpLater = (cleanUp: () => Promise<void>) => cleanUps.push(cleanUp)
@@ -29,23 +28,6 @@ async function started(settings: Record<string, string> = {}) {
   return app
 }
 
-/** Runs the app where it should refuse to start. */
-async function refused(settings: Record<string, string>) {
-  const folder = await mkdtemp(join(tmpdir(), 'refused-'))
-  cleanUpLater(() => rm(folder, { recursive: true, force: true }))
-  const environment = { PATH: process.env.PATH, PORT: String(await freePort()), ...settings }
-  const child = spawn(process.execPath, [main], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  child.stdout.on('data', (part: Buffer) => {
-    said += part
-  })
-  child.stderr.on('data', (part: Buffer) => {
-    said += part
-  })
-  const [code] = await once(child, 'exit')
-  return { code, said }
-}
-
 const Line = z.looseObject({
   level: z.number(),
   time: z.number(),
@@ -54,15 +36,15 @@ const Line = z.looseObject({
   res: z.looseObject({ statusCode: z.number() }).optional(),
 })
 
-/** The log so far: each line is JSON by itself. */
+/** The lines of the log so far. Throws if one is not JSON. */
 const linesOf = ({ output }: StartedApp) =>
   output.stdout
     .trim()
     .split('\n')
     .map((line) => Line.parse(JSON.parse(line)))
 
-describe('the demo, with no settings at all', () => {
-  test('prints the address, and the whole visit works, with every page saying that it is the demo', async () => {
+describe('the demo, without any settings', () => {
+  test('prints its address; a whole visit works, and every page says that it is a demo', async () => {
     const app = await started()
     expect(app.output.stderr).toContain(`Open ${app.url} `)
     const visitor = agent(app.url).redirects(0)
@@ -93,13 +75,13 @@ describe('the demo, with no settings at all', () => {
     expect(asked).toContain('GET /demo/dicebear/10.x/adventurer/svg')
   })
 
-  test('logs one JSON line for each request, with no query of the callback', async () => {
+  test('logs one JSON line per request, without the query', async () => {
     const app = await started()
     const visitor = agent(app.url).redirects(0)
     await visitor.get('/licences').set('User-Agent', 'a browser')
     await visitor.get('/get_avatar?code=the-code&state=the-state')
     await visitor.get('/%0d%0a{"forged":1}')
-    // Asked every few seconds, these would be most of the log.
+    // Monitors ask these every few seconds.
     for (const path of ['/healthz', '/readyz']) expect((await visitor.get(path)).status).toBe(200)
     await app.stop('SIGTERM')
     const requests = linesOf(app).filter(({ req }) => req !== undefined)
@@ -112,7 +94,7 @@ describe('the demo, with no settings at all', () => {
   })
 })
 
-test('a log line is no visitor’s to write', async () => {
+test('no request can forge a log line', async () => {
   const app = await started({ LOG_LEVEL: 'trace' })
   const forged = '{"level":60,"msg":"forged"}'
   for (const path of [`/%0a${forged}`, `/%0d%0a${forged}`, `/%e2%80%a8${forged}`, '/%1b[2J%e2%80%ae']) {
@@ -133,7 +115,7 @@ test('a log line is no visitor’s to write', async () => {
   expect([...app.output.stdout].filter((character) => character < ' ' && character !== '\n')).toEqual([])
 })
 
-/** A request by the byte, as no client would send it; waits for the end of the answer. */
+/** Sends a request as it is, as no client would encode it; waits for the end of the answer. */
 async function sendRaw(port: number, path: string, headers: Record<string, string>): Promise<void> {
   const socket = connect(port, '127.0.0.1')
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
@@ -143,177 +125,20 @@ async function sendRaw(port: number, path: string, headers: Record<string, strin
 }
 
 describe('settings', () => {
-  test('production names everything that is missing or weak at once, and no value', async () => {
-    const { code, said } = await refused({
+  test('production names every missing or weak setting at once, and no value', async () => {
+    const { code, output } = await startAndFail({
       NODE_ENV: 'production',
       SESSION_SECRET: 'too short to be secret',
       BASE_URL: 'http://avatars.example',
     })
     expect(code).toBe(1)
     for (const name of ['SESSION_SECRET', 'BASE_URL', 'REDIS_URL', 'DISCORD_CLIENT_ID', 'DISCORD_CLIENT_SECRET']) {
-      expect(said).toContain(`  ${name} `)
+      expect(output).toContain(`  ${name} `)
     }
-    expect(said).not.toMatch(/too short to be secret|avatars\.example|^\s+at /m)
+    expect(output).not.toMatch(/too short to be secret|avatars\.example|^\s+at /m)
   })
 
-  const good = {
-    NODE_ENV: 'production',
-    SESSION_SECRET: sessionSecret,
-    REDIS_URL: 'rediss://user:password@redis.example:6380',
-    DISCORD_CLIENT_ID: clientId,
-    DISCORD_CLIENT_SECRET: clientSecret,
-    BASE_URL: 'https://avatars.example',
-  }
-  const bad: [name: string, ...values: string[]][] = [
-    ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
-    ['HOST', '999.1.1.1', '1.2.3.4.5', 'localhost:3000', '[::1]', ':::1', 'http://localhost', 'a b', ' '],
-    [
-      'BASE_URL',
-      'https://avatars.example/path',
-      'avatars.example',
-      'ftp://avatars.example',
-      'https://u:p@avatars.example',
-    ],
-    ['BASE_URL', 'http://avatars.example', 'http://localhost.avatars.example', 'https://avatars.example/?x', '//x'],
-    ['SESSION_SECRET', 'x'.repeat(31), `${sessionSecret},short`, `${sessionSecret},`],
-    [
-      'REDIS_URL',
-      'http://127.0.0.1:6379',
-      '127.0.0.1:6379',
-      'redis://',
-      'redis://a/name',
-      'redis://a?db=1',
-      'redis://a,b',
-    ],
-    [
-      'REDIS_URL',
-      'redis://:%zz@a',
-      'redis://a,',
-      'redis://a,redis://',
-      'redis://a,rediss://b',
-      'redis://a/1,redis://b/1',
-    ],
-    ['REDIS_URL', 'redis://:pass@a,redis://:word@b', 'redis://a,sentinel://b/name', 'redis://a:70000,redis://b'],
-    ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
-    ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
-    ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
-    ['DISCORD_CLIENT_ID', ' ', '\t'],
-    ['DISCORD_CLIENT_SECRET', ' ', '\n'],
-    ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
-    ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
-    ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
-    ...['BASE_URL', 'DISCORD_API_URL', 'DISCORD_AUTHORIZE_URL', 'DICEBEAR_URL'].map((name): [string, ...string[]] => [
-      name,
-      ...[
-        'https://x?y=1',
-        'https://x/?',
-        'https://x#f',
-        'https://x/#',
-        'https://u:p@x',
-        'https://u@x',
-        'https://x ',
-        'https://x;y',
-        'https://x,y',
-      ],
-    ]),
-    ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
-    ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
-    ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
-    ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
-    ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
-    ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
-    ['LOG_LEVEL', 'loud', 'INFO'],
-  ]
-
-  test.each(bad.flatMap(([name, ...values]) => values.map((value) => ({ name, value }))))(
-    '$name=$value is refused by name and in words',
-    ({ name, value }) => {
-      expect(() => readConfig({ ...good, [name]: value })).toThrow(
-        new RegExp(`^[^\n]+:(\n {2}${name} (must|is needed) [^\n]+)+$`),
-      )
-      expect(() => readConfig({ ...good, [name]: value })).not.toThrow(/Invalid input/)
-    },
-  )
-
-  test('REDIS_URL names a server, a cluster, or a master that sentinels know', () => {
-    const redisAt = (url: string) => readConfig({ ...good, REDIS_URL: url }).redis
-    expect(redisAt('rediss://user:a%2Cb,c@redis.example:6380/2')).toEqual({
-      kind: 'server',
-      url: 'rediss://user:a%2Cb,c@redis.example:6380/2',
-    })
-    expect(redisAt('rediss://user:p%40ss@a:7000, rediss://user:p%40ss@[::1]')).toEqual({
-      kind: 'cluster',
-      nodes: [
-        { host: 'a', port: 7000 },
-        { host: '::1', port: 6379 },
-      ],
-      tls: true,
-      username: 'user',
-      password: 'p@ss',
-    })
-    expect(redisAt('sentinel://a:26380,[::1],c/my-master.1')).toEqual({
-      kind: 'sentinel',
-      name: 'my-master.1',
-      sentinels: [
-        { host: 'a', port: 26_380 },
-        { host: '::1', port: 26_379 },
-        { host: 'c', port: 26_379 },
-      ],
-      tls: false,
-    })
-    const options = 'db=3&sentinelUser=watcher&sentinelPassword=w%26tch'
-    expect(redisAt(`sentinels://user:p%40s,s@a,b/mymaster?${options}`)).toMatchObject({
-      kind: 'sentinel',
-      tls: true,
-      username: 'user',
-      password: 'p@s,s',
-      db: 3,
-      sentinelUser: 'watcher',
-      sentinelPassword: 'w&tch',
-    })
-  })
-
-  test('all that is wrong is named at once, no value among it', () => {
-    const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
-    Object.assign(wrong, { DISCORD_CLIENT_ID: ' ', CACHE_DIR: '/dev/null/wrong value' })
-    let said = ''
-    try {
-      readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
-    } catch (error) {
-      said = String(error)
-    }
-    for (const name of [...Object.keys(wrong), 'DISCORD_CLIENT_SECRET']) {
-      if (name !== 'SESSION_SECRET') expect(said).toContain(`  ${name} `)
-    }
-    expect(said).not.toContain('wrong value')
-  })
-
-  test.each<Record<string, string>>([
-    {},
-    { BASE_URL: 'http://localhost:3000' },
-    { BASE_URL: 'http://127.0.0.1' },
-    { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
-    { HOST: '0.0.0.0' },
-    { HOST: '::1' },
-    { HOST: 'my_app.example' },
-    { TRUST_PROXY: '1' },
-    { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
-    { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,2001:db8::/32' },
-    { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
-    { DICEBEAR_URL: 'embedded' },
-    { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
-    { DISCORD_API_URL: 'http://[::1]:8080/@discord/api', DISCORD_AUTHORIZE_URL: 'http://discord.localhost/authorize/' },
-    { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
-  ])('%o is good', (settings) => {
-    expect(readConfig({ ...good, ...settings }).demo).toBe(false)
-  })
-
-  test('one Discord credential without the other is refused', () => {
-    expect(() => readConfig({ DISCORD_CLIENT_ID: clientId })).toThrow('DISCORD_CLIENT_SECRET')
-    expect(() => readConfig({ DISCORD_CLIENT_SECRET: clientSecret })).toThrow('DISCORD_CLIENT_ID')
-  })
-
-  test('are read from .env too; the environment wins', async () => {
+  test('are read from .env, too; the environment takes precedence', async () => {
     const port = await freePort()
     const folder = await mkdtemp(join(tmpdir(), 'dotenv-'))
     cleanUpLater(() => rm(folder, { recursive: true, force: true }))
@@ -326,49 +151,31 @@ describe('settings', () => {
     cleanUpLater(async () => {
       child.kill()
     })
-    const [said] = await once(child.stderr, 'data')
-    expect(String(said)).toContain(`http://localhost:${port} `)
+    const [output] = await once(child.stderr, 'data')
+    expect(String(output)).toContain(`http://localhost:${port} `)
     expect(await readdir(folder)).toContain('kept here')
   })
 
-  test('a cache folder that cannot be made or written to is refused by name, along with all else', async () => {
-    const { code, said } = await refused({ PORT: 'abc', HOST: '999.1.1.1', CACHE_DIR: '/proc/avatars' })
+  test('all that are wrong are named at once, a cache folder that cannot be created among them', async () => {
+    const { code, output } = await startAndFail({ PORT: 'abc', HOST: '999.1.1.1', CACHE_DIR: '/proc/avatars' })
     expect(code).toBe(1)
-    for (const name of ['PORT', 'HOST', 'CACHE_DIR']) expect(said).toContain(`  ${name} must be `)
-    expect(said).not.toMatch(/^\s+at /m)
-
-    const folder = await mkdtemp(join(tmpdir(), 'taken-'))
-    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
-    const file = join(folder, 'a file')
-    await writeFile(file, '')
-    const link = join(folder, 'a link to nowhere')
-    await symlink(join(folder, 'nowhere'), link)
-    for (const CACHE_DIR of [file, join(file, 'below'), link, '/proc', '/proc/avatars/below']) {
-      expect(() => readConfig({ ...good, CACHE_DIR })).toThrow(/\n {2}CACHE_DIR must be a folder [^\n]+ \(E[A-Z]+\)$/)
-    }
+    for (const name of ['PORT', 'HOST', 'CACHE_DIR']) expect(output).toContain(`  ${name} must be `)
+    expect(output).not.toMatch(/^\s+at /m)
   })
 
-  test('the cache folder is made with those above it, and nothing is left in it', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'made-'))
-    cleanUpLater(() => rm(folder, { recursive: true, force: true }))
-    const CACHE_DIR = join(folder, 'not', 'yet', 'there')
-    for (let start = 1; start <= 2; start += 1) {
-      readConfig({ ...good, CACHE_DIR })
-      expect(await readdir(CACHE_DIR)).toEqual([])
-    }
-  })
-
-  test('a port that is taken, or an address that is not ours, is told in plain words and by name', async () => {
+  test('a port in use, or an address of another machine, ends the start with a message that names the setting', async () => {
     const app = await started()
     const { port } = new URL(app.url)
-    const taken = await refused({ PORT: port })
-    expect([taken.code, taken.said]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, PORT=${port}: `)])
-    const foreign = await refused({ HOST: '203.0.113.7', PORT: port })
-    expect([foreign.code, foreign.said]).toEqual([1, expect.stringContaining(`at HOST=203.0.113.7, PORT=${port}: `)])
-    expect(taken.said + foreign.said).not.toMatch(/^\s+at /m)
+    const taken = await startAndFail({ PORT: port })
+    expect([taken.code, taken.output]).toEqual([1, expect.stringContaining(`at HOST=127.0.0.1, PORT=${port}: `)])
+    const foreign = await startAndFail({ HOST: '203.0.113.7', PORT: port })
+    expect([foreign.code, foreign.output]).toEqual([1, expect.stringContaining(`at HOST=203.0.113.7, PORT=${port}: `)])
+    expect(taken.output + foreign.output).not.toMatch(/^\s+at /m)
   })
+})
 
-  test('with a Redis that is not there it starts and stays up', async () => {
+describe('while Redis is down', () => {
+  test('the app starts and stays up, and recovers when Redis returns', async () => {
     const redis = await openRedis()
     cleanUpLater(() => redis.stop())
     await redis.kill()
@@ -387,7 +194,7 @@ describe('settings', () => {
     await expect.poll(leaving, { timeout: 5000 }).toBe(302)
   })
 
-  test('with a Redis that is not there it ends as well', async () => {
+  test('SIGTERM ends the app', async () => {
     const app = await started({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
     app.child.kill('SIGTERM')
     expect(await app.exited).toEqual([0, null])
@@ -395,8 +202,8 @@ describe('settings', () => {
 })
 
 describe('SIGTERM', () => {
-  // A shell between the two would end alone, and leave the app to nobody.
-  test('to `npm start` ends the app, with 0', async () => {
+  // A shell between npm and the app would end without passing the signal on.
+  test('to `npm start` ends the app with exit code 0', async () => {
     const [port, folder] = [await freePort(), await mkdtemp(join(tmpdir(), 'npm-start-'))]
     cleanUpLater(() => rm(folder, { recursive: true, force: true }))
     const env = { PATH: process.env.PATH, HOME: folder, PORT: String(port), CACHE_DIR: folder }
@@ -408,10 +215,10 @@ describe('SIGTERM', () => {
     expect((await ask(`http://localhost:${port}`, '/healthz')).status).toBe(200)
     npm.kill('SIGTERM')
     expect(await once(npm, 'exit')).toEqual([0, null])
-    await refusedAt(port)
+    await untilRefused(port)
   })
 
-  test('an open request finishes, idle connections do not hold it up, and it ends with 0', async () => {
+  test('an open request finishes, idle connections do not delay the end, exit code 0', async () => {
     const port = await freePort()
     const redirectUri = `http://localhost:${port}/get_avatar`
     const discord = await openDiscord({ clientId, clientSecret, redirectUri })
@@ -431,18 +238,18 @@ describe('SIGTERM', () => {
     const visitor = agent(app.url).redirects(0)
     const callback = discord.codeFor(await leave(visitor))
 
-    // Discord answers only after the app was told to end.
-    const told = new Promise<void>((resolve) => {
+    // Discord answers only after the app got the signal.
+    const signalled = new Promise<void>((resolve) => {
       discord.fail(at.user, async (_req, res) => {
         app.child.kill('SIGTERM')
-        await refusedAt(port)
+        await untilRefused(port)
         resolve()
         res.writeHead(200, { 'content-type': 'application/json' })
         res.end(JSON.stringify({ id: '816822249063055437', username: 'juniper.moss', discriminator: '0' }))
       })
     })
     const back = await comeBack(visitor, callback).set('Connection', 'keep-alive')
-    await told
+    await signalled
     expect([back.status, back.headers.location]).toEqual([302, '/show_avatar'])
     expect(back.headers.connection).toBe('close')
     expect(await app.exited).toEqual([0, null])
@@ -450,7 +257,7 @@ describe('SIGTERM', () => {
 })
 
 describe('after SIGTERM', { timeout: 60_000 }, () => {
-  test('/readyz says no at once, and every answer ends its connection', async () => {
+  test('/readyz answers 503 at once, and every answer ends its connection', async () => {
     const app = await started()
     const agent = keptAlive()
     expect((await get(`${app.url}/readyz`, agent)).status).toBe(200)
@@ -464,10 +271,10 @@ describe('after SIGTERM', { timeout: 60_000 }, () => {
     expect(await app.exited).toEqual([0, null])
   })
 
-  test('no request is lost under load: each one that was sent on an open connection has its answer', async () => {
+  test('no request on an open connection is lost under load', async () => {
     const app = await started({ RATE_LIMIT: 'off', LOG_LEVEL: 'warn' })
     let answers = 0
-    /** Asks on one connection until the app ends it. */
+    /** Sends requests on one connection until the app ends it. */
     async function client(): Promise<string> {
       const agent = keptAlive()
       for (;;) {
@@ -488,20 +295,20 @@ describe('after SIGTERM', { timeout: 60_000 }, () => {
     expect(await app.exited).toEqual([0, null])
   })
 
-  test('the same signal again, as npm passes it on, changes nothing: the open request has its answer', async () => {
+  test('the same signal again, as npm forwards it, changes nothing: the open request has its answer', async () => {
     const app = await started()
     const slow = await openRequest(app)
     app.child.kill('SIGTERM')
     app.child.kill('SIGINT')
     app.child.kill('SIGTERM')
-    await refusedAt(Number(new URL(app.url).port))
+    await untilRefused(Number(new URL(app.url).port))
     slow.write('style=rings')
     const [answer] = await once(slow, 'data')
     expect(String(answer)).toMatch(/^HTTP\/1\.1 302 /)
     expect(await app.exited).toEqual([0, null])
   })
 
-  test('another signal later ends it at once', async () => {
+  test('a second signal ends the process at once', async () => {
     const app = await started()
     await openRequest(app)
     app.child.kill('SIGINT')
@@ -513,18 +320,18 @@ describe('after SIGTERM', { timeout: 60_000 }, () => {
   })
 })
 
-describe('an error that nobody caught', { timeout: 60_000 }, () => {
+describe('an uncaught error', { timeout: 60_000 }, () => {
   const faults = {
     'an exception': `throw new Error('out of the blue')`,
     'a rejection': `Promise.reject(new Error('out of the blue'))`,
   }
 
-  test.each(Object.entries(faults))('%s is told in one line, and the app closes and ends with 1', async (_, fault) => {
+  test.each(Object.entries(faults))('%s is logged in one line, open requests finish, exit code 1', async (_, fault) => {
     const code = `process.on('SIGUSR2', () => { ${fault} })`
     const app = await started({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
     const open = await openRequest(app)
     app.child.kill('SIGUSR2')
-    await refusedAt(Number(new URL(app.url).port))
+    await untilRefused(Number(new URL(app.url).port))
     open.write('style=rings')
     const [answer] = await once(open, 'data')
     expect(String(answer)).toMatch(/^HTTP\/1\.1 302 /)
@@ -535,10 +342,10 @@ describe('an error that nobody caught', { timeout: 60_000 }, () => {
   })
 })
 
-describe('idle connections do not hold up the end', () => {
+describe('idle connections do not delay the end', () => {
   const soonMs = 5000
 
-  /** Kills the app, and gives the time that it took to end. */
+  /** Sends the signal and returns the milliseconds until the app ended. */
   async function end(app: StartedApp, signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<number> {
     const since = performance.now()
     app.child.kill(signal)
@@ -546,25 +353,25 @@ describe('idle connections do not hold up the end', () => {
     return performance.now() - since
   }
 
-  test('one whose request was answered long ago', async () => {
+  test('a connection whose request was answered', async () => {
     const app = await started()
     expect((await get(`${app.url}/`, keptAlive())).status).toBe(200)
     expect(await end(app, 'SIGINT')).toBeLessThan(soonMs)
   })
 
-  test('one that never said a word, as browsers open them in advance', async () => {
+  test('a connection that was never used, as browsers open them in advance', async () => {
     const app = await started()
     const silent = connect(Number(new URL(app.url).port), '127.0.0.1')
     cleanUpLater(async () => {
       silent.destroy()
     })
     await once(silent, 'connect')
-    // Answered on another connection, so the silent one is taken by now.
+    // An answer on a later connection shows that the app has accepted this one.
     expect((await ask(app.url, '/healthz')).status).toBe(200)
     expect(await end(app)).toBeLessThan(soonMs)
   })
 
-  test('one whose request was still open then', async () => {
+  test('a connection whose request was open at SIGTERM', async () => {
     const port = await freePort()
     const discord = await openDiscord({ clientId, clientSecret, redirectUri: `http://localhost:${port}/get_avatar` })
     cleanUpLater(() => discord.close())
@@ -621,15 +428,15 @@ function keptAlive(): Agent {
   return agent
 }
 
-/** Resolves when nobody takes connections at the port any more. */
-async function refusedAt(port: number): Promise<void> {
+/** Resolves when connections to the port are refused. */
+async function untilRefused(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')
-    const took = await new Promise((resolve) => {
+    const accepted = await new Promise((resolve) => {
       socket.once('connect', () => resolve(true))
       socket.once('error', () => resolve(false))
     })
     socket.destroy()
-    if (!took) return
+    if (!accepted) return
   }
 }

@@ -44,3 +44,22 @@ export async function startApp(settings: Record<string, string> = {}) {
   }
 }
 export type StartedApp = Awaited<ReturnType<typeof startApp>>
+
+/** Starts the app with settings that end it: its exit code and all that it wrote. */
+export async function startAndFail(settings: Record<string, string>) {
+  const folder = await mkdtemp(join(tmpdir(), 'app-'))
+  const child = spawn(process.execPath, [main], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PORT: String(await freePort()), ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (part: Buffer) => {
+      output += part
+    })
+  }
+  const [code] = await once(child, 'close')
+  await rm(folder, { recursive: true, force: true })
+  return { code, output }
+}

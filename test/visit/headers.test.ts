@@ -32,12 +32,12 @@ afterAll(async () => {
   await Promise.all([discord.close(), dicebear.close()])
 })
 
-/** Signs in by hand: no browser would send cookies for https to us, as a proxy does. */
+/** Signs in without a cookie jar, which would not send cookies for https to a plain http server. */
 async function openSite(app: TestApp): Promise<Site> {
-  const { callback, cookies: held } = await leave(app)
-  const landed = await ask(app.url, callback, { headers: { Cookie: held } })
-  if (landed.headers.location !== '/show_avatar') throw new Error(`The callback answered ${landed.status}`)
-  const cookies = cookiesIn(landed)
+  const { callback, cookies: stateCookies } = await leave(app)
+  const answer = await ask(app.url, callback, { headers: { Cookie: stateCookies } })
+  if (answer.headers.location !== '/show_avatar') throw new Error(`The callback answered ${answer.status}`)
+  const cookies = cookiesIn(answer)
   const page = await ask(app.url, '/show_avatar', { headers: { Cookie: cookies } })
   return { app, cookies, id: shownAvatar(page.text) }
 }
@@ -65,24 +65,28 @@ const pages: Kind[] = [
   ['the form', 200, ({ app }) => ask(app.url, '/')],
   ['the licences', 200, ({ app }) => ask(app.url, '/licences')],
   ['the avatar', 200, (site) => ask(site.app.url, '/show_avatar', withCookies(site))],
-  ['a bad callback', 400, ({ app }) => ask(app.url, '/get_avatar?code=x')],
-  ['a bad size', 400, (site) => ask(site.app.url, `/avatars/${site.id}.png?size=3`, withCookies(site))],
-  ['a bad preview', 400, ({ app }) => ask(app.url, '/preview.svg?style=nope')],
+  ['an invalid callback', 400, ({ app }) => ask(app.url, '/get_avatar?code=x')],
+  ['an invalid size', 400, (site) => ask(site.app.url, `/avatars/${site.id}.png?size=3`, withCookies(site))],
+  ['an invalid preview', 400, ({ app }) => ask(app.url, '/preview.svg?style=nope')],
   ['a cross-site post', 403, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', headers: { Origin: 'null' } })],
-  ['nothing here', 404, ({ app }) => ask(app.url, '/nope')],
-  ['nobody’s avatar', 404, (site) => ask(site.app.url, `/avatars/${'0'.repeat(64)}.svg`, withCookies(site))],
+  ['an unknown path', 404, ({ app }) => ask(app.url, '/nope')],
+  ['an unknown avatar', 404, (site) => ask(site.app.url, `/avatars/${'0'.repeat(64)}.svg`, withCookies(site))],
   ['another method', 405, ({ app }) => ask(app.url, '/get_avatar', { method: 'PUT' })],
   ['TRACE', 405, ({ app }) => ask(app.url, '/', { method: 'TRACE' })],
   ['another method for a file', 405, ({ app }) => ask(app.url, '/style.css', { method: 'PUT' })],
-  ['another method for the health', 405, ({ app }) => ask(app.url, '/healthz', { method: 'PUT' })],
-  ['too much', 413, ({ app }) => ask(app.url, '/get_avatar', { ...formOf([]), body: 'x'.repeat(20_000) })],
-  ['no form', 415, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', body: 'style=rings' })],
+  ['another method for a health route', 405, ({ app }) => ask(app.url, '/healthz', { method: 'PUT' })],
+  [
+    'a body that is too large',
+    413,
+    ({ app }) => ask(app.url, '/get_avatar', { ...formOf([]), body: 'x'.repeat(20_000) }),
+  ],
+  ['a body that is no form', 415, ({ app }) => ask(app.url, '/get_avatar', { method: 'POST', body: 'style=rings' })],
   ['a refused form', 422, ({ app }) => ask(app.url, '/get_avatar', formOf([]))],
-  ['bytes that are no UTF-8', 404, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
+  ['a path that is not UTF-8', 404, ({ app }) => ask(app.url, '/avatars/%ff.svg')],
   ['a HEAD', 200, ({ app }) => ask(app.url, '/', { method: 'HEAD' })],
   ['a refused restyle', 422, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf([])))],
   [
-    'Discord’s trouble',
+    'an error of Discord',
     502,
     async ({ app }) => {
       const { callback, cookies } = await leave(app)
@@ -93,9 +97,9 @@ const pages: Kind[] = [
 ]
 
 const redirects: Kind[] = [
-  ['off to Discord', 302, async ({ app }) => (await leave(app)).leaving],
+  ['a redirect to Discord', 302, async ({ app }) => (await leave(app)).leaving],
   [
-    'back from Discord',
+    'a callback',
     302,
     async ({ app }) => {
       const { callback, cookies } = await leave(app)
@@ -105,7 +109,7 @@ const redirects: Kind[] = [
   ['no avatar yet', 303, ({ app }) => ask(app.url, '/show_avatar')],
   ['a restyle', 303, (site) => ask(site.app.url, '/show_avatar', withCookies(site, formOf(look)))],
   [
-    'a "no" at Discord',
+    'a declined sign-in',
     303,
     async ({ app }) => {
       const { leaving, cookies } = await leave(app)
@@ -117,33 +121,33 @@ const redirects: Kind[] = [
 ]
 
 const machines: Kind[] = [
-  ['a problem in JSON', 404, ({ app }) => ask(app.url, '/nope', { headers: { Accept: 'application/json' } })],
-  ['the health', 200, ({ app }) => ask(app.url, '/healthz')],
-  ['the readiness', 200, ({ app }) => ask(app.url, '/readyz')],
+  ['a problem as JSON', 404, ({ app }) => ask(app.url, '/nope', { headers: { Accept: 'application/json' } })],
+  ['/healthz', 200, ({ app }) => ask(app.url, '/healthz')],
+  ['/readyz', 200, ({ app }) => ask(app.url, '/readyz')],
 ]
 
 const files: Kind[] = [
   ['the stylesheet', 200, ({ app }) => ask(app.url, '/style.css')],
   ['the script', 200, ({ app }) => ask(app.url, assetOf('js/form.js').url)],
   ['the icon', 200, ({ app }) => ask(app.url, '/favicon.svg')],
-  ['the picture of the icon', 200, ({ app }) => ask(app.url, '/icon-180.png')],
+  ['the PNG icon', 200, ({ app }) => ask(app.url, '/icon-180.png')],
 ]
 
 /** What is asked of a file, and refused. */
 const refusedFiles: Kind[] = [
   [
-    'a part that the stylesheet lacks',
+    'a range outside the stylesheet',
     416,
     ({ app }) => ask(app.url, '/style.css', { headers: { Range: 'bytes=99999999-' } }),
   ],
-  ['a stylesheet of another day', 412, ({ app }) => ask(app.url, '/style.css', { headers: { 'If-Match': '"x"' } })],
+  ['a failed If-Match', 412, ({ app }) => ask(app.url, '/style.css', { headers: { 'If-Match': '"x"' } })],
 ]
 
 const pictures: Kind[] = [
   ['an avatar’s SVG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.svg`, withCookies(site))],
   ['an avatar’s PNG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.png`, withCookies(site))],
   ['a preview', 200, ({ app }) => ask(app.url, '/preview.svg?style=rings')],
-  ['a picture beside a link', 200, ({ app }) => ask(app.url, '/og.png?style=rings')],
+  ['a link preview picture', 200, ({ app }) => ask(app.url, '/og.png?style=rings')],
 ]
 
 const everything = [...pages, ...redirects, ...machines, ...files, ...refusedFiles, ...pictures]
@@ -152,13 +156,13 @@ describe.each([
   ['http', () => plain],
   ['https', () => secure],
 ])('over %s', (scheme, site) => {
-  test.each(everything)('%s, %i', async (_what, status, answer) => {
+  test.each(everything)('security headers of %s (%i)', async (_what, status, answer) => {
     const { headers, ...answered } = await answer(site())
     expect(answered.status).toBe(status)
 
     // H5
     expect(headers['x-content-type-options']).toBe('nosniff')
-    // H6: "no-referrer" would turn the Origin of our own form to null.
+    // H6: with "no-referrer" our own form would send "Origin: null".
     expect(headers['referrer-policy']).toBe('same-origin')
     // H7
     expect(headers['cross-origin-opener-policy']).toBe('same-origin')
@@ -188,12 +192,12 @@ describe.each([
       expect(policy.get('style-src')).toEqual(["'self'"])
       const sources = [...policy.values()].flat()
       expect(sources.filter((source) => /unsafe|^(https?|data|blob):$|\*/.test(source))).toEqual([])
-      // H2: the form's 302 is held to this, too.
+      // H2: applies to the form's 302, too.
       expect(policy.get('form-action')).toEqual(["'self'", new URL(app.discord.authorizeUrl).origin])
       // H3
       expect(policy.get('base-uri')).toEqual(["'none'"])
       expect(policy.get('frame-ancestors')).toEqual(["'none'"])
-      // H4: on plain http Safari would look for the stylesheet by https.
+      // H4: on plain http Safari would request the stylesheet over https.
       expect(policy.has('upgrade-insecure-requests')).toBe(scheme === 'https')
     },
   )
@@ -206,18 +210,18 @@ describe.each([
     expect(headers['content-security-policy']).toBe(policy)
   })
 
-  test.each([...pages, ...refusedFiles])('%s, %i, is a page, and nobody keeps it', async (_what, _status, answer) => {
+  test.each([...pages, ...refusedFiles])('%s (%i) is a page that is not stored', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['content-type']).toBe('text/html; charset=utf-8')
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  test.each([...redirects, ...machines])('nobody keeps %s, %i', async (_what, _status, answer) => {
+  test.each([...redirects, ...machines])('%s (%i) is not stored', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  test.each([...machines, ...files, ...pictures])('%s, %i, says of what type it is', async (_what, _status, answer) => {
+  test.each([...machines, ...files, ...pictures])('%s (%i) has its content type', async (_what, _status, answer) => {
     const { headers, text } = await answer(site())
     const type = String(headers['content-type'])
     expect(type).toMatch(/^(application\/(problem\+)?json|text\/(css|javascript)|image\/(svg\+xml|png))/)
@@ -225,18 +229,18 @@ describe.each([
     if (type.startsWith('image/svg')) expect(text).toMatch(/^<svg /)
   })
 
-  test('what is one visitor’s is not kept by others', async () => {
+  test('avatars are stored by private caches only', async () => {
     for (const [, , answer] of pictures.slice(0, 2)) {
       expect((await answer(site())).headers['cache-control']).toMatch(/^private, max-age=\d{6,}/)
     }
   })
 
-  test('a file is kept for ever where its address tells its content, else for a while', async () => {
+  test('a file is immutable under the address of its content, else cached for a while', async () => {
     const { text } = await ask(site().app.url, '/')
     const [versioned] = /\/style\.css\?v=\w+/.exec(text) ?? []
     const kept = await ask(site().app.url, versioned ?? '/there-is-none')
     expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
-    // Asked for at an instance of another version: what it has must not be kept under that address.
+    // During a deployment another version may get this request; its content must not be cached under that address.
     const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
     expect(otherVersion.headers['cache-control']).toBe('no-cache')
     const plainly = await ask(site().app.url, '/style.css')
@@ -244,7 +248,7 @@ describe.each([
     expect(plainly.headers['set-cookie']).toBeUndefined()
   })
 
-  test('a foreign page may read nothing', async () => {
+  test('no answer has CORS headers', async () => {
     const headers = { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' }
     for (const [method, path] of [
       ['GET', '/'],
@@ -258,7 +262,7 @@ describe.each([
     }
   })
 
-  test.each(['TRACE', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])('%s is no method here', async (method) => {
+  test.each(['TRACE', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])('%s is refused (405)', async (method) => {
     for (const path of ['/', '/get_avatar', '/show_avatar', '/style.css', '/healthz', '/preview.svg']) {
       const answer = await ask(site().app.url, path, { method, headers: { 'X-Secret': 'seen' } })
       expect([path, answer.status]).toEqual([path, 405])
@@ -275,34 +279,33 @@ describe('cookies', () => {
       return { name: pair.split('=')[0] ?? '', attributes }
     })
 
-  // No answer here went through a proxy: X-Forwarded-Proto says nothing, BASE_URL alone decides.
-  test.each([...redirects, ...pages])(
-    'over https, of %s (%i), are __Host- and Secure',
-    async (_what, _status, answer) => {
-      for (const { name, attributes } of cookiesSet(await answer(secure))) {
-        expect(name).toMatch(/^__Host-(avatar-session|state-\S+|avatar-switch-account)$/)
-        expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
-        expect(attributes.join()).not.toMatch(/domain/i)
-      }
-    },
-  )
+  // These requests have no X-Forwarded-Proto: BASE_URL alone decides.
+  test.each([...redirects, ...pages])('over https are __Host- and Secure: %s (%i)', async (_what, _status, answer) => {
+    for (const { name, attributes } of cookiesSet(await answer(secure))) {
+      expect(name).toMatch(/^__Host-(avatar-session|state-\S+|avatar-switch-account)$/)
+      expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
+      expect(attributes.join()).not.toMatch(/domain/i)
+    }
+  })
 
   test.each([
     ['http', '', () => plain],
     ['https', '__Host-', () => secure],
-  ])('over %s are those of a journey, by name', async (scheme, prefix, site) => {
+  ])('over %s have these names in a whole visit', async (scheme, prefix, site) => {
     const { app } = site()
     const { leaving, callback, cookies } = await leave(app)
-    const landed = await ask(app.url, callback, { headers: { Cookie: cookies } })
-    const out = await ask(app.url, '/sign_out', { method: 'POST', headers: { Cookie: cookiesIn(landed) } })
+    const signedIn = await ask(app.url, callback, { headers: { Cookie: cookies } })
+    const signedOut = await ask(app.url, '/sign_out', { method: 'POST', headers: { Cookie: cookiesIn(signedIn) } })
     const names = (answer: Asked) => cookiesSet(answer).map(({ name }) => name.replace(/state-.*/, 'state'))
     expect(names(leaving)).toEqual([`${prefix}state`])
     // Cookies know no ports: without the prefix the port is in the name.
     const port = scheme === 'https' ? '' : `-${new URL(app.config.baseUrl).port}`
-    expect(names(landed).sort()).toEqual([`${prefix}avatar-session${port}`, `${prefix}state`])
-    const cleared = names(out).filter((name) => !name.endsWith('state'))
+    expect(names(signedIn).sort()).toEqual([`${prefix}avatar-session${port}`, `${prefix}state`])
+    const cleared = names(signedOut).filter((name) => !name.endsWith('state'))
     expect(cleared.sort()).toEqual([`${prefix}avatar-session${port}`, `${prefix}avatar-switch-account${port}`])
-    const attributes = [leaving, landed, out].flatMap(cookiesSet).map((cookie) => cookie.attributes.includes('Secure'))
+    const attributes = [leaving, signedIn, signedOut]
+      .flatMap(cookiesSet)
+      .map((cookie) => cookie.attributes.includes('Secure'))
     expect(new Set(attributes)).toEqual(new Set([scheme === 'https']))
   })
 
@@ -311,13 +314,13 @@ describe('cookies', () => {
     ...refusedFiles,
     ...machines,
     ...pictures.slice(2),
-    ...pages.filter(([what]) => /^(the form|the licences|nothing here|a HEAD|another method)$/.test(what)),
+    ...pages.filter(([what]) => /^(the form|the licences|an unknown path|a HEAD|another method)$/.test(what)),
   ])('are not set before they are needed: %s (%i)', async (_what, _status, answer) => {
     for (const site of [plain, secure]) expect((await answer(site)).headers['set-cookie']).toBeUndefined()
   })
 })
 
-test('what comes as a page or as JSON says so to caches', async () => {
+test('answers that may be a page or JSON have Vary: Accept', async () => {
   for (const accept of ['text/html', 'application/json']) {
     const headers = { Accept: accept }
     for (const [path, options] of [
@@ -333,7 +336,7 @@ test('what comes as a page or as JSON says so to caches', async () => {
   }
 })
 
-test('a picture that the browser has (304) is no less guarded', async () => {
+test('304 for a picture has the security headers, too', async () => {
   for (const site of [plain, secure]) {
     for (const [, , answer] of pictures) {
       const { etag } = (await answer(site)).headers
@@ -360,7 +363,7 @@ function readPolicy(text: string): Map<string, string[]> {
   return new Map(directives.map(([name = '', ...sources]) => [name, sources]))
 }
 
-test('no answer tells a version of anything', async () => {
+test('no answer reveals a version', async () => {
   for (const [, , answer] of everything) {
     const { headers, text } = await answer(plain)
     expect(JSON.stringify(headers)).not.toMatch(/express|node|undici|sharp|redis/i)

@@ -1,0 +1,192 @@
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
+
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'config-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Settings for production. */
+const good = {
+  NODE_ENV: 'production',
+  SESSION_SECRET: sessionSecret,
+  REDIS_URL: 'rediss://user:password@redis.example:6380',
+  DISCORD_CLIENT_ID: clientId,
+  DISCORD_CLIENT_SECRET: clientSecret,
+  BASE_URL: 'https://avatars.example',
+}
+
+/** Values that are refused, by setting. */
+const bad: [name: string, ...values: string[]][] = [
+  ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
+  ['HOST', '999.1.1.1', '1.2.3.4.5', 'localhost:3000', '[::1]', ':::1', 'http://localhost', 'a b', ' '],
+  [
+    'BASE_URL',
+    'https://avatars.example/path',
+    'avatars.example',
+    'ftp://avatars.example',
+    'https://u:p@avatars.example',
+  ],
+  ['BASE_URL', 'http://avatars.example', 'http://localhost.avatars.example', 'https://avatars.example/?x', '//x'],
+  ['SESSION_SECRET', 'x'.repeat(31), `${sessionSecret},short`, `${sessionSecret},`],
+  [
+    'REDIS_URL',
+    'http://127.0.0.1:6379',
+    '127.0.0.1:6379',
+    'redis://',
+    'redis://a/name',
+    'redis://a?db=1',
+    'redis://a,b',
+  ],
+  [
+    'REDIS_URL',
+    'redis://:%zz@a',
+    'redis://a,',
+    'redis://a,redis://',
+    'redis://a,rediss://b',
+    'redis://a/1,redis://b/1',
+  ],
+  ['REDIS_URL', 'redis://:pass@a,redis://:word@b', 'redis://a,sentinel://b/name', 'redis://a:70000,redis://b'],
+  ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
+  ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
+  ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
+  ['DISCORD_CLIENT_ID', ' ', '\t'],
+  ['DISCORD_CLIENT_SECRET', ' ', '\n'],
+  ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
+  ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
+  ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
+  ...['BASE_URL', 'DISCORD_API_URL', 'DISCORD_AUTHORIZE_URL', 'DICEBEAR_URL'].map((name): [string, ...string[]] => [
+    name,
+    ...[
+      'https://x?y=1',
+      'https://x/?',
+      'https://x#f',
+      'https://x/#',
+      'https://u:p@x',
+      'https://u@x',
+      'https://x ',
+      'https://x;y',
+      'https://x,y',
+    ],
+  ]),
+  ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
+  ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
+  ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
+  ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
+  ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
+  ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
+  ['LOG_LEVEL', 'loud', 'INFO'],
+]
+
+test.each(bad.flatMap(([name, ...values]) => values.map((value) => ({ name, value }))))(
+  '$name=$value is refused with a message that names the setting',
+  ({ name, value }) => {
+    expect(() => readConfig({ ...good, [name]: value })).toThrow(
+      new RegExp(`^[^\n]+:(\n {2}${name} (must|is needed) [^\n]+)+$`),
+    )
+    expect(() => readConfig({ ...good, [name]: value })).not.toThrow(/Invalid input/)
+  },
+)
+
+test('REDIS_URL names a server, a cluster, or sentinels', () => {
+  const redisAt = (url: string) => readConfig({ ...good, REDIS_URL: url }).redis
+  expect(redisAt('rediss://user:a%2Cb,c@redis.example:6380/2')).toEqual({
+    kind: 'server',
+    url: 'rediss://user:a%2Cb,c@redis.example:6380/2',
+  })
+  expect(redisAt('rediss://user:p%40ss@a:7000, rediss://user:p%40ss@[::1]')).toEqual({
+    kind: 'cluster',
+    nodes: [
+      { host: 'a', port: 7000 },
+      { host: '::1', port: 6379 },
+    ],
+    tls: true,
+    username: 'user',
+    password: 'p@ss',
+  })
+  expect(redisAt('sentinel://a:26380,[::1],c/my-master.1')).toEqual({
+    kind: 'sentinel',
+    name: 'my-master.1',
+    sentinels: [
+      { host: 'a', port: 26_380 },
+      { host: '::1', port: 26_379 },
+      { host: 'c', port: 26_379 },
+    ],
+    tls: false,
+  })
+  const options = 'db=3&sentinelUser=watcher&sentinelPassword=w%26tch'
+  expect(redisAt(`sentinels://user:p%40s,s@a,b/mymaster?${options}`)).toMatchObject({
+    kind: 'sentinel',
+    tls: true,
+    username: 'user',
+    password: 'p@s,s',
+    db: 3,
+    sentinelUser: 'watcher',
+    sentinelPassword: 'w&tch',
+  })
+})
+
+test('all wrong settings are named at once, without their values', () => {
+  const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
+  Object.assign(wrong, { DISCORD_CLIENT_ID: ' ', CACHE_DIR: '/dev/null/wrong value' })
+  let message = ''
+  try {
+    readConfig({ ...good, ...wrong, DISCORD_CLIENT_SECRET: '' })
+  } catch (error) {
+    message = String(error)
+  }
+  for (const name of [...Object.keys(wrong), 'DISCORD_CLIENT_SECRET']) {
+    if (name !== 'SESSION_SECRET') expect(message).toContain(`  ${name} `)
+  }
+  expect(message).not.toContain('wrong value')
+})
+
+test.each<Record<string, string>>([
+  {},
+  { BASE_URL: 'http://localhost:3000' },
+  { BASE_URL: 'http://127.0.0.1' },
+  { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
+  { HOST: '0.0.0.0' },
+  { HOST: '::1' },
+  { HOST: 'my_app.example' },
+  { TRUST_PROXY: '1' },
+  { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
+  { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,2001:db8::/32' },
+  { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
+  { DICEBEAR_URL: 'embedded' },
+  { DICEBEAR_URL: 'http://dicebear:3000/10.x/' },
+  { DISCORD_API_URL: 'http://[::1]:8080/@discord/api', DISCORD_AUTHORIZE_URL: 'http://discord.localhost/authorize/' },
+  { PORT: '', CACHE_DIR: '', LOG_LEVEL: '', TRUST_PROXY: '' },
+])('%o is accepted', (settings) => {
+  expect(readConfig({ ...good, ...settings }).demo).toBe(false)
+})
+
+test('one Discord credential without the other is refused', () => {
+  expect(() => readConfig({ DISCORD_CLIENT_ID: clientId })).toThrow('DISCORD_CLIENT_SECRET')
+  expect(() => readConfig({ DISCORD_CLIENT_SECRET: clientSecret })).toThrow('DISCORD_CLIENT_ID')
+})
+
+test('the cache folder is created with its parents, and left empty', async () => {
+  const folder = await emptyFolder()
+  const CACHE_DIR = join(folder, 'not', 'yet', 'there')
+  for (let start = 1; start <= 2; start += 1) {
+    readConfig({ ...good, CACHE_DIR })
+    expect(await readdir(CACHE_DIR)).toEqual([])
+  }
+})
+
+test('a cache folder that cannot be created or written to is refused', async () => {
+  const folder = await emptyFolder()
+  const file = join(folder, 'a file')
+  await writeFile(file, '')
+  const link = join(folder, 'a link to nowhere')
+  await symlink(join(folder, 'nowhere'), link)
+  for (const CACHE_DIR of [file, join(file, 'below'), link, '/proc', '/proc/avatars/below']) {
+    expect(() => readConfig({ ...good, CACHE_DIR })).toThrow(/\n {2}CACHE_DIR must be a folder [^\n]+ \(E[A-Z]+\)$/)
+  }
+})

@@ -1,0 +1,25 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+export type RawConnection = {
+  socket: Socket
+  received: () => string
+  /** Resolves when the connection is closed, with the milliseconds that it was open. */
+  closed: Promise<number>
+}
+
+/** A TCP connection that sends bytes as they are; it ends with the test. */
+export async function connectRaw(appUrl: string, firstBytes = ''): Promise<RawConnection> {
+  const socket = connect(Number(new URL(appUrl).port), '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  const received: Buffer[] = []
+  socket.on('error', () => undefined).on('data', (part: Buffer) => received.push(part))
+  await once(socket, 'connect')
+  const since = performance.now()
+  const closed = new Promise<number>((resolve) => {
+    socket.once('close', () => resolve(performance.now() - since))
+  })
+  socket.write(firstBytes)
+  return { socket, received: () => Buffer.concat(received).toString(), closed }
+}
