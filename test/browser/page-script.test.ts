@@ -1,4 +1,4 @@
-// What the form's script does when answers are late or don't come, when keys are fast, and where the focus is then.
+// The scripts of the form when pictures come late or not at all, when keys are fast, and where the focus goes then.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
@@ -19,29 +19,29 @@ afterAll(async () => {
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
 const seedField = (page: Page) => page.getByRole('textbox', { name: 'Seed' })
-const state = (page: Page) => page.locator('[data-state]')
-const said = (page: Page) => page.locator('[data-announcements]')
+const status = (page: Page) => page.locator('[data-state]')
+const announcements = (page: Page) => page.locator('[data-announcements]')
 const focused = (page: Page) =>
   page.evaluate(() => (document.activeElement === document.body ? 'nothing' : document.activeElement?.outerHTML))
 
-/** Until something is said after this, be it what was said before. */
-async function untilSaid(page: Page, act: () => Promise<void>) {
-  const line = await said(page).evaluateHandle((line) => ({
-    saidAnew: new Promise((done) => new MutationObserver(() => done(true)).observe(line, { childList: true })),
+/** Runs `act` and waits for an announcement, even if its text is the same as before. */
+async function untilAnnounced(page: Page, act: () => Promise<void>) {
+  const region = await announcements(page).evaluateHandle((region) => ({
+    changed: new Promise((resolve) => new MutationObserver(() => resolve(true)).observe(region, { childList: true })),
   }))
   await act()
-  await line.evaluate(({ saidAnew }) => saidAnew)
+  await region.evaluate(({ changed }) => changed)
 }
 
-/** The form, where from then on no time passes but by `page.clock.runFor`. */
-async function openStopped(page: Page, address = '/') {
+/** Opens the form with a stopped clock: timers fire only in `page.clock.runFor`. */
+async function openWithStoppedClock(page: Page, address = '/') {
   await page.clock.install()
   await page.goto(app.url + address)
   await page.clock.pauseAt(Date.now() + 60_000)
 }
 
-/** Until the preview shows a picture at an address with this in it. */
-const isShown = (page: Page, part: string) =>
+/** Waits until the preview shows a picture whose address contains `part`. */
+const untilShown = (page: Page, part: string) =>
   page.waitForFunction(
     ([selector = '', part = '']) => {
       const image = document.querySelector<HTMLImageElement>(selector)
@@ -50,8 +50,8 @@ const isShown = (page: Page, part: string) =>
     [preview, part],
   )
 
-/** Pictures at such addresses come only once they are let go. */
-async function hold(page: Page, address: RegExp): Promise<() => void> {
+/** Delays answers from such addresses until the returned function is called. */
+async function delay(page: Page, address: RegExp): Promise<() => void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   await page.route(address, async (route) => {
     await promise
@@ -61,32 +61,32 @@ async function hold(page: Page, address: RegExp): Promise<() => void> {
 }
 
 describe('fast keys', () => {
-  test('a letter typed and taken back at once: the picture is that of the seed in the field', async () => {
+  test('a letter that is typed and deleted at once is not drawn', async () => {
     await visit(async (page) => {
-      const asked: string[] = []
-      page.on('request', (request) => asked.push(request.url()))
-      await openStopped(page)
+      const requested: string[] = []
+      page.on('request', (request) => requested.push(request.url()))
+      await openWithStoppedClock(page)
       await seedField(page).focus()
       for (const key of ['a', 'b', 'Backspace']) await page.keyboard.press(key)
       await page.clock.runFor(1000)
-      await isShown(page, 'seed=a&')
+      await untilShown(page, 'seed=a&')
       await page.waitForLoadState('networkidle')
       expect(await seedField(page).inputValue()).toBe('a')
-      expect(asked.filter((url) => url.includes('seed=ab&'))).toEqual([])
+      expect(requested.filter((url) => url.includes('seed=ab&'))).toEqual([])
     })
   })
 
-  test('a seed that became too long: the one before it is not drawn any more', async () => {
+  test('when the seed becomes too long, the shorter one before it is no longer drawn', async () => {
     await visit(async (page) => {
-      const asked: string[] = []
-      page.on('request', (request) => asked.push(request.url()))
-      await openStopped(page)
+      const requested: string[] = []
+      page.on('request', (request) => requested.push(request.url()))
+      await openWithStoppedClock(page)
       await seedField(page).fill('a')
       await seedField(page).fill('b'.repeat(128))
       await seedField(page).fill('b'.repeat(129))
       await page.clock.runFor(1000)
       await page.waitForLoadState('networkidle')
-      expect(asked.filter((url) => url.includes('seed=bb'))).toEqual([])
+      expect(requested.filter((url) => url.includes('seed=bb'))).toEqual([])
     })
   })
 })
@@ -95,7 +95,7 @@ describe('the address bar', () => {
   const badLink = (page: Page) => page.getByText(words.notices.badLink).count()
   const addressOf = (page: Page) => Object.fromEntries(new URL(page.url()).searchParams)
 
-  test('names no mood that the style lacks', async () => {
+  test('contains no mood that the style lacks', async () => {
     await visit(async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=sleepy&seed=fern`)
       await page.getByRole('radio', { name: 'Micah', exact: true }).check({ force: true })
@@ -108,8 +108,8 @@ describe('the address bar', () => {
 
   test.each([
     ['too long', 'W'.repeat(129)],
-    ['unreadable', 'pasted\tfrom a table'],
-  ])('names no seed that is %s', async (_why, seed) => {
+    ['not printable', 'pasted\tfrom a table'],
+  ])('contains no seed that is %s', async (_why, seed) => {
     await visit(async (page) => {
       await page.goto(`${app.url}/?style=micah&seed=fern`)
       await page.locator('html.js').waitFor()
@@ -121,7 +121,7 @@ describe('the address bar', () => {
     })
   })
 
-  test('names no colour that is none, once a form was refused for it', async () => {
+  test('contains no invalid colour after a refused form', async () => {
     await visit(async (page) => {
       await page.goto(`${app.url}/?style=micah&seed=fern`)
       await page.locator('[name="backgroundColor"]:checked').evaluate((radio) => Reflect.set(radio, 'value', 'orange'))
@@ -134,21 +134,21 @@ describe('the address bar', () => {
   })
 })
 
-test('who asked for less motion sees none while the page loads, either', async () => {
+test('with reduced motion no moving picture is loaded, not even before the script runs', async () => {
   await visit(
     async (page) => {
       const moving: string[] = []
       page.on('request', (request) => {
         if (request.url().includes('animated=on') && request.resourceType() === 'image') moving.push(request.url())
       })
-      const letGo = await hold(page, /style=lorelei/)
+      const release = await delay(page, /style=lorelei/)
       await page.goto(`${app.url}/?style=thumbs&mood=happy&animated=on&seed=fern`, { waitUntil: 'domcontentloaded' })
       await page.locator('html.js').waitFor()
-      await isShown(page, 'style=thumbs')
+      await untilShown(page, 'style=thumbs')
       const shown = () =>
         page.locator('[data-preview]').evaluateAll((images) => images.map((one) => Reflect.get(one, 'currentSrc')))
       expect((await shown()).filter((url) => url.includes('animated'))).toEqual([])
-      letGo()
+      release()
       await page.waitForFunction(() => !document.querySelector('source'))
       await page.waitForLoadState('networkidle')
       expect((await shown()).filter((url) => url.includes('animated'))).toEqual([])
@@ -162,46 +162,52 @@ describe('a seed that is too long', () => {
   const [fits, long] = ['W'.repeat(128), 'W'.repeat(129)]
   const tooLong = words.problems.seedTooLong(129, 128)
 
-  test.each(['before', 'after'])('is still told when a late answer has come (typed %s “Drawing…”)', async (typed) => {
+  test.each(['before', 'after'])('is still reported after a late answer (typed %s “Drawing…”)', async (typed) => {
     await visit(async (page) => {
-      const letGo = await hold(page, /seed=W{128}&/)
-      await openStopped(page)
+      const release = await delay(page, /seed=W{128}&/)
+      await openWithStoppedClock(page)
       const [late] = await Promise.all([page.waitForRequest(/seed=W{128}&/), seedField(page).fill(fits)])
       if (typed === 'after') await page.clock.runFor(150)
-      expect(await state(page).textContent()).toBe(typed === 'after' ? words.script.drawing : words.script.example)
+      expect(await status(page).textContent()).toBe(typed === 'after' ? words.script.drawing : words.script.example)
       await seedField(page).fill(long)
       await page.clock.runFor(1000)
-      expect(await state(page).textContent()).toBe(tooLong)
+      expect(await status(page).textContent()).toBe(tooLong)
       expect(await page.locator('form.stale').count()).toBe(0)
-      letGo()
+      release()
       await (await late.response())?.finished()
-      await isShown(page, 'seed=WWW')
-      expect(await state(page).textContent()).toBe(tooLong)
-      // Back to what was drawn: nothing is left of it.
+      await untilShown(page, 'seed=WWW')
+      expect(await status(page).textContent()).toBe(tooLong)
+      // The seed that is drawn already: the message goes.
       await seedField(page).fill(fits)
       await page.locator('form:not(.failed):not(.stale)[data-live]').waitFor()
-      expect(await state(page).textContent()).toBe('')
+      expect(await status(page).textContent()).toBe('')
     })
   })
 
-  test('is said once, and marks the field until it fits', async () => {
+  test('is announced once, and marks the field until it is short enough', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
       await page.locator('html.js').waitFor()
       await seedField(page).fill(fits)
-      expect([await said(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual(['', null])
+      expect([await announcements(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual([
+        '',
+        null,
+      ])
       await seedField(page).fill(long)
-      expect(await said(page).textContent()).toBe(tooLong)
+      expect(await announcements(page).textContent()).toBe(tooLong)
       expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
       await seedField(page).fill(`${long}W`)
-      expect(await state(page).textContent()).toBe(words.problems.seedTooLong(130, 128))
-      expect(await said(page).textContent()).toBe(tooLong)
+      expect(await status(page).textContent()).toBe(words.problems.seedTooLong(130, 128))
+      expect(await announcements(page).textContent()).toBe(tooLong)
       await seedField(page).fill(fits)
-      expect([await said(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual(['', null])
+      expect([await announcements(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual([
+        '',
+        null,
+      ])
     })
   })
 
-  test('belongs to the field for as long as it is there', async () => {
+  test('the message describes the field as long as it is shown', async () => {
     const isDescribed = (page: Page) =>
       seedField(page).evaluate((field, text) => {
         const ids = (field.getAttribute('aria-describedby') ?? '').split(' ')
@@ -218,7 +224,7 @@ describe('a seed that is too long', () => {
     })
   })
 
-  test('a field that the server refused stays marked, as its message stays beside it', async () => {
+  test('a field that the server refused stays marked, because its message stays', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
       await seedField(page).fill(long)
@@ -226,8 +232,8 @@ describe('a seed that is too long', () => {
       await page.getByRole('alert').waitFor()
       await page.locator('html.js').waitFor()
       await page.waitForLoadState()
-      // The summary has said it.
-      expect(await said(page).textContent()).toBe('')
+      // The summary is announced already.
+      expect(await announcements(page).textContent()).toBe('')
       await seedField(page).fill(`${long}W`)
       await seedField(page).fill(fits)
       expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
@@ -236,40 +242,40 @@ describe('a seed that is too long', () => {
 })
 
 describe('the last rolls', () => {
-  test('stay where they are drawn while another one comes, which has its picture at once', async () => {
+  test('keep their images when another one is added, which has its picture at once', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
       const roll = page.getByRole('button', { name: words.home.roll, exact: true })
       await roll.click()
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
-      // In one task: no timer has run.
-      const { sources, stays } = await roll.evaluate((button) => {
+      // In one task, so that no timer has fired.
+      const { sources, keptWidth } = await roll.evaluate((button) => {
         const before = document.querySelector('[data-rolls] img')
         if (button instanceof HTMLElement) button.click()
         const images = [...document.querySelectorAll<HTMLImageElement>('[data-rolls] img')]
         return {
           sources: images.map((image) => image.getAttribute('src')),
-          stays: images[1] === before && images[1]?.naturalWidth,
+          keptWidth: images[1] === before ? images[1]?.naturalWidth : undefined,
         }
       })
       expect(sources.length).toBe(2)
-      expect(stays).toBeGreaterThan(0)
+      expect(keptWidth).toBeGreaterThan(0)
       for (const source of sources) expect(source).toMatch(/^\/preview\.svg\?seed=\w+\+\w+&style=adventurer/)
     })
   })
 })
 
-describe('pictures that are refused', () => {
+describe('pictures that cannot be loaded', () => {
   const refuse = (page: Page, address: RegExp) => page.route(address, (route) => route.fulfill({ status: 429 }))
 
-  test('two changes, one soon after the other: tiles and rolls keep the pictures that they show', async () => {
+  test('after two failed changes in a row, tiles and rolls show the pictures from before', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
       await page.getByRole('button', { name: words.home.roll, exact: true }).click()
       const face = page.locator('[data-rolls] img')
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
       const rolled = await seedField(page).inputValue()
-      await isShown(page, 'style=adventurer')
+      await untilShown(page, 'style=adventurer')
       const tile = page.locator('.tile img[src*="style=lorelei&"]')
       await page.waitForFunction(
         (seed) =>
@@ -280,9 +286,9 @@ describe('pictures that are refused', () => {
       )
       const [goodTile, goodFace] = [await tile.getAttribute('src'), await face.getAttribute('src')]
 
-      // The first change is refused, and the good picture on its way back when the second is, too.
+      // The second change fails while the picture from before is being loaded again.
       await refuse(page, /backgroundColor=a9d6f5|backgroundColor=c9c3f5/)
-      const letGo = await hold(page, /backgroundColor=ffd29d/)
+      const release = await delay(page, /backgroundColor=ffd29d/)
       for (const colour of ['a9d6f5', 'c9c3f5']) {
         const refused = page.waitForResponse((answer) => {
           const { searchParams } = new URL(answer.url())
@@ -296,7 +302,7 @@ describe('pictures that are refused', () => {
           ),
         )
       }
-      letGo()
+      release()
       await page.waitForFunction(() =>
         [...document.querySelectorAll<HTMLImageElement>('.popular img, .moods img, [data-rolls] img')].every(
           ({ naturalWidth }) => naturalWidth > 0,
@@ -306,25 +312,33 @@ describe('pictures that are refused', () => {
     })
   })
 
-  test('what never came is asked for again at the next change', async () => {
+  test('a picture that has never come is requested again at the next change', async () => {
     await visit(async (page) => {
       await page.goto(app.url)
       await page.locator('html.js').waitFor()
       const all = /preview\.svg/
       await refuse(page, all)
-      // The tiles ask last, and the rolls with them.
+      // The tiles are the last to request their pictures, together with the rolls.
       const refused = page.waitForResponse(/style=lorelei&/)
       await page.getByRole('button', { name: words.home.roll, exact: true }).click()
       await (await refused).finished()
+      const rolled = await seedField(page).inputValue()
+      const picture = () =>
+        page.locator('[data-rolls] img').evaluate((image) => ({
+          url: image.getAttribute('src'),
+          isLoaded: image instanceof HTMLImageElement && image.naturalWidth > 0,
+        }))
+      await expect.poll(picture).toEqual({ url: null, isLoaded: false })
       await page.unroute(all)
       await seedField(page).fill('fern')
-      await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
+      const query = new URLSearchParams({ seed: rolled, style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
+      await expect.poll(picture).toEqual({ url: `/preview.svg?${query}`, isLoaded: true })
     })
   })
 
-  test('the tiles wait longer for the end of rolling than for the end of typing', async () => {
+  test('the tiles follow later after a roll than after a key', async () => {
     await visit(async (page) => {
-      await openStopped(page)
+      await openWithStoppedClock(page)
       const tile = page.locator('.tile img[src*="style=lorelei&"]')
       const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
       const roll = page.getByRole('button', { name: words.home.roll, exact: true })
@@ -346,44 +360,44 @@ describe('the focus', () => {
   const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
   const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}"`
 
-  test('goes from “Try again” to the picture that came, and stays while it does not', async () => {
+  test('stays on “Try again” when that fails, and moves to the picture once it is there', async () => {
     await visit(async (page) => {
-      await openStopped(page)
+      await openWithStoppedClock(page)
       await page.route(otter, (route) => route.abort())
       await seedField(page).fill('otter')
       const again = page.getByRole('button', { name: words.script.tryAgain })
       await again.focus()
-      await untilSaid(page, () => page.keyboard.press('Enter'))
+      await untilAnnounced(page, () => page.keyboard.press('Enter'))
       expect(await focused(page)).toContain(`>${words.script.tryAgain}</button>`)
       await page.unroute(otter)
       await page.keyboard.press('Enter')
-      await isShown(page, 'seed=otter')
+      await untilShown(page, 'seed=otter')
       await again.waitFor({ state: 'detached' })
       expect(await focused(page)).toContain(alt)
     })
   })
 
-  test('is on the picture once “Try again” has gone for “Drawing…”', async () => {
+  test('moves to the picture when “Drawing…” replaces “Try again”', async () => {
     await visit(async (page) => {
-      await openStopped(page)
+      await openWithStoppedClock(page)
       await page.route(otter, (route) => route.abort())
       await seedField(page).fill('otter')
       await page.getByRole('button', { name: words.script.tryAgain }).focus()
       await page.unroute(otter)
-      const letGo = await hold(page, otter)
+      const release = await delay(page, otter)
       await Promise.all([page.waitForRequest(otter), page.keyboard.press('Enter')])
       await page.clock.runFor(150)
-      expect(await state(page).textContent()).toBe(words.script.drawing)
+      expect(await status(page).textContent()).toBe(words.script.drawing)
       expect(await focused(page)).toContain(alt)
-      letGo()
-      await isShown(page, 'seed=otter')
+      release()
+      await untilShown(page, 'seed=otter')
     })
   })
 })
 
 describe('“Copy link”', () => {
   const copy = (page: Page) => page.locator('[data-copy]')
-  /** The button says “Copied”, and the link can be pasted. */
+  /** Checks that the button says “Copied”, and that the link can be pasted. */
   async function copies(page: Page) {
     await copy(page).focus()
     const top = await page.evaluate(() => scrollY)
@@ -403,7 +417,7 @@ describe('“Copy link”', () => {
     )
   }
 
-  test('on plain http, where there is no clipboard: copied, and the focus stays on the button', async () => {
+  test('copies on plain http, where there is no clipboard, and keeps the focus', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
       await walkToAvatar(page, app.url)
@@ -411,7 +425,7 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('copies the old way where the browser refuses the new one', async () => {
+  test('copies by a selection when the browser refuses the clipboard', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
@@ -421,27 +435,27 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('says so where the browser lets it copy neither way', async () => {
+  test('says that it failed when the browser allows neither way', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
         document.execCommand = () => false
       })
       await walkToAvatar(page, app.url)
-      await untilSaid(page, () => copy(page).click())
-      expect(await said(page).textContent()).toBe(words.script.notCopied)
+      await untilAnnounced(page, () => copy(page).click())
+      expect(await announcements(page).textContent()).toBe(words.script.notCopied)
       expect((await copy(page).textContent())?.trim()).toBe(words.script.notCopied)
     })
   })
 
-  test('says “Copied” for as long after the second press as after the first', async () => {
+  test('says “Copied” for the whole time again after a second press', async () => {
     await visit(
       async (page) => {
         await page.clock.install()
         await walkToAvatar(page, app.url)
         await page.clock.pauseAt(Date.now() + 60_000)
         for (let i = 0; i < 2; i += 1) {
-          await untilSaid(page, () => copy(page).click())
+          await untilAnnounced(page, () => copy(page).click())
           await page.clock.runFor(2200)
         }
         expect((await copy(page).textContent())?.trim()).toBe(words.script.copied)
@@ -453,7 +467,7 @@ describe('“Copy link”', () => {
   })
 })
 
-test('a form refused because it names no style: the picture keeps its words, and rolls have faces', async () => {
+test('in a form refused for a missing style, the picture keeps its alternative text, and rolls have pictures', async () => {
   await visit(async (page) => {
     await page.goto(app.url)
     await page.locator('[name="style"]:checked').evaluate((radio) => Reflect.set(radio, 'checked', false))
@@ -466,10 +480,10 @@ test('a form refused because it names no style: the picture keeps its words, and
     const [, alt] = / alt="([^"]+)"[^>]* data-preview/.exec(await answer.text()) ?? []
     expect(await page.locator(preview).getAttribute('alt')).toBe(alt)
     await page.getByRole('button', { name: words.home.roll, exact: true }).click()
-    const isThere = () => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth
-    await page.waitForFunction(isThere)
+    const isLoaded = () => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth
+    await page.waitForFunction(isLoaded)
     await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
     await page.locator('[data-rolls] img[src*="a9d6f5"]').waitFor()
-    await page.waitForFunction(isThere)
+    await page.waitForFunction(isLoaded)
   })
 })
