@@ -1,117 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { parseRedisAddress } from './store/redis-address.ts'
-
-const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
-
-/** A URL takes a host that ends in a number for an IPv4 address, so 999.1.1.1 is refused, too. */
-const host = z
-  .string()
-  .refine(
-    (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
-    'must be an IP address or a host name, without port or brackets',
-  )
-
-/** Created and written to while the settings are read, so that a failure is named together with all other problems. */
-const writableFolder = z.string().superRefine((folder, context) => {
-  try {
-    makeFolder(folder)
-    rmdirSync(mkdtempSync(join(folder, 'probe-')))
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : error
-    context.addIssue(`must be a folder that can be made and written to (${code})`)
-  }
-})
-
-// Node's recursive mkdir loops for ever in a folder such as /proc, which exists and takes no new folders.
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return
-  makeFolder(dirname(folder))
-  try {
-    mkdirSync(folder)
-  } catch (error) {
-    if (!existsSync(folder)) throw error // another instance may have created it
-  }
-}
-
-/**
- * Paths are appended to it, so it has no query and no fragment. A semicolon or comma in the host would end its source
- * expression in the content policy.
- */
-const address = z
-  .string()
-  .refine(
-    (text) => /^https?:\/\/[^\s/?#@;,]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
-    'must be an address that begins with https:// or http://, with no query, fragment, user or space, and one host',
-  )
-
-const origin = address.refine(
-  (text) => !URL.canParse(text) || new URL(text).pathname === '/',
-  'must be an origin: no path',
-)
-
-const credential = z.string().regex(/\S/, 'must not be blank')
-
-const redisAddress = z.string().transform((text, context) => {
-  const address = parseRedisAddress(text)
-  if (address) return address
-  context.addIssue('must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://')
-  return z.NEVER
-})
-
-const listOf = (text: string) => text.split(',').map((part) => part.trim())
-
-const secrets = z
-  .string()
-  .transform(listOf)
-  .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
-
-const metricsPort = z
-  .string()
-  .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535), {
-    message: 'must be "off" or a port from 1 to 65535',
-  })
-  .transform((text) => (text === 'off' ? undefined : Number(text)))
-
-/** Express's `trust proxy`. A client behind a trusted address can claim any address, so never everybody. */
-const trustedProxies = z
-  .string()
-  .refine(
-    (text) => text === 'off' || /^\d$/.test(text) || listOf(text).every(isProxyAddress),
-    'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
-  )
-  .transform((text) => {
-    if (text === 'off') return false
-    return /^\d$/.test(text) ? Number(text) : listOf(text)
-  })
-
-function isProxyAddress(text: string): boolean {
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
-  const [, ip = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
-  if (isIP(ip) === 0 || prefix === undefined) return isIP(ip) !== 0
-  return Number(prefix) >= minPrefix(ip) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)
-}
-
-/** The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4 (::ffff:0:0/96). */
-function minPrefix(ip: string): number {
-  if (isIP(ip) === 4) return 8
-  const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
-  return firstGroup >= 0x200 ? 7 : 96 + 8
-}
-
-function isSafeOrigin(url: URL): boolean {
-  return url.protocol === 'https:' || /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
-}
+import {
+  address,
+  credential,
+  flag,
+  host,
+  isLoopback,
+  metricsPort,
+  origin,
+  redisAddress,
+  secrets,
+  trustedProxies,
+  wholeNumber,
+  writableFolder,
+} from './config-values.ts'
 
 const defaultPort = 3000
 
@@ -121,6 +23,7 @@ const Environment = z.object({
   HOST: host.default('127.0.0.1'),
   METRICS_PORT: metricsPort.optional(),
   BASE_URL: origin.optional(),
+  DEMO: flag.default('off'),
   SESSION_SECRET: secrets.optional(),
   REDIS_URL: redisAddress.optional(),
   DISCORD_CLIENT_ID: credential.optional(),
@@ -138,25 +41,48 @@ const Environment = z.object({
     .default('info'),
 })
 
+/**
+ * Whether BASE_URL is one that others can visit. One that is no URL is read as if only its scheme were missing, so that
+ * all problems are named at once.
+ */
+function isPublic(baseUrl: string | undefined): boolean {
+  if (baseUrl === undefined) return false
+  const hostname = URL.parse(baseUrl)?.hostname || URL.parse(`http://${baseUrl}`)?.hostname
+  return hostname !== undefined && !isLoopback(hostname)
+}
+
+/** Production: told so, or a public site; then its rules hold, but for a demo that is meant to be public. */
+function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET }: NodeJS.ProcessEnv) {
+  if (DEMO === 'on' && !DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) return false
+  return NODE_ENV === 'production' || isPublic(BASE_URL)
+}
+
 /** Problems between settings. Not in the schema, which stops at single wrong values: all problems are named at once. */
 function problemsBetween(given: NodeJS.ProcessEnv): string[] {
-  const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET, BASE_URL } = given
+  const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET } = given
   const problems: string[] = []
   if (DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET)
     problems.push('DISCORD_CLIENT_SECRET is missing beside the client id')
   if (DISCORD_CLIENT_SECRET && !DISCORD_CLIENT_ID)
     problems.push('DISCORD_CLIENT_ID is missing beside the client secret')
+  if (given.DEMO === 'on' && (DISCORD_CLIENT_ID || DISCORD_CLIENT_SECRET)) {
+    problems.push('DEMO must be off where Discord’s client id or secret is set: a demo has none')
+  }
   if (Number(given.METRICS_PORT) === Number(given.PORT ?? defaultPort)) {
     problems.push('METRICS_PORT must be another port than PORT, where visitors come')
   }
-  if (given.NODE_ENV !== 'production') return problems
-  if (!DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) {
-    problems.push('DISCORD_CLIENT_ID is needed in production, where there is no demo')
-    problems.push('DISCORD_CLIENT_SECRET is needed in production, where there is no demo')
+  return isProduction(given) ? [...problems, ...problemsInProduction(given)] : problems
+}
+
+function problemsInProduction(given: NodeJS.ProcessEnv): string[] {
+  const problems: string[] = []
+  if (!given.DISCORD_CLIENT_ID && !given.DISCORD_CLIENT_SECRET) {
+    problems.push('DISCORD_CLIENT_ID is needed in production, unless DEMO=on allows a public demo')
+    problems.push('DISCORD_CLIENT_SECRET is needed in production, unless DEMO=on allows a public demo')
   }
   if (!given.SESSION_SECRET) problems.push('SESSION_SECRET is needed in production')
   if (!given.REDIS_URL) problems.push('REDIS_URL is needed in production')
-  if (BASE_URL && URL.canParse(BASE_URL) && !isSafeOrigin(new URL(BASE_URL))) {
+  if (isPublic(given.BASE_URL) && URL.parse(given.BASE_URL ?? '')?.protocol === 'http:') {
     problems.push('BASE_URL must begin with https:// in production')
   }
   return problems
@@ -170,9 +96,12 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
-  const complaints = [...wrong, ...problemsBetween(given)]
-  if (!read.success || complaints.length > 0) {
-    throw new Error(`Cannot start. Please mend these settings:\n${complaints.map((line) => `  ${line}`).join('\n')}`)
+  const problems = [...wrong, ...problemsBetween(given)]
+  if (!read.success || problems.length > 0) {
+    const why = isProduction(given) && isPublic(given.BASE_URL) ? ' (a public BASE_URL means production)' : ''
+    throw new Error(
+      `Cannot start. Please mend these settings${why}:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    )
   }
   const settings = read.data
   const baseUrl = new URL(settings.BASE_URL ?? `http://localhost:${settings.PORT}`)

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
 
@@ -55,8 +55,41 @@ const bad: [name: string, ...values: string[]][] = [
   ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
   ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
   ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
-  ['DISCORD_CLIENT_ID', ' ', '\t'],
-  ['DISCORD_CLIENT_SECRET', ' ', '\n'],
+  [
+    'DISCORD_CLIENT_ID',
+    ' ',
+    '\t',
+    '…',
+    '...',
+    '<your id>',
+    '<id>',
+    'your-client-id',
+    'YOUR_CLIENT_ID',
+    'changeme',
+    '000',
+  ],
+  [
+    'DISCORD_CLIENT_SECRET',
+    ' ',
+    '\n',
+    '…',
+    'change-me',
+    'ChangeMe!',
+    'xxxxxxxx',
+    '***',
+    '{secret}',
+    '[secret]',
+    'TODO',
+  ],
+  ['DISCORD_CLIENT_SECRET', 'your client secret', 'replace_me', 'insert-your-secret', 'placeholder', 'secret_here'],
+  [
+    'SESSION_SECRET',
+    `<${'a secret of 32 characters or more'}>`,
+    'change-me-change-me-change-me-change-me',
+    '…'.repeat(32),
+  ],
+  ['SESSION_SECRET', 'your-session-secret-of-32-characters-or-more', `${sessionSecret},${'…'.repeat(32)}`],
+  ['DEMO', 'yes', 'true', 'ON', 'on'],
   ['DISCORD_API_URL', 'discord.com', 'file:///etc/passwd'],
   ['DISCORD_AUTHORIZE_URL', 'javascript:alert(1)', '/oauth2/authorize'],
   ['DICEBEAR_URL', 'embed', 'EMBEDDED', 'ftp://dicebear.example'],
@@ -189,4 +222,60 @@ test('a cache folder that cannot be created or written to is refused', async () 
   for (const CACHE_DIR of [file, join(file, 'below'), link, '/proc', '/proc/avatars/below']) {
     expect(() => readConfig({ ...good, CACHE_DIR })).toThrow(/\n {2}CACHE_DIR must be a folder [^\n]+ \(E[A-Z]+\)$/)
   }
+})
+
+describe('production', () => {
+  const { NODE_ENV: _, ...withoutNodeEnv } = good
+  const rules = ['SESSION_SECRET', 'REDIS_URL', 'DISCORD_CLIENT_ID', 'DISCORD_CLIENT_SECRET']
+
+  /** The settings that an error message names, in the order of their names. */
+  function namedBy(settings: Record<string, string>): string[] {
+    try {
+      readConfig(settings)
+      return []
+    } catch (error) {
+      return [...new Set([...String(error).matchAll(/^ {2}([A-Z_]+) /gm)].map(([, name = '']) => name))].sort()
+    }
+  }
+
+  test.each<[settings: Record<string, string>, named: string[]]>([
+    [{ NODE_ENV: 'production' }, rules],
+    [{ BASE_URL: 'https://avatars.example' }, rules],
+    [{ BASE_URL: 'http://avatars.example' }, [...rules, 'BASE_URL']],
+    [{ BASE_URL: 'http://192.168.1.7:3000' }, [...rules, 'BASE_URL']],
+    [{ BASE_URL: 'http://[2001:db8::1]' }, [...rules, 'BASE_URL']],
+    [{ BASE_URL: 'http://localhost.avatars.example' }, [...rules, 'BASE_URL']],
+    [{ BASE_URL: 'avatars.example' }, [...rules, 'BASE_URL']],
+    [{ ...withoutNodeEnv, BASE_URL: 'http://avatars.example' }, ['BASE_URL']],
+    [{ ...withoutNodeEnv, REDIS_URL: '', SESSION_SECRET: '' }, ['REDIS_URL', 'SESSION_SECRET']],
+    [{ ...withoutNodeEnv, NODE_ENV: 'development', REDIS_URL: '' }, ['REDIS_URL']],
+    [{ ...withoutNodeEnv, DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
+    [{ ...withoutNodeEnv, DEMO: 'off', DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
+  ])('has its rules with %o', (settings, named) => {
+    expect(namedBy(settings)).toEqual(named.toSorted())
+  })
+
+  const credentials = { DISCORD_CLIENT_ID: clientId, DISCORD_CLIENT_SECRET: clientSecret }
+
+  test.each<[settings: Record<string, string>, demo: boolean]>([
+    [{}, true],
+    [{ DEMO: 'on' }, true],
+    [{ DEMO: 'off' }, true],
+    [{ BASE_URL: 'http://127.0.0.1:8080' }, true],
+    [{ BASE_URL: 'http://[::1]:8080' }, true],
+    [{ BASE_URL: 'https://avatars.localhost' }, true],
+    [{ DEMO: 'on', BASE_URL: 'https://avatars.example' }, true],
+    [{ DEMO: 'on', BASE_URL: 'http://avatars.example' }, true],
+    [{ DEMO: 'on', NODE_ENV: 'production' }, true],
+    // Somebody's own Discord application, tried on their own machine.
+    [credentials, false],
+    [{ ...credentials, BASE_URL: 'http://localhost:8080' }, false],
+  ])('has no rules for %o', (settings, demo) => {
+    expect(readConfig({ ...settings, CACHE_DIR: tmpdir() }).demo).toBe(demo)
+  })
+
+  test('a demo and credentials exclude each other', () => {
+    expect(namedBy({ ...good, DEMO: 'on' })).toEqual(['DEMO'])
+    expect(namedBy({ ...good, DEMO: 'on', BASE_URL: 'http://avatars.example' })).toEqual(['BASE_URL', 'DEMO'])
+  })
 })

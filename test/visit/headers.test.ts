@@ -5,7 +5,7 @@ import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord 
 import { faults } from '../support/faults.ts'
 import { clientId, clientSecret, look, openApp, shownAvatar, type TestApp } from '../support/open-app.ts'
 
-const secureUrl = 'https://avatars.example'
+const secureUrl = 'https://avatars.localhost'
 
 type Site = {
   app: TestApp

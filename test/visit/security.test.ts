@@ -154,7 +154,7 @@ const bonuses: [points: number, header: string, earns: RegExp][] = [
 ]
 
 test('the headers earn 150 points or more by the rules of the MDN HTTP Observatory', async () => {
-  const secure = await openApp({ settings: { BASE_URL: 'https://avatars.example' } })
+  const secure = await openApp({ settings: { BASE_URL: 'https://avatars.localhost' } })
   try {
     const { headers } = await ask(secure.url, '/')
     const earned = bonuses.filter(([, header, earns]) => earns.test(String(headers[header])))

@@ -1,0 +1,132 @@
+// Checks of single settings: each takes text, and says in words what it must be.
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { parseRedisAddress } from './store/redis-address.ts'
+
+export const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
+
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+
+/** A URL takes a host that ends in a number for an IPv4 address, so 999.1.1.1 is refused, too. */
+export const host = z
+  .string()
+  .refine(
+    (text) => isIP(text) !== 0 || (/^[\w.-]+$/.test(text) && URL.canParse(`http://${text}`)),
+    'must be an IP address or a host name, without port or brackets',
+  )
+
+/** Created and written to while the settings are read, so that a failure is named together with all other problems. */
+export const writableFolder = z.string().superRefine((folder, context) => {
+  try {
+    makeFolder(folder)
+    rmdirSync(mkdtempSync(join(folder, 'probe-')))
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    context.addIssue(`must be a folder that can be made and written to (${code})`)
+  }
+})
+
+// Node's recursive mkdir loops for ever in a folder such as /proc, which exists and takes no new folders.
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    if (!existsSync(folder)) throw error // another instance may have created it
+  }
+}
+
+/**
+ * Paths are appended to it, so it has no query and no fragment. A semicolon or comma in the host would end its source
+ * expression in the content policy.
+ */
+export const address = z
+  .string()
+  .refine(
+    (text) => /^https?:\/\/[^\s/?#@;,]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
+    'must be an address that begins with https:// or http://, with no query, fragment, user or space, and one host',
+  )
+
+export const origin = address.refine(
+  (text) => !URL.canParse(text) || new URL(text).pathname === '/',
+  'must be an origin: no path',
+)
+
+/** What examples and guides say in place of a value: "…", "<your id>", "change-me", "your-client-secret", "xxxx". */
+const placeholders = [
+  /…|\.\.\./,
+  /^[<[{].*[>\]}]$/,
+  /^(change|replace|insert|enter|paste|put|fill)[\s_-]?(me|this|it|in|with|your|the|here)/i,
+  /^your[\s_-]/i,
+  /[\s_-]here$/i,
+  /^(todo|tbd|fixme|placeholder|example|none|null|undefined)$/i,
+]
+const isPlaceholder = (text: string) => placeholders.some((pattern) => pattern.test(text))
+/** One character again and again. */
+const isFiller = (text: string) => /^(.)\1{2,}$/.test(text)
+
+export const credential = z
+  .string()
+  .regex(/\S/, 'must not be blank')
+  .refine((text) => !isPlaceholder(text.trim()) && !isFiller(text.trim()), 'must be your own: this is a placeholder')
+
+export const redisAddress = z.string().transform((text, context) => {
+  const address = parseRedisAddress(text)
+  if (address) return address
+  context.addIssue('must be redis:// or rediss://, several of them comma-separated for a cluster, or sentinel://')
+  return z.NEVER
+})
+
+const listOf = (text: string) => text.split(',').map((part) => part.trim())
+
+export const secrets = z
+  .string()
+  .transform(listOf)
+  .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
+  .refine((list) => !list.some(isPlaceholder), 'must be your own: this is a placeholder')
+
+export const metricsPort = z
+  .string()
+  .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535), {
+    message: 'must be "off" or a port from 1 to 65535',
+  })
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
+
+/** Express's `trust proxy`. A client behind a trusted address can claim any address, so never everybody. */
+export const trustedProxies = z
+  .string()
+  .refine(
+    (text) => text === 'off' || /^\d$/.test(text) || listOf(text).every(isProxyAddress),
+    'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
+  )
+  .transform((text) => {
+    if (text === 'off') return false
+    return /^\d$/.test(text) ? Number(text) : listOf(text)
+  })
+
+function isProxyAddress(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true
+  const [, ip = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  if (isIP(ip) === 0 || prefix === undefined) return isIP(ip) !== 0
+  return Number(prefix) >= minPrefix(ip) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)
+}
+
+/** The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4 (::ffff:0:0/96). */
+function minPrefix(ip: string): number {
+  if (isIP(ip) === 4) return 8
+  const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
+  return firstGroup >= 0x200 ? 7 : 96 + 8
+}
+
+/** Whether a host name of a URL is this machine's own (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section 2.5.3). */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+}
