@@ -3,6 +3,7 @@ import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
+import { drawEmbedded } from '../avatar/embedded.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
@@ -84,6 +85,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         ...shown(avatar, user),
         cutOff: await avatars.isCutByCircle(avatar),
         gifUrl: await gifUrl(avatar),
+        lettersWithoutFont: await lettersWithoutFont(avatar),
       },
       avatars: history.map((one) => shown(one, user)),
       form: restyleForm(entered, problems, user),
@@ -101,6 +103,13 @@ function signInAgain(res: Response, read: ReadForm): void {
 /** The choice that led to an avatar: without a seed, where the Discord username was drawn. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
+}
+
+/** The letters that PNG and GIF are without. None when that cannot be found out: the page does not fail for a notice. */
+async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
+  if (findStyle(choice.style)?.group !== 'text') return []
+  const letters = await import('../pictures/letters.ts')
+  return letters.lettersWithoutFont(await drawEmbedded(choice)).catch(() => [])
 }
 
 /** Address of the moving form, for an avatar that moves. Loaded only when it may: the GIF encoder takes 25 MB. */

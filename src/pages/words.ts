@@ -187,6 +187,7 @@ export const words = {
     downloadHint:
       '512 pixels, just what Discord likes. The others are PNG in other sizes, and SVG for everything but Discord.',
     gifHint: 'The GIF moves; Discord takes it from members with Nitro.',
+    noFont: 'No font here has {letters}. The PNG leaves that out, even if your browser shows it above.',
     remixed: ', remixed.',
     creditBy: ' by ',
     circle: 'The circle cuts off some of this one. Try another roll, or a style with more room.',
@@ -327,6 +328,7 @@ export const words = {
     title: 'Who drew the styles',
     lead: 'Every avatar here is drawn by DiceBear in a style that somebody made and gave away. Thank you.',
     attribution: '{count} of the {all} styles ask for a credit; we give one to all of them.',
+    fonts: 'Letters in PNG and GIF are drawn with the DejaVu fonts and with Noto fonts (SIL Open Font License 1.1).',
     back: 'Make an avatar',
     sourceName: '“{title}”',
     by: 'by ',

@@ -8,7 +8,8 @@ const fontConfig = fileURLToPath(new URL('fonts.conf', import.meta.url))
 
 /**
  * Renders a checked SVG as a square PNG, `size` pixels wide, in sharp's own threads. Letters come from the fonts installed by
- * npm and from no others, so the picture is the same on every machine. Throws when sharp cannot render it in time.
+ * npm, so that the picture is the same on every machine, else from the machine's fonts; see letters.ts for those that no font
+ * has. Throws when sharp cannot render it in time.
  */
 export async function drawPng(svg: string, size: number): Promise<Buffer> {
   return (await render(svg, size)).png().toBuffer()

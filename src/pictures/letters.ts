@@ -1,0 +1,34 @@
+import { DomUtils, parseDocument } from 'htmlparser2'
+import { LRUCache } from 'lru-cache'
+import { drawPixels } from './png.ts'
+
+/** Which letters can be drawn. Key: the character. Kept until the process ends, or a thousand others were asked for. */
+const known = new LRUCache<string, boolean>({ max: 1000 })
+/** The styles draw one or two letters, of a few characters each. */
+const maxCharacters = 16
+
+/**
+ * The letters in a checked SVG that no font at hand has: a PNG or a GIF of it is without them, while a browser may show
+ * them. Loads sharp when there are letters at all. Throws when sharp cannot render one in time.
+ */
+export async function lettersWithoutFont(svg: string): Promise<string[]> {
+  if (!svg.includes('<text')) return []
+  const texts = DomUtils.getElementsByTagName('text', parseDocument(svg, { xmlMode: true }))
+  // Neither spaces nor characters that never show, such as a zero-width joiner.
+  const visible = DomUtils.textContent(texts).match(/[^\p{White_Space}\p{Default_Ignorable_Code_Point}]/gu) ?? []
+  const characters = [...new Set(visible)].slice(0, maxCharacters)
+  const drawn = await Promise.all(characters.map(canBeDrawn))
+  return characters.filter((_, i) => !drawn[i])
+}
+
+/** Renders the character as the PNG would: where no other font has it, fonts.conf takes blank.ttf, and nothing shows. */
+async function canBeDrawn(character: string): Promise<boolean> {
+  const answer = known.get(character)
+  if (answer !== undefined) return answer
+  const text = `<text x="50%" y="60%" font-size="16" text-anchor="middle">&#${character.codePointAt(0)};</text>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${text}</svg>`
+  const pixels = await drawPixels(svg, 32)
+  const isDrawn = pixels.some((value) => value > 0)
+  known.set(character, isDrawn)
+  return isDrawn
+}

@@ -1,0 +1,104 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { ask } from '../support/ask.ts'
+import { at } from '../support/doubles.ts'
+import { drawn } from '../support/drawn.ts'
+import { faults } from '../support/faults.ts'
+import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp()
+})
+afterAll(() => app.close())
+afterEach(() => app.dicebear.heal())
+
+/** Nothing but the letters depends on the seed. */
+const initials = { style: 'initials', backgroundColor: '#347a9d', mood: '' }
+/** No font has them: they came with Unicode 16. */
+const lacking = ['\u{10d4a}', '\u{16d43}']
+/** DiceBear's initials are letters, so there are none here. */
+const noLetters = '12'
+
+async function wear(choice: Record<string, string>) {
+  const visitor = app.visitor()
+  await signIn(app, visitor, choice)
+  const { text } = await visitor.get('/show_avatar')
+  const file = async (ending: string): Promise<string> => {
+    const { status, body } = await visitor.get(`/avatars/${shownAvatar(text)}.${ending}`)
+    return status === 200 ? body.toString('base64') : `status ${status}`
+  }
+  return { page: text, file }
+}
+
+const png = async (seed: string) => (await wear({ ...initials, seed })).file('png?size=128')
+const card = async (seed: string) =>
+  (await ask(app.url, `/og.png?${new URLSearchParams({ ...initials, seed })}`)).body.toString('base64')
+
+describe.each([
+  ['Latin', 'a', 'ß'],
+  ['Cyrillic', 'ж', 'ц'],
+  ['Arabic', 'م', 'ب'],
+  ['Han', '日', '本'],
+  ['simplified Han', '龙', '爱'],
+  ['Kana', 'あ', 'ア'],
+  ['Hangul', '가', '한'],
+  ['Thai', 'ท', 'ย'],
+  ['Devanagari', 'क', 'म'],
+  ['Bengali', 'ক', 'খ'],
+  ['Tamil', 'த', 'ம'],
+  ['Ethiopic', 'አ', 'ማ'],
+  ['Khmer', 'ខ', 'ម'],
+  ['Georgian', 'Ა', 'Ბ'],
+])('%s letters are drawn', (_script, one, other) => {
+  test('in a PNG, without a notice', async () => {
+    const [first, second, none] = await Promise.all([one, other, noLetters].map(png))
+    expect(new Set([first, second, none]).size).toBe(3)
+    expect((await wear({ ...initials, seed: one })).page).not.toContain('No font here has')
+  })
+
+  test('in the picture for a link', async () => {
+    const [first, second, none] = await Promise.all([one, other, noLetters].map(card))
+    expect(new Set([first, second, none]).size).toBe(3)
+  })
+})
+
+describe('letters that no font has', () => {
+  test.each(lacking)('%s is drawn as nothing, not as a box', async (letter) => {
+    const [without, pngWithout, none] = await Promise.all([card(letter), png(letter), png(noLetters)])
+    expect(without).toBe(await card(noLetters))
+    expect(pngWithout).toBe(none)
+  })
+
+  test('a letter beside it is drawn as if it were alone', async () => {
+    expect(await png(`a${lacking[0]}`)).toBe(await png('a'))
+  })
+
+  test('are named on the page, beside the download', async () => {
+    const { page } = await wear({ ...initials, seed: `${lacking[0]} ${lacking[1]}` })
+    expect(page).toContain(`No font here has <bdi>${lacking.join(' ')}</bdi>. The PNG leaves that out`)
+    expect(page.indexOf('No font here has')).toBeGreaterThan(page.indexOf('Download for Discord'))
+    expect(page.indexOf('No font here has')).toBeLessThan(page.indexOf('512 pixels, just what Discord likes'))
+  })
+
+  test('are not spoken of where no letters are drawn', async () => {
+    for (const style of ['adventurer', 'glyphs']) {
+      expect((await wear({ ...initials, style, seed: `${lacking[0]}` })).page).not.toContain('No font here has')
+    }
+    expect((await wear({ ...initials, seed: noLetters })).page).not.toContain('No font here has')
+  })
+})
+
+test('a GIF has the same letters', { timeout: 60_000 }, async () => {
+  const choice = { style: 'initial-face', seed: 'a', backgroundColor: '#347a9d', mood: '', animated: 'on' }
+  const gif = async (letter: string) => {
+    const svg = drawn(choice).replace('>A</text>', `>${letter}</text>`)
+    expect(svg).toContain(`>${letter}</text>`)
+    app.dicebear.heal()
+    app.dicebear.fail(at.svg, faults.answer(200, svg, { 'content-type': 'image/svg+xml' }))
+    // Another seed for each, as an avatar of the same choice would not be asked for again.
+    return (await wear({ ...choice, seed: `a ${letter}` })).file('gif')
+  }
+  const [one, other, none, space] = [await gif('日'), await gif('本'), await gif(lacking[0] ?? ''), await gif(' ')]
+  expect(new Set([one, other, none]).size).toBe(3)
+  expect(none).toBe(space)
+})
