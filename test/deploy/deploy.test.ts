@@ -34,6 +34,7 @@ async function folder(): Promise<string> {
 const settings = new Set([
   ...((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []),
   'NODE_COMPILE_CACHE',
+  'XDG_CACHE_HOME',
 ])
 
 describe('avatars@.service', () => {
