@@ -1,4 +1,4 @@
-// What the form costs: bytes, requests, waiting; and the picture that stands beside a link to it.
+// What the form costs in bytes and requests, its files, and the picture of a link to it.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,8 +22,8 @@ afterAll(async () => {
 const phone = { viewport: { width: 360, height: 800 } }
 const pictures = (urls: string[]) => urls.filter((url) => url.includes('/preview.svg'))
 
-/** Addresses that a page asks the server for from now on; what the browser's caches have is not among them. */
-async function asked(page: Page): Promise<() => string[]> {
+/** Collects the addresses that are requested from the server from now on, not those answered by the browser's caches. */
+async function requestedUrls(page: Page): Promise<() => string[]> {
   const urls = new Map<string, string>()
   const devTools = await page.context().newCDPSession(page)
   await devTools.send('Network.enable')
@@ -35,44 +35,44 @@ async function asked(page: Page): Promise<() => string[]> {
   return () => [...urls].flatMap(([id, url]) => (cached.has(id) ? [] : [url]))
 }
 
-/** The last pictures that come by themselves. */
-const moodsAreThere = (page: Page) =>
+/** The moods are the last pictures that load without scrolling. */
+const untilMoodsLoaded = (page: Page) =>
   page.waitForFunction(() =>
     [...document.querySelectorAll<HTMLImageElement>('.moods img')].every((one) => one.naturalWidth > 0),
   )
 
 describe('pictures', () => {
-  test('come when they are scrolled to, and a second visit asks for none', async () => {
+  test('load when they are scrolled to, and a second visit requests none', async () => {
     await inPage(browser, phone, async (page) => {
-      const first = await asked(page)
+      const first = await requestedUrls(page)
       await page.goto(app.url)
-      await moodsAreThere(page)
+      await untilMoodsLoaded(page)
       // The twelve popular styles and the moods; none of the other styles.
       expect(pictures(first()).length).toBeGreaterThan(11)
       expect(pictures(first()).length).toBeLessThanOrEqual(21)
       const last = page.locator('.tile img[src*="style=weave"]')
-      const isThere = () => last.evaluate((image) => image instanceof HTMLImageElement && image.naturalWidth > 0)
-      // How far from the screen a browser begins with a lazy picture is its own to say, and depends on its network.
-      expect([await isThere(), await last.getAttribute('loading')]).toEqual([false, 'lazy'])
+      const isLoaded = () => last.evaluate((image) => image instanceof HTMLImageElement && image.naturalWidth > 0)
+      // The browser decides how near to the window a lazy picture loads, also by its network.
+      expect([await isLoaded(), await last.getAttribute('loading')]).toEqual([false, 'lazy'])
       await page.getByRole('radio', { name: /^All/ }).check({ force: true })
       await last.scrollIntoViewIfNeeded()
-      await expect.poll(isThere, { timeout: 15_000 }).toBe(true)
-      await page.waitForLoadState('networkidle') // or leaving breaks off what is still on its way
+      await expect.poll(isLoaded, { timeout: 15_000 }).toBe(true)
+      await page.waitForLoadState('networkidle') // leaving would abort requests
 
-      const second = await asked(page)
+      const second = await requestedUrls(page)
       await page.goto('about:blank')
       await page.goto(app.url)
-      await moodsAreThere(page)
+      await untilMoodsLoaded(page)
       expect(second()).toEqual([`${app.url}/`])
     })
   })
 
-  test('a change asks for its picture at once, without a timer between', async () => {
+  test('a change requests its picture at once, without a timer', async () => {
     await inPage(browser, phone, async (page) => {
       await page.goto(app.url)
       await page.locator('html.js').waitFor()
-      // All in one task: what a timer or an answer brings comes after it.
-      const wanted = await page.evaluate(() => {
+      // In one task, so that no timer has fired and no answer has come.
+      const requested = await page.evaluate(() => {
         const urls: string[] = []
         const source = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, 'src')
         Object.defineProperty(HTMLImageElement.prototype, 'src', {
@@ -86,7 +86,7 @@ describe('pictures', () => {
         radio?.click()
         return urls
       })
-      expect(wanted).toEqual(['/preview.svg?seed=juniper&style=bottts&backgroundColor=ffd29d&mood=happy'])
+      expect(requested).toEqual(['/preview.svg?seed=juniper&style=bottts&backgroundColor=ffd29d&mood=happy'])
     })
   })
 })
@@ -110,7 +110,7 @@ describe('the first view', () => {
           bytes[isPicture(urls.get(requestId)) ? 'pictures' : 'others'] += encodedDataLength
         })
         await page.goto(app.url)
-        await moodsAreThere(page)
+        await untilMoodsLoaded(page)
         const others = [...urls.values()].filter((url) => !isPicture(url))
         expect(new Set(others).size).toBe(others.length)
         expect(others.length).toBeLessThanOrEqual(10)
@@ -168,7 +168,7 @@ describe('files', () => {
     },
   )
 
-  test.each(['form', 'tiles'])('%s.js with one letter changed on its way does not run', async (name) => {
+  test.each(['form', 'tiles'])('%s.js does not run if it was changed on its way', async (name) => {
     await inPage(browser, phone, async (page) => {
       await page.route(`**/${name}.js`, async (route) => {
         const response = await route.fetch()
@@ -181,18 +181,18 @@ describe('files', () => {
     })
   })
 
-  test('a module of another version is not there', async () => {
+  test('a module of another version is 404', async () => {
     expect((await fetch(`${app.url}/js/form.js`)).status).toBe(404)
     expect((await fetch(`${app.url}/js/0123456789ab/form.js`)).status).toBe(404)
   })
 
-  test('who asks for /favicon.ico gets a small icon, not an error page', async () => {
+  test('/favicon.ico is a small icon, not an error page', async () => {
     const answer = await fetch(`${app.url}/favicon.ico`)
     const icon = Buffer.from(await answer.arrayBuffer())
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toMatch(/^image\//)
     expect(icon.length).toBeLessThan(2048)
-    // Behind the directory of one icon lies a PNG.
+    // A PNG follows the directory with its one entry.
     const { width, height } = await sharp(icon.subarray(22)).metadata()
     expect([width, height]).toEqual([32, 32])
   })
@@ -223,7 +223,7 @@ describe('a link to a look', () => {
       const { width, height } = await sharp(card).metadata()
       expect([String(width), String(height)]).toEqual([meta.get('og:image:width'), meta.get('og:image:height')])
       expect([width, height]).toEqual([1200, 630])
-      // Something is drawn on the left, where the avatar stands.
+      // The avatar is drawn on the left.
       const face = await sharp(card).extract({ left: 80, top: 80, width: 470, height: 470 }).stats()
       expect(Math.max(...face.channels.map(({ stdev }) => stdev))).toBeGreaterThan(20)
     })

@@ -1,4 +1,4 @@
-// Every page at every size of screen and text, with names that push, mirrored, by keyboard and by thumb.
+// Every page at many sizes of window and text, with long names, mirrored, by keyboard and by touch.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openBrowser } from '../support/browser.ts'
@@ -7,9 +7,9 @@ import { faults } from '../support/faults.ts'
 import { openApp, type TestApp } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
-/** Thirty-two characters with no place to break. */
+/** Thirty-two characters without a line break opportunity. */
 const longName = 'W'.repeat(32)
-/** Hebrew, Arabic, an override that nobody closes, and pictures. */
+/** Hebrew, Arabic, a direction override that is not closed, and emoji. */
 const rightToLeft = 'שלום\u202eأوزي👩‍🚀🦊\u2067'
 const accounts = [longName, rightToLeft].map((globalName, i) => ({
   id: `11357235707910554${i}0`,
@@ -30,7 +30,7 @@ let pages: { name: string; page: Page }[]
 async function openPages(): Promise<typeof pages> {
   const context = await browser.newContext()
   await context.route('https://**', (route) => route.abort())
-  // Their places are what matters here.
+  // Only the layout is tested here.
   await context.route(/\/preview\.svg/, (route) => route.fulfill({ contentType: 'image/svg+xml', body: blank }))
   const open = async (path: string) => {
     const page = await context.newPage()
@@ -38,7 +38,7 @@ async function openPages(): Promise<typeof pages> {
     return page
   }
   const send = (page: Page) => page.getByRole('button', { name: 'Continue with Discord' }).click()
-  /** Back from Discord, without its page. */
+  /** Comes back from Discord, without its page. */
   const comeBack = async (query: string, account: number) => {
     const page = await open(`/?${query}`)
     await send(page)
@@ -87,14 +87,14 @@ afterAll(async () => {
   await Promise.all([app.close(), demo.stop()])
 })
 
-/** The browser's own setting for the size of text; 16 is what it comes with. */
+/** The browser's setting for the size of text; the default is 16. */
 async function textSize(page: Page, standard: number) {
   const devTools = await page.context().newCDPSession(page)
   await devTools.send('Page.setFontSizes', { fontSizes: { standard, fixed: standard } })
   await devTools.detach()
 }
 
-/** What does not fit: a page that is wider than its window, words outside of it, cut off, or on top of each other. */
+/** What does not fit: a page wider than its window, text outside of the window, cut off, or over other text. */
 const misfits = (page: Page) =>
   page.evaluate(async () => {
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
@@ -127,7 +127,7 @@ const misfits = (page: Page) =>
         if (a.node === b.node) continue
         const across = Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left)
         const down = Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)
-        // Boxes of lines are taller than their letters.
+        // Line boxes are taller than their letters.
         if (across > 2 && down > Math.min(a.box.height, b.box.height) / 2) found.push(`on top: ${a.text} / ${b.text}`)
       }
     }
@@ -152,7 +152,7 @@ const screens = [
   { what: '1440 px', width: 1440, height: 900, text: 16 },
 ]
 
-/** Mirrored, whatever is between the narrowest and the widest is as it is unmirrored. */
+/** Mirrored, only the narrowest and the widest, and large text. */
 const mirrored = screens.filter(({ what }) => ['320 px', '360 px, text at 200 %', '1440 px'].includes(what))
 
 test.each([
@@ -162,7 +162,7 @@ test.each([
   const { width, height, text, direction } = screen
   const found: Record<string, string[]> = {}
   for (const { name, page } of pages) {
-    // A page behind another one draws a frame a second.
+    // A page in the background draws one frame per second.
     await page.bringToFront()
     await page.setViewportSize({ width, height })
     await textSize(page, text)
@@ -174,7 +174,7 @@ test.each([
   expect(found).toEqual({})
 })
 
-test('a name and a seed from right to left turn nothing around them', async () => {
+test('a name and a seed from right to left do not change the direction of the text around them', async () => {
   const mirrored = pages.find(({ name }) => name.startsWith('avatar, a name from right'))?.page
   const isolated = await mirrored?.evaluate((name) => {
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
@@ -188,7 +188,7 @@ test('a name and a seed from right to left turn nothing around them', async () =
   expect(new Set(isolated)).toEqual(new Set(['bdi']))
 })
 
-test('whatever can be pressed is 24 px or more', async () => {
+test('every control is at least 24 px in size', async () => {
   const small: Record<string, string[]> = {}
   for (const { name, page } of pages) {
     for (const width of [320, 1440]) {
@@ -209,7 +209,7 @@ test('whatever can be pressed is 24 px or more', async () => {
   expect(small).toEqual({})
 })
 
-test('by keyboard the focus is always seen, and never under the bar, forwards and backwards', async () => {
+test('the focus is always visible and never under the bar, forwards and backwards', async () => {
   const lost: Record<string, string[]> = {}
   for (const { name, page } of pages) {
     await page.setViewportSize({ width: 360, height: 640 })
@@ -280,7 +280,7 @@ test.each([320, 360, 480, 640, 672, 768, 960, 1024, 1088, 1152, 1280, 1440])(
     expect(titles).toHaveLength(61)
     const onForm = await broken(form, '.tile > span')
     await form.locator('#filter-popular').check({ force: true })
-    // A history of all styles, for as long as it is looked at.
+    // Puts all styles into the history for a moment.
     const before = await avatar.locator('.looks').evaluate((list, titles) => {
       const { innerHTML: before, firstElementChild: look } = list
       for (const title of titles) {
@@ -339,7 +339,7 @@ test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
   },
 )
 
-test('a phone has all downloads in one line', async () => {
+test('on a phone all downloads are in one row', async () => {
   const page = pageNamed('avatar, a name from right')
   for (const width of [320, 360, 390, 430]) {
     await page.setViewportSize({ width, height: 800 })
@@ -350,7 +350,7 @@ test('a phone has all downloads in one line', async () => {
   }
 })
 
-test('at 360 px with text at 200 % the seed has a line of its own, and the last rolls are beside each other', async () => {
+test('at 360 px with text at 200 % the seed field has the full width, and the last rolls are beside each other', async () => {
   const page = pageNamed('form')
   await page.bringToFront()
   await page.setViewportSize({ width: 360, height: 740 })
@@ -365,7 +365,7 @@ test('at 360 px with text at 200 % the seed has a line of its own, and the last 
   expect(columns).toBe(2)
 })
 
-test('where the system says which colours there are, what is chosen, moves or opens still shows it', async () => {
+test('with forced colours, what is chosen, moves or opens is still marked', async () => {
   const form = pageNamed('form')
   const avatar = pageNamed('avatar, a long name')
   for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'active' })
@@ -385,7 +385,7 @@ test('where the system says which colours there are, what is chosen, moves or op
     roll: await outline(form, '.rolls [aria-current]'),
     look: await outline(avatar, '.thumb[aria-current] img'),
     tile: await outline(form, '.tile:has(:checked)'),
-    // A corner that has a colour makes of a triangle a square.
+    // With a colour the transparent borders would turn the triangle into a square.
     play: await seen(form, '.play', '::before', 'border-block-start-color'),
     opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
     tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),

@@ -8,15 +8,15 @@ import { drawn, styleList } from '../support/drawn.ts'
 
 const side = 256
 const columns = 5
-/** In iterations of each style's first animation. Eyes are shut near the end of theirs. */
+/** In iterations of each style's first animation. Some eyes close only near the end of an iteration. */
 const moments = [7.1, 7.3, 7.7, 7.95]
 const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
 const svgs = moving.map((style) => drawn({ seed: 'kit', style, backgroundColor: '3b5fa8', animated: 'on' }))
 
 type Pictures = Buffer[]
-/** By moment and style: red, green, blue and opacity of each pixel. */
-let theirs: Pictures[]
-let ours: Pictures[]
+/** By moment and style, the RGBA values of all pixels. */
+let chromiumFrames: Pictures[]
+let ourFrames: Pictures[]
 
 let browser: Browser
 beforeAll(async () => {
@@ -29,19 +29,19 @@ beforeAll(async () => {
   await page.setContent(`<body style="margin: 0; line-height: 0">${sized.join('')}
     <style>* { animation-play-state: paused !important }</style>`)
   const frames = svgs.map(framesOf)
-  theirs = []
-  ours = []
+  chromiumFrames = []
+  ourFrames = []
   for (const moment of moments) {
     const times = frames.map(({ timings }) => moment * (timings[0]?.periodMs ?? 0))
-    theirs.push(await inChromium(page, times))
+    chromiumFrames.push(await inChromium(page, times))
     const stills = frames.map((one, i) => one.at(({ periodMs, delayMs }) => ((times[i] ?? 0) - delayMs) / periodMs))
-    ours.push(await Promise.all(stills.map(async (still) => softened(await drawPng(still, side)))))
+    ourFrames.push(await Promise.all(stills.map(async (still) => softened(await drawPng(still, side)))))
   }
 }, 120_000)
 afterAll(() => browser?.close())
 
-/** Where the animations of each drawing stand so many milliseconds after the start: paused, said by a delay below zero. */
-const standAt = (times: number[]) => `
+/** Script that pauses the animations of each SVG at a time in ms after their start, by a negative delay. */
+const pauseAt = (times: number[]) => `
   globalThis.roots ??= [...document.querySelectorAll('body > svg')]
   globalThis.delays ??= document.getAnimations().map(({ effect }) => [effect.target, effect.getTiming().delay])
   for (const [target, delay] of delays) {
@@ -50,7 +50,7 @@ const standAt = (times: number[]) => `
   }`
 
 async function inChromium(page: Page, times: number[]): Promise<Pictures> {
-  await page.evaluate(standAt(times))
+  await page.evaluate(pauseAt(times))
   const shot = await screenshot(page)
   return Promise.all(
     moving.map((_, i) => {
@@ -60,7 +60,7 @@ async function inChromium(page: Page, times: number[]): Promise<Pictures> {
   )
 }
 
-/** Each draws edges in a way of its own: not so in a quarter of the size. */
+/** At a quarter of the size: the two renderers draw edges differently. */
 async function softened(png: Buffer): Promise<Buffer> {
   return sharp(png)
     .resize(side / 4, side / 4, { kernel: 'linear' })
@@ -69,7 +69,7 @@ async function softened(png: Buffer): Promise<Buffer> {
     .toBuffer()
 }
 
-/** What changes from each moment to the next, channel by channel: edges that both draw a little differently fall out. */
+/** The change of each channel from one moment to the next, which leaves out edges that are always drawn differently. */
 function changes(pictures: Pictures[], style: number): number[] {
   return pictures.slice(1).flatMap((now, i) => {
     const before = pictures[i]?.[style]
@@ -79,54 +79,54 @@ function changes(pictures: Pictures[], style: number): number[] {
 
 const sum = (numbers: number[]) => numbers.reduce((total, number) => total + Math.abs(number), 0)
 
-test('every style that DiceBear moves is here', () => {
+test('the 19 styles that DiceBear animates are tested', () => {
   expect(moving).toHaveLength(19)
 })
 
 describe('frames of a style that moves are what Chromium shows at the same moments', () => {
   test.each(moving.map((name, style) => ({ name, style })))('$name', ({ style }) => {
-    const [real, drawn] = [changes(theirs, style), changes(ours, style)]
+    const [real, drawn] = [changes(chromiumFrames, style), changes(ourFrames, style)]
     const wrong = drawn.map((change, channel) => change - (real[channel] ?? 0))
     expect(sum(real)).toBeGreaterThan(1_000)
     expect(sum(wrong) / sum(real)).toBeLessThan(0.15)
-    const apart = ours.flatMap((now, moment) => {
+    const differences = ourFrames.flatMap((now, moment) => {
       return Array.from(now[style] ?? [], (value, channel) =>
-        Math.abs(value - (theirs[moment]?.[style]?.[channel] ?? 0)),
+        Math.abs(value - (chromiumFrames[moment]?.[style]?.[channel] ?? 0)),
       )
     })
-    expect(Math.max(...apart)).toBeLessThan(40)
+    expect(Math.max(...differences)).toBeLessThan(40)
   })
 })
 
-describe('what only a browser can draw is refused', () => {
+describe('animations that are not supported are refused', () => {
   const square = (css: string, inside = '<rect width="4" height="4"/>') =>
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><style>${css}</style><g class="a">${inside}</g></svg>`
   const turn = '@keyframes turn { to { transform: rotate(90deg) } }'
 
   test.each([
     ['an animation that ends', `${turn} .a { animation: turn 2s }`],
-    ['no time', `${turn} .a { animation: turn infinite }`],
-    ['two at once', `${turn} .a { animation: turn 2s infinite, turn 3s infinite }`],
+    ['no duration', `${turn} .a { animation: turn infinite }`],
+    ['two animations of one element', `${turn} .a { animation: turn 2s infinite, turn 3s infinite }`],
     ['another unit', '@keyframes turn { to { transform: rotate(1turn) } } .a { animation: turn 2s infinite }'],
     ['another function', '@keyframes turn { to { transform: skew(9deg) } } .a { animation: turn 2s infinite }'],
     [
-      'one function that becomes another',
+      'a change from one function to another',
       '@keyframes turn { from { transform: scale(1) } to { transform: rotate(9deg) } } .a { animation: turn 2s infinite }',
     ],
-    ['an origin by the drawing', `${turn} .a { animation: turn 2s infinite; transform-origin: center }`],
-    ['much of it', `${turn} .a { animation: turn 2s infinite }${' '.repeat(20_000)}`],
+    ['an origin that depends on the element', `${turn} .a { animation: turn 2s infinite; transform-origin: center }`],
+    ['a long stylesheet', `${turn} .a { animation: turn 2s infinite }${' '.repeat(20_000)}`],
   ])('%s', (_, css) => {
     expect(() => framesOf(square(css)).at(() => 0.5)).toThrow('unsupported animation')
   })
 
-  test('text where its bounds count', () => {
+  test('text whose bounding box is needed', () => {
     const css = `${turn} .a { animation: turn 2s linear infinite; transform-box: fill-box; transform-origin: center }`
     expect(() => framesOf(square(css, '<text>a</text>')).at(() => 0.5)).toThrow('cannot measure <text>')
     expect(framesOf(square(css)).at(() => 0.5)).toContain('translate(2 2) rotate(45) translate(-2 -2)')
   })
 })
 
-test('a drawing without motion has no timings, and is still its own', () => {
+test('an SVG without animations has no timings and is returned as it is', () => {
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9"/></svg>'
   expect(framesOf(svg).timings).toEqual([])
   expect(framesOf(svg).at(() => 0.5)).toBe(svg)

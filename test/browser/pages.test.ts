@@ -21,14 +21,14 @@ const preview = '.crop img[data-preview]'
 const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
 const addressOf = (page: Page) => new URL(page.url()).searchParams
 /** The query of a picture's address. */
-const drawnWith = async (page: Page, selector: string) =>
+const pictureQuery = async (page: Page, selector: string) =>
   new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
 
-describe('for everybody', () => {
-  /** What axe holds against the page as it stands. */
-  async function shutsOut(page: Page): Promise<string[]> {
+describe('accessibility', () => {
+  /** The violations that axe finds on the page as it is. */
+  async function violationsOn(page: Page): Promise<string[]> {
     await page.evaluate(axe.source)
-    // The other colours change what can be read, and nothing else.
+    // The dark theme changes the contrast and nothing else.
     const found = [await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }))]
     await page.emulateMedia({ colorScheme: 'dark' })
     found.push(
@@ -42,46 +42,46 @@ describe('for everybody', () => {
     page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 
   test.each([360, 768, 1440])(
-    'at %i px axe finds nothing on any page, light or dark, and nothing has to be scrolled sideways',
+    'at %i px axe finds no violation on any page, light or dark, and no page scrolls sideways',
     { timeout: 60_000 },
     async (width) => {
-      // No colour is on its way from light to dark when it is looked at.
+      // Reduced motion, so that no colour is in transition while it is checked.
       const options = { viewport: { width, height: 800 }, colorScheme: 'light', reducedMotion: 'reduce' } as const
       await visit(options, async (page) => {
         const found: [string, string[], number][] = []
-        const look = async (name: string) => found.push([name, await shutsOut(page), await overflow(page)])
+        const check = async (name: string) => found.push([name, await violationsOn(page), await overflow(page)])
         await page.goto(app.url)
-        await look('form')
+        await check('form')
         await page.goto(`${app.url}/?style=micah&mood=sleepy&seed=x`)
-        await look('form with a notice')
+        await check('form with a notice')
         await page.goto(`${app.url}/licences`)
-        await look('licences')
+        await check('licences')
         await page.goto(`${app.url}/nowhere`)
-        await look('error')
+        await check('error')
         await page.goto(`${app.url}/?style=rings&seed=${'W'.repeat(128)}`)
         await page.locator('#seed').fill('W'.repeat(140))
         await page.getByRole('button', { name: 'Continue with Discord' }).click()
         await page.getByRole('alert').waitFor()
-        await look('form refused')
+        await check('form refused')
         await page.goto(app.url)
         await page.getByRole('button', { name: 'Continue with Discord' }).click()
         await page.getByRole('button', { name: 'Agree and go on' }).waitFor()
-        await look('consent')
+        await check('consent')
         await page.getByRole('button', { name: 'Agree and go on' }).click()
         await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
-        await look('avatar')
+        await check('avatar')
         expect(found.filter(([, violations, sideways]) => violations.length > 0 || sideways > 0)).toEqual([])
       })
     },
   )
 
-  test('a visit needs no mouse: tab, arrows, space and enter are enough', async () => {
+  test('a visit works by keyboard: Tab, arrows, Space and Enter', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await page.goto(app.url)
-      const tabTo = async (isThere: () => boolean) => {
+      const tabTo = async (isFocused: () => boolean) => {
         for (let i = 0; i < 60; i += 1) {
           await page.keyboard.press('Tab')
-          if (await page.evaluate(isThere)) return
+          if (await page.evaluate(isFocused)) return
         }
         throw new Error('the tab key does not lead there')
       }
@@ -103,9 +103,9 @@ describe('for everybody', () => {
     })
   })
 
-  test('who asked for less motion sees nothing move: no picture on the form or the page of the avatar, no transition', async () => {
+  test('with reduced motion nothing moves: no picture on the form or the page of the avatar, and no transition', async () => {
     const look = 'style=thumbs&animated=on&seed=fern'
-    /** Addresses of moving pictures as they are shown, and the longest transition. */
+    /** The addresses of moving pictures that are shown, and the longest transition. */
     const motion = (page: Page) =>
       page.evaluate(() => {
         const moving = [...document.images].flatMap(({ currentSrc }) =>
@@ -120,7 +120,7 @@ describe('for everybody', () => {
     await visit({ reducedMotion: 'reduce' }, async (page) => {
       await page.goto(`${app.url}/?${look}`)
       expect(await motion(page)).toEqual({ moving: [], longest: 0 })
-      expect((await drawnWith(page, preview)).has('animated')).toBe(false)
+      expect((await pictureQuery(page, preview)).has('animated')).toBe(false)
       await walkToAvatar(page, app.url, look)
       await page.locator('summary').click()
       await page.evaluate(async () => {
@@ -132,13 +132,13 @@ describe('for everybody', () => {
     await visit({ reducedMotion: 'no-preference' }, async (page) => {
       await page.goto(`${app.url}/?${look}`)
       await page.locator(preview).waitFor()
-      expect((await drawnWith(page, preview)).get('animated')).toBe('on')
+      expect((await pictureQuery(page, preview)).get('animated')).toBe('on')
       const { longest } = await motion(page)
       expect(longest).toBeGreaterThan(0)
     })
   })
 
-  test('the page of the avatar needs no mouse either: restyle, older looks, downloads, forgetting', async () => {
+  test('the page of the avatar works by keyboard: restyle, older looks, downloads, forgetting', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await walkToAvatar(page, app.url)
       const press = async (name: RegExp, key = 'Enter') => {
@@ -181,7 +181,7 @@ describe('the form', () => {
         expect(await tiles.count()).toBe(61)
         expect(await tiles.filter({ visible: true }).count()).toBe(12)
         await page.getByRole('radio', { name: /^Creatures/ }).check({ force: true })
-        // The nine creatures, and the chosen style stays in sight.
+        // The nine creatures and the chosen style, which no filter hides.
         expect(await tiles.filter({ visible: true }).count()).toBe(10)
         await page.getByRole('radio', { name: /^Moving/ }).check({ force: true })
         expect(await tiles.filter({ visible: true }).count()).toBe(20)
@@ -189,7 +189,7 @@ describe('the form', () => {
     }
   })
 
-  test('the picture, the words and the address follow every change', async () => {
+  test('the picture, its name and the address follow every change', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await style(page, 'Bottts').check({ force: true })
@@ -200,7 +200,7 @@ describe('the form', () => {
         const { src, complete } = document.querySelector<HTMLImageElement>(selector) ?? {}
         return complete && src?.includes('seed=otter')
       }, preview)
-      expect(Object.fromEntries(await drawnWith(page, preview))).toEqual({
+      expect(Object.fromEntries(await pictureQuery(page, preview))).toEqual({
         seed: 'otter',
         style: 'bottts',
         backgroundColor: 'a9d6f5',
@@ -218,12 +218,9 @@ describe('the form', () => {
   test('an older answer never replaces a newer one', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
-      let letGo: () => void = () => undefined
-      const held = new Promise<void>((resolve) => {
-        letGo = resolve
-      })
+      const { promise: released, resolve: release } = Promise.withResolvers<void>()
       await page.route(/preview\.svg\?seed=older&/, async (route) => {
-        await held
+        await released
         await route.continue()
       })
       const seed = page.getByRole('textbox', { name: 'Seed' })
@@ -238,10 +235,10 @@ describe('the form', () => {
         preview,
       )
       const late = page.waitForResponse(/preview\.svg\?seed=older&/)
-      letGo()
+      release()
       await late
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)))
-      expect((await drawnWith(page, preview)).get('seed')).toBe('newer')
+      expect((await pictureQuery(page, preview)).get('seed')).toBe('newer')
       expect(await page.locator('form.stale').count()).toBe(0)
     })
   })
@@ -317,7 +314,7 @@ describe('the form', () => {
     })
   })
 
-  test('the dice draw a seed, announce it, and the last rolls can be stepped back through', async () => {
+  test('the dice roll a seed and announce it, and earlier rolls can be chosen again', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       const seed = page.getByRole('textbox', { name: 'Seed' })
@@ -332,7 +329,7 @@ describe('the form', () => {
     })
   })
 
-  test('a colour of one’s own', async () => {
+  test('the visitor’s own colour', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await page.locator('input[type="color"]').fill('#123456')
@@ -345,7 +342,7 @@ describe('the form', () => {
     })
   })
 
-  test('one’s own colour begins as the one that the well beside it shows', async () => {
+  test('the own colour starts with the colour of the well beside it', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)
       await page.getByRole('radio', { name: 'Your own colour' }).check()
@@ -354,11 +351,11 @@ describe('the form', () => {
     })
   })
 
-  test('what is said to be missing is led to under every filter', async () => {
+  test('the link of a problem with the style leads to a style under every filter', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(app.url)
-        // No browser sends the form so: it stands for whatever else does.
+        // A post without a style, as only a program would send it.
         await page.evaluate(() => {
           for (const radio of document.querySelectorAll('[name="style"]')) radio.removeAttribute('name')
         })
@@ -373,16 +370,16 @@ describe('the form', () => {
     }
   })
 
-  test('without script a press redraws the picture', async () => {
+  test('without script a button redraws the picture', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await page.goto(app.url)
       await style(page, 'Lorelei').check({ force: true })
       await page.getByRole('button', { name: 'Update the picture' }).click()
-      expect((await drawnWith(page, preview)).get('style')).toBe('lorelei')
+      expect((await pictureQuery(page, preview)).get('style')).toBe('lorelei')
     })
   })
 
-  test('a double click signs in once, and going back makes the button ready again', async () => {
+  test('a double click posts once, and after going back the button works again', async () => {
     await visit({}, async (page) => {
       let posts = 0
       page.on('request', (request) => {
@@ -400,7 +397,7 @@ describe('the form', () => {
 })
 
 describe('the page of the avatar', () => {
-  test('shows it in Discord’s places at their sizes, beside the present picture', async () => {
+  test('shows it in the places and sizes of Discord, beside the present picture', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await walkToAvatar(page, app.url)
       const sizes = await page
@@ -418,7 +415,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('on the page of the avatar, too, a mood that the style lacks gives way to “Any” and comes back', async () => {
+  test('a mood that the style lacks is replaced by “Any” and comes back', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       await page.locator('summary').click()
@@ -453,7 +450,7 @@ describe('the page of the avatar', () => {
     }
   })
 
-  test('tells looks of one name apart by their seeds, and calls an older one no new one', async () => {
+  test('names each avatar with its seed, and an older one like a new one', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       await page.getByRole('button', { name: 'Roll again' }).click()
@@ -491,7 +488,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('a restyle goes off once, and its button says that it is under way', async () => {
+  test('a restyle is posted once, and its button says that it is in progress', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       for (const name of ['Roll again', 'Make this one']) {
@@ -519,15 +516,15 @@ describe('the page of the avatar', () => {
   })
 })
 
-describe('a page about an error', () => {
-  let away: StartedApp
+describe('the error page', () => {
+  let withoutRedis: StartedApp
   beforeAll(async () => {
-    // Nothing listens there: the state cannot be kept.
-    away = await startApp({ RATE_LIMIT: 'off', REDIS_URL: 'redis://127.0.0.1:1' })
+    // Nothing listens there, so the state cannot be stored.
+    withoutRedis = await startApp({ RATE_LIMIT: 'off', REDIS_URL: 'redis://127.0.0.1:1' })
   })
-  afterAll(() => away.stop())
+  afterAll(() => withoutRedis.stop())
 
-  test('about a lost visit leads back to what a signed-in visitor has, and no other does', async () => {
+  test('about an unknown state links to the visitor’s avatars; other error pages do not', async () => {
     await visit({}, async (page) => {
       const avatars = page.getByRole('link', { name: 'Your avatars' })
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
@@ -542,10 +539,10 @@ describe('a page about an error', () => {
     })
   })
 
-  test.each([true, false])('keeps the look, to be sent again at once or changed first (script: %s)', async (script) => {
+  test.each([true, false])('keeps the look, to be sent again or changed first (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
-      await page.goto(`${away.url}/?${look}`)
+      await page.goto(`${withoutRedis.url}/?${look}`)
       await page.getByRole('button', { name: 'Continue with Discord' }).click()
       await page.getByRole('heading', { name: 'We can’t reach our memory' }).waitFor()
       const kept = page.getByRole('region', { name: 'Your look' })

@@ -21,7 +21,7 @@ let folder: string
 let browser: Browser
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'png-test-'))
-  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same letters for both
+  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same fonts for both
 })
 afterAll(async () => {
   await browser?.close()
@@ -32,28 +32,28 @@ function avatar(style: string, options: StyleOptions): string {
   return new Avatar(new Style(require(`@dicebear/styles/${style}.json`)), options).toString()
 }
 
-/** RGBA, the colours times alpha, so that invisible colours count for nothing. */
+/** RGBA with premultiplied colours, so that invisible pixels are equal. */
 async function pixels(png: Buffer): Promise<number[]> {
   const raw = await sharp(png).ensureAlpha().raw().toBuffer()
   return Array.from(raw, (value, i) => (i % 4 === 3 ? value : (value * (raw[i - (i % 4) + 3] ?? 0)) / 255))
 }
 
-/** How far two pictures are apart: mean over all pixels (0 to 255), and the percentage of pixels that differ clearly. */
+/** The mean difference over all pixels (0 to 255), and the percentage of pixels that differ clearly. */
 async function difference(one: Buffer, other: Buffer): Promise<{ mean: number; clear: number }> {
   const [a, b] = await Promise.all([pixels(one), pixels(other)])
   expect(a.length).toBe(b.length)
   let sum = 0
   let clear = 0
   for (let pixel = 0; pixel < a.length; pixel += 4) {
-    const apart = [0, 1, 2, 3].map((channel) => Math.abs((a[pixel + channel] ?? 0) - (b[pixel + channel] ?? 0)))
-    const most = Math.max(...apart)
+    const differences = [0, 1, 2, 3].map((channel) => Math.abs((a[pixel + channel] ?? 0) - (b[pixel + channel] ?? 0)))
+    const most = Math.max(...differences)
     sum += most
     if (most > 40) clear += 1
   }
   return { mean: (sum * 4) / a.length, clear: (clear * 400) / a.length }
 }
 
-/** As a browser shows it in an `<img>`; what moves, as it lies still for who wants no motion (Chromium: not in an `<img>`). */
+/** As Chromium shows it in an `<img>`; an animated SVG by itself, because only there reduced motion applies. */
 async function inChromium(svg: string, size: number): Promise<Buffer> {
   const page = await browser.newPage({ viewport: { width: size, height: size }, reducedMotion: 'reduce' })
   const url = `data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}`
@@ -67,7 +67,7 @@ async function inChromium(svg: string, size: number): Promise<Buffer> {
   return png
 }
 
-/** Draws in a process of its own, by `draw`, on a machine without fonts, or as it is. */
+/** Runs the function `draw` of the script in another process with this environment. */
 async function inChild(draw: string, svg: string, environment: NodeJS.ProcessEnv): Promise<Buffer> {
   const file = join(folder, 'drawing.svg')
   await writeFile(file, svg)
@@ -81,8 +81,8 @@ async function inChild(draw: string, svg: string, environment: NodeJS.ProcessEnv
   })
   return Buffer.from(child.stdout, 'base64')
 }
-const ours = `import { drawPng } from ${JSON.stringify(pngModule)}; const draw = (svg) => drawPng(svg, 256)`
-const bare = `import sharp from 'sharp'; const draw = (svg) => sharp(Buffer.from(svg)).resize(256).png().toBuffer()`
+const withOurFonts = `import { drawPng } from ${JSON.stringify(pngModule)}; const draw = (svg) => drawPng(svg, 256)`
+const withoutOurFonts = `import sharp from 'sharp'; const draw = (svg) => sharp(Buffer.from(svg)).resize(256).png().toBuffer()`
 
 async function noFonts(): Promise<NodeJS.ProcessEnv> {
   const file = join(folder, 'no-fonts.conf')
@@ -99,7 +99,7 @@ test.each([128, 256, 512, 1024])('is %i pixels wide and high', async (size) => {
 })
 
 test.each(['lorelei', 'marbles', 'initial-face'])(
-  '%s without a background stays transparent round the drawing',
+  '%s without a background is transparent around the drawing',
   async (style) => {
     const svg = avatar(style, { seed: 'Ada', backgroundColor: [] })
     const alphas = (await pixels(await drawPng(svg, 128))).filter((_, i) => i % 4 === 3)
@@ -108,9 +108,9 @@ test.each(['lorelei', 'marbles', 'initial-face'])(
   },
 )
 
-describe('looks as in a browser', () => {
+describe('is drawn as in Chromium', () => {
   test.each<[string, StyleOptions]>([
-    ['glass', { backgroundColor: ['#4477cc'] }], // blurs what lies outside, screen
+    ['glass', { backgroundColor: ['#4477cc'] }], // blurs outside of the view box, screen
     ['glass', { backgroundColor: [] }],
     ['marbles', { backgroundColor: [] }], // blurs inside a clip
     ['bottts', { backgroundColor: ['#4477cc'] }], // shadows, luminance masks
@@ -141,15 +141,15 @@ describe('on a machine without fonts', () => {
     ['initial-face', 'Ada'],
   ])('%s has the letters of %s', async (style, seed) => {
     const svg = avatar(style, { seed, backgroundColor: ['#336699'] })
-    const png = await inChild(ours, svg, await noFonts())
+    const png = await inChild(withOurFonts, svg, await noFonts())
     const expected = await inChromium(svg, 256)
     expect((await difference(png, expected)).clear).toBeLessThan(1.5)
-    expect(png).toEqual(await inChild(ours, svg, {})) // the same as with the fonts of wherever this runs
-    expect(png).not.toEqual(await inChild(bare, svg, await noFonts())) // else there were fonts after all
+    expect(png).toEqual(await inChild(withOurFonts, svg, {})) // the same as with the fonts of this machine
+    expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // else the test machine has fonts after all
   })
 })
 
-test('an SVG with a size of its own is drawn like one without', async () => {
+test('an SVG with a size is drawn like one without', async () => {
   for (const style of ['glass', 'lorelei']) {
     const [png, sized] = await Promise.all(
       [{}, { size: 48 }].map(async (size) => drawPng(avatar(style, { seed: 'Ada', ...size }), 256)),
@@ -158,7 +158,7 @@ test('an SVG with a size of its own is drawn like one without', async () => {
   }
 })
 
-test('survives a drawing that lies outside its own canvas', async () => {
+test('draws an empty picture if everything lies outside of the view box', async () => {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200">
     <rect x="450" width="50" height="50" opacity=".5"/></svg>`
   expect(new Set(await pixels(await drawPng(svg, 128)))).toEqual(new Set([0]))

@@ -10,20 +10,20 @@ import { openReader, type Page, type Reader } from '../support/page.ts'
 
 let app: TestApp
 let reader: Reader
-/** Signed in: the form on the page with the avatar is theirs. */
-let wearer: Visitor
+/** Signed in, for the form on the page of the avatar. */
+let visitorWithAvatar: Visitor
 
 beforeAll(async () => {
   ;[app, reader] = await Promise.all([openApp(), openReader()])
-  wearer = app.visitor()
-  await signIn(app, wearer)
+  visitorWithAvatar = app.visitor()
+  await signIn(app, visitorWithAvatar)
 })
 afterAll(async () => {
   await Promise.all([app.close(), reader.close()])
 })
 
 type Fields = [string, string][]
-/** As the page asks for them. */
+/** In the order of the page. */
 const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
 const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
 const post = (visitor: Visitor, action: string, fields: Fields | Record<string, string>) =>
@@ -34,7 +34,7 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
   return hasFace && lacks[0] !== undefined ? [name, lacks[0]] : []
 })
 
-/** What the form of a page would send, of the fields that count. */
+/** The known fields that a page's form would send. */
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
   return Object.fromEntries(Object.entries(sent).filter(([name]) => fieldNames.includes(name)))
@@ -111,7 +111,7 @@ describe('GET /', () => {
   })
 
   test.each(['seed[]=x&style[]=nope', '__proto__=x&constructor=y', 'filter=people', 'utm_source=%00', '&&=&=x'])(
-    '%s is not ours, and no reason for a notice',
+    '%s is unknown, and causes no notice',
     async (unknown) => {
       const page = await reader.read((await app.visitor().get(`/?${query(good)}&${unknown}`)).text)
       expect(await filled(page, '/get_avatar')).toEqual(good)
@@ -119,12 +119,12 @@ describe('GET /', () => {
     },
   )
 
-  test('is there while Redis is not', async () => {
-    const alone = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
-    const answer = await alone.visitor().get(`/?${query(good)}`)
+  test('works while Redis is down', async () => {
+    const withoutRedis = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
+    const answer = await withoutRedis.visitor().get(`/?${query(good)}`)
     expect(answer.status).toBe(200)
     expect(await filled(await reader.read(answer.text), '/get_avatar')).toEqual(good)
-    await alone.close()
+    await withoutRedis.close()
   })
 })
 
@@ -151,9 +151,9 @@ describe('a style without a face', () => {
 
   test.each(['happy', 'furious'])('ignores the mood %s', async (mood) => {
     expect((await post(app.visitor(), '/get_avatar', { ...look, style: faceless, mood })).status).toBe(302)
-    const restyled = await post(wearer, '/show_avatar', { ...look, style: faceless, mood })
+    const restyled = await post(visitorWithAvatar, '/show_avatar', { ...look, style: faceless, mood })
     expect([restyled.status, restyled.headers.location]).toEqual([303, '/show_avatar'])
-    const { text } = await wearer.get('/show_avatar')
+    const { text } = await visitorWithAvatar.get('/show_avatar')
     expect(shownAvatar(text)).toBe(
       avatarId({ seed: 'fern', style: faceless, backgroundColor: 'ffd29d', mood: '', animated: false }),
     )
@@ -181,7 +181,7 @@ describe('a style without a face', () => {
   })
 })
 
-/** Fields as they are sent, and the one that is wrong. */
+/** What is sent, and the field that is wrong. */
 const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['an empty style', [['style', '']], 'style'],
   ['an unknown style', [['style', 'nope']], 'style'],
@@ -216,30 +216,30 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
     [['seed', `a${control}b`]],
     'seed',
   ]),
-  ['a NUL alone', [['seed', '\0']], 'seed'],
+  ['only a NUL', [['seed', '\0']], 'seed'],
   ['a control character in the style', [['style', 'adven\nturer']], 'style'],
   ['a control character in the mood', [['mood', 'hap\0py']], 'mood'],
   ['a control character in the colour', [['backgroundColor', 'ffd\x0029d']], 'backgroundColor'],
   ['a control character in the tick', [['animated', 'o\0n']], 'animated'],
 ]
 
-/** Good fields, but for those that are given. */
-function filledUp(fields: Fields): Fields {
+/** These fields, and valid ones for the rest. */
+function withValidRest(fields: Fields): Fields {
   const given = new Set(fields.map(([name]) => name))
   return [...Object.entries(look).filter(([name]) => !given.has(name)), ...fields]
 }
 
 describe.each([
   ['/get_avatar', () => app.visitor()],
-  ['/show_avatar', () => wearer],
+  ['/show_avatar', () => visitorWithAvatar],
 ])('POST %s refuses', (action, visitor) => {
   test.each(refusals)('%s', async (_what, fields, wrong) => {
-    const sent = filledUp(fields)
+    const sent = withValidRest(fields)
     const answer = await post(visitor(), action, sent)
     expect(answer.status).toBe(422)
     expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
     const page = await reader.read(answer.text)
-    await saysWhatIsWrong(page, [wrong])
+    await expectProblems(page, [wrong])
 
     const first = new Map([...sent].reverse())
     const kept = await filled(page, action)
@@ -257,7 +257,7 @@ describe.each([
   test('no style at all', async () => {
     const answer = await post(visitor(), action, { seed: 'fern' })
     expect(answer.status).toBe(422)
-    await saysWhatIsWrong(await reader.read(answer.text), ['style'])
+    await expectProblems(await reader.read(answer.text), ['style'])
   })
 
   test('everything at once, in the order of the form', async () => {
@@ -265,7 +265,7 @@ describe.each([
     const answer = await post(visitor(), action, nonsense)
     expect(answer.status).toBe(422)
     const page = await reader.read(answer.text)
-    await saysWhatIsWrong(page, fieldNames)
+    await expectProblems(page, fieldNames)
     const [heading] = await page.find('[role="alert"] h2')
     expect(heading?.text).toBe('Five things to put right')
   })
@@ -290,8 +290,8 @@ describe.each([
   })
 })
 
-/** Each wrong field says so itself and in the summary, which links to it; no other does. */
-async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
+/** Each wrong field has a message beside it and one in the summary, which links to it; no other field has. */
+async function expectProblems(page: Page, wrong: string[]): Promise<void> {
   const [title] = await page.find('title')
   expect(title?.text).toMatch(/^Error: /)
   const [firstHeading, ...otherHeadings] = await page.find('h1, h2, h3, h4, h5, h6')
@@ -299,7 +299,7 @@ async function saysWhatIsWrong(page: Page, wrong: string[]): Promise<void> {
   const links = await page.find('.summary[tabindex="-1"][autofocus] [role="alert"] a')
   const withId = await page.find('[id]')
   const ids = new Set(withId.map(({ attributes }) => attributes.get('id')))
-  // An id twice would lead to the wrong place.
+  // A link to a repeated id would lead to the wrong place.
   expect(ids.size).toBe(withId.length)
 
   expect(await page.find('[aria-invalid="true"]')).toHaveLength(wrong.length)
@@ -345,7 +345,7 @@ describe('the colour well and the radio beside it', () => {
     expect(await well(await reader.read(text))).toEqual(expected)
   })
 
-  test('are not what is chosen while that is no colour', async () => {
+  test('are not chosen when the entered colour is invalid', async () => {
     const { text } = await post(app.visitor(), '/get_avatar', { ...look, backgroundColor: 'orange' })
     const page = await reader.read(text)
     expect(await well(page)).toEqual({ radio: 'ffd29d', well: '#ffd29d', chosen: 'orange', isOwn: false })
@@ -354,8 +354,8 @@ describe('the colour well and the radio beside it', () => {
   })
 })
 
-describe('POST /get_avatar takes', () => {
-  /** The seed that DiceBear is asked for in the end. */
+describe('POST /get_avatar accepts', () => {
+  /** Signs in, and returns the seed that DiceBear was asked for. */
   async function seedDrawn(fields: Fields): Promise<string | null | undefined> {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(query(fields))
@@ -368,15 +368,15 @@ describe('POST /get_avatar takes', () => {
   test.each([
     ['128 characters', 'x'.repeat(128), 'x'.repeat(128)],
     ['128 emoji', '🦊'.repeat(128), '🦊'.repeat(128)],
-    ['spaces at the ends, which do not count', `  ${'y'.repeat(128)}\t\n`, 'y'.repeat(128)],
-    ['spaces alone as nothing', ' \t\r\n ', 'juniper.moss'],
-    ['marks that turn the text round', '\u202eabc', '\u202eabc'],
+    ['spaces at the ends, which are trimmed', `  ${'y'.repeat(128)}\t\n`, 'y'.repeat(128)],
+    ['only spaces, as empty', ' \t\r\n ', 'juniper.moss'],
+    ['marks that change the text direction', '\u202eabc', '\u202eabc'],
   ])('%s', async (_what, seed, asked) => {
     expect(await seedDrawn([...Object.entries({ ...look, seed })] as Fields)).toBe(asked)
   })
 
   test.each(['seed[]', 'seed[0]', '__proto__', 'constructor', 'Seed', 'utm_source', ''])(
-    'a field named %o as none of ours',
+    'an unknown field named %o',
     async (name) => {
       const style = 'bottts'
       expect(await seedDrawn([['style', style], [name, 'odd \0'], [name, 'twice']])).toBe('juniper.moss') // biome-ignore format: one line
@@ -396,7 +396,7 @@ describe('POST /get_avatar takes', () => {
     expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('ffffff00')
   })
 
-  test.each(['constellation', 'glass'])('no colour for %s as its own', async (style) => {
+  test.each(['constellation', 'glass'])('no colour for %s, which keeps its own background', async (style) => {
     const choice = { style, seed: `no colour for ${style}` }
     await seedDrawn(Object.entries(choice))
     const call = app.dicebear.calls.at(-1)
@@ -404,7 +404,7 @@ describe('POST /get_avatar takes', () => {
   })
 })
 
-describe('what is no form of ours', () => {
+describe('what is not the form', () => {
   const posts = ['/get_avatar', '/show_avatar']
   const sized = (bytes: number): AskOptions => {
     const start = 'style=adventurer&x='
@@ -420,7 +420,7 @@ describe('what is no form of ours', () => {
     expect(more.headers.location).toBeUndefined()
   })
 
-  test('a browser that sends far more gets to our answer, as the whole of it is read', async () => {
+  test('a browser that sends far more receives the answer, because all of it is read', async () => {
     for (const mebibytes of [1.5, 15]) {
       const answer = await ask(app.url, '/get_avatar', sized(mebibytes * 1024 * 1024))
       expect(answer.status).toBe(413)
@@ -428,7 +428,7 @@ describe('what is no form of ours', () => {
     }
   })
 
-  test('fields that are not ours are passed over, as many as fit, and cost no more than others', async () => {
+  test('unknown fields are ignored, however many there are, and take no more time', async () => {
     const start = 'style=rings&seed=100%&'
     for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
       const body = start.padEnd(16 * 1024, unknown)
@@ -439,12 +439,12 @@ describe('what is no form of ours', () => {
     }
   })
 
-  test('a field of ours is read behind a thousand others', async () => {
+  test('a known field is read after a thousand others', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: `${'a&'.repeat(1200)}style=rings` })
     expect(answer.status).toBe(302)
   })
 
-  test('a field of ours a thousand times is still one that was sent twice', async () => {
+  test('a known field sent a thousand times is an error like one sent twice', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
     expect(answer.status).toBe(422)
     expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))
@@ -468,7 +468,7 @@ describe('what is no form of ours', () => {
     }
   })
 
-  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('charset=%s is ours', async (charset) => {
+  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('charset=%s is accepted', async (charset) => {
     const headers = { 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
     const answer = await ask(app.url, '/get_avatar', {
       method: 'POST',
@@ -478,7 +478,7 @@ describe('what is no form of ours', () => {
     expect(answer.status).toBe(302)
   })
 
-  test('a body of no type: 415', async () => {
+  test('a body without a type: 415', async () => {
     expect((await ask(app.url, '/get_avatar', { method: 'POST', body: 'style=adventurer' })).status).toBe(415)
   })
 
@@ -568,10 +568,10 @@ describe('a program that asks for JSON', () => {
     expect(page.headers.vary).toMatch(/\bAccept\b/)
   })
 
-  test('gets 503 as a problem, and when to come again', async () => {
-    const alone = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
+  test('gets 503 as a problem, with Retry-After', async () => {
+    const withoutRedis = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
     const form = formOf(look)
-    const answer = await ask(alone.url, '/get_avatar', {
+    const answer = await ask(withoutRedis.url, '/get_avatar', {
       ...form,
       headers: { ...form.headers, Accept: 'application/json' },
     })
@@ -579,7 +579,7 @@ describe('a program that asks for JSON', () => {
     expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
     expect(Problem.parse(JSON.parse(answer.text)).status).toBe(503)
-    await alone.close()
+    await withoutRedis.close()
   })
 })
 
@@ -601,7 +601,7 @@ describe('addresses', () => {
     ['/readyz', ['GET', 'HEAD']],
   ]
 
-  test.each(known)('%s takes %j, and says so to any other method', async (path, methods) => {
+  test.each(known)('%s accepts %j, and answers 405 with Allow to any other method', async (path, methods) => {
     const others = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND']
     for (const method of others.filter((one) => !methods.includes(one))) {
       const answer = await ask(app.url, path, { method })
@@ -652,7 +652,7 @@ describe('addresses', () => {
     ['POST', '/SHOW_AVATAR'],
     ['POST', '/Sign_Out'],
     ['GET', '/STYLE.CSS'],
-  ])('%s %s: capitals are another address', async (method, path) => {
+  ])('%s %s: capital letters make another address, which is 404', async (method, path) => {
     const answer = await ask(app.url, path, { method })
     expect(answer.status).toBe(404)
   })
@@ -668,7 +668,7 @@ describe('addresses', () => {
   )
 })
 
-test('no redirect goes where a request says', async () => {
+test('no redirect goes to an address from a request', async () => {
   const evil = ['//evil.example', '/\\evil.example', 'https://evil.example', 'javascript:alert(1)']
   const seen: (string | undefined)[] = []
   for (const to of evil) {
@@ -710,7 +710,7 @@ test('no redirect goes where a request says', async () => {
   expect(seen.filter((location) => location !== undefined)).toHaveLength(9 * evil.length)
 })
 
-describe('whatever is sent', () => {
+describe('random fields', () => {
   const hostile = fc.oneof(
     fc.string({ unit: 'grapheme' }),
     fc.string({ unit: 'binary' }),
@@ -739,7 +739,7 @@ describe('whatever is sent', () => {
 
   const outline = async (html: string) => (await reader.read(html)).outline()
 
-  /** The names of elements and attributes that pages have by themselves. */
+  /** The names of the elements and attributes in pages without hostile input. */
   async function ownNames(): Promise<Set<string>> {
     const wrong: (Fields | Record<string, string>)[] = [
       fieldNames.map((field) => [field, '?\0?']),
@@ -749,7 +749,10 @@ describe('whatever is sent', () => {
     ]
     const answers = await Promise.all([
       ...['/', '/?style=nope&style=rings', '/?style=sprouts&animated=on'].map((path) => app.visitor().get(path)),
-      ...wrong.flatMap((body) => [post(app.visitor(), '/get_avatar', body), post(wearer, '/show_avatar', body)]),
+      ...wrong.flatMap((body) => [
+        post(app.visitor(), '/get_avatar', body),
+        post(visitorWithAvatar, '/show_avatar', body),
+      ]),
     ])
     const outlines = await Promise.all(answers.map(({ text }) => outline(text)))
     return new Set(outlines.flat().flatMap((element) => element.split(' ')))
@@ -757,13 +760,13 @@ describe('whatever is sent', () => {
 
   test.each([
     ['/get_avatar', () => app.visitor()],
-    ['/show_avatar', () => wearer],
-  ])('POST %s takes it or says what is wrong, and no part of it is a part of the page', async (action, visitor) => {
+    ['/show_avatar', () => visitorWithAvatar],
+  ])('POST %s accepts it or reports what is wrong, and nothing of it becomes markup', async (action, visitor) => {
     const names = await ownNames()
     expect(names).toContain('aria-invalid')
     await fc.assert(
       fc.asyncProperty(fields, async (sent) => {
-        // What is good leads a signed-in visitor to a picture; here it shall be wrong.
+        // A valid form would draw an avatar for a signed-in visitor; here every form is invalid.
         const body: Fields = action === '/show_avatar' ? [...sent, ['animated', 'no']] : sent
         const answer = await post(visitor(), action, body)
         expect([302, 422]).toContain(answer.status)
@@ -777,17 +780,17 @@ describe('whatever is sent', () => {
     )
   })
 
-  // A page cannot hold a NUL, nor a line end in a field of one line.
+  // HTML cannot contain a NUL, nor a text field a line end.
   const seed = hostile
     .map((text) => text.replace(/\p{Cc}/gu, '').trim())
     .filter((text) => text !== '' && [...text].length <= 128)
 
-  test('a seed stands in its field as it was sent, and changes nothing else about the page', async () => {
+  test('a seed is in its field as it was sent, and changes nothing else on the page', async () => {
     const visit = (kept: string) =>
       Promise.all([
         app.visitor().get(`/?${query({ seed: kept, style: 'bottts' })}`),
         post(app.visitor(), '/get_avatar', { seed: kept }),
-        post(wearer, '/show_avatar', { seed: kept }),
+        post(visitorWithAvatar, '/show_avatar', { seed: kept }),
       ])
     const plain = await Promise.all((await visit('fern')).map(({ text }) => outline(text)))
     await fc.assert(
@@ -815,7 +818,7 @@ describe('whatever is sent', () => {
     }),
   )
 
-  test('a good choice leads to Discord, and to the picture of this very choice', async () => {
+  test('a valid choice leads to Discord, and to the picture of exactly this choice', async () => {
     await fc.assert(
       fc.asyncProperty(good, async (choice) => {
         const visitor = app.visitor()

@@ -6,18 +6,18 @@ import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.
 
 let app: TestApp
 beforeAll(async () => {
-  // No upstream is under test here: a busy machine may take its time.
+  // Long, so that a busy machine does not matter: no upstream is under test here.
   app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: '10000' } })
 })
 afterAll(() => app.close())
 
-/** An answer as it came over the wire, not unpacked. */
+/** An answer with its body as it was sent, not decompressed. */
 const raw = (path: string, asked?: AskOptions) => ask(app.url, path, asked)
 
-const unpack: Record<string, (packed: Buffer) => Buffer> = { br: brotliDecompressSync, gzip: gunzipSync }
+const decompress: Record<string, (body: Buffer) => Buffer> = { br: brotliDecompressSync, gzip: gunzipSync }
 const manyAtOnce = 30
 
-describe('text is packed for who can unpack it', () => {
+describe('text is compressed for clients that accept it', () => {
   const texts = [
     '/',
     '/?seed=x&style=rings',
@@ -26,41 +26,41 @@ describe('text is packed for who can unpack it', () => {
     assetOf('js/form.js').url,
     '/preview.svg?style=rings&seed=x',
   ]
-  const ways = ['br', 'gzip'].flatMap((encoding) => texts.map((path) => [encoding, path] as const))
+  const cases = ['br', 'gzip'].flatMap((encoding) => texts.map((path) => [encoding, path] as const))
 
-  test.each(ways)('by %s: %s', async (encoding, path) => {
+  test.each(cases)('by %s: %s', async (encoding, path) => {
     const plain = await raw(path)
     expect([plain.status, plain.headers['content-encoding']]).toEqual([200, undefined])
     for (let time = 0; time < 2; time++) {
-      const packed = await raw(path, { headers: { 'Accept-Encoding': encoding } })
-      expect([packed.status, packed.headers['content-encoding']]).toEqual([200, encoding])
-      expect(packed.headers['content-type']).toBe(plain.headers['content-type'])
-      expect(packed.headers['cache-control']).toBe(plain.headers['cache-control'])
-      expect(packed.body.length).toBeLessThan(plain.body.length)
-      expect(unpack[encoding]?.(packed.body)).toEqual(plain.body)
+      const compressed = await raw(path, { headers: { 'Accept-Encoding': encoding } })
+      expect([compressed.status, compressed.headers['content-encoding']]).toEqual([200, encoding])
+      expect(compressed.headers['content-type']).toBe(plain.headers['content-type'])
+      expect(compressed.headers['cache-control']).toBe(plain.headers['cache-control'])
+      expect(compressed.body.length).toBeLessThan(plain.body.length)
+      expect(decompress[encoding]?.(compressed.body)).toEqual(plain.body)
     }
   })
 
-  test.each(texts)('and caches are told so: %s', async (path) => {
+  test.each(texts)('and Vary says so: %s', async (path) => {
     for (const headers of [{}, { 'Accept-Encoding': 'br' }]) {
       expect((await raw(path, { headers })).headers.vary).toMatch(/\bAccept-Encoding\b/i)
     }
   })
 
-  test.each(['identity', 'deflate;q=0, br;q=0, gzip;q=0', 'x-none'])('and for nobody else: %s', async (encodings) => {
+  test.each(['identity', 'deflate;q=0, br;q=0, gzip;q=0', 'x-none'])('and for no others: %s', async (encodings) => {
     const answer = await raw('/', { headers: { 'Accept-Encoding': encodings } })
     expect([answer.status, answer.headers['content-encoding']]).toEqual([200, undefined])
     expect(answer.body.toString()).toContain('</html>')
   })
 
-  test('a browser takes brotli before gzip', async () => {
+  test('a browser that accepts both gets brotli', async () => {
     const headers = { 'Accept-Encoding': 'gzip, deflate, br, zstd' }
     for (const path of ['/', '/licences', '/style.css']) {
       expect((await raw(path, { headers })).headers['content-encoding']).toBe('br')
     }
   })
 
-  test('a PNG is packed already', async () => {
+  test('a PNG is not compressed again', async () => {
     const { headers } = await raw('/icon-180.png', { headers: { 'Accept-Encoding': 'br, gzip' } })
     expect(headers['content-encoding']).toBeUndefined()
   })
@@ -71,7 +71,7 @@ describe('text is packed for who can unpack it', () => {
     expect(head.headers['content-type']).toBe((await raw('/')).headers['content-type'])
   })
 
-  test('who has the picture (304) is not sent it again, packed or not', async () => {
+  test('a client that has the picture gets 304, compressed or not', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const id = shownAvatar((await visitor.get('/show_avatar')).text)
@@ -86,7 +86,7 @@ describe('text is packed for who can unpack it', () => {
   })
 })
 
-describe('pages that are kept', () => {
+describe('cached pages', () => {
   const looks = [
     '/',
     '/?notice=declined',
@@ -101,7 +101,7 @@ describe('pages that are kept', () => {
     '/?backgroundColor=transparent',
   ]
 
-  test('are those of the look and the notice that were asked for, the second time too', async () => {
+  test('show the look and the notice of their address, also the second time', async () => {
     const first = await Promise.all(looks.map(async (path) => (await raw(path)).body.toString()))
     const again = await Promise.all(
       looks.map(async (path) => {
@@ -128,13 +128,13 @@ describe('pages that are kept', () => {
 describe('pictures for links, many at once', () => {
   const card = (seed: string) => raw(`/og.png?style=rings&seed=${encodeURIComponent(seed)}`)
 
-  test('the same one is drawn once for all', async () => {
+  test('the same one is rendered once for all', async () => {
     const cards = await Promise.all(Array.from({ length: manyAtOnce }, () => card('the same')))
     expect(new Set(cards.map(({ status }) => status))).toEqual(new Set([200]))
     expect(new Set(cards.map(({ body }) => body.toString('base64'))).size).toBe(1)
   })
 
-  test('who finds the line full is told when to come again; the others get theirs', async () => {
+  test('requests past the full queue get 503 with Retry-After; the others get their picture', async () => {
     const cards = await Promise.all(Array.from({ length: manyAtOnce }, (_, i) => card(`number ${i}`)))
     const refused = cards.filter(({ status }) => status === 503)
     expect(cards.filter(({ status }) => status === 200).length).toBeGreaterThan(10)
