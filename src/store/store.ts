@@ -1,5 +1,6 @@
 import { LockLost } from '../errors.ts'
-import type { LockAfter, Redis } from './redis.ts'
+import type { Redis } from './redis.ts'
+import type { LockAfter } from './redis-commands.ts'
 
 /**
  * A key-value store with TTLs, shared by all instances (Redis) or in this process's memory. Every method throws

@@ -1,0 +1,93 @@
+import { defineScript } from 'redis'
+
+type Expiration = { type: 'EX'; value: number }
+
+/** Whether the lock is kept or released after the write. */
+export type LockAfter = 'keep' | 'release'
+
+/** The commands in use; the clients of a server, a cluster and sentinels all have them. */
+export type Commands = {
+  get(key: string): Promise<string | null>
+  /** Reads the key and gives it a new TTL. */
+  getEx(key: string, expiration: Expiration): Promise<string | null>
+  getDel(key: string): Promise<string | null>
+  mGet(keys: string[]): Promise<(string | null)[]>
+  set(
+    key: string,
+    value: string,
+    options: { expiration: Expiration; condition?: 'NX'; GET?: true },
+  ): Promise<string | null>
+  del(keys: string | string[]): Promise<number>
+  pTTL(key: string): Promise<number>
+  ping(): Promise<string>
+  /** The total and the milliseconds until the count starts anew. */
+  count(key: string, hits: number, windowMs: number): Promise<number[]>
+  /** 1 if the key held the value and has a new TTL. */
+  expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
+  /** 1 if the key held the value and is deleted. */
+  deleteIfEqual(key: string, value: string): Promise<number>
+  /** 1 if the value was replaced, 0 if the key does not exist, -1 if the lock is not the owner's. Both keys share a slot. */
+  replaceIfLocked(
+    lock: string,
+    owner: string,
+    key: string,
+    value: string,
+    ttlS: number,
+    then: LockAfter,
+  ): Promise<number>
+}
+
+/** INCRBY with a TTL that begins with the first count; in one step, so that no key is ever without one. */
+const count = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    local total = redis.call('INCRBY', KEYS[1], ARGV[1])
+    if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+    return { total, redis.call('PTTL', KEYS[1]) }`,
+  parseCommand(parser, key: string, hits: number, windowMs: number) {
+    parser.pushKey(key)
+    parser.push(String(hits), String(windowMs))
+  },
+  transformReply: (reply: number[]) => reply,
+})
+
+// Compare and act in one step: between a GET and a SET another client could take the lock.
+// https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+const expireIfEqual = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+    return 0`,
+  parseCommand(parser, key: string, value: string, ttlS: number) {
+    parser.pushKey(key)
+    parser.push(value, String(ttlS))
+  },
+  transformReply: (reply: number) => reply,
+})
+const deleteIfEqual = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+    return 0`,
+  parseCommand(parser, key: string, value: string) {
+    parser.pushKey(key)
+    parser.push(value)
+  },
+  transformReply: (reply: number) => reply,
+})
+const replaceIfLocked = defineScript({
+  NUMBER_OF_KEYS: 2,
+  SCRIPT: `
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+    if not redis.call('SET', KEYS[2], ARGV[2], 'XX', 'EX', ARGV[3]) then return 0 end
+    if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
+    return 1`,
+  parseCommand(parser, lock: string, owner: string, key: string, value: string, ttlS: number, then: LockAfter) {
+    parser.pushKey(lock)
+    parser.pushKey(key)
+    parser.push(owner, value, String(ttlS), then)
+  },
+  transformReply: (reply: number) => reply,
+})
+/** Lua scripts; each is one atomic step. */
+export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
