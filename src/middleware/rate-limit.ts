@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import type { Request, RequestHandler } from 'express'
 import { type ClientRateLimitInfo, ipKeyGenerator, rateLimit } from 'express-rate-limit'
-import { promise as createQueue } from 'fastq'
 import { LRUCache } from 'lru-cache'
 import type { Config } from '../config.ts'
 import { RateLimited, StoreUnavailable } from '../errors.ts'
@@ -31,10 +30,18 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
 /** Identifies a client: by its address, for IPv6 by its /64, because a household has a whole network. */
 export const clientOf = (req: Request) => ipKeyGenerator(req.ip ?? '', 64)
 
-/** One refusal per turn of the event loop: a client that sends a hundred requests at once does not delay other clients. */
-const refusals = createQueue(() => nextTurn(), 1)
 /** Each waiting refusal holds its request in memory. Past this many, connections are destroyed without an answer. */
 const maxWaitingRefusals = 1000
+let waitingRefusals = 0
+let lastRefusal: Promise<unknown> = Promise.resolve()
+
+/** One refusal per turn of the event loop: a client that sends a hundred requests at once does not delay other clients. */
+async function waitForTurn(): Promise<void> {
+  waitingRefusals += 1
+  lastRefusal = lastRefusal.then(() => nextTurn())
+  await lastRefusal
+  waitingRefusals -= 1
+}
 
 type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
 
@@ -49,8 +56,8 @@ function limit(name: keyof typeof maxPerMinute, count: Count): RequestHandler {
     // Every answer counts, so nothing is ever subtracted.
     store: { localKeys: false, increment: count, decrement: () => undefined, resetKey: () => undefined },
     handler: async (req, res, next) => {
-      if (refusals.length() >= maxWaitingRefusals) return void req.socket.destroy()
-      await refusals.push(undefined)
+      if (waitingRefusals >= maxWaitingRefusals) return void req.socket.destroy()
+      await waitForTurn()
       next(new RateLimited('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })
