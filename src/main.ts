@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -7,6 +6,7 @@ import { Router } from 'express'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
+import { readEnvFile } from './env-file.ts'
 import { logSerializers } from './log.ts'
 import { answerBadRequest } from './pages/bad-request.ts'
 import { openParts, type Parts } from './parts.ts'
@@ -19,8 +19,7 @@ const closeMs = 9000
 const sameSignalMs = 1000
 
 function settings(): Config {
-  if (existsSync('.env')) process.loadEnvFile('.env')
-  const config = readConfig(process.env)
+  const config = readConfig({ ...readEnvFile('.env'), ...process.env })
   if (!config.demo) return config
   // The stand-ins are spoken to over HTTP, by the code that speaks to the real ones.
   const standIns = `${ownOrigin(config)}/demo`

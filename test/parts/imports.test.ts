@@ -52,7 +52,7 @@ const visitAndBelow = ['visitor', 'pictures', 'avatar', 'discord', 'middleware',
 
 /** One way: main -> app -> pages -> pictures, visitor -> avatar, discord, middleware -> upstream, store -> errors. */
 const mayImport: Record<string, string[]> = {
-  'main.ts': ['app.ts', 'parts.ts', 'pages', 'middleware', 'metrics.ts', 'config.ts', 'log.ts', 'demo'],
+  'main.ts': ['app.ts', 'parts.ts', 'pages', 'middleware', 'metrics.ts', 'config.ts', 'env-file.ts', 'log.ts', 'demo'],
   'app.ts': ['pages', 'parts.ts', ...visitAndBelow],
   'parts.ts': ['metrics.ts', 'config.ts', 'errors.ts', ...visitAndBelow],
   pages: ['pages', 'parts.ts', 'errors.ts', 'config.ts', ...visitAndBelow],
@@ -64,6 +64,7 @@ const mayImport: Record<string, string[]> = {
   upstream: ['upstream', 'errors.ts'],
   store: ['store', 'errors.ts'],
   demo: ['demo'],
+  'env-file.ts': [],
   'log.ts': ['errors.ts'],
   'metrics.ts': ['errors.ts', 'upstream'],
   'errors.ts': [],

@@ -8,9 +8,16 @@ import { freePort } from './free-port.ts'
 /** The app's beginning. */
 export const main = join(import.meta.dirname, '../../src/main.ts')
 
-/** The app as `npm start` runs it, in an empty folder of its own: with no settings it is the demo. */
-export async function startApp(settings: Record<string, string> = {}) {
+/** Puts files into the folder in which the app will run. */
+type Prepare = (folder: string) => Promise<unknown>
+
+/**
+ * The app as `npm start` runs it, in a folder of its own: with no settings it is the demo. `prepare` puts files into the
+ * folder before the start.
+ */
+export async function startApp(settings: Record<string, string> = {}, prepare: Prepare = async () => {}) {
   const folder = await mkdtemp(join(tmpdir(), 'app-'))
+  await prepare(folder)
   const port = settings.PORT ?? String(await freePort())
   const environment = { PATH: process.env.PATH, PORT: port, ...settings }
   const child = spawn(process.execPath, [main], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -45,9 +52,10 @@ export async function startApp(settings: Record<string, string> = {}) {
 }
 export type StartedApp = Awaited<ReturnType<typeof startApp>>
 
-/** Starts the app with settings that end it: its exit code and all that it wrote. */
-export async function startAndFail(settings: Record<string, string>) {
+/** Starts the app with settings or files that end it. Returns its exit code and all that it wrote. */
+export async function startAndFail(settings: Record<string, string>, prepare: Prepare = async () => {}) {
   const folder = await mkdtemp(join(tmpdir(), 'app-'))
+  await prepare(folder)
   const child = spawn(process.execPath, [main], {
     cwd: folder,
     env: { PATH: process.env.PATH, PORT: String(await freePort()), ...settings },
