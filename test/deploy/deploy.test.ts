@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { ask } from '../support/ask.ts'
 import { freePort } from '../support/free-port.ts'
-import { openNginx, replaced, siteName } from '../support/nginx.ts'
+import { openNginx, siteName } from '../support/nginx.ts'
 import { startApp } from '../support/start-app.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -38,13 +38,10 @@ const settings = new Set([
 ])
 
 describe('avatars@.service', () => {
-  const nodePath = `${root}/node_modules/.bin/node`
-
-  /** Writes the unit to a file of this name, with the path of the Node that exists here. */
+  /** Copies the unit to a file of this name, by which systemd knows the instance. */
   async function unit(name: string): Promise<string> {
-    const text = await read('deploy/avatars@.service')
     const path = join(await folder(), name)
-    await writeFile(path, replaced(text, [['/opt/avatars/current/node_modules/.bin/node', nodePath]]))
+    await copyFile(join(root, 'deploy/avatars@.service'), path)
     return path
   }
 
