@@ -22,14 +22,20 @@ export const host = z
     'must be an IP address or a host name, without port or brackets',
   )
 
-/** Created and written to while the settings are read, so that a failure is named together with all other problems. */
-export const writableFolder = z.string().superRefine((folder, context) => {
+/**
+ * Created and written to while the settings are read, so that a failure is named together with all other problems. A full
+ * disk is none: it may have room again while the app runs.
+ */
+export const writableFolder = z.string().transform((folder, context) => {
   try {
     makeFolder(folder)
     rmdirSync(mkdtempSync(join(folder, 'probe-')))
+    return { folder, isFull: false }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : error
+    if (code === 'ENOSPC' || code === 'EDQUOT') return { folder, isFull: true }
     context.addIssue(`must be a folder that can be made and written to (${code})`)
+    return z.NEVER
   }
 })
 

@@ -89,8 +89,9 @@ function problemsInProduction(given: NodeJS.ProcessEnv): string[] {
 }
 
 /**
- * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards.
- * Throws an Error that names every wrong setting in plain words, and no value.
+ * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards,
+ * unless the disk is full. Throws an Error that names every wrong setting in plain words,
+ * and no value.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
@@ -125,12 +126,14 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     },
     /** Address of DiceBear's HTTP API, or undefined: everything is drawn in this process. */
     dicebearUrl: settings.DICEBEAR_URL === 'embedded' ? undefined : settings.DICEBEAR_URL.replace(/\/$/, ''),
-    cacheDir: settings.CACHE_DIR,
+    cacheDir: settings.CACHE_DIR.folder,
     cacheMaxBytes: settings.CACHE_MAX_MB * 1024 * 1024,
     upstreamTimeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     trustProxy: settings.TRUST_PROXY,
     rateLimit: settings.RATE_LIMIT === 'on',
     logLevel: settings.LOG_LEVEL,
+    /** What the operator should know, though the app starts. */
+    warnings: settings.CACHE_DIR.isFull ? ['CACHE_DIR is on a disk that is full: avatars are not kept as files'] : [],
   })
 }
 export type Config = ReturnType<typeof readConfig>

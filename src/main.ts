@@ -53,6 +53,7 @@ async function standIns(config: Config): Promise<Router> {
 async function start(): Promise<void> {
   const config = settings()
   const log = pino({ level: config.logLevel, serializers: logSerializers })
+  for (const warning of config.warnings) log.warn(warning)
   const parts = await openParts(config, log)
   const server = createAppServer(parts, config.demo ? await standIns(config) : undefined)
   if (parts.metrics) {

@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 
 /** An SVG and the SHA-256 of its key and content in hex, which serves as ETag. */
 export type StoredSvg = { svg: Buffer; checksum: string }
@@ -37,9 +37,12 @@ const blockBytes = 4096
 const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
 const subfolderName = /^[0-9a-f]{2}$/
 
-/** Opens a folder that exists and can be written to. Returns before the folder has been listed for the first time. */
+/**
+ * Opens a folder, which need not exist yet: a full disk may have had no room for it. Returns before the folder has been
+ * listed for the first time.
+ */
 export async function openFileCache({ folder, maxBytes, onError }: Options): Promise<FileCache> {
-  const root = await realpath(folder)
+  const root = await realpath(folder).catch(() => resolve(folder))
   let writtenBytes = 0 // by this process since the last trim
   let trimming: Promise<void> | undefined
 
