@@ -66,6 +66,13 @@ export function fill(text, values) {
 }
 
 /**
+ * A name or seed for a text where no <bdi> can stand: its direction does not change that of the text around it, as it has
+ * no control of its own that would end the isolate. https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
+ * @param {string} name
+ */
+export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')}\u2069`
+
+/**
  * The texts that these functions need, from src/pages/words.ts. A mood is `inText` in "Adventurer, happy" and `look` in
  * "can't look happy".
  * @typedef {object} LookTexts

@@ -1,5 +1,5 @@
 // The dice, and the last seeds that they rolled.
-import { fill, maxSeedLength, pictureUrl, seedLength } from './look.js'
+import { fill, isolate, maxSeedLength, pictureUrl, seedLength } from './look.js'
 import { announce, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
@@ -42,7 +42,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     button.type = 'button'
     button.dataset.seed = seed
     button.title = seed
-    button.setAttribute('aria-label', fill(texts.backTo, { seed }))
+    button.setAttribute('aria-label', fill(texts.backTo, { seed: isolate(seed) }))
     button.append(image)
     return button
   }

@@ -165,7 +165,7 @@ describe('accessibility', () => {
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
       await press(/^Adventurer, happy from the seed “fern”$/)
       await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
-      await press(/^Forget Adventurer, happy, from the seed “fern”$/)
+      await press(/^Forget Adventurer, happy, from the seed “\u2068fern\u2069”$/)
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
       expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy from the seed “fern”')
     })
@@ -324,7 +324,7 @@ describe('the form', () => {
       expect(first).toMatch(/^\w+ \w+$/)
       await page.getByRole('status').getByText(`New roll: ${first}`).waitFor()
       await roll.click()
-      await page.getByRole('button', { name: `Back to ${first}` }).click()
+      await page.getByRole('button', { name: `Back to \u2068${first}\u2069` }).click()
       expect(await seed.inputValue()).toBe(first)
     })
   })
@@ -467,7 +467,7 @@ describe('the page of the avatar', () => {
       const all = [...(await names('link')), ...(await names('button'))]
       expect(all).toHaveLength(6)
       expect(new Set(all).size).toBe(6)
-      expect(all).toContain('Download Adventurer, happy, from the seed “fern”')
+      expect(all).toContain('Download Adventurer, happy, from the seed “\u2068fern\u2069”')
     })
   })
 

@@ -1,0 +1,80 @@
+import { DomUtils, parseDocument } from 'htmlparser2'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
+
+/** Names as nobody has them at Discord; a page must survive what a Discord gone bad sends. */
+const names = [
+  'أوزي',
+  '<b>bold</b>',
+  '</title><xq onxq=1>',
+  '</bdi></h1><xq>',
+  '"><xq onxq="1',
+  '" onxq="1',
+  "' onxq='1",
+  '<!-- <xq>',
+  '&lt;xq&gt; &#60;',
+  '{name} {seed} {look} $& $1',
+  '<%= locals %> <%- locals %>',
+  '\u202egnp.exe',
+  '\u2069\u202egnp.exe',
+]
+
+const account = (id: number, username: string, globalName: string) => {
+  return { id: String(id), username, globalName, discriminator: '0', avatar: null }
+}
+const plain = account(1, 'plain', 'Plain')
+
+let app: TestApp
+beforeAll(async () => {
+  app = await openApp({ accounts: [plain, ...names.map((name, i) => account(2 + i, name, `${name}!`))] })
+})
+afterAll(() => app.close())
+
+/** All pages that name a signed-in visitor, whose seed is the username. */
+async function pagesFor(accountId: string): Promise<string[]> {
+  const visitor = app.visitor()
+  const choice = { seed: '', style: 'rings', backgroundColor: '', mood: '' }
+  await signIn(app, visitor, choice, accountId)
+  await visitor
+    .post('/show_avatar')
+    .type('form')
+    .send({ ...choice, style: 'bottts' })
+  const shown = await visitor.get('/show_avatar')
+  const refused = await visitor
+    .post('/show_avatar')
+    .type('form')
+    .send({ ...choice, style: 'nope' })
+  const older = await visitor.get(`/show_avatar?avatar=${shownAvatar(shown.text)}`)
+  const failed = await visitor.post(`/avatars/${'0'.repeat(64)}/forget`)
+  expect([shown, refused, older, failed].map(({ status }) => status)).toEqual([200, 422, 200, 404])
+  return [shown, refused, older, failed].map(({ text }) => text)
+}
+
+const elementsOf = (html: string) => DomUtils.getElementsByTagName('*', parseDocument(html))
+/** Every element, as its name and the names of its attributes. */
+const outline = (html: string) => elementsOf(html).map(({ name, attribs }) => [name, ...Object.keys(attribs)].join(' '))
+const textsOf = (html: string, tag: string) =>
+  elementsOf(html).flatMap((element) => (element.name === tag ? DomUtils.textContent(element) : []))
+const labelsOf = (html: string) => elementsOf(html).flatMap(({ attribs }) => attribs['aria-label'] ?? [])
+
+/** Isolated from the text around it (UAX #9), without controls of its own that would end that. */
+const isolated = (name: string) => `\u2068${name.replace(/[\u202e\u2069]/g, '')}\u2069`
+
+test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
+  '$name is a name, not a part of the page',
+  async ({ name, id }) => {
+    const [pages, plainPages] = [await pagesFor(id), await pagesFor(plain.id)]
+    expect(pages.map(outline)).toEqual(plainPages.map(outline))
+    const [shown = '', refused = '', older = ''] = pages
+    for (const page of [shown, refused, older]) {
+      expect(textsOf(page, 'h1')).toEqual([`Looking good, ${name}!`])
+      expect(textsOf(page, 'title')[0]).toContain(`Looking good, ${isolated(`${name}!`)}`)
+      expect(textsOf(page, 'bdi').filter((text) => text === `${name}!`).length).toBeGreaterThanOrEqual(6)
+      expect(textsOf(page, 'bdi')).toContain(name)
+      const seed = `from the seed “${isolated(name)}”`
+      expect(labelsOf(page)).toEqual(
+        expect.arrayContaining([`Download Bottts, ${seed}`, `Forget Bottts, ${seed}`, `Forget Rings, ${seed}`]),
+      )
+    }
+  },
+)
