@@ -8,14 +8,14 @@ import { words } from './words.ts'
 
 const view = join(import.meta.dirname, '../../views/bad-request.ejs')
 
-const { badValues, headTooLong, tooLarge, tooSlow } = words.errors
+const { invalidValues, headersTooLarge, tooLarge, requestTimeout } = words.errors
 
-const malformed = { status: 400, texts: badValues }
+const malformed = { status: 400, texts: invalidValues }
 /** Answers by the code of Node's error; every other code is a malformed request. */
 const answers = new Map<unknown, typeof malformed>([
-  ['ERR_HTTP_REQUEST_TIMEOUT', { status: 408, texts: tooSlow }],
+  ['ERR_HTTP_REQUEST_TIMEOUT', { status: 408, texts: requestTimeout }],
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', { status: 413, texts: tooLarge }],
-  ['HPE_HEADER_OVERFLOW', { status: 431, texts: headTooLong }],
+  ['HPE_HEADER_OVERFLOW', { status: 431, texts: headersTooLarge }],
 ])
 
 /** The headers of SECURITY.md (H1 to H7) for a page with a stylesheet and a picture. */

@@ -34,40 +34,40 @@ const queueRetryS = 2
 
 /** The answers that depend on the kind of error alone. */
 const answers = new Map<unknown, Answer>([
-  [InvalidCallback, { status: 400, texts: texts.badValues }],
-  [InvalidValues, { status: 400, texts: texts.badValues }],
-  [UnknownState, { status: 400, texts: texts.lostTrack }],
+  [InvalidCallback, { status: 400, texts: texts.invalidValues }],
+  [InvalidValues, { status: 400, texts: texts.invalidValues }],
+  [UnknownState, { status: 400, texts: texts.unknownState }],
   [SignInFailed, { status: 400, texts: texts.signInFailed }],
   [GrantRefused, { status: 400, texts: texts.grantRefused }],
-  [NotSignedIn, { status: 400, texts: texts.lostTrack }],
-  [CrossSiteRequest, { status: 403, texts: texts.crossSite }],
+  [NotSignedIn, { status: 400, texts: texts.unknownState }],
+  [CrossSiteRequest, { status: 403, texts: texts.crossSiteRequest }],
   [NotFound, { status: 404, texts: texts.notFound }],
-  [MethodNotAllowed, { status: 405, texts: texts.wrongMethod }],
-  [UnsupportedMediaType, { status: 415, texts: texts.notAForm }],
-  [DiscordRefusedClient, { status: 502, texts: texts.discordRefusedUs }],
-  [DiscordUnavailable, { status: 502, texts: texts.discordAway }],
+  [MethodNotAllowed, { status: 405, texts: texts.methodNotAllowed }],
+  [UnsupportedMediaType, { status: 415, texts: texts.unsupportedMediaType }],
+  [DiscordRefusedClient, { status: 502, texts: texts.discordRefusedClient }],
+  [DiscordUnavailable, { status: 502, texts: texts.discordUnavailable }],
 ])
 
 /** Express and its body parser throw errors with a status. */
 const textsOfStatus = new Map<number, Texts>([
   [413, texts.tooLarge],
-  [415, texts.notAForm],
+  [415, texts.unsupportedMediaType],
 ])
 
 function answerTo(error: unknown, timeoutMs: number): Answer {
-  if (error instanceof DiscordCircuitOpen) return { status: 504, texts: texts.discordSpared }
-  if (error instanceof DiscordTimeout) return { status: 504, texts: texts.discordSilent(Math.ceil(timeoutMs / 1000)) }
-  if (error instanceof DiscordRateLimited) return retryLater(503, texts.discordBusy, error.retryAfterS)
-  if (error instanceof RateLimited) return retryLater(429, texts.tooManyVisits, error.retryAfterS)
-  if (error instanceof Overloaded) return retryLater(503, texts.tooBusy, queueRetryS)
-  if (error instanceof StoreUnavailable) return retryLater(503, texts.storeAway, storeRetryS)
+  if (error instanceof DiscordCircuitOpen) return { status: 504, texts: texts.discordCircuitOpen }
+  if (error instanceof DiscordTimeout) return { status: 504, texts: texts.discordTimeout(Math.ceil(timeoutMs / 1000)) }
+  if (error instanceof DiscordRateLimited) return retryLater(503, texts.discordRateLimited, error.retryAfterS)
+  if (error instanceof RateLimited) return retryLater(429, texts.rateLimited, error.retryAfterS)
+  if (error instanceof Overloaded) return retryLater(503, texts.overloaded, queueRetryS)
+  if (error instanceof StoreUnavailable) return retryLater(503, texts.storeUnavailable, storeRetryS)
   const answer = error instanceof Error ? answers.get(error.constructor) : undefined
   if (answer) return answer
   const status = error instanceof Error && 'status' in error ? error.status : undefined
   if (typeof status === 'number' && status >= 400 && status < 500) {
-    return { status, texts: textsOfStatus.get(status) ?? texts.badValues }
+    return { status, texts: textsOfStatus.get(status) ?? texts.invalidValues }
   }
-  return { status: 500, texts: texts.ourFault }
+  return { status: 500, texts: texts.unexpectedError }
 }
 
 function retryLater(status: number, textsFor: (seconds: number) => Texts, retryAfterS: number): Answer {

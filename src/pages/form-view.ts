@@ -66,7 +66,7 @@ function backgroundView(entered: string) {
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
     /** What was entered, if it is no colour. */
-    noColour: isNone || colour ? undefined : entered,
+    invalidColour: isNone || colour ? undefined : entered,
   }
 }
 

@@ -219,7 +219,6 @@ export const words = {
     history: 'Your last looks',
     historyHint: 'We keep the last 12, for seven days after your last visit.',
     historyEmpty: 'Your next look will wait here.',
-    shown: 'shown above',
     fromSeed: ' from the seed “{seed}”',
     downloadOne: 'Download {look}, from the seed “{seed}”',
     forgetOne: 'Forget {look}, from the seed “{seed}”',
@@ -232,13 +231,11 @@ export const words = {
     mood: 'Mood',
     background: 'Background',
     seed: 'Seed',
-    anyMood: 'Any',
-    noColour: 'None',
     yourUsername: 'your username',
     tryAgain: 'Try again',
     back: 'Back to the form',
     start: 'Go to the form',
-    crossSite: {
+    crossSiteRequest: {
       title: 'That came from another site',
       advice: 'We only take this form from our own page, to keep you safe. Open the form here and send it again.',
     },
@@ -246,11 +243,11 @@ export const words = {
       title: 'There is nothing here',
       advice: 'The address may be mistyped, or what was here is gone. The form is still where it was.',
     },
-    wrongMethod: {
+    methodNotAllowed: {
       title: 'This page can’t do that',
       advice: 'It is there, but not for this kind of request. Start from the form.',
     },
-    notAForm: {
+    unsupportedMediaType: {
       title: 'That was not our form',
       advice: 'We can only read what the form sends. Please fill it in here.',
     },
@@ -258,20 +255,20 @@ export const words = {
       title: 'That was too much at once',
       advice: 'What was sent is longer than our form can be. Please use the form as it is.',
     },
-    headTooLong: {
+    headersTooLarge: {
       title: 'That was too long to read',
       advice:
         'The address, or the cookies sent along with it, are longer than we can take. Start from the form; if that is refused too, delete the cookies of this site.',
     },
-    tooSlow: {
+    requestTimeout: {
       title: 'We stopped waiting',
       advice: 'What you asked did not reach us in time. Nothing was changed; please try again.',
     },
-    badValues: {
+    invalidValues: {
       title: 'That made no sense to us',
       advice: 'Part of what was asked is missing or wrong. Start from the form.',
     },
-    lostTrack: {
+    unknownState: {
       title: 'We lost track of your visit',
       advice:
         'It took longer than ten minutes, or this page was opened twice. Please start again; your look is kept where we still have it.',
@@ -285,40 +282,40 @@ export const words = {
       title: 'We lost track of your visit',
       advice: 'Discord no longer knows this sign-in. Please start again; your look is kept.',
     },
-    discordRefusedUs: {
+    discordRefusedClient: {
       title: 'Discord turned us away',
       advice: 'That is our mistake, not yours, and we have noted it. Your choices are safe; please try again later.',
     },
-    discordAway: {
+    discordUnavailable: {
       title: 'Discord is not answering',
       advice: 'We could not reach it. That is Discord’s side, not yours. Your choices are safe.',
     },
-    discordSilent: (count: number) => ({
+    discordTimeout: (count: number) => ({
       title: 'Discord is not answering',
       advice: `We asked who you are and heard nothing for ${inWords(count)} ${seconds(count)}. That is Discord’s side, not yours. Your choices are safe.`,
     }),
-    discordSpared: {
+    discordCircuitOpen: {
       title: 'Discord is not answering',
       advice:
         'It has just kept others waiting, so we did not ask it for you. That is Discord’s side, not yours. Your choices are safe: try again in a few seconds.',
     },
-    discordBusy: (count: number) => ({
+    discordRateLimited: (count: number) => ({
       title: 'Too many people at once',
       advice: `Discord asks us to wait. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
-    tooManyVisits: (count: number) => ({
+    rateLimited: (count: number) => ({
       title: 'That was very fast',
       advice: `Too many requests came from your address. Try again in ${count} ${seconds(count)}: go back to the page before, what you chose is still there.`,
     }),
-    tooBusy: (count: number) => ({
+    overloaded: (count: number) => ({
       title: 'Many pictures at once',
       advice: `We are still drawing those of others. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
-    storeAway: (count: number) => ({
+    storeUnavailable: (count: number) => ({
       title: 'We can’t reach our memory',
       advice: `Something of ours is down for a moment. Try again in ${count} ${seconds(count)}; your choices are safe.`,
     }),
-    ourFault: {
+    unexpectedError: {
       title: 'Something broke on our side',
       advice: 'We have noted it. Nothing of yours was changed; please try again.',
     },

@@ -48,7 +48,7 @@ test('clients that send a byte a second or nothing are disconnected, and others 
   }
   expect(served).toBeGreaterThan(5)
   for (const ms of await durations) expect(ms).toBeLessThan(maxRequestMs + slackMs)
-  for (const { received } of connections) expectErrorPage(received(), 408, words.errors.tooSlow.title)
+  for (const { received } of connections) expectErrorPage(received(), 408, words.errors.requestTimeout.title)
 }, 60_000)
 
 test('a connection is kept for longer than a proxy’s 60 s, and for a thousand requests', async () => {
@@ -83,7 +83,7 @@ test('headers of more than 16 KiB are refused', async () => {
     { 'X-Long': 'x'.repeat(20_000) },
   ]) {
     const { status, text } = await ask(app.url, '/', { headers })
-    expect([status, text]).toEqual([431, expect.stringContaining(words.errors.headTooLong.title)])
+    expect([status, text]).toEqual([431, expect.stringContaining(words.errors.headersTooLarge.title)])
   }
   expect((await ask(app.url, '/', { headers: { Cookie: `x=${'x'.repeat(12_000)}` } })).status).toBe(200)
 })
@@ -118,18 +118,18 @@ function expectErrorPage(received: string, status: number, title: string): void 
 }
 
 describe('a malformed request is answered by an error page', () => {
-  const { badValues, headTooLong, tooLarge } = words.errors
+  const { invalidValues, headersTooLarge, tooLarge } = words.errors
   const chunked = `${head}${form}Transfer-Encoding: chunked\r\n\r\n`
 
   test.each([
-    ['not HTTP', 'evil\r\n\r\n', 400, badValues],
-    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03evil', 400, badValues],
-    ['a malformed header', 'GET / HTTP/1.1\r\nHost: localhost\r\nevil evil\r\n\r\n', 400, badValues],
-    ['a malformed chunk', `${chunked}evil\r\n`, 400, badValues],
+    ['not HTTP', 'evil\r\n\r\n', 400, invalidValues],
+    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03evil', 400, invalidValues],
+    ['a malformed header', 'GET / HTTP/1.1\r\nHost: localhost\r\nevil evil\r\n\r\n', 400, invalidValues],
+    ['a malformed chunk', `${chunked}evil\r\n`, 400, invalidValues],
     ['a chunk extension that is too long', `${chunked}1;${'evil'.repeat(5000)}\r\n`, 413, tooLarge],
-    ['a request target that is too long', `GET /?seed=${'evil'.repeat(4250)} HTTP/1.1\r\n\r\n`, 431, headTooLong],
-    ['headers without end', `GET / HTTP/1.1\r\n${'X-Evil: evil\r\n'.repeat(100_000)}`, 431, headTooLong],
-    ['a body that ends too soon', `${head}${form}Content-Length: 100\r\n\r\nevil`, 400, badValues],
+    ['a request target that is too long', `GET /?seed=${'evil'.repeat(4250)} HTTP/1.1\r\n\r\n`, 431, headersTooLarge],
+    ['headers without end', `GET / HTTP/1.1\r\n${'X-Evil: evil\r\n'.repeat(100_000)}`, 431, headersTooLarge],
+    ['a body that ends too soon', `${head}${form}Content-Length: 100\r\n\r\nevil`, 400, invalidValues],
   ])('%s', async (what, sent, status, { title }) => {
     const { socket, received, closed } = await connectRaw(app.url, sent)
     if (what.includes('ends')) socket.end()
@@ -144,7 +144,7 @@ describe('a malformed request is answered by an error page', () => {
     const before = received()
     socket.write('evil\r\n\r\n')
     await closed
-    expectErrorPage(received().slice(before.length), 400, badValues.title)
+    expectErrorPage(received().slice(before.length), 400, invalidValues.title)
   })
 
   test('and its connection is closed, even if the client keeps sending', async () => {

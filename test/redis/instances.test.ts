@@ -152,7 +152,7 @@ describe('while instances come and go', () => {
   class Trouble extends Error {}
 
   /** A machine that is busy may make Redis late, and the app says so: no restart's fault. */
-  const isLateRedis = (trouble: string) => trouble.includes(words.errors.storeAway(1).title)
+  const isLateRedis = (trouble: string) => trouble.includes(words.errors.storeUnavailable(1).title)
 
   /** A whole visit: form, Discord, avatar, another one, sign-out. Throws Trouble where a visitor would see an error. */
   async function visit(browser: Browser, account: string, seed: string): Promise<void> {
