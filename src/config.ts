@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { isIPv6 } from 'node:net'
 import { z } from 'zod'
 import {
   address,
@@ -88,6 +89,12 @@ function problemsInProduction(given: NodeJS.ProcessEnv): string[] {
   return problems
 }
 
+/** Where the app is reached by default: at localhost, unless HOST is another of this machine's own addresses. */
+function defaultOrigin(host: string, port: number): string {
+  const { hostname } = new URL(`http://${isIPv6(host) ? `[${host}]` : host}`)
+  return `http://${isLoopback(hostname) && hostname !== '127.0.0.1' ? hostname : 'localhost'}:${port}`
+}
+
 /**
  * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards,
  * unless the disk is full. Throws an Error that names every wrong setting in plain words,
@@ -105,9 +112,11 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     )
   }
   const settings = read.data
-  const baseUrl = new URL(settings.BASE_URL ?? `http://localhost:${settings.PORT}`)
+  const baseUrl = new URL(settings.BASE_URL ?? defaultOrigin(settings.HOST, settings.PORT))
   return Object.freeze({
     demo: settings.DISCORD_CLIENT_ID === undefined,
+    /** Told so, or a public site. */
+    production: settings.NODE_ENV === 'production' || isPublic(settings.BASE_URL),
     host: settings.HOST,
     port: settings.PORT,
     /** Where Prometheus asks, on the same host; undefined: nothing is counted. */

@@ -65,6 +65,8 @@ async function start(): Promise<void> {
   server.on('error', cannotListen(`HOST=${config.host}, PORT=${config.port}`))
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
+    // In production standard error is read as a log, whose lines are JSON.
+    if (config.production && !process.stderr.isTTY) return
     process.stderr.write(
       `Open ${config.baseUrl} in a browser${config.demo ? ' (demo: no Discord, no DiceBear)' : ''}\n`,
     )

@@ -46,7 +46,7 @@ const linesOf = ({ output }: StartedApp) =>
 describe('the demo, without any settings', () => {
   test('prints its address; a whole visit works, and every page says that it is a demo', async () => {
     const app = await started()
-    expect(app.output.stderr).toContain(`Open ${app.url} `)
+    await expect.poll(() => app.output.stderr).toContain(`Open ${app.url} `)
     const visitor = agent(app.url).redirects(0)
     const form = await visitor.get('/')
     const authorize = await leave(visitor)

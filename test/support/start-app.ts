@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
 
 /** The app's beginning. */
@@ -27,13 +29,17 @@ export async function startApp(settings: Record<string, string> = {}, prepare: P
   })
   const exited = once(child, 'exit')
   const closed = once(child, 'close') // once all that it has written is read
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', (part: Buffer) => {
-      output.stderr += part
-      if (output.stderr.includes('Open http')) resolve()
-    })
-    child.once('exit', () => reject(new Error(`The app did not start:\n${output.stderr}${output.stdout}`)))
+  child.stderr.on('data', (part: Buffer) => {
+    output.stderr += part
   })
+  // In production nothing is printed when it listens.
+  while (!(await isListening(settings.HOST ?? '127.0.0.1', Number(port)))) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      await closed
+      throw new Error(`The app did not start:\n${output.stderr}${output.stdout}`)
+    }
+    await wait(10)
+  }
   return {
     url: `http://localhost:${port}`,
     /** Where it runs: its cache is in here unless told otherwise. */
@@ -49,6 +55,14 @@ export async function startApp(settings: Record<string, string> = {}, prepare: P
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+function isListening(host: string, port: number): Promise<boolean> {
+  const socket = connect(port, host)
+  return new Promise<boolean>((resolve) => {
+    socket.once('connect', () => resolve(true))
+    socket.once('error', () => resolve(false))
+  }).finally(() => socket.destroy())
 }
 export type StartedApp = Awaited<ReturnType<typeof startApp>>
 
