@@ -4,6 +4,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { createAvatars } from './avatar/avatars.ts'
 import { createDiceBear } from './avatar/dicebear.ts'
 import { openFileCache } from './avatar/file-cache.ts'
+import { createRenderers } from './avatar/renderers.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createGates } from './discord/gates.ts'
@@ -39,6 +40,10 @@ export async function openParts(config: Config, log: Logger) {
     onError: (err) => log.warn({ err }, 'avatar cache'),
   })
   await Promise.race([connecting, wait(connectRedisMs)])
+  const renderers = createRenderers({
+    program: new URL('renderer.ts', import.meta.url),
+    onFailure: (err) => log.warn({ err }, 'renderer'),
+  })
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
@@ -70,6 +75,7 @@ export async function openParts(config: Config, log: Logger) {
     /** How long a visitor waits for Discord and DiceBear together, in milliseconds. */
     visitTimeoutMs,
     cache,
+    renderers,
     states: createStates({
       store,
       sealer,
@@ -82,7 +88,10 @@ export async function openParts(config: Config, log: Logger) {
     discord,
     accounts: createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs: timeoutMs }),
     avatars: createAvatars({
-      askDiceBear: config.dicebearUrl === undefined ? undefined : createDiceBear({ url: config.dicebearUrl, ...calls }),
+      askDiceBear:
+        config.dicebearUrl === undefined
+          ? undefined
+          : createDiceBear({ ...calls, url: config.dicebearUrl, check: renderers.check }),
       cache,
       onRead: (found) => metrics?.onCache('file', found),
       onFallback(err) {
@@ -93,6 +102,7 @@ export async function openParts(config: Config, log: Logger) {
     }),
     async close() {
       calls.connections.close()
+      renderers.close()
       await Promise.all([cache.close(), store.close()])
     },
   }

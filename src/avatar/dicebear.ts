@@ -3,9 +3,14 @@ import { type CallOptions, headerOf } from '../upstream/call.ts'
 import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
-import { checkInWorker } from './worker.ts'
 
-export type DiceBearOptions = Observers & Omit<CallOptions, 'maxBytes'> & { url: string; userAgent: string }
+export type DiceBearOptions = Observers &
+  Omit<CallOptions, 'maxBytes'> & {
+    url: string
+    userAgent: string
+    /** Resolves with what is wrong with an SVG, or undefined. */
+    check: (svg: Buffer) => Promise<string | undefined>
+  }
 
 /**
  * A complete response is no failure, whatever it holds: the next picture may be fine. Nor is it DiceBear's failure when
@@ -20,9 +25,10 @@ const breaker = {
 /**
  * A client of DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
  * The function returned resolves with a checked SVG; `deadline` is when the visitor must have an answer, by
- * `performance.now()`. It throws DiceBearUnavailable, DiceBearRefused or UnsafeSvg.
+ * `performance.now()`. It throws DiceBearUnavailable, DiceBearRefused, UnsafeSvg, or
+ * Overloaded when the check took too much time or memory.
  */
-export function createDiceBear({ url, userAgent, ...options }: DiceBearOptions) {
+export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOptions) {
   const request = createUpstream({ ...options, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
   const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
 
@@ -39,7 +45,7 @@ export function createDiceBear({ url, userAgent, ...options }: DiceBearOptions) 
     if (response.status !== 200 || !type.startsWith('image/svg+xml')) {
       throw new DiceBearUnavailable(`answered ${response.status}, ${type.slice(0, 40)}`)
     }
-    const problem = await checkInWorker(response.body)
+    const problem = await check(response.body)
     if (problem !== undefined) throw new UnsafeSvg(problem)
     return response.body
   }

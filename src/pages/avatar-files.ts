@@ -2,9 +2,8 @@ import { create as contentDisposition } from 'content-disposition'
 import type { Request, Response } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
-import { drawEmbedded } from '../avatar/embedded.ts'
-import { drawInWorker, workerConcurrency } from '../avatar/worker.ts'
-import { InvalidValues, NotFound, Overloaded } from '../errors.ts'
+import { drawingConcurrency, type Renderers } from '../avatar/renderers.ts'
+import { InvalidValues, NotFound } from '../errors.ts'
 import { rasterPolicy, svgPolicy } from '../middleware/headers.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
 import type { AddRoute } from '../middleware/routes.ts'
@@ -16,8 +15,6 @@ import { readForm } from './form.ts'
 import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
-// sharp takes 25 MB and a tenth of a second to load, so the modules that need it are imported when they are first used.
-
 const pngSizes = ['128', '256', '512', '1024']
 const defaultPngSize = '512'
 
@@ -28,14 +25,14 @@ const previewCaching = 'public, max-age=604800'
 const mebibyte = 1024 * 1024
 
 /** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded library. */
-export function previewFile(route: AddRoute, { metrics }: Parts): void {
+export function previewFile(route: AddRoute, { metrics, renderers }: Parts): void {
   const previews = createPictureCache({
     maxBytes: 16 * mebibyte,
     onLookup: (found) => metrics?.onCache('preview', found),
   })
   const cards = createPictureCache({ maxBytes: 16 * mebibyte, onLookup: (found) => metrics?.onCache('card', found) })
   const previewQueue = createQueue({
-    concurrency: workerConcurrency,
+    concurrency: drawingConcurrency,
     perClient: 4,
     maxWaiting: 1000,
     maxWaitingPerClient: 300,
@@ -46,7 +43,7 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
     // Keyed by the address, so that the values of a known preview are not parsed again.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
-      return previewQueue(async () => svgPicture(await drawInWorker(choice)), clientOf(req))
+      return previewQueue(async () => svgPicture(await renderers.draw(choice)), clientOf(req))
     })
     sendPicture(res, svgType, preview, previewCaching)
   })
@@ -56,8 +53,7 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     const title = nameOfLook(choice)
     async function draw(): Promise<Picture> {
-      const { drawCard } = await import('../pictures/card.ts')
-      const bytes = await drawCard(await drawEmbedded(still), title, words.home.title)
+      const bytes = await renderers.card(await renderers.draw(still), title, words.home.title)
       return { bytes, etag: etagOf(bytes) }
     }
     const card = await cards(avatarId(still), () => cardQueue(draw, clientOf(req)))
@@ -68,7 +64,7 @@ export function previewFile(route: AddRoute, { metrics }: Parts): void {
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(route: AddRoute, parts: Parts): void {
   const session = parts.sessions.load({ rolling: false })
-  const { avatars, metrics } = parts
+  const { avatars, metrics, renderers } = parts
   const pngs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('png', found) })
   const gifs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('gif', found) })
   // A visitor may ask for each of twelve avatars in each of four sizes at once.
@@ -89,8 +85,9 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-${size}"`
-    const draw = async () => ({ bytes: await pngOf(avatar.choice, svg.toString(), Number(size)), etag })
-    const png = await pngs(etag, () => pngQueue(draw, clientOf(req)))
+    const draw = (one: string, trusted: boolean) => renderers.png(one, Number(size), trusted)
+    const picture = async () => ({ bytes: await drawAvatar(renderers, avatar, svg, draw), etag })
+    const png = await pngs(etag, () => pngQueue(picture, clientOf(req)))
     attachIfDownload(req, res, avatar.choice, 'png')
     sendPicture(res, 'image/png', png, avatarCaching)
   })
@@ -100,9 +97,9 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-gif"`
     const gif = await gifs(etag, async () => {
-      const { moves } = await import('../pictures/gif.ts')
-      if (!(await moves(avatar.choice))) throw new NotFound('an avatar that does not move')
-      return gifQueue(async () => ({ bytes: await gifOf(avatar.choice, svg.toString()), etag }), clientOf(req))
+      if (!(await renderers.moves(avatar.choice))) throw new NotFound('an avatar that does not move')
+      const picture = async () => ({ bytes: await drawAvatar(renderers, avatar, svg, renderers.gif), etag })
+      return gifQueue(picture, clientOf(req))
     })
     attachIfDownload(req, res, avatar.choice, 'gif')
     sendPicture(res, 'image/gif', gif, avatarCaching)
@@ -129,19 +126,19 @@ function choiceIn(query: unknown): Choice {
   return choice
 }
 
-/** A checked SVG may still be too large or too small for a PNG: then that of the embedded library is rendered. */
-async function pngOf(choice: Choice, svg: string, size: number): Promise<Buffer> {
-  const { drawPng } = await import('../pictures/png.ts')
-  return drawPng(svg, size).catch(async () => drawPng(await drawEmbedded(choice), size))
-}
-
-/** A checked SVG may move in ways that only a browser can follow: then that of the embedded library is rendered. */
-async function gifOf(choice: Choice, svg: string): Promise<Buffer> {
-  const { drawGif } = await import('../pictures/gif.ts')
-  return drawGif(svg).catch(async (error: unknown) => {
-    if (error instanceof Overloaded) throw error // a second one would take as long
-    return drawGif(await drawEmbedded(choice))
-  })
+/**
+ * Draws an avatar's SVG, or, where it came from outside and cannot be drawn within the limits, that of the embedded library:
+ * it may take too much time or memory, be too large for a picture, or move in ways that only browsers can follow.
+ */
+async function drawAvatar(
+  renderers: Renderers,
+  { choice }: Avatar,
+  svg: Buffer,
+  draw: (svg: string, trusted: boolean) => Promise<Buffer>,
+): Promise<Buffer> {
+  const own = await renderers.draw(choice)
+  const found = svg.toString()
+  return found === own ? draw(own, true) : draw(found, false).catch(() => draw(own, true))
 }
 
 function svgPicture(svg: string): Picture {

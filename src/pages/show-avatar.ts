@@ -3,7 +3,6 @@ import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
-import { drawEmbedded } from '../avatar/embedded.ts'
 import type { User } from '../discord/client.ts'
 import { pictureOf } from '../discord/picture.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
@@ -20,7 +19,7 @@ import { words } from './words.ts'
 
 /** GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token. */
 export function showAvatarPage(route: AddRoute, parts: Parts): void {
-  const { config, states, sessions, accounts, avatars, visitTimeoutMs } = parts
+  const { config, states, sessions, accounts, avatars, renderers, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
 
   const showAvatar = route('/show_avatar', { GET: 'page', POST: 'sign-in' })
@@ -74,6 +73,18 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     formRefused(req, res, 'show-avatar', await pageOf(user, newest, history, entered, problems))
   }
 
+  /** The letters that PNG and GIF are without. None when that cannot be found out: the page does not fail for a notice. */
+  async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
+    const hasLetters = findStyle(choice.style)?.group === 'text'
+    return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
+  }
+
+  /** Address of the moving form; none when nothing moves, or when it is not known in time. */
+  async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
+    const moves = choice.animated && (await renderers.moves(choice).catch(() => false))
+    return moves ? `/avatars/${id}.gif` : undefined
+  }
+
   async function pageOf(user: User, avatar: Avatar, history: Avatar[], entered: Entered, problems: Problem[] = []) {
     return {
       user: {
@@ -103,20 +114,6 @@ function signInAgain(res: Response, read: ReadForm): void {
 /** The choice that led to an avatar: without a seed, where the Discord username was drawn. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
-}
-
-/** The letters that PNG and GIF are without. None when that cannot be found out: the page does not fail for a notice. */
-async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
-  if (findStyle(choice.style)?.group !== 'text') return []
-  const letters = await import('../pictures/letters.ts')
-  return letters.lettersWithoutFont(await drawEmbedded(choice)).catch(() => [])
-}
-
-/** Address of the moving form, for an avatar that moves. Loaded only when it may: the GIF encoder takes 25 MB. */
-async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
-  if (!choice.animated) return undefined
-  const { moves } = await import('../pictures/gif.ts')
-  return (await moves(choice)) ? `/avatars/${id}.gif` : undefined
 }
 
 function shown(avatar: Avatar, user: User) {

@@ -1,5 +1,8 @@
 import { selectAll } from 'css-select'
 import { DomUtils, parseDocument } from 'htmlparser2'
+import { findStyle } from '../avatar/catalogue.ts'
+import type { Choice } from '../avatar/choice.ts'
+import { drawEmbedded } from '../avatar/embedded.ts'
 import { type Box, createMeasure, type Document, type Element } from './bounds.ts'
 import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
@@ -11,6 +14,12 @@ export type Frames = {
    * quarter into its third iteration.
    */
   at(iterations: (timing: Timing) => number): string
+}
+
+/** Whether anything in this avatar moves; with some seeds nothing does in a style that can. */
+export async function moves(choice: Choice): Promise<boolean> {
+  if (!choice.animated || !findStyle(choice.style)?.animated) return false
+  return framesOf(await drawEmbedded(choice)).timings.length > 0
 }
 
 /**

@@ -1,8 +1,4 @@
 import sharp from 'sharp'
-import { findStyle } from '../avatar/catalogue.ts'
-import type { Choice } from '../avatar/choice.ts'
-import { drawEmbedded } from '../avatar/embedded.ts'
-import { Overloaded } from '../errors.ts'
 import { framesOf } from './frames.ts'
 import type { Timing } from './motion.ts'
 import { drawPixels } from './png.ts'
@@ -21,28 +17,18 @@ const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
 /** GIF has no partial opacity. Edges do without; a drawing with a larger share of it is laid on white. */
 const maxTranslucentShare = 0.2
-/** DiceBear's own drawings take a second or two. */
-const timeoutMs = 8000
-
-/** Whether anything in this avatar moves; with some seeds nothing does in a style that can. */
-export async function moves(choice: Choice): Promise<boolean> {
-  if (!choice.animated || !findStyle(choice.style)?.animated) return false
-  return framesOf(await drawEmbedded(choice)).timings.length > 0
-}
 
 /**
- * Renders a checked SVG that is animated by CSS as a GIF that loops without end, in sharp's own threads. Throws Overloaded
- * when that takes longer than `timeoutMs`, and an Error when an animation uses CSS that DiceBear's styles do not.
+ * Renders a checked SVG that is animated by CSS as a GIF that loops without end. DiceBear's own take a second or two. Throws
+ * when an animation uses CSS that DiceBear's styles do not.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
-  const deadline = performance.now() + timeoutMs
   const size = svg.includes('<filter') ? sizeWithFilter : defaultSize
   const frames = framesOf(svg)
   const adjusted = frames.timings.filter(isAdjusted)
   const count = framesInLoop(adjusted)
 
   function drawFrame(frame: number): Promise<Buffer> {
-    if (performance.now() > deadline) throw new Overloaded('a GIF took too long')
     return drawPixels(
       frames.at((timing) => iterationsAt(frame, count, timing)),
       size,

@@ -1,5 +1,7 @@
 import { DomUtils, parseDocument } from 'htmlparser2'
 import { LRUCache } from 'lru-cache'
+import type { Choice } from '../avatar/choice.ts'
+import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPixels } from './png.ts'
 
 /** Which letters can be drawn. Key: the character. Kept until the process ends, or a thousand others were asked for. */
@@ -8,10 +10,10 @@ const known = new LRUCache<string, boolean>({ max: 1000 })
 const maxCharacters = 16
 
 /**
- * The letters in a checked SVG that no font at hand has: a PNG or a GIF of it is without them, while a browser may show
- * them. Loads sharp when there are letters at all. Throws when sharp cannot render one in time.
+ * The letters in this avatar that no font at hand has: a PNG or a GIF of it is without them, while a browser may show them.
  */
-export async function lettersWithoutFont(svg: string): Promise<string[]> {
+export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
+  const svg = await drawEmbedded(choice)
   if (!svg.includes('<text')) return []
   const texts = DomUtils.getElementsByTagName('text', parseDocument(svg, { xmlMode: true }))
   // Neither spaces nor characters that never show, such as a zero-width joiner.

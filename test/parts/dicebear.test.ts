@@ -1,6 +1,7 @@
 // The client of DiceBear's HTTP API against a server that reads queries as DiceBear's strictest version does.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
+import { svgProblem } from '../../src/avatar/safe-svg.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn, moodMap } from '../support/drawn.ts'
@@ -15,7 +16,8 @@ let askDiceBear: ReturnType<typeof createDiceBear>
 beforeAll(async () => {
   double = await openDiceBear()
   connections = createConnections()
-  askDiceBear = createDiceBear({ url: double.apiUrl, userAgent: 'a test', timeoutMs: 15_000, connections })
+  const check = async (svg: Buffer) => svgProblem(svg)
+  askDiceBear = createDiceBear({ url: double.apiUrl, userAgent: 'a test', timeoutMs: 15_000, connections, check })
 })
 afterAll(async () => {
   connections.close()

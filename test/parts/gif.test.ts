@@ -1,6 +1,6 @@
 import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { drawGif } from '../../src/pictures/gif.ts'
 import { at } from '../support/doubles.ts'
 import { drawn, styleList } from '../support/drawn.ts'
@@ -94,22 +94,6 @@ test('when an SVG of DiceBear’s moves in a way that only browsers support, the
   const { visitor, gif } = await wear(choice)
   expect((await visitor.get(gif.replace(/gif$/, 'svg'))).body.toString()).toBe(once)
   expect((await visitor.get(gif)).body).toEqual(await drawGif(own))
-})
-
-test('a GIF that takes too long is given up with a 503, and no second one is tried', async () => {
-  const { visitor, gif } = await wear({ ...quick, seed: 'slow' })
-  const now = performance.now.bind(performance)
-  let asked = 0
-  // Jumps in the middle of the first rendering; a second one would begin after that, and succeed.
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
-    asked += 1
-    return now() + (asked > 20 ? 9000 : 0)
-  })
-  const late = await visitor.get(gif).set('Accept', 'text/html')
-  clock.mockRestore()
-  expect(late.status).toBe(503)
-  expect(late.text).toContain('Many pictures at once')
-  expect((await visitor.get(gif)).status).toBe(200)
 })
 
 test('past the bound of the queue a GIF is a 503 with Retry-After, and a 200 later', async () => {

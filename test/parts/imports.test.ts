@@ -67,6 +67,8 @@ const mayImport: Record<string, string[]> = {
   'env-file.ts': [],
   'log.ts': ['errors.ts'],
   'metrics.ts': ['errors.ts', 'upstream'],
+  // The program of a renderer process.
+  'renderer.ts': ['pictures', 'avatar'],
   'errors.ts': [],
   'config.ts': ['config-values.ts'],
   // One file that only parses text: the form of REDIS_URL is a matter of the store.
@@ -154,8 +156,8 @@ describe('the environment', () => {
     [...nodesIn(programs.get(file))].flatMap((node) => (isEnvironment(node) ? file : [])),
   )
 
-  test('is read by main alone; the one other word to it is the fonts’', () => {
-    expect(uses.sort()).toEqual(['main.ts', 'pictures/png.ts'])
+  test('is read by main alone; a child process inherits some of it, and the fonts set a variable', () => {
+    expect(uses.sort()).toEqual(['avatar/process-pool.ts', 'main.ts', 'pictures/png.ts'])
     const Assignment = z.looseObject({ type: z.literal('AssignmentExpression'), left: z.looseObject({ object: Node }) })
     const assigned = [...nodesIn(programs.get('pictures/png.ts'))].filter((node) =>
       isEnvironment(Assignment.safeParse(node).data?.left.object),

@@ -122,8 +122,7 @@ async function visitsFor(durationMs: number, { withFailures }: { withFailures: b
 }
 
 /**
- * Each style is loaded when it is first drawn, and stays in memory: load all of them before the first measurement. The
- * picture for links is drawn on the main thread, as a replacement for DiceBear's is; previews are drawn on a worker.
+ * Each style is loaded when it is first drawn, and stays in memory: load all of them before the first measurement.
  */
 async function drawAllStyles(): Promise<void> {
   for (const port of ports) {

@@ -1,0 +1,148 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { z } from 'zod'
+import { Overloaded } from '../errors.ts'
+
+export type PoolOptions = {
+  /** The module that each process runs. It sends "ready" once, and then a reply to each message, in their order. */
+  program: URL
+  /** Processes are started when they are needed. */
+  maxProcesses: number
+  /** How many jobs a process has at once, one under way and the others waiting in it. */
+  jobsPerProcess: number
+  /** A process without jobs ends after this time. */
+  idleMs?: number
+  /** Called when a process has ended with a job under way. */
+  onFailure: (error: Overloaded) => void
+}
+
+const Reply = z.union([z.object({ error: z.string() }), z.object({ value: z.unknown() })])
+export type Reply = z.infer<typeof Reply>
+
+type Job = {
+  message: object
+  timeoutMs: number
+  resolve: (value: unknown) => void
+  reject: (error: Error) => void
+}
+
+type Worker = {
+  process: ChildProcess
+  isReady: boolean
+  /** The first one is under way. */
+  jobs: Job[]
+  /** The start of what it has written there. */
+  stderr: string
+  timer?: NodeJS.Timeout
+}
+
+const startTimeoutMs = 10_000
+const maxStderrLength = 300
+
+/** What a process inherits of the environment: none of the settings, some of which are secret. */
+const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
+const environment = {
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
+  // With these glibc returns large blocks to the system at once. Otherwise some 1024-pixel PNGs in a row keep 300 MB.
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+}
+/** In megabytes. All of DiceBear's styles take 80. */
+const heapLimits = ['--max-old-space-size=160', '--max-semi-space-size=8']
+
+/**
+ * Child processes for work that may take too much time or memory: such a process is killed, and the next one started. In
+ * a thread native code could not be stopped.
+ */
+export function createProcessPool({ program, maxProcesses, jobsPerProcess, idleMs, onFailure }: PoolOptions) {
+  const workers = new Set<Worker>()
+  const waiting: Job[] = []
+  let closed = false
+
+  function start(): Worker {
+    const child = fork(program, {
+      execArgv: heapLimits,
+      env: environment,
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    })
+    const worker: Worker = { process: child, isReady: false, jobs: [], stderr: '' }
+    workers.add(worker)
+    child.on('message', (message) => receive(worker, message))
+    child.on('exit', (code, signal) => end(worker, `ended with ${signal ?? code}`))
+    child.on('error', (error) => end(worker, error.message))
+    child.stderr?.on('data', (text) => {
+      worker.stderr = `${worker.stderr}${text}`.slice(0, maxStderrLength)
+    })
+    return worker
+  }
+
+  function receive(worker: Worker, message: unknown): void {
+    if (message === 'ready') worker.isReady = true
+    else settle(worker.jobs.shift(), message)
+    watch(worker)
+    assignJobs()
+  }
+
+  function settle(job: Job | undefined, message: unknown): void {
+    const reply = Reply.parse(message)
+    if ('error' in reply) job?.reject(new Error(reply.error))
+    else job?.resolve(reply.value)
+  }
+
+  /** Starts the timer of what the process does now: a job, its start, or nothing. */
+  function watch(worker: Worker): void {
+    clearTimeout(worker.timer)
+    const [job] = worker.jobs
+    const timeoutMs = worker.isReady ? (job?.timeoutMs ?? idleMs) : startTimeoutMs
+    if (timeoutMs === undefined) return
+    worker.timer = setTimeout(() => end(worker, `took more than ${timeoutMs} ms`), timeoutMs)
+  }
+
+  function assignJobs(): void {
+    while (waiting.length > 0) {
+      const worker = [...workers].find(({ jobs }) => jobs.length < jobsPerProcess)
+      if (worker === undefined && workers.size >= maxProcesses) return
+      const job = waiting.shift()
+      if (job) assign(worker ?? start(), job)
+    }
+  }
+
+  function assign(worker: Worker, job: Job): void {
+    worker.jobs.push(job)
+    worker.process.send(job.message, () => undefined) // should that fail, the process has ended, and an event says so
+    if (worker.jobs.length === 1) watch(worker)
+  }
+
+  /** Kills the process unless it has ended. The job under way fails; those that waited behind it go to another process. */
+  function end(worker: Worker, reason: string): void {
+    if (!workers.delete(worker)) return
+    clearTimeout(worker.timer)
+    worker.process.kill('SIGKILL')
+    const [job, ...others] = worker.jobs
+    if (job) {
+      const error = new Overloaded(`renderer process ${reason}. ${worker.stderr}`.trim())
+      onFailure(error)
+      job.reject(error)
+    }
+    waiting.unshift(...others)
+    assignJobs()
+  }
+
+  return {
+    /** Sends the message to a process. Resolves with its reply; throws Overloaded when the process ends instead. */
+    run(message: object, timeoutMs: number): Promise<unknown> {
+      if (closed) throw new Overloaded('closed')
+      return new Promise((resolve, reject) => {
+        waiting.push({ message, timeoutMs, resolve, reject })
+        assignJobs()
+      })
+    },
+
+    /** Ends all processes; jobs that are left fail. */
+    close(): void {
+      closed = true
+      for (const job of waiting.splice(0)) job.reject(new Overloaded('closed'))
+      for (const worker of workers) end(worker, 'closed')
+    },
+  }
+}

@@ -1,0 +1,57 @@
+// The program of a renderer process, see avatar/renderers.ts. Modules are imported when they are first needed: sharp alone
+// takes 25 MB, and a process that only checks and draws never needs it.
+import { writeFile } from 'node:fs/promises'
+import type { Reply } from './avatar/process-pool.ts'
+import type { Task } from './avatar/renderers.ts'
+
+/** Of this process, all included. DiceBear's most costly drawing takes 210 MB at 1024 pixels. */
+const maxRssBytes = 250 * 1024 * 1024
+/** Pixels are drawn in threads, which fill some megabytes in this time. */
+const memoryCheckMs = 20
+
+async function work(task: Task): Promise<unknown> {
+  switch (task.name) {
+    case 'check':
+      return (await import('./avatar/safe-svg.ts')).svgProblem(task.svg)
+    case 'draw':
+      return (await import('./avatar/embedded.ts')).drawEmbedded(task.choice)
+    case 'moves':
+      return (await import('./pictures/frames.ts')).moves(task.choice)
+    case 'lettersWithoutFont':
+      return (await import('./pictures/letters.ts')).lettersWithoutFont(task.choice)
+    case 'png':
+      return (await import('./pictures/png.ts')).drawPng(task.svg, task.size)
+    case 'gif':
+      return (await import('./pictures/gif.ts')).drawGif(task.svg)
+    case 'card':
+      return (await import('./pictures/card.ts')).drawCard(task.svg, task.title, task.subtitle)
+  }
+}
+
+/** Does not wait for threads at work, as process.exit() does. */
+const endAtOnce = () => process.kill(process.pid, 'SIGKILL')
+
+async function answer(task: Task): Promise<void> {
+  const memoryCheck = setInterval(() => {
+    if (process.memoryUsage.rss() > maxRssBytes) endAtOnce()
+  }, memoryCheckMs)
+  const reply: Reply = await work(task).then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
+  )
+  clearInterval(memoryCheck)
+  process.send?.(reply)
+}
+
+const isTask = (message: unknown): message is Task => typeof message === 'object' && message !== null
+
+let previous = Promise.resolve()
+process.on('message', (message) => {
+  if (isTask(message)) previous = previous.then(() => answer(message))
+})
+process.on('disconnect', endAtOnce)
+// Sent to the whole group of processes at a shutdown. Requests that are still open may need this one.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
+// Where memory runs out, Linux kills this process rather than the server.
+await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined)
+process.send?.('ready')

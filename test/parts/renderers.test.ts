@@ -1,0 +1,124 @@
+// Renderer processes, src/avatar/renderers.ts: their limits, and that nobody but the costly SVG's own visitor notices.
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { drawEmbedded } from '../../src/avatar/embedded.ts'
+import { Overloaded } from '../../src/errors.ts'
+import { costlySvgs } from '../support/costly-svg.ts'
+import { styleList } from '../support/drawn.ts'
+import { childrenOf, openRenderers, program, watchChildren } from '../support/renderers.ts'
+
+const choice = { seed: 'fern 🦊', style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy', animated: false }
+const small = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9z"/></svg>'
+
+let renderers: ReturnType<typeof openRenderers>
+beforeAll(() => {
+  renderers = openRenderers()
+})
+afterAll(() => renderers.close())
+
+test('a process draws what the library draws here, for each choice its own picture', async () => {
+  const choices = styleList.map(({ name: style }) => ({ ...choice, style, mood: '', animated: true }))
+  const drawn = await Promise.all(choices.map(renderers.draw))
+  expect(drawn).toEqual(await Promise.all(choices.map(drawEmbedded)))
+})
+
+test('a process says what is wrong with an SVG, and nothing of one that is safe', async () => {
+  expect(await renderers.check(Buffer.from(small))).toBeUndefined()
+  expect(await renderers.check(Buffer.from(small.replace('path', 'script')))).toBe('element script')
+})
+
+test('a failed drawing affects no other', async () => {
+  const [bad, good] = await Promise.allSettled([
+    renderers.draw({ ...choice, style: 'nobody-s' }),
+    renderers.draw(choice),
+  ])
+  expect(bad).toMatchObject({
+    status: 'rejected',
+    reason: expect.objectContaining({ message: expect.stringMatching('nobody-s') }),
+  })
+  expect(good).toEqual({ status: 'fulfilled', value: await drawEmbedded(choice) })
+})
+
+test('a style that could not be loaded is loaded the next time', async () => {
+  const script = `import { closeSync, openSync } from 'node:fs'
+    import { drawEmbedded } from './src/avatar/embedded.ts'
+    const draw = (style) => drawEmbedded({ ...${JSON.stringify(choice)}, style, mood: '' })
+    await draw('rings')
+    const opened = []
+    try { for (;;) opened.push(openSync('/dev/null')) } catch {}
+    const failure = await draw('adventurer').catch((error) => error)
+    for (const file of opened) closeSync(file)
+    console.log(failure.code, (await draw('adventurer')).slice(0, 5))`
+  // At most a hundred open files.
+  const shell = ['-c', 'ulimit -n 100; exec "$0" --input-type=module --eval "$1"', process.execPath, script]
+  expect((await promisify(execFile)('sh', shell)).stdout).toBe('EMFILE <svg \n')
+})
+
+describe('an SVG that costs too much', () => {
+  const costly = (kind: string) => costlySvgs[kind]?.() ?? ''
+  /** Two at once, so that both processes for pictures are there. */
+  const warmUp = () => Promise.all([0, 1].map(() => renderers.png(small, 128, true)))
+
+  test.each([
+    ['in native code, as a PNG', () => renderers.png(costly('a long path'), 1024, false)],
+    ['in native threads, as a PNG', () => renderers.png(costly('blurs'), 1024, false)],
+    ['in JavaScript, as a GIF', () => renderers.gif(costly('elements that move'), false)],
+    ['in memory, as a PNG', () => renderers.png(costly('results of a filter'), 1024, false)],
+    ['in memory of JavaScript, as a GIF', () => renderers.gif(costly('keyframes'), false)],
+  ])('%s: is given up within 3 s and 300 MB, and the next one is rendered', async (_, render) => {
+    await warmUp()
+    const memory = watchChildren(process.pid)
+    const ownMemory = process.memoryUsage.rss()
+    const start = performance.now()
+    await expect(render()).rejects.toThrow(Overloaded)
+    expect(performance.now() - start).toBeLessThan(3000)
+    expect(memory.stop()).toBeLessThan(300)
+    expect(process.memoryUsage.rss() - ownMemory).toBeLessThan(30_000_000)
+    expect((await renderers.png(small, 128, true)).subarray(1, 4).toString()).toBe('PNG')
+  })
+
+  test('makes nobody wait: checks, drawings and pictures of others go on meanwhile', async () => {
+    await warmUp()
+    let isGivenUp = false
+    const costlyOne = renderers.png(costly('a long path'), 1024, false).catch(() => {
+      isGivenUp = true
+    })
+    let others = 0
+    for (; !isGivenUp; others += 1) {
+      await Promise.all([renderers.check(Buffer.from(small)), renderers.draw(choice), renderers.png(small, 128, false)])
+    }
+    await costlyOne
+    expect(others).toBeGreaterThan(5)
+  })
+})
+
+test('work in a process that ends fails, and the work that waited behind it is done by the next one', async () => {
+  const [first = 0] = childrenOf(process.pid)
+  process.kill(first, 'SIGSTOP')
+  const work = [1, 2, 3].map(() => renderers.draw(choice))
+  process.kill(first, 'SIGKILL')
+  const [failed, ...others] = await Promise.allSettled(work)
+  expect(failed).toMatchObject({ status: 'rejected', reason: expect.any(Overloaded) })
+  const value = await drawEmbedded(choice)
+  expect(others).toEqual([1, 2].map(() => ({ status: 'fulfilled', value })))
+  expect(renderers.failures.at(-1)).toBe('renderer process ended with SIGKILL.')
+})
+
+test('the processes end when the one that started them is killed, and know none of its settings', async () => {
+  const script = `import { createRenderers } from './src/avatar/renderers.ts'
+    const renderers = createRenderers({ program: new URL('${program}'), onFailure: () => undefined })
+    await renderers.check(Buffer.from(''))
+    console.log('ready')
+    await renderers.png(${JSON.stringify(costlySvgs['a long path']?.())}, 1024, true)`
+  const env = { ...process.env, SESSION_SECRET: 'a secret' }
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', script], { env })
+  await once(parent.stdout, 'data')
+  const children = childrenOf(parent.pid ?? 0)
+  expect(children.length).toBeGreaterThan(0)
+  for (const pid of children) expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('secret')
+  parent.kill('SIGKILL')
+  await vi.waitFor(() => expect(children.filter((pid) => existsSync(`/proc/${pid}/exe`))).toEqual([]), 5000)
+})

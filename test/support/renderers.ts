@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { createRenderers } from '../../src/avatar/renderers.ts'
+
+/** The module of a renderer process. */
+export const program = new URL('../../src/renderer.ts', import.meta.url)
+
+/** Renderers as the app has them, with the messages of what failed in them. */
+export function openRenderers() {
+  const failures: string[] = []
+  return { failures, ...createRenderers({ program, onFailure: ({ message }) => failures.push(message) }) }
+}
+
+/** The processes that a process has started. */
+export function childrenOf(pid: number): number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  return list === '' ? [] : list.split(' ').map(Number)
+}
+
+/** Follows the memory of a process's children until it is stopped: the most that one of them has had, in megabytes. */
+export function watchChildren(pid: number) {
+  let mostMb = 0
+  function look(): void {
+    for (const child of childrenOf(pid)) mostMb = Math.max(mostMb, peakMemoryMb(child))
+  }
+  const timer = setInterval(look, 5)
+  return {
+    stop(): number {
+      look()
+      clearInterval(timer)
+      return mostMb
+    },
+  }
+}
+
+/** 0 when the process has just ended. */
+function peakMemoryMb(pid: number): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+  } catch {
+    return 0
+  }
+}
