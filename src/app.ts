@@ -25,7 +25,10 @@ import type { Parts } from './parts.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
 
-/** The path of a request, top to bottom. `standIns` are the demo's Discord and DiceBear; they have none of our guards. */
+/**
+ * The path of a request, top to bottom. `standIns` are the demo's Discord and DiceBear; they bypass the rate limits and
+ * the same-origin check.
+ */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
   const app = express()
@@ -36,7 +39,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   app.use(limitPipelining())
   app.use(requestLog(log, isOurFault), metrics?.countRequest ?? [], headers(config, closing.signal))
   if (standIns) app.use('/demo', nameRoute('demo'), standIns)
-  // Compressed pages hold no secret, so their size reveals none (BREACH).
+  // Compression is safe against BREACH: pages contain no secrets.
   app.use(compression())
   health(route, config, store, closing.signal)
   publicFiles(route)
@@ -59,7 +62,7 @@ function settings(app: Express, { config }: Parts): void {
   app.enable('strict routing') // a path with a slash at its end is another path
   app.disable('x-powered-by')
   app.set('env', 'production') // should the error page fail, Express sends no stack trace
-  app.disable('etag') // pages are never cached; pictures and files have their own
+  app.disable('etag') // pages are never cached; pictures and static files set their own ETag
   app.set('views', viewFolder)
   app.set('view engine', 'ejs')
   app.engine('ejs', viewEngine())

@@ -14,7 +14,7 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
-/** A URL takes a host that ends in a number for an IPv4 address, so 999.1.1.1 is refused, too. */
+/** The URL parser treats a host that ends in a number as IPv4, so it rejects 999.1.1.1. */
 export const host = z
   .string()
   .refine(
@@ -23,8 +23,8 @@ export const host = z
   )
 
 /**
- * Created and written to while the settings are read, so that a failure is named together with all other problems. A full
- * disk is none: it may have room again while the app runs.
+ * Created and written to while the settings are read, so that a failure is named together with all other problems. A
+ * full disk is none: it may have room again while the app runs.
  */
 export const writableFolder = z.string().transform((folder, context) => {
   try {
@@ -51,8 +51,8 @@ function makeFolder(folder: string): void {
 }
 
 /**
- * Paths are appended to it, so it has no query and no fragment. A semicolon or comma in the host would end its source
- * expression in the content policy.
+ * An http(s) URL without query or fragment, because paths are appended. A semicolon or comma in the host would end its
+ * source expression in the content policy.
  */
 export const address = z
   .string()
@@ -76,7 +76,7 @@ const placeholders = [
   /^(todo|tbd|fixme|placeholder|example|none|null|undefined)$/i,
 ]
 const isPlaceholder = (text: string) => placeholders.some((pattern) => pattern.test(text))
-/** One character again and again. */
+/** The same character three times or more. */
 const isFiller = (text: string) => /^(.)\1{2,}$/.test(text)
 
 export const credential = z
@@ -106,7 +106,9 @@ export const metricsPort = z
   })
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
-/** Express's `trust proxy`. A client behind a trusted address can claim any address, so never everybody. */
+/**
+ * Express's `trust proxy`. A client at a trusted address can claim any client address, so "all addresses" is refused.
+ */
 export const trustedProxies = z
   .string()
   .refine(
@@ -125,14 +127,20 @@ function isProxyAddress(text: string): boolean {
   return Number(prefix) >= minPrefix(ip) && Number(prefix) <= (isIP(ip) === 4 ? 32 : 128)
 }
 
-/** The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4 (::ffff:0:0/96). */
+/**
+ * The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4
+ * (::ffff:0:0/96).
+ */
 function minPrefix(ip: string): number {
   if (isIP(ip) === 4) return 8
   const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
   return firstGroup >= 0x200 ? 7 : 96 + 8
 }
 
-/** Whether a host name of a URL is this machine's own (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section 2.5.3). */
+/**
+ * Whether a host name of a URL is this machine's own (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section
+ * 2.5.3).
+ */
 export function isLoopback(hostname: string): boolean {
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }

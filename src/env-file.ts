@@ -6,9 +6,9 @@ import { z } from 'zod'
 const SystemError = z.object({ code: z.string(), errno: z.number() })
 
 /**
- * The settings in a file, by name; none if there is no such file. The text may be UTF-8, or UTF-16 with a byte order mark,
- * as editors on Windows write it. Throws an Error, in one sentence, for a file that cannot be read or is not text: Node's
- * own loadEnvFile would lose the first setting after a byte order mark, and all settings in UTF-16.
+ * The settings in a file, by name; none if there is no such file. The text may be UTF-8, or UTF-16 with a byte order
+ * mark, as editors on Windows write it. Throws an Error, in one sentence, for a file that cannot be read or is not
+ * text: Node's own loadEnvFile would lose the first setting after a byte order mark, and all settings in UTF-16.
  */
 export function readEnvFile(file: string): Record<string, string> {
   const bytes = readIfExists(resolve(file))
@@ -25,7 +25,7 @@ export function readEnvFile(file: string): Record<string, string> {
 
 function readIfExists(path: string): Buffer | undefined {
   try {
-    // A link that leads nowhere is there, too.
+    // lstat, not exists: a dangling symbolic link is reported as an error, not ignored.
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     return readFileSync(path)
   } catch (cause) {

@@ -1,4 +1,4 @@
-// Everything that can go wrong, by name. What a visitor reads about each is in words.ts; pages/error-page.ts chooses.
+// The expected errors, one class each. pages/error-page.ts maps each class to a status and a text of words.ts.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -49,7 +49,7 @@ export class DiscordRateLimited extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
-/** No request was made: the time that an earlier 429 named is not over. */
+/** No request was made: still within the Retry-After of an earlier 429, or after too many invalid requests. */
 export class DiscordRateLimitActive extends DiscordRateLimited {}
 
 /** The session holds no Discord user, or it has ended. */
@@ -64,7 +64,9 @@ export class LockLost extends StoreUnavailable {}
 // Avatars
 /** Too much work is under way or queued, or one piece of it took too long. */
 export class Overloaded extends Failure {}
-/** DiceBear gave no SVG: no connection, an error status, a timeout, or another type of content. */
+/**
+ * No SVG from DiceBear: no connection, circuit breaker open, an error status, a timeout, or another type of content.
+ */
 export class DiceBearUnavailable extends Failure {}
 /** DiceBear refused the request (a 4xx, not 429): this app sent something wrong, or to the wrong address. */
 export class DiceBearRefused extends Failure {}

@@ -1,8 +1,8 @@
 import { Failure } from './errors.ts'
 
 /**
- * Serializers for pino. The message of a library's error may quote what it could not parse, tokens included, so of a cause
- * only the type is logged. Messages of our own errors hold no secrets.
+ * Serializers for pino. A library's error that is the `cause` of ours may quote a response that could not be parsed,
+ * tokens included, so of such a cause only type and code are logged. Messages of `Failure` contain no secrets.
  */
 export const logSerializers = {
   err: (error: unknown) => describe(error),

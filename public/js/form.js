@@ -37,7 +37,7 @@ function enhance(form) {
     }
   }
 
-  /** What is entered, as a picture that does not move; without a seed or style, that of the example. */
+  /** The entered values, not animated, with the example's seed or the first style where these are empty. */
   function currentLook() {
     const { seed, style, ...look } = enteredLook()
     return {
@@ -55,7 +55,7 @@ function enhance(form) {
     rolls.updateFaces()
   }, smallPicturesWaitMs)
 
-  /** Everything that follows a change. The small pictures follow later, by default once nobody types on. */
+  /** Updates everything after a change. The small pictures are debounced. */
   function update(waitMs) {
     const style = chosenStyle()
     const chosenMood = new FormData(form).get('mood')
@@ -101,7 +101,7 @@ function enhance(form) {
     if (hasAddress) writeAddress()
   })
   if (hasAddress) {
-    // Pictures follow by themselves; Enter in the seed draws instead of leaving for Discord.
+    // Without its button the preview still updates; Enter in the seed field updates it instead of submitting the form.
     find('.update')?.remove()
     seedField.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.isComposing) return
@@ -117,7 +117,7 @@ function enhance(form) {
 
 const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
 
-/** Returns a function that gives the problem with a seed, or ''; a new problem is announced and marks the field. */
+/** Returns a function that returns the problem with a seed, or ''; a new problem is announced and marks the field. */
 function createSeedCheck(field, status) {
   // A field that the server refused stays marked, as its message stays beside it.
   const isRefused = field.hasAttribute('aria-invalid')

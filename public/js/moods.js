@@ -38,5 +38,5 @@ export function createMoods(form) {
   return { choose, moodFor, update }
 }
 
-/** Of a radio button or an option. */
+/** Title of a style, from its radio button or option. */
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent

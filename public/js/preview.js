@@ -30,7 +30,7 @@ export function createPreview(form) {
     else if (lastRequest === lastShown) setStatus(idleText)
   }
 
-  /** Says what is wrong until the next picture; none that was requested before is shown. */
+  /** Shows the problem until the next picture is requested; ignores earlier requests. */
   function refuse(problem) {
     clearTimeout(waiting)
     lastRequest += 1
@@ -71,7 +71,7 @@ export function createPreview(form) {
   function showLoaded(url, number) {
     lastShown = number
     for (const image of images) image.src = url
-    // The page's own sources for reduced motion would hide every later picture.
+    // A <source> for reduced motion takes precedence over img.src.
     for (const source of form.querySelectorAll('source')) source.remove()
   }
 

@@ -25,7 +25,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     announce(fill(texts.rolled, { seed }))
   }
 
-  /** Buttons that are there move: a new one would be without its picture for a moment. */
+  /** Reuses existing buttons: the picture of a new one would have to load. */
   function list() {
     const existing = new Map(buttons().map((button) => [button.dataset.seed, button]))
     for (const [i, seed] of seeds.entries()) {

@@ -27,7 +27,10 @@ export function setPicture(image, url) {
   image.src = url
 }
 
-/** An image whose new picture does not come shows the last one again; without one, the next change asks again. */
+/**
+ * Restores the last loaded picture when a new one fails to load; without one, removes src so that the next change loads
+ * again.
+ */
 export function keepLastPictures(form) {
   const lastLoaded = new WeakMap()
   const remember = (image) => lastLoaded.set(image, image.getAttribute('src'))

@@ -29,7 +29,10 @@ export type AvatarsOptions = {
   onFallback: (reason: unknown) => void
 }
 
-/** The avatars' SVGs: from the cache, else from DiceBear, else drawn here, so none of it fails because DiceBear does. */
+/**
+ * Returns the SVG of an avatar: from the cache, else from DiceBear's API, else from the embedded library. A failure of
+ * DiceBear's API is never the visitor's.
+ */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
   /** By id: concurrent requests for one avatar share one read or drawing of it. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
@@ -55,14 +58,19 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   }
 
   return {
-    /** The avatar of this choice, its SVG stored as a file. DiceBear may take until `deadline` (`performance.now()`). */
+    /**
+     * The avatar of this choice, its SVG stored as a file. DiceBear may take until `deadline` (`performance.now()`).
+     */
     async make(choice: Choice, seedTyped: boolean, deadline: number): Promise<Avatar> {
       const id = avatarId(choice)
       await svgOf(id, choice, deadline)
       return { id, choice, seedTyped }
     },
 
-    /** Whether Discord's circle cuts something off. False, too, while the file is missing: the page does not wait. */
+    /**
+     * Whether Discord's circle cuts something off. Also false if the file is missing: the page does not wait for a
+     * drawing.
+     */
     async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
       const found = await cache.read(id)
       return found !== undefined && isCutByCircle(choice.style, found.svg)

@@ -9,7 +9,7 @@ export type Style = {
   /** As in DiceBear's addresses. */
   name: string
   title: string
-  /** The form's filter that shows it; found by looking at several seeds of every style. */
+  /** Filter group on the form, assigned by hand. */
   group: string
   /** Whether it has a moving form. */
   animated: boolean

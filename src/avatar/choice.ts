@@ -14,10 +14,12 @@ export const Choice = z.object({
 })
 export type Choice = z.infer<typeof Choice>
 
-/** DiceBear's options name no "no background"; a colour with zero opacity is one. */
+/** DiceBear has no option for "no background"; a fully transparent colour has that effect. */
 const transparent = 'ffffff00'
 
-/** Their drawings are light on dark, or nearly invisible on the page: without a chosen colour they keep their own. */
+/**
+ * Styles that are light on dark or nearly invisible without a background: if no colour is chosen they keep DiceBear's.
+ */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 /**

@@ -13,7 +13,7 @@ async function loadStyle(name: string): Promise<Style> {
 function styleOf(name: string): Promise<Style> {
   const style = loadedStyles.get(name) ?? loadStyle(name)
   loadedStyles.set(name, style)
-  // A failure, such as too many open files, may be over the next time.
+  // Failures are not cached: one such as EMFILE may be temporary.
   style.catch(() => loadedStyles.delete(name))
   return style
 }

@@ -80,7 +80,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return stored
   }
 
-  /** Creates the subfolder; a link there could lead out of the cache, and a file would be in the way: both are removed. */
+  /** Creates the subfolder. Removes a file or symbolic link in its place; a link could point outside the cache. */
   async function makeSubfolder(subfolder: string): Promise<void> {
     const stats = await lstat(subfolder).catch(ignoreMissing)
     if (stats?.isDirectory()) return

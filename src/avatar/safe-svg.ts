@@ -1,13 +1,14 @@
-// Checks that an SVG from outside is a drawing and nothing more: an allow list of elements, attributes and CSS, references
-// only within the document, and bounds on its size and on the cost of rendering it. An SVG that fails is never cleaned.
+// Checks that an SVG from outside is a drawing and nothing more: an allow list of elements, attributes and CSS,
+// references only within the document, and bounds on its size and on the cost of rendering it. An SVG that fails is
+// never cleaned.
 import { type CSSToken, TokenType, tokenize } from '@csstools/css-tokenizer'
 import { type SaxesAttributeNS, SaxesParser, type SaxesTagNS } from 'saxes'
 import { UnsafeSvg } from '../errors.ts'
 
 export const MAX_SVG_BYTES = 256 * 1024
 
-// The allow list: what DiceBear's styles are made of. test/parts/safe-svg.test.ts draws each variant of each style and tells
-// what is missing here, or no longer needed, after an upgrade of DiceBear.
+// The allow list: what DiceBear's styles are made of. test/parts/safe-svg.test.ts draws each variant of each style and
+// tells what is missing here, or no longer needed, after an upgrade of DiceBear.
 export const NAMESPACES: ReadonlyMap<string, string> = new Map([
   ['xmlns', 'http://www.w3.org/2000/svg'],
   ['xmlns:dc', 'http://purl.org/dc/elements/1.1/'],
@@ -28,8 +29,8 @@ export const ATTRIBUTES = namesIn(`
   gradientUnits height href id in in2 k2 k3 mask offset opacity operator r result rx ry shape-rendering stdDeviation
   stop-color stop-opacity stroke stroke-linecap stroke-linejoin stroke-miterlimit stroke-opacity stroke-width style
   text-anchor transform values viewBox width x x1 x2 xsi:type y y1 y2`)
-// CSS tokens. A function or at-keyword is listed by its name, a declaration by its property and colon (`--:` is any custom
-// property), every other token by its type.
+// CSS tokens. A function or at-keyword is listed by its name, a declaration by its property and colon (`--:` is any
+// custom property), every other token by its type.
 /** In an attribute whose value has a bracket. */
 export const VALUE_TOKENS = namesIn(`
   )-token EOF-token comma-token matrix( number-token rotate( scale( translate( url-token whitespace-token`)
@@ -50,8 +51,9 @@ function namesIn(list: string): ReadonlySet<string> {
 // A few times more than DiceBear's richest drawing.
 const MAX_DEPTH = 32
 const MAX_ELEMENTS = 2_000
-// A short SVG can take hours to render: ten groups that each use the next one ten times, or a blur of a blur of a blur. The
-// cost is counted in characters of SVG, as if each reference were written out; what is slow to render counts for more.
+// A short SVG can take hours to render: ten groups that each use the next one ten times, or a blur of a blur of a blur.
+// The cost is counted in characters of SVG, as if each reference were written out; what is slow to render counts for
+// more.
 const MAX_COST = 1_000_000
 const COST = { letter: 300, layer: 1_000, filterStep: 10_000 }
 const LAYER_ATTRIBUTES = namesIn('clip-path filter mask style')
@@ -68,8 +70,8 @@ type SvgElement = {
 }
 
 /**
- * What is wrong with an SVG from outside, in a few words; undefined when it is safe. Returned, not thrown: an error that
- * crosses from a worker thread loses its class.
+ * What is wrong with an SVG from outside, in a few words; undefined when it is safe. Returned, not thrown: an error
+ * that crosses from a worker thread loses its class.
  */
 export function svgProblem(bytes: Uint8Array): string | undefined {
   try {
@@ -132,7 +134,8 @@ export function checkSvg(svg: string): void {
   }
 
   const parser = new SaxesParser({ xmlns: true, position: false })
-  // At most six handlers: with a seventh V8 stores the parser's fields in a dictionary, and parsing takes four times as long.
+  // At most six handlers: with a seventh V8 stores the parser's fields in a dictionary, and parsing takes four times as
+  // long.
   parser.on('doctype', () => refuse('a document type'))
   parser.on('processinginstruction', () => refuse('a processing instruction'))
   parser.on('opentag', openElement)
@@ -155,7 +158,7 @@ function allowedChildren(parent: SvgElement | undefined): ReadonlySet<string> {
   return parent.name === 'metadata' || METADATA.has(parent.name) ? METADATA : ELEMENTS
 }
 
-/** A prefix is only ever bound to its one namespace, so a name with its prefix tells the namespace as well. */
+/** A prefix is only ever bound to its one namespace, so the prefixed name determines the namespace. */
 function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement): void {
   element.ownCost += value.length + (LAYER_ATTRIBUTES.has(name) ? COST.layer : 0)
   if (NAMESPACES.has(name)) {
@@ -185,7 +188,7 @@ function checkCss(css: string, allowed: ReadonlySet<string>): string[] {
   return ids
 }
 
-/** As in the lists of tokens above. */
+/** The name under which the lists above have this token. */
 function tokenName([type, text]: CSSToken, previousText: string): string {
   if (type === TokenType.Function || type === TokenType.AtKeyword) return text
   if (type === TokenType.Colon) return previousText.startsWith('--') ? '--:' : `${previousText}:`

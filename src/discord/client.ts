@@ -35,8 +35,8 @@ const Name = z
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 
 /**
- * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the other
- * fields count as absent. https://discord.com/developers/docs/resources/user
+ * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the
+ * other fields count as absent. https://discord.com/developers/docs/resources/user
  */
 const UserResponse = z
   .object({
@@ -83,7 +83,9 @@ const Scope = z
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
-/** The token response of RFC 6749, 5.1. Other fields are ignored, as it demands; an unasked `id_token` is one of them. */
+/**
+ * The token response of RFC 6749, 5.1. Other fields are ignored, as it demands; an unasked `id_token` is one of them.
+ */
 const TokenResponse = z
   .object({
     access_token: z.string().min(1),
@@ -110,8 +112,8 @@ const RateLimitResponse = z
   .catch({})
 
 /**
- * Only timeouts count: a refused connection or a 5xx delays a visitor hardly at all, and may be over the next moment. The
- * pause is short because visitors are refused while it lasts.
+ * Only timeouts count: a refused connection or a 5xx delays a visitor hardly at all, and may be over the next moment.
+ * The pause is short because visitors are refused while it lasts.
  */
 const breaker = { failures: 5, pauseMs: 2000, isFailure: (error: unknown) => error instanceof UpstreamTimeout }
 
@@ -196,8 +198,9 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * The user to whom an access token belongs. Discord's rate limit is per user, so `visitor` names the gate; for one who
-   * `isNew` it cannot be closed yet. Throws TokenRefused when Discord does not accept the token.
+   * The user to whom an access token belongs. Discord limits this route per user; `visitor` is the key of that limit.
+   * With `isNew` it is not checked, because no 429 can have closed it. Throws TokenRefused when Discord does not accept
+   * the token.
    */
   async function fetchUser(
     accessToken: string,
@@ -265,7 +268,7 @@ export function createDiscord(options: DiscordOptions) {
 }
 export type Discord = ReturnType<typeof createDiscord>
 
-/** The body as JSON, or undefined: a 429 may be plain text, and an error a page of Cloudflare's. */
+/** The body as JSON, or undefined: a 429 may be plain text, and a 5xx an HTML page from Cloudflare. */
 function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
   // With the suffix of RFC 6839 too, such as application/problem+json.
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined
@@ -277,7 +280,7 @@ function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown
   }
 }
 
-/** Where a 429 names no time. */
+/** Used when a 429 has no Retry-After. */
 const defaultWaitS = 60
 const maxWaitS = 3600
 

@@ -3,7 +3,7 @@ import { DiscordRateLimitActive, DiscordRateLimited, TokenRefused } from '../err
 import type { Store } from '../store/store.ts'
 
 /**
- * What one 429 of Discord closes: the token or revocation endpoint for everybody, the user endpoint for one visitor, or
+ * The scope of a rate limit: the token or revocation endpoint for everybody, the user endpoint for one visitor, or
  * all of them. `sign-in` is closed by this app itself. https://discord.com/developers/docs/topics/rate-limits
  */
 export type Gate = 'everywhere' | 'token' | 'revoke' | 'sign-in' | `user:${string}`
@@ -20,9 +20,14 @@ const invalidWindowMs = 600_000
 const refusedTtlS = 7 * 24 * 60 * 60
 const refusedKey = (accessToken: string) => `refused:${hash('sha256', accessToken, 'base64url')}`
 
-/** Remembers, for all instances of this app, what Discord wants to be asked no more. Times go by the TTLs of the keys. */
+/**
+ * Rate limits of Discord and refused tokens, shared by all instances. Each is a key whose TTL is the remaining time.
+ */
 export function createGates(store: Store) {
-  /** By `performance.now()`, as far as this instance knows, so that starting a sign-in asks Redis nothing more. */
+  /**
+   * Copy of the `sign-in` limit in this process, so that starting a sign-in needs no extra Redis command (the bench
+   * allows 8 per visit).
+   */
   let signInOpensAt = 0
 
   const closed = (gate: Gate, leftS: number) =>
@@ -30,8 +35,8 @@ export function createGates(store: Store) {
 
   return {
     /**
-     * Throws DiscordRateLimitActive while one of the gates, or the one for all endpoints, is closed, and TokenRefused for a
-     * token that Discord has refused before.
+     * Throws DiscordRateLimitActive while one of the gates, or the one for all endpoints, is closed, and TokenRefused
+     * for a token that Discord has refused before.
      */
     async check(gates: Gate[], accessToken?: string): Promise<void> {
       const all: Gate[] = ['everywhere', ...gates]
@@ -52,7 +57,7 @@ export function createGates(store: Store) {
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(gate)})`, waitS)
     },
 
-    /** Counts a 401, 403 or 429. Past the limit nobody is sent to Discord until the ten minutes are over. */
+    /** Counts a 401, 403 or 429. At `maxInvalid` new sign-ins are refused until the window ends. */
     async countInvalid(): Promise<void> {
       const { hits, resetMs } = await store.count('invalid:discord', 1, invalidWindowMs)
       if (hits < maxInvalid) return
@@ -60,7 +65,7 @@ export function createGates(store: Store) {
       await store.set(key('sign-in'), 'closed', Math.ceil(resetMs / 1000))
     },
 
-    /** Throws DiscordRateLimitActive while this instance knows that no new sign-in should start. */
+    /** Throws DiscordRateLimitActive while this process knows that `sign-in` is closed. */
     checkSignIn(): void {
       const leftMs = signInOpensAt - performance.now()
       if (leftMs > 0) throw closed('sign-in', Math.ceil(leftMs / 1000))

@@ -3,10 +3,16 @@ import express, { type RequestHandler } from 'express'
 import { UnsupportedMediaType } from '../errors.ts'
 
 const maxFormBytes = 16 * 1024
-/** Past its limit the parser reads on, so that a browser that sends all of a long form gets the answer; but not for ever. */
+/**
+ * express.text() reads and discards a body over its limit, so that the browser receives the 413. Past this size the
+ * connection is destroyed.
+ */
 const maxReadBytes = 16 * 1024 * 1024
 
-/** The fields of a form or a query. No limit on their number: a repeated field behind the thousandth is an error, too. */
+/**
+ * The fields of a form or a query. `maxKeys: 0`: by default fields after the thousandth are dropped, and a repeated one
+ * there would not be noticed.
+ */
 export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 })
 
 const otherCharset = /;\s*charset=(?!"?utf-?8\b)/i
@@ -27,7 +33,7 @@ const cutOffEndlessBody: RequestHandler = (req, _res, next) => {
   next()
 }
 
-// Not express.urlencoded: its parser takes time by the square of the number of fields, a second for 16 KiB of "&".
+// Not express.urlencoded: its parser needs quadratic time in the number of fields, a second for 16 KiB of "&".
 const readText = express.text({ type: 'urlencoded', limit: maxFormBytes })
 
 const readFields: RequestHandler = (req, _res, next) => {
@@ -35,5 +41,7 @@ const readFields: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/** Reads a form of 16 KiB or less into `req.body`: strings, arrays for repeated fields. 413 or 415 for any other body. */
+/**
+ * Reads a form of 16 KiB or less into `req.body`: strings, arrays for repeated fields. 413 or 415 for any other body.
+ */
 export const form = [requireForm, cutOffEndlessBody, readText, readFields]

@@ -4,8 +4,8 @@ import onHeaders from 'on-headers'
 import type { Config } from '../config.ts'
 
 /**
- * The headers of every answer (SECURITY.md, H1 to H7); pictures have a stricter policy of their own. After `closing` each
- * answer ends its connection.
+ * The headers of every answer (SECURITY.md, H1 to H7); pictures set a stricter content policy. After `closing` is
+ * aborted each response carries `Connection: close`.
  */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
@@ -34,11 +34,11 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
     xFrameOptions: { action: 'deny' },
   })
   const connectionAndCaching: RequestHandler = (_req, res, next) => {
-    // When the answer is sent: the request may have come before `closing`.
+    // Checked when the headers are sent, because shutdown may begin after the request has arrived.
     onHeaders(res, () => {
       if (closing.aborted) res.setHeader('Connection', 'close')
     })
-    // Pages and redirects are one visitor's; what may be cached says so itself.
+    // Pages and redirects are one visitor's; routes whose responses may be cached override this.
     res.setHeader('Cache-Control', 'no-store')
     next()
   }
@@ -49,7 +49,7 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
 export const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 /**
- * For a PNG or GIF that is opened by itself. The browser makes a page around it, and its icon is our /favicon.ico, which
- * is for our own origin alone.
+ * For a PNG or GIF that is opened by itself. The browser wraps it in a page and requests /favicon.ico, whose
+ * Cross-Origin-Resource-Policy demands the same origin.
  */
 export const rasterPolicy = `${svgPolicy} allow-same-origin; img-src 'self'`

@@ -16,7 +16,10 @@ const immutable = 'public, max-age=31536000, immutable'
 type Asset = { url: string; integrity: string }
 const assets = new Map<string, Asset>()
 
-/** The address of a file in public/, which changes with its content, and its hash for `integrity`. Each file is read once. */
+/**
+ * The address of a file in public/, which changes with its content, and its hash for `integrity`. Each file is read
+ * once.
+ */
 export function assetOf(file: string): Asset {
   const known = assets.get(file)
   if (known) return known
@@ -55,7 +58,10 @@ export function publicFiles(route: AddRoute): void {
   }
 }
 
-/** Immutable under the address of this content; under another version's address another instance may have other content. */
+/**
+ * The URL with the current hash is immutable. One with another hash belongs to another version, perhaps of another
+ * instance: no-cache.
+ */
 function cachingOf(url: string | undefined, file: string): string {
   if (url === assetOf(file).url) return immutable
   return url?.includes('?') ? 'no-cache' : 'public, max-age=3600'

@@ -8,13 +8,17 @@ import type { Store } from '../store/store.ts'
 
 const windowMs = 60_000
 
-/** Requests per client address and minute, for all instances together. A card is a hundred times the work of a preview. */
+/**
+ * Requests per client address and minute, for all instances together. A card is a hundred times the work of a preview.
+ */
 const maxPerMinute = { 'sign-in': 30, card: 60, file: 1200, page: 600 }
 
 export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
 
-/** A middleware for each limit, which answers 429 past it. Sign-ins cause calls to Discord, so they are counted exactly. */
+/**
+ * A middleware for each limit, which answers 429 past it. Sign-ins cause calls to Discord, so they are counted exactly.
+ */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
   if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
@@ -35,7 +39,10 @@ const maxWaitingRefusals = 1000
 let waitingRefusals = 0
 let lastRefusal: Promise<unknown> = Promise.resolve()
 
-/** One refusal per turn of the event loop: a client that sends a hundred requests at once does not delay other clients. */
+/**
+ * Delays each 429 to an event loop iteration of its own, so that a burst of refused requests does not delay other
+ * clients.
+ */
 async function waitForTurn(): Promise<void> {
   waitingRefusals += 1
   lastRefusal = lastRefusal.then(() => nextTurn())
@@ -53,7 +60,7 @@ function limit(name: keyof typeof maxPerMinute, count: Count): RequestHandler {
     keyGenerator: (req) => `limit:${name}:${clientOf(req)}`,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    // Every answer counts, so nothing is ever subtracted.
+    // decrement and resetKey are required by the type and never called: every response counts.
     store: { localKeys: false, increment: count, decrement: () => undefined, resetKey: () => undefined },
     handler: async (req, res, next) => {
       if (waitingRefusals >= maxWaitingRefusals) return void req.socket.destroy()
@@ -64,8 +71,8 @@ function limit(name: keyof typeof maxPerMinute, count: Count): RequestHandler {
 }
 
 /**
- * A client's requests in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so that a
- * clock that is set back prolongs no window.
+ * A client's requests in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so
+ * that a clock that is set back prolongs no window.
  */
 type Window = { hits: number; unsharedHits: number; endsAtMs: number }
 
@@ -106,8 +113,9 @@ function countInRedis(store: Store): Count {
 const shareEveryMs = 100
 
 /**
- * Counts in this process, and shares the count through Redis in the background, once a client has used a twentieth of what
- * was left to it. A normal visitor costs Redis nothing, and a client that spreads requests over instances gets about one limit.
+ * Counts in this process, and shares the count through Redis in the background, as soon as a client's unshared requests
+ * exceed 5 % of its remaining limit (60 files, 30 pages). Most visitors stay below that and cause no Redis command; a
+ * client that spreads requests over instances gets about one limit.
  */
 function countHere(store: Store, max: number): Count {
   const windowOf = createWindows()
@@ -128,7 +136,7 @@ function countHere(store: Store, max: number): Count {
     while (toShare.size > 0) {
       const batch = [...toShare]
       toShare.clear()
-      // Hits that Redis did not take stay counted in this process.
+      // If Redis fails, the hits stay counted in this process.
       await Promise.allSettled(batch.map(([key, window]) => share(key, window)))
       await wait(shareEveryMs, undefined, { ref: false })
     }

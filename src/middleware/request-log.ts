@@ -16,8 +16,9 @@ declare module 'node:http' {
 }
 
 /**
- * Logs each request as one JSON line, when its answer is sent or the client is gone. Without the query: a callback's holds
- * code and state. `isOurFault` tells which errors need somebody to act.
+ * Logs each request as one JSON line, when its answer is sent or the client is gone. Without the query: a callback's
+ * holds code and state. `isOurFault` returns whether an error needs an operator; such requests are logged at level
+ * error.
  */
 export function requestLog(log: Logger, isOurFault: (error: unknown) => boolean): RequestHandler {
   return (req, res, next) => {

@@ -1,11 +1,12 @@
 import type { RequestListener } from 'node:http'
 
-/** No page has this path. */
+/** A path that matches no route. */
 const noPage = '/%'
 
 /**
- * Gives Express a path that it can match in every request. Where it cannot parse the target, such as `http://[`, or decode
- * the path, the request would pass by our middleware, without our headers and not counted (SECURITY.md, H8).
+ * Replaces a request target that Express cannot match, so that it gets our 404. Where Express cannot parse the target,
+ * such as `http://[`, or decode the path, the request would pass by our middleware, without our headers and not counted
+ * (SECURITY.md, H8).
  */
 export function withRequestTarget(app: RequestListener): RequestListener {
   return (req, res) => {

@@ -11,13 +11,15 @@ declare module 'node:http' {
   }
 }
 
-/** The methods of a route, and the rate limit that each counts for. GET stands for HEAD, too. */
+/** The methods of a route, and the rate limit that each counts for. GET includes HEAD. */
 export type RouteOptions = { GET?: LimitName; POST?: LimitName; name?: string }
 
-/** Adds a route to the app. Every request to its path is counted; 405 for other methods, 403 for posts of other sites. */
+/**
+ * Adds a route to the app. Every request to its path is counted; 405 for other methods, 403 for posts of other sites.
+ */
 export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
-/** Returns the one way in which pages add their routes, so that none is without these checks. */
+/** Returns the only function with which pages add routes, so that every route has these checks. */
 export function guardedRoutes(app: Express, config: Config, limits: RateLimits): AddRoute {
   const crossSite = refuseCrossSite(config)
   return (path, { name = path, ...methods }) => {

@@ -34,12 +34,12 @@ const headers = (config: Config) => ({
   Connection: 'close',
 })
 
-/** A client that is still sending would lose an answer whose connection is closed at once. */
+/** Closing at once would reset the connection of a client that is still sending, and the response would be lost. */
 const lingerMs = 1000
 
 /**
- * Listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror): answers what Node cannot parse as a request,
- * which no middleware sees, by an error page, and closes the connection.
+ * Listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror): answers what Node cannot parse as a
+ * request, which no middleware sees, by an error page, and closes the connection.
  */
 export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' | 'log' | 'metrics'>) {
   const render = viewRenderer()
@@ -55,7 +55,7 @@ export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' 
 
   return (error: Error, socket: Duplex): void => {
     if (!socket.writable) {
-      // After an answer of ours whatever else arrives is discarded.
+      // We have already answered: further data is discarded.
       if (!socket.writableEnded) socket.destroy()
       return
     }

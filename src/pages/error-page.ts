@@ -27,9 +27,9 @@ type Answer = { status: number; texts: Texts; retryAfterS?: number }
 
 const texts = words.errors
 
-/** Redis is found again within 5 s of its return. */
+/** Retry-After while Redis is down: the app reconnects within 5 s. */
 const storeRetryS = 5
-/** A full queue is worked off within seconds. */
+/** Retry-After for a full queue. */
 const queueRetryS = 2
 
 /** The answers that depend on the kind of error alone. */
@@ -79,14 +79,16 @@ export function isOurFault(error: unknown): boolean {
   return answerTo(error, 0).status === 500 || error instanceof DiscordRefusedClient
 }
 
-/** Answers every error by a page, or by problem+json (RFC 9457) to a program. Its message and cause go to the log alone. */
+/**
+ * Answers every error by a page, or by problem+json (RFC 9457) to a program. Its message and cause go to the log alone.
+ */
 export function errorPage(timeoutMs: number): ErrorRequestHandler {
   return (error, req, res, next) => {
     if (res.headersSent) return next(error)
     const { status, texts, retryAfterS } = answerTo(error, timeoutMs)
     const errorNumber = `${status}-${String(req.id).slice(0, 8)}`
     res.err = error
-    // Set for the file that could not be sent.
+    // Headers that a route may have set before it failed.
     for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
     res.status(status).set('Cache-Control', 'no-store').vary('Accept')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))

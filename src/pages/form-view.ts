@@ -25,7 +25,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered.mood),
     background: backgroundView(entered.backgroundColor),
-    /** What can be drawn of it. */
+    /** The entered values that can be drawn, for previews. */
     look: {
       seed: seed || fallbackSeed,
       style: style?.name ?? popular[0] ?? '',

@@ -20,7 +20,7 @@ export type ReadForm =
 
 const texts = words.problems
 
-// Typed by no keyboard, and a nuisance in file names and terminals. Trimmed away at the ends, refused inside.
+// Control characters are refused: they break file names and terminals. (White space at the ends has been trimmed.)
 const controlCharacter = /\p{Cc}/u
 
 /** One field's text, trimmed: missing counts as empty, twice is an error. */
@@ -94,7 +94,7 @@ function problemsOf(issues: z.core.$ZodIssue[]): Problem[] {
 }
 
 function asEntered(given: Record<string, unknown>): Entered {
-  // Of a field that was sent twice, the first value.
+  // A repeated field counts with its first value.
   const textOf = (field: Field) => z.string().catch('').parse([given[field]].flat()[0]).trim()
   return {
     style: textOf('style'),
@@ -107,7 +107,7 @@ function asEntered(given: Record<string, unknown>): Entered {
 
 const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
 
-/** The fields that a choice came from. */
+/** Converts a choice back to form fields. */
 export const enteredFrom = (choice: Choice): Entered => ({ ...choice, animated: choice.animated ? 'on' : '' })
 
 /** 422: the page with the form again, filled in as it was sent; a program gets the problems as JSON (RFC 9457). */

@@ -45,7 +45,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     if (callback === undefined) return res.redirect(303, '/')
     const cookie = cookies.of(req, callback.state)
     if (cookie === undefined) throw new UnknownState('no cookie of this state')
-    // Both ask Redis, and neither needs the other.
+    // Session and state are read from Redis in parallel.
     const loading = sessions.loadNow(req, res)
     loading.catch(() => undefined)
     const taken = await states.take(cookie)
@@ -57,7 +57,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     res.locals.choice = taken.choice
     const ended = await loading
       .then(() => finish(req, res, callback, taken))
-      .catch((error) => abandon(res, cookie, taken, error))
+      .catch((error) => handleFailure(res, cookie, taken, error))
     cookies.expireWithOutcome(res, cookie)
     await answer(req, res, ended)
   })
@@ -74,13 +74,13 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const { code } = callback
     const deadline = performance.now() + visitTimeoutMs
     const isStranger = req.visitor.user === undefined
-    // With a seed DiceBear needs nothing of Discord, so both are asked at once.
+    // If a seed was entered, DiceBear's request does not depend on Discord's answer: both run in parallel.
     const early = choice.seed === '' ? undefined : avatars.make(choice, true, deadline)
     early?.catch(() => undefined)
     const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, verifier }, deadline)
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
     try {
-      return await states.amongTabs(key, cookies.all(req), async (otherTabs) => {
+      return await states.withOtherTabs(key, cookies.all(req), async (otherTabs) => {
         const sessionId = await sessions.signIn(req, res, { user, otherTabs }, (visitor) => ({
           ...withNewAvatar(visitor, { user, choice, avatar }),
           tokens,
@@ -88,7 +88,8 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
         return settled(taken, { end: 'signed-in', sessionId })
       })
     } catch (error) {
-      // A second request has taken the state, or the visitor has signed out: a session that only this one knows ends.
+      // A second request has taken the state, or the visitor has signed out. A session that this request has just
+      // created is deleted.
       if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
       if (!(error instanceof NotSignedIn)) throw error
       if (newTokens) await accounts.revoke([newTokens])
@@ -103,7 +104,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /** After a failure the state is used up, unless a reload of the same address may succeed. */
-  async function abandon(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
+  async function handleFailure(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
     if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
     else {
       const ended = await taken.settle({ end: 'failed' })
@@ -117,7 +118,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
     if (outcome.end === 'failed') throw new UnknownState('this visit ended without an avatar')
-    const isHere = outcome.sessionId === req.sessionID || (await sessions.open(req, res, outcome.sessionId))
+    const isHere = outcome.sessionId === req.sessionID || (await sessions.continueIn(req, res, outcome.sessionId))
     if (!isHere && req.visitor.user === undefined) throw new UnknownState('the session of this visit has ended')
     consent.clear(req, res)
     res.redirect(302, '/show_avatar')

@@ -8,7 +8,7 @@ import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
-/** What the form opens with: a good first picture, without a click. */
+/** The form's initial values. */
 const firstLook: Entered = {
   style: 'adventurer',
   animated: '',
@@ -29,8 +29,8 @@ const maxCachedBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
 export function homePage(route: AddRoute, config: Config): void {
-  // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The page
-  // depends on its address alone.
+  // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The
+  // page depends on its address alone.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
     sizeCalculation: (page, url) => page.length + url.length,
@@ -48,7 +48,7 @@ function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
   const read = readForm(isLink ? { style: firstLook.style, ...query } : firstLook)
   const good = goodPart(read)
   const entered = { ...good, style: good.style || firstLook.style }
-  // Without what its style ignores.
+  // Drops values that the style ignores, such as a mood for a style without a face.
   const look = readForm(entered).choice ?? entered
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   return {
@@ -60,7 +60,7 @@ function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
   }
 }
 
-/** The popular styles first, which are seen without a filter. */
+/** The popular styles first: "Popular" is the filter selected at first. */
 const styleTiles = [
   ...popular.flatMap((name) => styles.filter((style) => style.name === name)),
   ...styles.filter(({ name }) => !popular.includes(name)),

@@ -13,7 +13,7 @@ export function licencesPage(route: AddRoute): void {
   route('/licences', { GET: 'page' }).get((_req, res) => res.render('licences', page))
 }
 
-/** On a colour of ours where the style draws no background of its own. */
+/** Adds a background colour unless the style draws its own. */
 function pictureOf(style: string): string {
   const backgroundColor = isSeeThrough({ style, backgroundColor: '' }) ? (palette[0]?.value ?? '') : ''
   return pictureUrl({ seed: exampleSeed, style, backgroundColor })

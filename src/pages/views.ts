@@ -9,14 +9,17 @@ const partials = join(import.meta.dirname, '../../views/partials')
 
 /**
  * Returns a function that renders an EJS file, compiled at its first use. Two defaults of EJS are changed: values are
- * variables of the compiled function, not looked up in a `with` block, and views call `partial` instead of `include`, which
- * looks for its file on the disk each time. With the defaults /show_avatar takes four times as long to render, and misses
- * its bound in test/bench.
+ * variables of the compiled function, not looked up in a `with` block, and views call `partial` instead of `include`,
+ * which looks for its file on the disk each time. With the defaults /show_avatar takes four times as long to render,
+ * and misses its bound in test/bench.
  */
 export function viewRenderer() {
   const templates = new Map<string, TemplateFunction>()
 
-  /** The first values decide which names are variables in the view; optional ones are read as `locals.name`. */
+  /**
+   * Compiles a view. Only the names in the first call's `values` become variables; views read optional values as
+   * `locals.name`.
+   */
   function compile(file: string, values: Values): TemplateFunction {
     const template = ejs.compile(readFileSync(file, 'utf8'), {
       filename: file,
@@ -36,7 +39,7 @@ export function viewRenderer() {
   }
 }
 
-/** The same as Express's view engine. */
+/** `viewRenderer` in the form that `app.engine` needs. */
 export function viewEngine() {
   const render = viewRenderer()
   return (file: string, values: object, callback: (error: unknown, html?: string) => void): void => {

@@ -6,7 +6,7 @@ const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
 const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
-/** A link, and named where the link cannot be copied by its button. */
+/** Text of a link, quoted in `notCopied`. */
 const change = 'Change style or mood'
 
 /** A mood is `inText` in "Adventurer, love", and `look` in "can't look in love". */

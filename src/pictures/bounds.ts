@@ -18,13 +18,13 @@ const notRendered = new Set([
   'style',
 ])
 
-/** The bounds of an element; undefined when nothing of it is rendered. */
+/** Returns the bounds of an element; undefined when nothing of it is rendered. */
 export type Bounds = (element: Element) => Box | undefined
 
 /**
- * Measures elements in their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has the
- * element that `<use href="#id">` refers to. For each moment of an animation the returned function is called with the
- * transform that every element has then. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
+ * Measures elements in their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has
+ * the element that `<use href="#id">` refers to. For each moment of an animation the returned function is called with
+ * the transform that every element has then. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
  */
 export function createMeasure(byId: ReadonlyMap<string, Element>) {
   /** The same at every moment: what moves is the group around a shape. */

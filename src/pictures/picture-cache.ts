@@ -10,7 +10,7 @@ export type PictureCacheOptions = {
 }
 
 /**
- * Pictures in memory by key, until room is needed: then the least recently used go first. Concurrent requests for one
+ * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one
  * picture share one drawing of it. The key must name everything that decides what the picture looks like.
  */
 export function createPictureCache({ maxBytes, onLookup }: PictureCacheOptions) {

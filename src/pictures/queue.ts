@@ -17,8 +17,9 @@ export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Pr
 type Client = { running: number; waiting: number; lastRound: number }
 
 /**
- * A bounded queue that is fair to its clients. Each round has one piece of work of each client, so whoever asks for one
- * thing waits for at most one thing of everybody else (fair queueing, RFC 970). Within a round: first in, first out.
+ * A bounded queue that is fair to its clients. Each round has one task of each client, so a client that asks for one
+ * picture waits for at most one task of every other client (fair queueing, RFC 970). Within a round: first in, first
+ * out.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options

@@ -3,7 +3,7 @@ import { CircuitOpen, UpstreamRateLimited } from '../errors.ts'
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
 export type BreakerOptions = {
-  /** The circuit opens after this many failures in a row, or after one 429. */
+  /** The circuit opens after this many consecutive failures, or after one 429 (if `isFailure` accepts it). */
   failures: number
   /** How long the circuit stays open. A 429 with a shorter Retry-After shortens it. */
   pauseMs: number

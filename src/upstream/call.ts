@@ -6,7 +6,7 @@ export type UpstreamRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** When the visitor must have an answer, by `performance.now()`. Several requests in a row share one deadline. */
+  /** Latest time for the complete response, on the clock of `performance.now()`. Consecutive requests share it. */
   deadline?: number | undefined
 }
 
@@ -70,7 +70,7 @@ class StaleConnection extends Error {}
 
 /**
  * Sends the request and resolves with the head of the response. A request that met a stale connection is sent once more
- * on a new one; Node's own client is used because it tells whether a connection was used before, which fetch does not.
+ * on a new one; Node's own client is used because it exposes `reusedSocket`, which fetch does not.
  * https://nodejs.org/api/http.html#requestreusedsocket
  */
 async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
@@ -96,7 +96,7 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
   })
 }
 
-/** These mean "not with this token" and "not now", even when their body is cut off or unreadable. */
+/** The status alone decides how these are handled, so an incomplete body is accepted. */
 const statusesThatNeedNoBody = new Set([401, 429])
 
 async function readResponse(response: IncomingMessage, maxBytes: number): Promise<UpstreamResponse> {

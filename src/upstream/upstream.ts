@@ -6,8 +6,8 @@ import { type CallOptions, call, headerOf, type UpstreamRequest, type UpstreamRe
 type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
 
 /**
- * How a request ended: a 2xx, a 4xx, a 429, no complete response or a 3xx or 5xx, no response in time; `circuit-open`
- * was not made, because the circuit breaker was open.
+ * How a request ended, in this order: 2xx; 4xx; 429; no complete response, 3xx or 5xx; timeout; no request was made,
+ * because the circuit breaker was open.
  */
 type Outcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
 
@@ -28,9 +28,9 @@ export type UpstreamOptions = Observers &
   }
 
 /**
- * Returns a function that makes one request to an upstream server and resolves with a complete response of status 2xx or 4xx. It
- * throws UpstreamRateLimited for a 429, UpstreamTimeout or DeadlineExceeded when the time is up, CircuitOpen when no
- * request was made, and UpstreamUnavailable for everything else.
+ * Returns a function that makes one request to an upstream server and resolves with a complete response of status 2xx
+ * or 4xx. It throws UpstreamRateLimited for a 429, UpstreamTimeout or DeadlineExceeded when the time is up, CircuitOpen
+ * when no request was made, and UpstreamUnavailable for everything else.
  */
 export function createUpstream({ name, breaker, onCall, onBreaker, ...options }: UpstreamOptions) {
   const guarded = breaker
@@ -60,7 +60,7 @@ function checkStatus(response: UpstreamResponse): UpstreamResponse {
   return response
 }
 
-/** Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined where it names no time to come. */
+/** Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if missing or not in the future. */
 function retryAfterS(response: UpstreamResponse): number | undefined {
   const value = headerOf(response, 'retry-after')
   const seconds = Number.isNaN(Number(value)) ? (Date.parse(value) - Date.now()) / 1000 : Number(value)

@@ -13,17 +13,21 @@ const revokeTimeoutMs = 1500
 
 type AccountParts = { discord: Discord; sessions: Sessions; sealer: Sealer; log: Logger; upstreamTimeoutMs: number }
 
-/** Who a visitor is, and the tokens that say so. `newTokens`: they were obtained just now, and are not stored yet. */
+/**
+ * A Discord user and the tokens by which Discord identified them. `newTokens` is set if they were issued by this
+ * request and are not stored yet.
+ */
 export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
 
 /**
  * The life of a token: exchanged for a code at a callback, cached in the session, refreshed when it has expired or was
- * refused, revoked at a sign-out. `deadline` is when the visitor has waited long enough, by `performance.now()`.
+ * refused, revoked at a sign-out. For `deadline` see `UpstreamRequest`.
  */
 export function createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs }: AccountParts) {
   /**
-   * Who comes back from Discord: by the session's token while that is good, else by the code. Throws GrantRefused, or
-   * another failure of Discord; new tokens are stored then, so that the next try needs no exchange.
+   * The user who returns from Discord, by the session's access token if it is usable, else by the code. Throws
+   * GrantRefused, or another failure of Discord. If users/@me fails after the exchange, the new tokens are stored for
+   * the next attempt.
    */
   async function identifyByCode(
     req: Request,
@@ -34,7 +38,7 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
     const { user: knownUser, tokens: sealed } = req.visitor
     const cached = openTokens(sealer, sealed)
     if (cached && sealed && isFresh(cached)) {
-      const user = await unlessRefused(fetchUser(cached, knownUser, deadline))
+      const user = await undefinedIfRefused(fetchUser(cached, knownUser, deadline))
       if (user) return { user, tokens: sealed }
     }
     const newTokens = await discord.exchangeCode(code, verifier, deadline)
@@ -54,10 +58,10 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
   /** Who the signed-in visitor is now. Undefined if Discord refuses the tokens: the visitor has to sign in again. */
   async function identify(req: Request, deadline: number): Promise<User | undefined> {
     const tokens = await usableTokens(req, deadline)
-    const user = tokens && (await unlessRefused(fetchUser(tokens, req.visitor.user, deadline)))
+    const user = tokens && (await undefinedIfRefused(fetchUser(tokens, req.visitor.user, deadline)))
     if (user || tokens === undefined) return user
     const refreshed = await usableTokens(req, deadline, tokens.accessToken)
-    const sameUser = refreshed && (await unlessRefused(fetchUser(refreshed, req.visitor.user, deadline)))
+    const sameUser = refreshed && (await undefinedIfRefused(fetchUser(refreshed, req.visitor.user, deadline)))
     if (refreshed && sameUser === undefined) await sessions.change(req, withoutTokens)
     return sameUser
   }
@@ -96,13 +100,16 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
     }
   }
 
-  /** Discord's limit counts per visitor: one who was never seen before is told apart by the token. */
+  /** The key of Discord's per-user limit is the user id, or a hash of the token as long as the id is unknown. */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
     const visitor = known?.id ?? hash('sha256', tokens.accessToken, 'base64url')
     return discord.fetchUser(tokens.accessToken, visitor, { deadline, isNew })
   }
 
-  /** Revokes the tokens of a sign-out. It does not fail and does not wait long: the session that held them is gone. */
+  /**
+   * Revokes the tokens of a sign-out. Never rejects, and waits at most `revokeTimeoutMs`: the session has already
+   * ended.
+   */
   async function revoke(tokens: (Tokens | SealedTokens)[]): Promise<void> {
     const opened = tokens.flatMap((one) => ('sealed' in one ? (openTokens(sealer, one) ?? []) : one))
     const revoking = opened.map(({ refreshToken, accessToken }) =>
@@ -116,7 +123,7 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
 export type Accounts = ReturnType<typeof createAccounts>
 
 /** The user; undefined if Discord refused the token. */
-async function unlessRefused(user: Promise<User>): Promise<User | undefined> {
+async function undefinedIfRefused(user: Promise<User>): Promise<User | undefined> {
   try {
     return await user
   } catch (error) {

@@ -8,20 +8,20 @@ export const stateTtlS = 600
 /** How long the outcome of a callback is kept for a second request of the same browser. */
 export const outcomeTtlS = 60
 
-/** A browser may be at Discord in so many tabs at once. */
+/** Limit of sign-ins in progress in one browser (SECURITY.md, S5). */
 const maxStates = 20
 /** Cookies cleared by one response: its header must fit into a proxy's buffer. */
 const maxCleared = 10
 
 /**
- * A cookie's name. With https the prefix keeps other hosts and plain http from setting it. Without, the port tells this
- * app from another one on the same host, because cookies know no ports (RFC 6265, 8.5).
+ * A cookie's name. With https the prefix keeps other hosts and plain http from setting it. Without https the port
+ * distinguishes this app from another one on the same host, because cookies know no ports (RFC 6265, 8.5).
  */
 export function cookieName({ https, baseUrl }: Config, name: string): string {
   return https ? `__Host-${name}` : `${name}-${new URL(baseUrl).port || 80}`
 }
 
-/** Of a state cookie: its name is a hash, so no other app has the same. */
+/** Prefix of a state cookie's name. It needs no port: the name contains a hash of the state. */
 const statePrefix = ({ https }: Config) => (https ? '__Host-' : '')
 
 /** The attributes of every cookie of this app. */
@@ -29,7 +29,7 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
   return { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https, maxAge: maxAgeS * 1000 }
 }
 
-/** Binds a state to a browser: the name tells which state, the value is known to this browser only. */
+/** Binds a state to a browser: the name is derived from the state, the value is known to this browser only. */
 export type StateCookie = { name: string; value: string }
 
 /** Each state has a cookie of its own, so that two tabs do not overwrite each other's. */
@@ -80,7 +80,7 @@ export function stateCookies(config: Config) {
       return clear(res, cookies.slice(0, Math.max(cookies.length - maxStates + 1, 0)))
     },
 
-    /** Keeps the cookie for as long as the outcome, for a second request of this browser. */
+    /** Shortens the cookie's lifetime to that of the stored outcome, which a second request of this browser reads. */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
     },
@@ -90,8 +90,8 @@ export function stateCookies(config: Config) {
 const dayS = 24 * 60 * 60
 
 /**
- * Asks for `prompt=consent` at the next sign-in: after a sign-out, so that another account can be chosen, and where Discord
- * refused `prompt=none`.
+ * Asks for `prompt=consent` at the next sign-in: after a sign-out, so that another account can be chosen, and where
+ * Discord refused `prompt=none`.
  */
 export function consentCookie(config: Config) {
   const name = cookieName(config, 'avatar-switch-account')

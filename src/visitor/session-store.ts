@@ -3,7 +3,7 @@ import type { SessionData } from 'express-session'
 import { z } from 'zod'
 import { readJson, type Store } from '../store/store.ts'
 
-/** From the last visit, like Discord's access tokens. */
+/** Lifetime of a session after its last request; Discord's access tokens live as long. */
 export const sessionTtlS = 7 * 24 * 60 * 60
 
 export const sessionKey = (id: string) => `session:${id}`
@@ -24,9 +24,10 @@ export function parseSession(text: string | undefined): SessionData | undefined 
 const noSession = Object.assign(new Error('a session that cannot be read'), { code: 'ENOENT' })
 
 /**
- * express-session's store: connect-redis over this app's own store, which gives each command a timeout and, without Redis,
- * keeps everything in memory. Reading a session extends its TTL in the same command. `set`, `touch` and `destroy` do
- * nothing: express-session calls them without a lock, at times when another request may have changed or ended the session.
+ * express-session's store: connect-redis over this app's `Store`, which adds a timeout to each command and, without
+ * Redis, keeps everything in memory. Reading a session extends its TTL in the same command. `set`, `touch` and
+ * `destroy` do nothing: express-session calls them without a lock, at times when another request may have changed or
+ * ended the session.
  */
 export class SessionStore extends RedisStore {
   constructor(store: Store) {

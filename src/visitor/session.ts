@@ -25,14 +25,14 @@ declare module 'express-session' {
 
 declare module 'express-serve-static-core' {
   interface Request {
-    /** The visitor as stored when the request came in; a stranger without a session. */
+    /** The visitor as loaded, or as this request has changed it since; `stranger` without a session. */
     visitor: Visitor
   }
 }
 
-/** Longer than any request lasts that began with the session's id. */
+/** TTL of `successor:{id}`; longer than any request that began with the old id can last. */
 const successorTtlS = 60
-/** In the place of a successor: the session was signed out. */
+/** Value of `successor:{id}` instead of an id: the visitor has signed out. */
 const signedOut = 'signed out'
 
 const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
@@ -72,8 +72,8 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   let hasWarned = false
 
   /**
-   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie; responses that may be
-   * sent late (pictures) do not, because they could put the cookie of an old session in the place of a new one.
+   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie; responses that may
+   * be sent late (pictures) do not, because they could put the cookie of an old session in the place of a new one.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
@@ -108,17 +108,17 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
 
   const stored = async (id: string) => parseSession(await store.getAndExtend(sessionKey(id), sessionTtlS))
 
-  /** Goes on in another session: the response sets its cookie. */
+  /** Continues the request in another session; the response sets its cookie. */
   function adopt(req: Request, id: string, data: SessionData): void {
     req.sessionID = id
     sessionStore.createSession(req, data)
     req.visitor = readVisitor(data.visitor)
   }
 
-  /** Goes on in the session of this id or its successor. False if that has ended. */
-  async function open(req: Request, res: Response, id: string): Promise<boolean> {
+  /** Continues the request in the session of this id or its successor. Returns false if it has ended. */
+  async function continueIn(req: Request, res: Response, id: string): Promise<boolean> {
     const [data, successor] = await Promise.all([stored(id), store.get(successorKey(id))])
-    if (successor !== undefined) return successor !== signedOut && open(req, res, successor)
+    if (successor !== undefined) return successor !== signedOut && continueIn(req, res, successor)
     if (data === undefined) return false
     const before = req.sessionID
     if (before !== id) {
@@ -129,8 +129,8 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   }
 
   /**
-   * Changes the visitor's session, or the one that a sign-in in another tab has just put in its place for the same user.
-   * Throws NotSignedIn if the session has ended.
+   * Changes the visitor's session, or the one that a sign-in in another tab has just put in its place for the same
+   * user. Throws NotSignedIn if the session has ended.
    */
   async function change(req: Request, alter: Alter): Promise<Visitor> {
     const { user } = req.visitor
@@ -141,7 +141,10 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     throw new NotSignedIn('the session has ended')
   }
 
-  /** Changes a session or its successor. Returns the id of the changed one; undefined if it has ended or is another user's. */
+  /**
+   * Changes a session or its successor. Returns the id of the changed one; undefined if it has ended or is another
+   * user's.
+   */
   async function changeFrom(
     req: Request,
     id: string,
@@ -174,9 +177,9 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   }
 
   /**
-   * Moves the visitor to a session with a new id, for a sign-in; the old id is deleted after the response. If another tab
-   * has just signed the same user in, its session (one of `otherTabs`) is changed instead. Returns the id of the session.
-   * Throws NotSignedIn if the visitor has signed out meanwhile.
+   * Moves the visitor to a session with a new id, for a sign-in; the old id is deleted after the response. If another
+   * tab has just signed the same user in, its session (one of `otherTabs`) is changed instead. Returns the id of the
+   * session. Throws NotSignedIn if the visitor has signed out meanwhile.
    */
   async function signIn(req: Request, res: Response, { user, otherTabs = [] }: SignIn, alter: Alter): Promise<string> {
     const before = req.session.visitor === undefined ? undefined : req.sessionID
@@ -220,7 +223,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     return (await changeFrom(req, successor.id, user, alter)) ?? replace(req, successor.id, user, alter)
   }
 
-  /** Deletes the session that this request has created, because its sign-in does not count. */
+  /** Deletes the session that this request has created, after its sign-in was superseded or cancelled. */
   async function discard(req: Request): Promise<void> {
     const { sessionID } = req
     Object.assign(req, { session: undefined })
@@ -234,7 +237,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
 
   /**
    * Ends the browser's session, the sessions that followed it and those of `others`. Returns the tokens that they held.
-   * Whatever began before finds the session gone or the mark of the sign-out.
+   * A request that began earlier finds no session, or the mark of the sign-out.
    */
   async function signOut(req: Request, res: Response, others: string[]): Promise<SealedTokens[]> {
     const tokens: SealedTokens[] = []
@@ -281,7 +284,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     loadNow: promisify(load({ rolling: true })),
     /** Whether the browser sent a session cookie, good or not. */
     hasCookie: (req: Request) => cookieOf(req) !== undefined,
-    open,
+    continueIn,
     change,
     signIn,
     discard,

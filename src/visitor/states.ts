@@ -25,7 +25,7 @@ export type Outcome = z.infer<typeof Outcome>
 const Pending = z.object({ choice: Choice, verifier: z.string() })
 const Ended = z.object({ choice: Choice, outcome: Outcome })
 type Ended = z.infer<typeof Ended>
-const Record = z.union([Ended, Pending])
+const StoredState = z.union([Ended, Pending])
 
 // The key is a hash of the cookie: another browser looks under another key, and uses up nothing.
 const keyOf = ({ name, value }: StateCookie) => `state:${hash('sha256', `${name}=${value}`, 'base64url')}`
@@ -80,12 +80,12 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
     throw new StoreUnavailable('the first request of this callback has not ended')
   }
 
-  /** Both at once: the lock lasts far longer than two commands take. */
+  /** Sent in parallel; the lock's TTL is far longer than two commands. */
   async function lockAndRead(key: string) {
     const locking = tryLock(store, key)
     try {
       const [lock, text] = await Promise.all([locking, store.get(key)])
-      const record = Record.safeParse(readJson(text))
+      const record = StoredState.safeParse(readJson(text))
       if (!record.success) throw new UnknownState('no record of this state: unknown, used or expired')
       return { lock, record: record.data }
     } catch (error) {
@@ -120,10 +120,15 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
   }
 
   /**
-   * Runs the work with the ids of the sessions in which other tabs of this browser have just signed in. Two tabs that come
-   * back at the same time do this one after the other: each holds the lock of the browser's oldest state meanwhile.
+   * Runs `work` with the session ids of other tabs of this browser that have just signed in. Serialises callbacks of
+   * one browser: tabs that come back together take the lock of the oldest state one after the other. The tab of that
+   * state holds it already, from `take`.
    */
-  async function amongTabs<T>(own: string, cookies: StateCookie[], work: (ids: string[]) => Promise<T>): Promise<T> {
+  async function withOtherTabs<T>(
+    own: string,
+    cookies: StateCookie[],
+    work: (ids: string[]) => Promise<T>,
+  ): Promise<T> {
     const keys = cookies.map(keyOf)
     const others = keys.filter((key) => key !== own)
     const run = async () => work(await readSessionIds(others))
@@ -143,7 +148,7 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
     return sessionIdsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
   }
 
-  return { start, take, amongTabs, sessionIds, forget }
+  return { start, take, withOtherTabs, sessionIds, forget }
 }
 
 /** The ids of the sessions in which these records ended. */

@@ -25,7 +25,10 @@ const { seed, style, backgroundColor, mood } = Choice.shape
 
 const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flag])
 
-/** An avatar as a session stores it. Its id and the path of its file follow from the choice, so twelve take less than 2 KB. */
+/**
+ * An avatar as a session stores it. Its id and the path of its file follow from the choice, so twelve take less than 2
+ * KB.
+ */
 const StoredAvatar = z.codec(AvatarTuple, Avatar, {
   decode([seed, style, backgroundColor, mood, animated, seedTyped]) {
     const choice = { seed, style, backgroundColor, mood, animated: animated === 1 }
@@ -37,7 +40,9 @@ const StoredAvatar = z.codec(AvatarTuple, Avatar, {
 })
 const StoredVisitor = Visitor.extend({ avatars: z.array(StoredAvatar) })
 
-/** Reads what a session stores of a visitor; what an older version stored in another form is as good as nothing. */
+/**
+ * Reads what a session stores of a visitor; data in another format, such as an older version's, is treated as no data.
+ */
 export function readVisitor(stored: unknown): Visitor {
   return StoredVisitor.safeParse(stored).data ?? stranger
 }
