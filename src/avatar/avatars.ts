@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { Choice, dicebearOptions } from './choice.ts'
-import { isCutByCircle } from './circle.ts'
+import { isCutByCircle, mayBeCutByCircle } from './circle.ts'
 import { drawEmbedded } from './embedded.ts'
 import type { FileCache, StoredSvg } from './file-cache.ts'
 
@@ -72,6 +72,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
      * drawing.
      */
     async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
+      if (!mayBeCutByCircle(choice.style)) return false
       const found = await cache.read(id)
       return found !== undefined && isCutByCircle(choice.style, found.svg)
     },
