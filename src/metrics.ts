@@ -119,18 +119,14 @@ export function createMetrics() {
       metrics.cache.inc({ cache, result: found ? 'hit' : 'miss' }),
     onFallback: (error: unknown) => metrics.fallbacks.inc({ reason: nameOf(error) }),
     onStoreFailure: () => metrics.storeFailures.inc(),
-    /** Adds a metric that pings Redis whenever the metrics are read. */
-    watchRedis(ping: () => Promise<void>): void {
+    /** Adds a metric that asks for the state of Redis whenever the metrics are read. */
+    watchRedis(state: () => Promise<string>): void {
       new Gauge({
         registers: [registry],
         name: 'redis_up',
-        help: '1 while Redis answers.',
+        help: '1 while Redis answers and accepts all commands.',
         async collect() {
-          const isUp = await ping().then(
-            () => true,
-            () => false,
-          )
-          this.set(isUp ? 1 : 0)
+          this.set((await state()) === 'ok' ? 1 : 0)
         },
       })
     },

@@ -30,10 +30,16 @@ const connectRedisMs = 300
 export async function openParts(config: Config, log: Logger) {
   // Its library would take a tenth of each start.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
-  const redis = config.redis && openRedis(config.redis, (err) => log.warn({ err }, 'redis'), metrics?.onStoreFailure)
+  const redis =
+    config.redis &&
+    openRedis(config.redis, {
+      onError: (err) => log.warn({ err }, 'redis'),
+      onFailure: metrics?.onStoreFailure,
+      onState: (state) => log[state === 'ok' ? 'info' : 'error']({ redis: state }, 'redis'),
+    })
   const connecting = redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
   const store = redis ? redisStore(redis) : memoryStore()
-  if (redis) metrics?.watchRedis(store.ping)
+  if (redis) metrics?.watchRedis(store.state)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,

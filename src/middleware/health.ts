@@ -15,7 +15,7 @@ export function health(route: AddRoute, config: Config, store: Store, closing: A
   route('/readyz', { GET: 'none' }).get(async (_req, res) => {
     res.logLevel = 'debug'
     const [redis, cache] = await Promise.all([
-      stateOf(store.ping()),
+      store.state(),
       // With the slash a plain file is no folder.
       stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
     ])

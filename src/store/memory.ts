@@ -77,7 +77,7 @@ export function memoryStore(): Store {
       running.hits += hits
       return { hits: running.hits, resetMs: counts.getRemainingTTL(key) }
     },
-    ping: async () => undefined,
+    state: async () => 'ok',
     close: async () => undefined,
   }
 }

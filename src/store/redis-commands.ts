@@ -91,3 +91,22 @@ const replaceIfLocked = defineScript({
 })
 /** Lua scripts; each is one atomic step. */
 export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
+
+/** Runs every command in use on a key of its own. Rejects if Redis refuses one of them: permissions are per command. */
+export async function tryCommands(redis: Commands, key: string): Promise<void> {
+  const [value, ttlS] = ['tried', 60]
+  const expiration = { type: 'EX' as const, value: ttlS }
+  await Promise.all([
+    redis.set(key, value, { expiration, GET: true }),
+    redis.getEx(key, expiration),
+    redis.get(key),
+    redis.mGet([key]),
+    redis.pTTL(key),
+    redis.expireIfEqual(key, value, ttlS),
+    redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),
+    redis.deleteIfEqual(key, value),
+    redis.count(key, 1, 1000 * ttlS),
+    redis.getDel(key),
+    redis.del(key),
+  ])
+}

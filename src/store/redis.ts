@@ -1,164 +1,46 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { createClient, createCluster, createSentinel } from 'redis'
 import { StoreUnavailable } from '../errors.ts'
 import type { RedisAddress } from './redis-address.ts'
-import { type Commands, scripts } from './redis-commands.ts'
+import { type Commands, tryCommands } from './redis-commands.ts'
+import { type Connection, openConnection } from './redis-connection.ts'
+import { type Refusal, refusalOf } from './redis-refusal.ts'
 
 /** A visitor is told within 2 s that Redis is down. */
 const commandTimeoutMs = 900
 /** After a timeout, until Redis answers again: a visitor waits once, not at each command of a request. */
 const unresponsiveTimeoutMs = 200
 
-const clientOptions = {
-  // While Redis is down a command fails at once.
-  disableOfflineQueue: true,
-  // `run` has the time limit of each command; the client's own timer would outlive the command and hold its memory.
-  commandOptions: { timeout: 0 },
-  // Detects a dead connection that was never closed.
-  pingInterval: 10_000,
-}
-const socketOptions = {
-  connectTimeout: 2000,
-  reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, 1000),
-}
-
-type OnError = (error: unknown) => void
-
-type Connection = {
-  /** The commands; one that is not sent yet when the signal is aborted never is. */
-  commands(signal: AbortSignal): Commands
-  connect(): Promise<unknown>
-  destroy(): unknown
-}
-type Client = Pick<Connection, 'connect' | 'destroy'> & {
-  withCommandOptions(options: { abortSignal: AbortSignal }): Commands
-}
-
-/** What the clients of the three kinds have in common. */
-function connectionOf(client: Client): Connection {
-  return {
-    commands: (abortSignal) => client.withCommandOptions({ abortSignal }),
-    connect: () => client.connect(),
-    destroy: () => client.destroy(),
-  }
-}
-
-function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError): Connection {
-  const client = createClient({ url, scripts, socket: socketOptions, ...clientOptions })
-  client.on('error', onError)
-  return connectionOf(client)
-}
-
-/** Sends each command to the master of its key's slot; learns from the other nodes who replaces a lost master. */
-function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
-  const client = createCluster({
-    rootNodes: nodes.map((node) => ({ socket: node })),
-    defaults: { ...clientOptions, ...account, socket: { ...socketOptions, ...tlsOptions(tls) } },
-    scripts,
-    topologyRefreshOnReconnectionAttemptStrategy: 500,
-  })
-  client.on('error', onError).on('node-error', onError)
-  return connectionOf(client)
-}
-
-/** Sends every command to the master, never to a replica; the sentinels say which server that is. */
-function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
-  const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
-  const client = createSentinel({
-    name,
-    sentinelRootNodes: sentinels,
-    nodeClientOptions: {
-      ...clientOptions,
-      ...account,
-      database: db,
-      socket: { ...socketOptions, ...tlsOptions(tls) },
-    },
-    sentinelClientOptions: {
-      ...(sentinelUser !== undefined && { username: sentinelUser }),
-      ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-      // A sentinel that does not answer is soon replaced by the next one.
-      pingInterval: 400,
-      socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
-    },
-    scripts,
-    // One connection for all commands, so that they are sent in the order of their calls.
-    reserveClient: true,
-    // A command that finds no master fails at once instead of waiting until the sentinels name another.
-    maxCommandRediscovers: 0,
-  })
-  client.on('error', onError).on('client-error', ({ error }) => onError(error))
-  return connectionOf(client)
-}
-
-const tlsOptions = (tls: boolean) => (tls ? { tls: true as const } : {})
-
-function open(address: RedisAddress, onError: OnError): Connection {
-  if (address.kind === 'server') return openServer(address, onError)
-  return address.kind === 'cluster' ? openCluster(address, onError) : openSentinel(address, onError)
-}
-
-/** How long the first connection to a cluster, or to the master behind sentinels, may take before it is tried anew. */
+/** How long a connection to a server, a cluster or the master behind sentinels may take before it is tried anew. */
 const connectTimeoutMs = 4000
-const pingEveryMs = 1000
-/** After this many pings in a row without an answer the connection is opened anew. */
+const superviseEveryMs = 1000
+/** After this many seconds without an answer the connection is opened anew. */
 const maxFailedPings = 5
 
-/**
- * A connection to Redis that reconnects by itself and queues nothing while Redis is down. `onError` gets the errors of the
- * connection; `onFailure` is called for each command that failed.
- */
-export function openRedis(address: RedisAddress, onError: OnError, onFailure?: () => void) {
-  const closing = new AbortController()
-  let connection = open(address, onError)
-  const run = createRunner(() => connection, onFailure)
+/** How long the result of trying all commands is good for, however often /readyz is asked. */
+const triedForMs = { ok: 1000, failed: 200 }
+/** Each lies in the middle of another eighth of a cluster's slots, so that every master is tried. */
+const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
-  /** Connects and stays connected until `close`. For a single server it resolves with the first connection. */
-  async function connect(): Promise<void> {
-    // The client of a single server reconnects by itself, also when it has never been connected.
-    if (address.kind === 'server') return connection.connect().then(() => undefined)
-    while (!closing.signal.aborted) {
-      const connected = connection.connect().then(() => true)
-      if (await Promise.race([connected, pause(connectTimeoutMs)]).catch(onError)) await untilUnresponsive()
-      await destroy()
-      await pause(pingEveryMs)
-      connection = open(address, onError)
-    }
-  }
+/** `down`: no connection, or no answer in time. */
+export type RedisState = 'ok' | 'down' | Refusal
 
-  /** Resolves after several pings without an answer: neither client replaces a master that hangs (redis-places.test.ts). */
-  async function untilUnresponsive(): Promise<void> {
-    for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
-      await pause(pingEveryMs)
-      failed = await run((redis) => redis.ping()).then(
-        () => 0,
-        () => failed + 1,
-      )
-    }
-  }
-
-  const pause = (ms: number) => wait(ms, undefined, { signal: closing.signal }).catch(() => undefined)
-
-  async function destroy(): Promise<void> {
-    try {
-      await connection.destroy()
-    } catch (error) {
-      onError(error)
-    }
-  }
-
-  return {
-    run,
-    connect,
-    async close(): Promise<void> {
-      closing.abort()
-      await destroy()
-    },
-  }
+type Events = {
+  /** Gets the errors of connections. */
+  onError(error: unknown): void
+  /** Called for each command that failed. */
+  onFailure?: (() => void) | undefined
+  /** Called when the state changes. */
+  onState?: ((state: RedisState) => void) | undefined
 }
-export type Redis = ReturnType<typeof openRedis>
 
-/** Returns a function that runs commands with a time limit. */
-function createRunner(connection: () => Connection, onFailure?: () => void) {
+type RunnerParts = {
+  commands(signal: AbortSignal): Commands
+  /** Called for each command that failed; without a cause when it timed out. */
+  onFailure(cause?: unknown): void
+}
+
+/** Gives each command a time limit and each failure its name. */
+function createRunner({ commands, onFailure }: RunnerParts) {
   let isUnresponsive = false
 
   /**
@@ -167,12 +49,12 @@ function createRunner(connection: () => Connection, onFailure?: () => void) {
    */
   return function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
     const timeout = new AbortController()
-    const reply = command(connection().commands(timeout.signal))
+    const reply = command(commands(timeout.signal))
     return new Promise((resolve, reject) => {
       const onTimeout = () => {
         isUnresponsive = true
         timeout.abort()
-        onFailure?.()
+        onFailure()
         reject(new StoreUnavailable('Redis did not answer in time'))
         if (undo) reply.then(undo).catch(() => undefined)
       }
@@ -183,13 +65,128 @@ function createRunner(connection: () => Connection, onFailure?: () => void) {
       }
       const onRejection = (cause: unknown) => {
         // After the timeout this is the client's own error for a command that was never sent.
-        if (!timeout.signal.aborted) {
-          isUnresponsive = false
-          onFailure?.()
-        }
-        reject(new StoreUnavailable('Redis is down or refused a command', { cause }))
+        if (timeout.signal.aborted) return
+        isUnresponsive = false
+        onFailure(cause)
+        const refusal = refusalOf(cause)
+        reject(new StoreUnavailable(refusal ? `Redis refused a command: ${refusal}` : 'Redis is down', { cause }))
       }
       reply.then(onReply, onRejection).finally(() => clearTimeout(timer))
     })
   }
 }
+
+/**
+ * A connection to Redis that queues nothing while Redis is down. It reconnects by itself, and is replaced by a new one if
+ * its server hangs or has become a read-only replica: a new connection may lead to the server that took its place.
+ */
+export function openRedis(address: RedisAddress, events: Events) {
+  const closing = new AbortController()
+  let connection = openConnection(address, onError)
+  /** From the first command that fails until all commands are accepted again, why it failed. */
+  let state: RedisState = 'ok'
+  /** Why Redis refused the last connection, with a wrong password for example. */
+  let connectionRefusal: Refusal | undefined
+  let triedAt = Number.NEGATIVE_INFINITY
+  let trying: Promise<unknown> = Promise.resolve()
+
+  function onError(error: unknown): void {
+    connectionRefusal = refusalOf(error)
+    events.onError(error)
+  }
+
+  function changeState(next: RedisState): void {
+    if (next !== state) events.onState?.(next)
+    state = next
+  }
+
+  /** Whether Redis refused the command of this error. */
+  function isRefusal(error: unknown): boolean {
+    const refusal = refusalOf(error)
+    if (refusal !== undefined) changeState(refusal)
+    return refusal !== undefined
+  }
+
+  const run = createRunner({
+    commands: (signal) => connection.commands(signal),
+    onFailure(cause) {
+      changeState(refusalOf(cause) ?? connectionRefusal ?? 'down')
+      events.onFailure?.()
+    },
+  })
+  const ping = () => run((redis) => redis.ping())
+
+  /** Tries all commands, on each master of a cluster. Concurrent and quickly repeated calls share one try. */
+  function tryAll(): Promise<unknown> {
+    if (performance.now() - triedAt < triedForMs[state === 'ok' ? 'ok' : 'failed']) return trying
+    triedAt = performance.now()
+    const keys = triedKeys.slice(0, address.kind === 'cluster' ? triedKeys.length : 1)
+    trying = run((redis) => Promise.all(keys.map((key) => tryCommands(redis, key)))).then(() => changeState('ok'))
+    return trying
+  }
+
+  /** Whether Redis does what visits need, asked now. Never rejects. */
+  async function currentState(): Promise<RedisState> {
+    await Promise.all([ping(), tryAll()]).catch(() => undefined)
+    return state
+  }
+
+  /** Connects, and keeps the connection useful until `close`. Resolves with the first connection, or without one in time. */
+  async function connect(): Promise<void> {
+    void supervise(await connectInTime(connection))
+  }
+
+  async function supervise(isConnected: boolean): Promise<void> {
+    if (isConnected) await untilUseless()
+    else await pause(superviseEveryMs)
+    if (!closing.signal.aborted) return supervise(await reconnect())
+  }
+
+  /** Resolves when the server has become a replica, or has not answered several times in a row. */
+  async function untilUseless(): Promise<void> {
+    for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
+      await pause(superviseEveryMs)
+      await (state === 'ok' ? ping() : tryAll()).catch(() => undefined)
+      if (state === 'read-only') return
+      failed = state === 'down' ? failed + 1 : 0
+    }
+  }
+
+  /** Puts a new connection in the place of this one. False, and nothing is changed, if there is none in time. */
+  async function reconnect(): Promise<boolean> {
+    const next = openConnection(address, onError)
+    const isConnected = (await connectInTime(next)) && !closing.signal.aborted
+    const useless = isConnected ? connection : next
+    if (isConnected) connection = next
+    // No command waits longer for its reply.
+    void pause(commandTimeoutMs).then(() => destroy(useless))
+    return isConnected
+  }
+
+  async function connectInTime(opened: Connection): Promise<boolean> {
+    const connected = opened.connect().then(() => true)
+    return (await Promise.race([connected, pause(connectTimeoutMs)]).catch(onError)) === true
+  }
+
+  const pause = (ms: number) => wait(ms, undefined, { signal: closing.signal }).catch(() => undefined)
+
+  async function destroy(opened: Connection): Promise<void> {
+    try {
+      await opened.destroy()
+    } catch (error) {
+      events.onError(error)
+    }
+  }
+
+  return {
+    run,
+    isRefusal,
+    state: currentState,
+    connect,
+    async close(): Promise<void> {
+      closing.abort()
+      await destroy(connection)
+    },
+  }
+}
+export type Redis = ReturnType<typeof openRedis>

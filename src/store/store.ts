@@ -1,5 +1,5 @@
 import { LockLost } from '../errors.ts'
-import type { Redis } from './redis.ts'
+import type { Redis, RedisState } from './redis.ts'
 import type { LockAfter } from './redis-commands.ts'
 
 /**
@@ -31,7 +31,8 @@ export type Store = {
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
   /** Adds `hits` to the count under this key and returns the total. The count starts anew `windowMs` after its first hit. */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
-  ping(): Promise<void>
+  /** Whether the store does what visits need. Never rejects. */
+  state(): Promise<RedisState>
   close(): Promise<void>
 }
 
@@ -42,7 +43,7 @@ export type Lock = { key: string; owner: string }
 export const lockKey = (key: string) => `lock:{${key}}`
 
 /** The store in Redis. */
-export function redisStore({ run, close }: Redis): Store {
+export function redisStore({ run, isRefusal, state, close }: Redis): Store {
   const withTtl = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
   return {
     async get(key) {
@@ -57,8 +58,8 @@ export function redisStore({ run, close }: Redis): Store {
         try {
           return await redis.getEx(key, withTtl(ttlS).expiration)
         } catch (error) {
-          // GETEX is a write: a Redis that refuses writes for a while is still read.
-          if (error instanceof Error && /^(MISCONF|NOREPLICAS|READONLY|OOM)/.test(error.message)) return redis.get(key)
+          // GETEX is a write: a Redis that refuses writes is still read.
+          if (isRefusal(error)) return redis.get(key)
           throw error
         }
       })
@@ -102,9 +103,7 @@ export function redisStore({ run, close }: Redis): Store {
       const [total = 0, resetMs = 0] = await run((redis) => redis.count(key, hits, windowMs))
       return { hits: total, resetMs }
     },
-    async ping() {
-      await run((redis) => redis.ping())
-    },
+    state,
     close,
   }
 }

@@ -108,7 +108,7 @@ async function during({ prepare, act, kept, mayEndSession }: Step, fault: Fault,
   const proxy = await openRedisProxy(redis.port)
   const faulty = await openApp({ redisUrl: proxy.url, beside: app })
   try {
-    await expect.poll(async () => (await faulty.visitor().get('/readyz')).status).toBe(200)
+    await expect.poll(async () => (await faulty.visitor().get('/readyz')).status, { timeout: 5000 }).toBe(200)
     visits += 1
     const accountId = people[visits % people.length]?.id ?? ''
     const visitor = await withThreeAvatars(accountId)

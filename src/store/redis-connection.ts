@@ -1,0 +1,92 @@
+import { createClient, createCluster, createSentinel } from 'redis'
+import type { RedisAddress } from './redis-address.ts'
+import { type Commands, scripts } from './redis-commands.ts'
+
+const clientOptions = {
+  // While Redis is down a command fails at once.
+  disableOfflineQueue: true,
+  // `run` in redis.ts has the time limit of each command; the client's own timer would outlive the command and hold its memory.
+  commandOptions: { timeout: 0 },
+  // Detects a dead connection that was never closed.
+  pingInterval: 10_000,
+}
+const socketOptions = {
+  connectTimeout: 2000,
+  reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, 1000),
+}
+
+export type OnError = (error: unknown) => void
+
+export type Connection = {
+  /** The commands; one that is not sent yet when the signal is aborted never is. */
+  commands(signal: AbortSignal): Commands
+  connect(): Promise<unknown>
+  destroy(): unknown
+}
+type Client = Pick<Connection, 'connect' | 'destroy'> & {
+  withCommandOptions(options: { abortSignal: AbortSignal }): Commands
+}
+
+/** What the clients of the three kinds have in common. */
+function connectionOf(client: Client): Connection {
+  return {
+    commands: (abortSignal) => client.withCommandOptions({ abortSignal }),
+    connect: () => client.connect(),
+    destroy: () => client.destroy(),
+  }
+}
+
+function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError): Connection {
+  const client = createClient({ url, scripts, socket: socketOptions, ...clientOptions })
+  client.on('error', onError)
+  return connectionOf(client)
+}
+
+/** Sends each command to the master of its key's slot; learns from the other nodes who replaces a lost master. */
+function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
+  const client = createCluster({
+    rootNodes: nodes.map((node) => ({ socket: node })),
+    defaults: { ...clientOptions, ...account, socket: { ...socketOptions, ...tlsOptions(tls) } },
+    scripts,
+    topologyRefreshOnReconnectionAttemptStrategy: 500,
+  })
+  client.on('error', onError).on('node-error', onError)
+  return connectionOf(client)
+}
+
+/** Sends every command to the master, never to a replica; the sentinels say which server that is. */
+function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
+  const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
+  const client = createSentinel({
+    name,
+    sentinelRootNodes: sentinels,
+    nodeClientOptions: {
+      ...clientOptions,
+      ...account,
+      database: db,
+      socket: { ...socketOptions, ...tlsOptions(tls) },
+    },
+    sentinelClientOptions: {
+      ...(sentinelUser !== undefined && { username: sentinelUser }),
+      ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+      // A sentinel that does not answer is soon replaced by the next one.
+      pingInterval: 400,
+      socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
+    },
+    scripts,
+    // One connection for all commands, so that they are sent in the order of their calls.
+    reserveClient: true,
+    // A command that finds no master fails at once instead of waiting until the sentinels name another.
+    maxCommandRediscovers: 0,
+  })
+  client.on('error', onError).on('client-error', ({ error }) => onError(error))
+  return connectionOf(client)
+}
+
+const tlsOptions = (tls: boolean) => (tls ? { tls: true as const } : {})
+
+/** Creates the client for this address; it does not connect yet. */
+export function openConnection(address: RedisAddress, onError: OnError): Connection {
+  if (address.kind === 'server') return openServer(address, onError)
+  return address.kind === 'cluster' ? openCluster(address, onError) : openSentinel(address, onError)
+}

@@ -1,0 +1,309 @@
+// Redis answers, but does not do what a visit needs.
+import { connect, createServer, type Socket } from 'node:net'
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { comeBack, leave, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openRedis, openRedisCluster, openRedisWithSentinel, type Redis, tell, until } from '../support/redis.ts'
+import { expectLanding, keepsLook, restyle, restyled, timed } from '../support/visits.ts'
+
+/** "Well again within 10 s of a good one". */
+const wellAgainMs = 10_000
+const soonMs = 2000
+
+async function ownApp(redisUrl: string, settings: Record<string, string> = {}): Promise<TestApp> {
+  const app = await openApp({ redisUrl, settings })
+  onTestFinished(() => app.close())
+  return app
+}
+
+async function readiness(app: TestApp): Promise<[status: number, redis: string]> {
+  const { status, body } = await app.visitor().get('/readyz')
+  return [status, body.dependencies.redis]
+}
+
+async function expectReadiness(app: TestApp, expected: [status: number, redis: string]): Promise<void> {
+  await expect.poll(() => readiness(app), { timeout: wellAgainMs }).toEqual(expected)
+}
+
+async function signedIn(app: TestApp): Promise<Visitor> {
+  const visitor = app.visitor()
+  expectLanding(await signIn(app, visitor))
+  return visitor
+}
+
+/** The visitor's page and the avatar on it. */
+async function expectReading(visitor: Visitor): Promise<void> {
+  const page = await visitor.get('/show_avatar')
+  expect(page.status).toBe(200)
+  expect((await visitor.get(`/avatars/${shownAvatar(page.text)}.svg`)).status).toBe(200)
+}
+
+async function expectRefusedInTime(asking: PromiseLike<Awaited<ReturnType<typeof restyle>>>): Promise<void> {
+  const { answer, ms } = await timed(asking)
+  expect([answer.status, keepsLook(answer.text, restyled)]).toEqual([503, true])
+  expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+  expect(ms).toBeLessThan(soonMs)
+}
+
+async function expectWell(app: TestApp, visitor: Visitor): Promise<void> {
+  await expectReadiness(app, [200, 'ok'])
+  await expectReading(visitor)
+  // A lock that could not be released has to expire.
+  await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
+  await signedIn(app)
+}
+
+/** The texts of the log that name a state of Redis. */
+const statesIn = (app: TestApp) =>
+  app.logged.flatMap((line) => {
+    const entry: unknown = JSON.parse(line)
+    return typeof entry === 'object' && entry !== null && 'redis' in entry ? [entry.redis] : []
+  })
+
+/** A TCP proxy whose open connections stay with the server that they were opened to, as those of HAProxy do. */
+async function openTcpProxy(port: number) {
+  let target = port
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(target, '127.0.0.1')
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        client.destroy()
+        upstream.destroy()
+      })
+    }
+    client.pipe(upstream).pipe(client)
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
+  return {
+    url: `redis://127.0.0.1:${address.port}`,
+    /** New connections go to this server. */
+    leadTo(port: number): void {
+      target = port
+    },
+  }
+}
+
+/** Two servers of which the second is the replica of the first, behind a proxy. */
+async function openPair() {
+  const [first, second] = [await openRedis(), await openRedis()]
+  onTestFinished(async () => void (await Promise.all([first.stop(), second.stop()])))
+  await tell(second.port, ['CONFIG', 'SET', 'repl-diskless-sync-delay', '0'])
+  await tell(first.port, ['CONFIG', 'SET', 'repl-diskless-sync-delay', '0'])
+  await tell(second.port, ['REPLICAOF', '127.0.0.1', String(first.port)])
+  const isLinked = async () => (await tell(second.port, ['INFO', 'replication'])).includes('master_link_status:up')
+  await until(isLinked)
+  return { first, second, proxy: await openTcpProxy(first.port) }
+}
+
+/** Resolves when the replica has all that was written so far. */
+async function replicated(port: number): Promise<void> {
+  const client = await createClient({ url: `redis://127.0.0.1:${port}` }).connect()
+  await client.set('marker', '1', { expiration: { type: 'EX', value: 60 } })
+  expect(await client.sendCommand(['WAIT', '1', '5000'])).toBe(1)
+  client.destroy()
+}
+
+describe('Redis has become a read-only replica', () => {
+  test('/readyz says so, avatars are shown, and all is well when it is a master again', async () => {
+    const redis = await openRedis()
+    onTestFinished(() => redis.stop())
+    const app = await ownApp(redis.url, { METRICS_PORT: '1' })
+    const visitor = await signedIn(app)
+    const callback = app.discord.codeFor(await leave(visitor))
+
+    await tell(redis.port, ['REPLICAOF', '127.0.0.1', '1'])
+    await expectReadiness(app, [503, 'read-only'])
+    await expectReading(visitor)
+    await expectRefusedInTime(restyle(visitor))
+    expect((await comeBack(visitor, callback)).status).toBe(503)
+    expect((await app.visitor().get('/')).status).toBe(200)
+    expect((await app.parts.metrics?.registry.metrics()) ?? '').toContain('redis_up 0')
+
+    await tell(redis.port, ['REPLICAOF', 'NO', 'ONE'])
+    await expectReadiness(app, [200, 'ok'])
+    expectLanding(await comeBack(visitor, callback))
+    await expectWell(app, visitor)
+    expect(statesIn(app)).toEqual(['read-only', 'ok'])
+  })
+
+  test('a new connection leads to the master that took its place, and no read fails meanwhile', async () => {
+    const { first, second, proxy } = await openPair()
+    const app = await ownApp(proxy.url)
+    const visitor = await signedIn(app)
+    await replicated(first.port)
+
+    await tell(second.port, ['REPLICAOF', 'NO', 'ONE'])
+    await tell(first.port, ['REPLICAOF', '127.0.0.1', String(second.port)])
+    await expectReadiness(app, [503, 'read-only'])
+    proxy.leadTo(second.port)
+    const since = performance.now()
+    while ((await readiness(app))[0] !== 200) {
+      await expectReading(visitor)
+      expect(performance.now() - since).toBeLessThan(wellAgainMs)
+    }
+    await expectWell(app, visitor)
+  })
+
+  test('is found out by a visitor’s request, where nobody asks /readyz', async () => {
+    const { first, second, proxy } = await openPair()
+    const app = await ownApp(proxy.url)
+    const visitor = await signedIn(app)
+    await replicated(first.port)
+
+    await tell(second.port, ['REPLICAOF', 'NO', 'ONE'])
+    await tell(first.port, ['REPLICAOF', '127.0.0.1', String(second.port)])
+    proxy.leadTo(second.port)
+    await expectReading(visitor)
+    await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
+  })
+
+  test('a server that hangs for good is replaced by the one that a new connection leads to', async () => {
+    const { first, second, proxy } = await openPair()
+    const app = await ownApp(proxy.url)
+    const visitor = await signedIn(app)
+    await replicated(first.port)
+
+    first.pause()
+    await tell(second.port, ['REPLICAOF', 'NO', 'ONE'])
+    proxy.leadTo(second.port)
+    await expectWell(app, visitor)
+  })
+
+  test('an orderly failover behind a sentinel', { timeout: 60_000 }, async () => {
+    const redis = await openRedisWithSentinel()
+    onTestFinished(async () => void (await redis.stop()))
+    const app = await ownApp(redis.url)
+    await expectReadiness(app, [200, 'ok'])
+    const visitor = await signedIn(app)
+    await replicated(redis.master.port)
+    await tell(redis.sentinel.port, ['SENTINEL', 'FAILOVER', 'mymaster'])
+    // The sentinel closes the connections of both servers.
+    const role = () => tell(redis.replica.port, ['INFO', 'replication']).catch(String)
+    await until(async () => (await role()).includes('role:master'))
+    await expectWell(app, visitor)
+  })
+
+  test('an orderly failover in a cluster', { timeout: 60_000 }, async () => {
+    const redis = await openRedisCluster()
+    onTestFinished(async () => void (await redis.stop()))
+    const app = await ownApp(redis.url)
+    await expectReadiness(app, [200, 'ok'])
+    const visitor = await signedIn(app)
+    for (const { port } of redis.nodes.slice(3)) {
+      await tell(port, ['CLUSTER', 'FAILOVER'])
+      await until(async () => (await tell(port, ['INFO', 'replication'])).includes('role:master'))
+    }
+    await expectWell(app, visitor)
+  })
+
+  test('one master of a cluster that is full is noticed, though the others are well', { timeout: 60_000 }, async () => {
+    const redis = await openRedisCluster()
+    onTestFinished(async () => void (await redis.stop()))
+    const app = await ownApp(redis.url)
+    await expectReadiness(app, [200, 'ok'])
+    for (const { port } of redis.masters) {
+      await tell(port, ['CONFIG', 'SET', 'maxmemory', '1'])
+      await expectReadiness(app, [503, 'full'])
+      await tell(port, ['CONFIG', 'SET', 'maxmemory', '0'])
+      await expectReadiness(app, [200, 'ok'])
+    }
+  })
+})
+
+describe('Redis refuses commands', () => {
+  let redis: Redis
+  let app: TestApp
+  const user = ['on', '>password', '~*', '+@all']
+
+  beforeAll(async () => {
+    redis = await openRedis(['enable-protected-configs yes'])
+    await tell(redis.port, ['ACL', 'SETUSER', 'app', ...user])
+    app = await openApp({ redisUrl: redis.url.replace('//', '//app:password@') })
+  })
+  afterAll(async () => {
+    await app.close()
+    await redis.stop()
+  })
+  afterEach(() => {
+    app.logged.length = 0
+  })
+
+  const set = (name: string, value: string) => tell(redis.port, ['CONFIG', 'SET', name, value])
+  const acl = (...rules: string[]) => tell(redis.port, ['ACL', 'SETUSER', 'app', ...rules])
+  const refusals = [
+    {
+      why: 'its memory is full',
+      state: 'full',
+      begin: () => set('maxmemory', '1'),
+      end: () => set('maxmemory', '0'),
+    },
+    {
+      why: 'it lacks replicas',
+      state: 'replicas missing',
+      begin: () => set('min-replicas-to-write', '1'),
+      end: () => set('min-replicas-to-write', '0'),
+    },
+    {
+      why: 'it cannot save',
+      state: 'cannot save',
+      async begin() {
+        await set('save', '3600 1')
+        await set('dir', '/proc')
+        await tell(redis.port, ['BGSAVE'])
+        await until(async () => (await tell(redis.port, ['INFO', 'persistence'])).includes('bgsave_status:err'))
+      },
+      end: () => set('save', ''),
+    },
+    {
+      why: 'the user may not write',
+      state: 'not permitted',
+      begin: () => acl('-@write'),
+      end: () => acl('+@all'),
+    },
+    {
+      why: 'the user may run no scripts',
+      state: 'not permitted',
+      begin: () => acl('-@scripting'),
+      end: () => acl('+@all'),
+    },
+  ]
+
+  test.each(refusals)('because $why: /readyz and the log name it, avatars are shown', async ({ state, begin, end }) => {
+    const visitor = await signedIn(app)
+    await begin()
+    try {
+      await expectReadiness(app, [503, state])
+      await expectReading(visitor)
+      expect((await restyle(visitor)).status).toBe(503)
+    } finally {
+      await end()
+    }
+    await expectWell(app, visitor)
+    expect(statesIn(app)).toEqual([state, 'ok'])
+  })
+
+  test('because scripts may not run a command that they need: /readyz names it', async () => {
+    await acl('-incrby')
+    await expectReadiness(app, [503, 'not permitted'])
+    await acl('+@all')
+    await expectReadiness(app, [200, 'ok'])
+  })
+
+  test('because the user is gone: not permitted, not down', async () => {
+    await tell(redis.port, ['ACL', 'DELUSER', 'app'])
+    await expectReadiness(app, [503, 'not permitted'])
+    await acl(...user)
+    await expectReadiness(app, [200, 'ok'])
+  })
+})
