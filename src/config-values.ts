@@ -66,6 +66,18 @@ export const origin = address.refine(
   'must be an origin: no path',
 )
 
+/** As for curl, a host and port without a scheme mean http. */
+export const proxyAddress = z
+  .string()
+  .transform((text) => (/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`))
+  .refine(isProxyUrl, 'must be the address of a proxy, such as http://proxy.example:3128, with no path')
+
+function isProxyUrl(text: string): boolean {
+  const url = /\s/.test(text) ? null : URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.pathname + url.search + url.hash !== '/') return false
+  return [url.username, url.password].every((part) => !/%(?![\da-f]{2})/i.test(part))
+}
+
 /** What examples and guides say in place of a value: "…", "<your id>", "change-me", "your-client-secret", "xxxx". */
 const placeholders = [
   /…|\.\.\./,
@@ -136,6 +148,9 @@ function minPrefix(ip: string): number {
   const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
   return firstGroup >= 0x200 ? 7 : 96 + 8
 }
+
+/** The hosts of `isLoopback` in the form of NO_PROXY. https://nodejs.org/api/http.html#no_proxy-format */
+export const loopbackHosts = ['localhost', '.localhost', '127.0.0.1-127.255.255.255', '::1']
 
 /**
  * Whether a host name of a URL is this machine's own (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section

@@ -7,8 +7,10 @@ import {
   flag,
   host,
   isLoopback,
+  loopbackHosts,
   metricsPort,
   origin,
+  proxyAddress,
   redisAddress,
   secrets,
   trustedProxies,
@@ -35,6 +37,8 @@ const Environment = z.object({
   CACHE_DIR: writableFolder.prefault('.cache/avatars'),
   CACHE_MAX_MB: wholeNumber(1, 1_000_000).default(512),
   UPSTREAM_TIMEOUT_MS: wholeNumber(1, 60_000).default(5000),
+  HTTPS_PROXY: proxyAddress.optional(),
+  NO_PROXY: z.string().default(''),
   TRUST_PROXY: trustedProxies.default(false),
   RATE_LIMIT: flag.default('on'),
   LOG_LEVEL: z
@@ -89,6 +93,10 @@ function problemsInProduction(given: NodeJS.ProcessEnv): string[] {
   return problems
 }
 
+function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+}
+
 /** Where the app is reached by default: at localhost, unless HOST is another of this machine's own addresses. */
 function defaultOrigin(host: string, port: number): string {
   const { hostname } = new URL(`http://${isIPv6(host) ? `[${host}]` : host}`)
@@ -101,7 +109,8 @@ function defaultOrigin(host: string, port: number): string {
  * and no value.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // also written like this, as for curl
+  const given = withoutEmpty({ ...environment, ...withoutEmpty({ HTTPS_PROXY, NO_PROXY }) })
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
   const problems = [...wrong, ...problemsBetween(given)]
@@ -137,6 +146,11 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     dicebearUrl: settings.DICEBEAR_URL === 'embedded' ? undefined : settings.DICEBEAR_URL.replace(/\/$/, ''),
     cacheDir: settings.CACHE_DIR.folder,
     cacheMaxBytes: settings.CACHE_MAX_MB * 1024 * 1024,
+    /** For the `proxyEnv` of Node's agents. Loopback is never behind the proxy. */
+    proxyEnv: {
+      HTTPS_PROXY: settings.HTTPS_PROXY,
+      NO_PROXY: [...loopbackHosts, settings.NO_PROXY].join(),
+    },
     upstreamTimeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     trustProxy: settings.TRUST_PROXY,
     rateLimit: settings.RATE_LIMIT === 'on',

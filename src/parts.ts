@@ -53,7 +53,7 @@ export async function openParts(config: Config, log: Logger) {
   const timeoutMs = config.upstreamTimeoutMs
   const calls = {
     timeoutMs,
-    connections: createConnections(),
+    connections: createConnections(config.proxyEnv),
     userAgent: `DiscordBot (${config.baseUrl}, ${packageJson.version})`,
     onCall: metrics?.onCall,
     onBreaker(change: BreakerChange) {

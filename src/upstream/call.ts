@@ -19,16 +19,23 @@ export function headerOf({ headers }: Pick<UpstreamResponse, 'headers'>, name: s
 
 export type Connections = ReturnType<typeof createConnections>
 
-/** Connections that are kept alive between requests, for all upstreams. */
-export function createConnections() {
-  const options = { keepAlive: true, timeout: idleTimeoutMs }
-  const agents = { http: new http.Agent(options), https: new https.Agent(options) }
+/**
+ * Connections for all upstreams: `kept` are kept alive between requests, `single` serve one request. Those by https go
+ * through the proxy, if there is one. https://nodejs.org/api/http.html#built-in-proxy-support
+ */
+export function createConnections(proxyEnv: http.ProxyEnv = {}) {
+  const kept = agents({ proxyEnv, keepAlive: true, timeout: idleTimeoutMs })
   return {
-    ...agents,
+    kept,
+    single: agents({ proxyEnv, timeout: idleTimeoutMs }),
     close() {
-      for (const agent of Object.values(agents)) agent.destroy()
+      for (const agent of Object.values(kept)) agent.destroy()
     },
   }
+}
+
+function agents(options: https.AgentOptions) {
+  return { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
 }
 
 /** Shorter than servers keep an idle connection, so that few requests meet one that is just being closed. */
@@ -74,11 +81,15 @@ class StaleConnection extends Error {}
  * https://nodejs.org/api/http.html#requestreusedsocket
  */
 async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
-  const [{ request: open }, agent] = url.protocol === 'https:' ? [https, connections.https] : [http, connections.http]
-  const attempt = (agent: http.Agent | false) =>
+  const { kept, single } = connections
+  const protocol = url.protocol === 'https:' ? 'https:' : 'http:'
+  const open = protocol === 'https:' ? https.request : http.request
+  const attempt = (agent: http.Agent) =>
     new Promise<IncomingMessage>((resolve, reject) => {
       const { method = 'GET', headers, body } = request
       const sent = open(url, { method, signal, agent, headers: { 'accept-encoding': 'identity', ...headers } })
+      // While a tunnel through the proxy is being made, the request has no socket that could be destroyed.
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       let bytesBefore = 0
       sent.on('socket', (socket) => {
         bytesBefore = socket.bytesRead
@@ -90,8 +101,8 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
       })
       sent.end(body)
     })
-  return attempt(agent).catch((error) => {
-    if (error instanceof StaleConnection) return attempt(false)
+  return attempt(kept[protocol]).catch((error) => {
+    if (error instanceof StaleConnection) return attempt(single[protocol])
     throw error
   })
 }
