@@ -51,7 +51,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   avatarFiles(route, parts)
   signOut(route, parts)
   app.use(limits.page, notFound)
-  app.use(errorPage(config.upstreamTimeoutMs))
+  app.use(errorPage(config))
   return withRequestTarget(app)
 }
 
@@ -75,5 +75,5 @@ function settings(app: Express, { config }: Parts): void {
     asset: (file: string) => assetOf(file).url,
     integrity: (file: string) => assetOf(file).integrity,
   })
-  app.locals.demo = config.demo
+  Object.assign(app.locals, { demo: config.demo, contact: config.contact })
 }

@@ -103,6 +103,22 @@ export const redisAddress = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+const isPage = (text: string) => {
+  const url = /^https?:\/\/[^\s/]+/i.test(text) && !/\s/.test(text) ? URL.parse(text) : null
+  return url !== null && url.username + url.password === ''
+}
+
+export const page = z.string().refine(isPage, 'must be the address of a page, beginning with https:// or http://')
+
+/** Whom to ask: where a link leads, and how it is shown. */
+export const contact = z.string().transform((text, context) => {
+  if (isPage(text)) return { href: text, text: text.replace(/^https?:\/\//i, '').replace(/\/$/, '') }
+  const [, mailAddress] = /^(?:mailto:)?([\w.!#$%&'*+/=?^`{|}~-]+@[a-z\d.-]+)$/i.exec(text) ?? []
+  if (mailAddress) return { href: `mailto:${mailAddress}`, text: mailAddress }
+  context.addIssue('must be an e-mail address, or the address of a page, beginning with https:// or http://')
+  return z.NEVER
+})
+
 const listOf = (text: string) => text.split(',').map((part) => part.trim())
 
 export const secrets = z

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import { z } from 'zod'
 import {
   address,
+  contact,
   credential,
   flag,
   host,
@@ -10,6 +11,7 @@ import {
   loopbackHosts,
   metricsPort,
   origin,
+  page,
   proxyAddress,
   redisAddress,
   secrets,
@@ -41,6 +43,8 @@ const Environment = z.object({
   NO_PROXY: z.string().default(''),
   TRUST_PROXY: trustedProxies.default(false),
   RATE_LIMIT: flag.default('on'),
+  CONTACT: contact.optional(),
+  PRIVACY_URL: page.optional(),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'must be one of pino’s levels')
     .default('info'),
@@ -155,6 +159,10 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     trustProxy: settings.TRUST_PROXY,
     rateLimit: settings.RATE_LIMIT === 'on',
     logLevel: settings.LOG_LEVEL,
+    /** Whom visitors may ask. */
+    contact: settings.CONTACT,
+    /** The operator's own privacy policy. */
+    privacyUrl: settings.PRIVACY_URL,
     /** What the operator should know, though the app starts. */
     warnings: settings.CACHE_DIR.isFull ? ['CACHE_DIR is on a disk that is full: avatars are not kept as files'] : [],
   })

@@ -50,7 +50,13 @@ export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' 
     .join('')
 
   function page(texts: typeof malformed.texts): string {
-    return render(view, { ...texts, words, demo: config.demo, asset: (file: string) => `/${file}` })
+    return render(view, {
+      ...texts,
+      words,
+      demo: config.demo,
+      contact: config.contact,
+      asset: (file: string) => `/${file}`,
+    })
   }
 
   return (error: Error, socket: Duplex): void => {

@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
+import type { Config } from '../config.ts'
 import {
   CrossSiteRequest,
   DiscordCircuitOpen,
@@ -82,10 +83,10 @@ export function isOurFault(error: unknown): boolean {
 /**
  * Answers every error by a page, or by problem+json (RFC 9457) to a program. Its message and cause go to the log alone.
  */
-export function errorPage(timeoutMs: number): ErrorRequestHandler {
+export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestHandler {
   return (error, req, res, next) => {
     if (res.headersSent) return next(error)
-    const { status, texts, retryAfterS } = answerTo(error, timeoutMs)
+    const { status, texts, retryAfterS } = answerTo(error, upstreamTimeoutMs)
     const errorNumber = `${status}-${String(req.id).slice(0, 8)}`
     res.err = error
     // Headers that a route may have set before it failed.
@@ -97,7 +98,7 @@ export function errorPage(timeoutMs: number): ErrorRequestHandler {
       return res.render('error-page', { ...texts, errorNumber, look: choice && choiceView(choice) })
     }
     const problem = { type: 'about:blank', status, title: texts.title, detail: texts.advice, errorNumber }
-    res.type('application/problem+json').send(JSON.stringify(problem))
+    res.type('application/problem+json').send(JSON.stringify({ ...problem, contact: contact?.href }))
   }
 }
 

@@ -225,6 +225,7 @@ export const words = {
   },
 
   errors: {
+    ask: 'Whom to ask:',
     number: 'Number of this error, if you ask us about it:',
     yourLook: 'Your look',
     style: 'Style',

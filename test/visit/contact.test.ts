@@ -1,0 +1,43 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { ask } from '../support/ask.ts'
+import { openApp } from '../support/open-app.ts'
+import { connectRaw } from '../support/raw-connection.ts'
+
+async function opened(settings: Record<string, string>) {
+  const app = await openApp({ settings })
+  onTestFinished(() => app.close())
+  return app
+}
+
+test.each([
+  ['help@avatars.example', 'mailto:help@avatars.example', 'help@avatars.example'],
+  ['mailto:help@avatars.example', 'mailto:help@avatars.example', 'help@avatars.example'],
+  [
+    'https://avatars.example/help?from=avatars&us=1',
+    'https://avatars.example/help?from=avatars&us=1',
+    'avatars.example/help?from=avatars&us=1',
+  ],
+])('CONTACT=%s is on every error page, beside the number of the error', async (CONTACT, href, text) => {
+  const { url } = await opened({ CONTACT })
+  const escaped = (value: string) => value.replaceAll('&', '&amp;')
+  const link = `<a href="${escaped(href)}">${escaped(text)}</a>`
+  const missing = await ask(url, '/nowhere')
+  expect(missing.text).toMatch(/<bdi>404-[0-9a-f]{8}<\/bdi>/)
+  for (const page of [missing, await ask(url, '/get_avatar?code=x')]) expect(page.text).toContain(link)
+  const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
+  expect(JSON.parse(problem.text)).toMatchObject({ errorNumber: expect.stringMatching(/^404-/), contact: href })
+  // A request that Node cannot parse never reaches the error page.
+  const malformed = await connectRaw(url, 'GET / HTTP/1.1\r\nHost: a\r\nb c\r\n\r\n')
+  await malformed.closed
+  expect(malformed.received()).toContain(link)
+  expect((await ask(url, '/')).text).not.toContain(link)
+})
+
+test('without CONTACT error pages name nobody', async () => {
+  const { url } = await opened({})
+  const page = await ask(url, '/nowhere')
+  expect(page.text).toMatch(/<bdi>404-[0-9a-f]{8}<\/bdi>/)
+  expect(page.text).not.toContain('Whom to ask')
+  const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
+  expect(Object.keys(JSON.parse(problem.text))).not.toContain('contact')
+})
