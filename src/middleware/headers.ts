@@ -2,12 +2,14 @@ import type { RequestHandler } from 'express'
 import helmet from 'helmet'
 import onHeaders from 'on-headers'
 import type { Config } from '../config.ts'
+import { isOtherName } from './same-origin.ts'
 
 /**
  * The headers of every answer (SECURITY.md, H1 to H7); pictures set a stricter content policy. After `closing` is
  * aborted each response carries `Connection: close`.
  */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
+  const discord = new URL(config.discord.authorizeUrl).origin
   const security = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -18,8 +20,12 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
         'img-src': ["'self'", new URL(config.discord.cdnUrl).origin],
         // No script of ours fetches anything, but Lighthouse fetches robots.txt from within the page.
         'connect-src': ["'self'"],
-        // The form's 302 leads to Discord, and Chrome and Safari apply form-action to that redirect, too.
-        'form-action': ["'self'", new URL(config.discord.authorizeUrl).origin],
+        // The form's redirect leads to Discord, under another name of this site to BASE_URL. Chrome and Safari apply
+        // form-action to redirects, too.
+        'form-action': [
+          "'self'",
+          (req) => (isOtherName(req.headers.host, config) ? `${discord} ${config.baseUrl}` : discord),
+        ],
         'base-uri': ["'none'"],
         'frame-ancestors': ["'none'"],
         // On plain http Safari would upgrade the stylesheet of localhost, too, and get no answer.

@@ -12,7 +12,13 @@ declare module 'node:http' {
 }
 
 /** The methods of a route, and the rate limit that each counts for. GET includes HEAD. */
-export type RouteOptions = { GET?: LimitName; POST?: LimitName; name?: string }
+export type RouteOptions = {
+  GET?: LimitName
+  POST?: LimitName
+  name?: string
+  /** Accepts posts from pages of this site under another name than BASE_URL's. */
+  otherNames?: boolean
+}
 
 /**
  * Adds a route to the app. Every request to its path is counted; 405 for other methods, 403 for posts of other sites.
@@ -21,15 +27,14 @@ export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
 /** Returns the only function with which pages add routes, so that every route has these checks. */
 export function guardedRoutes(app: Express, config: Config, limits: RateLimits): AddRoute {
-  const crossSite = refuseCrossSite(config)
-  return (path, { name = path, ...methods }) => {
+  return (path, { name = path, otherNames = false, ...methods }) => {
     const limitOf = (method: string) => (method === 'POST' ? methods.POST : methods.GET) ?? 'page'
     const count: RequestHandler = (req, res, next) => {
       res.routeName = name
       limits[limitOf(req.method)](req, res, next)
     }
     const allowed = [...(methods.GET ? ['GET', 'HEAD'] : []), ...(methods.POST ? ['POST'] : [])]
-    return app.route(path).all(count, refuseOtherMethods(allowed), crossSite)
+    return app.route(path).all(count, refuseOtherMethods(allowed), refuseCrossSite(config, { otherNames }))
   }
 }
 

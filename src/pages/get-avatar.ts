@@ -13,6 +13,7 @@ import {
 } from '../errors.ts'
 import { form } from '../middleware/form-body.ts'
 import type { AddRoute } from '../middleware/routes.ts'
+import { isFromOtherName } from '../middleware/same-origin.ts'
 import type { Parts } from '../parts.ts'
 import { consentCookie, type StateCookie, stateCookies } from '../visitor/cookies.ts'
 import type { Outcome, TakenState } from '../visitor/states.ts'
@@ -27,11 +28,12 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   const cookies = stateCookies(config)
   const consent = consentCookie(config)
 
-  const getAvatar = route('/get_avatar', { GET: 'page', POST: 'sign-in' })
+  const getAvatar = route('/get_avatar', { GET: 'page', POST: 'sign-in', otherNames: true })
 
   getAvatar.post(...form, async (req, res) => {
     const { choice, entered, problems } = readForm(req.body)
     if (!choice) return formRefused(req, res, 'home', homeView(entered, problems))
+    if (isFromOtherName(req, config)) return res.redirect(303, `${config.baseUrl}${lookUrl(choice)}&notice=address`)
     res.locals.choice = choice
     discord.checkSignIn()
     const { state, verifier, cookie } = await states.start(choice)

@@ -23,6 +23,7 @@ const notices = new Map<unknown, string>([
   ['sign-in', words.notices.signInAgain],
   ['no-looks', words.notices.noLooks],
   ['no-session', words.notices.noSession],
+  ['address', words.notices.otherAddress],
 ])
 
 const maxCachedBytes = 8 * 1024 * 1024

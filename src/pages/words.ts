@@ -167,6 +167,7 @@ export const words = {
     noLooks: 'You have no looks yet. Make your first one here.',
     noSession:
       'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check its clock, and try again.',
+    otherAddress: 'Signing in works only at this address, so we brought you here. Your look is still here, too.',
     signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
   },
 
@@ -272,7 +273,7 @@ export const words = {
     unknownState: {
       title: 'We lost track of your visit',
       advice:
-        'It took longer than ten minutes, or this page was opened twice. Please start again; your look is kept where we still have it.',
+        'You came back in another browser (the Discord app opens its own), your browser blocks our cookies, it took longer than ten minutes, or this page was opened twice. Please start again here; your look is kept where we still have it.',
       yourAvatars: 'Your avatars',
     },
     signInFailed: {
