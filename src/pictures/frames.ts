@@ -1,9 +1,8 @@
-import { selectAll } from 'css-select'
 import { DomUtils, parseDocument } from 'htmlparser2'
 import { findStyle } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
-import { type Box, createMeasure, type Document, type Element } from './bounds.ts'
+import { type Box, createMeasure, type Element } from './bounds.ts'
 import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
 export type Frames = {
@@ -32,8 +31,8 @@ export function framesOf(svg: string): Frames {
   const css = stylesheets.map((one) => DomUtils.textContent(one)).join('\n')
   for (const one of stylesheets) DomUtils.removeElement(one)
   const animations = readAnimations(css, document)
-  const withId = selectAll<Document | Element, Element>('[id]', document, { xmlMode: true })
-  const boundsAt = createMeasure(new Map(withId.map((element) => [`#${element.attribs.id}`, element])))
+  const elements = DomUtils.getElementsByTagName('*', document)
+  const boundsAt = createMeasure(new Map(elements.map((element) => [`#${element.attribs.id}`, element])))
 
   return {
     timings: [...animations.values()],

@@ -1,7 +1,7 @@
 import { calc } from '@csstools/css-calc'
 import bezier from 'bezier-easing'
-import { selectAll } from 'css-select'
 import { type Block, type FunctionNode, generate, parse, walk } from 'css-tree'
+import { DomUtils } from 'htmlparser2'
 import type { Document, Element } from './bounds.ts'
 
 /** The timing of an animation. All of DiceBear's repeat without end. */
@@ -76,12 +76,20 @@ function readRules(css: string, document: Document) {
         keyframes.set(name, [...(keyframes.get(name) ?? []), { selector, style }])
         return
       }
-      for (const element of selectAll<Document | Element, Element>(selector, document, { xmlMode: true })) {
+      for (const element of selector.split(',').flatMap((one) => elementsOf(one, document))) {
         styles.set(element, new Map([...(styles.get(element) ?? []), ...style]))
       }
     },
   })
   return { keyframes, styles }
+}
+
+/** The elements of a selector: `.name`, or `svg:has(.name)` for the outermost one where there is such an element. */
+function elementsOf(selector: string, document: Document): Element[] {
+  const [, ofDrawing, name] = /^(svg:has\()?\.([\w-]+)\)?$/.exec(selector) ?? unsupported(selector)
+  const elements = DomUtils.getElementsByTagName('*', document)
+  const found = elements.filter(({ attribs }) => attribs.class?.split(' ').includes(name ?? ''))
+  return ofDrawing && found.length > 0 ? elements.slice(0, 1) : found
 }
 
 function declarationsIn(block: Block): Declarations {
