@@ -12,7 +12,7 @@ import { answerBadRequest } from './pages/bad-request.ts'
 import { openParts, type Parts } from './parts.ts'
 
 /** After SIGTERM connections are accepted for this long, so that load balancers notice /readyz. */
-const drainMs = 500
+const drainMs = 1000
 /** After SIGTERM open requests may take this long; the contract says 10 s in all. */
 const closeMs = 9000
 /** Under npm one Ctrl-C arrives twice, from the terminal and from npm. A signal later than this is a second one. */

@@ -5,15 +5,22 @@ import type { Config } from '../config.ts'
 import type { Store } from '../store/store.ts'
 import type { AddRoute } from './routes.ts'
 
-/** GET /healthz: the process is alive. GET /readyz: it can serve visitors, and is not shutting down. */
+/**
+ * GET /healthz: the process is alive. GET /readyz: it can serve visitors, and is not shutting down. With
+ * ?exclude=dependencies it only says whether it is shutting down, for load balancers: when Redis is down it is down for
+ * all instances, and they still serve what needs no session.
+ */
 export function health(route: AddRoute, config: Config, store: Store, closing: AbortSignal): void {
   route('/healthz', { GET: 'none' }).get((_req, res) => {
     res.logLevel = 'debug'
     res.json({ status: 'ok' })
   })
 
-  route('/readyz', { GET: 'none' }).get(async (_req, res) => {
+  route('/readyz', { GET: 'none' }).get(async (req, res) => {
     res.logLevel = 'debug'
+    if (req.query.exclude === 'dependencies') {
+      return void res.status(closing.aborted ? 503 : 200).json({ status: closing.aborted ? 'closing' : 'ok' })
+    }
     const [redis, cache] = await Promise.all([
       store.state(),
       // With the slash a plain file is no folder.

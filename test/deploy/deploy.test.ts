@@ -107,13 +107,6 @@ describe('nginx.conf, while no instance is running', () => {
   })
 })
 
-test('Caddy accepts the Caddyfile and its formatting', async () => {
-  const path = join(root, 'deploy/Caddyfile')
-  const home = { ...process.env, HOME: await folder() }
-  const { stderr } = await run('caddy', ['validate', '--adapter', 'caddyfile', '--config', path], { env: home })
-  expect(stderr).not.toContain('"level":"warn"')
-})
-
 test('Redis accepts redis.conf: loopback only, no eviction, append-only file', async () => {
   const port = String(await freePort())
   const settings = [join(root, 'deploy/redis.conf'), '--port', port, '--dir', await folder()]

@@ -87,7 +87,7 @@ export function replaced(text: string, pairs: [from: string, to: string][]): str
   }, text)
 }
 
-async function acceptsConnections(port: number): Promise<boolean> {
+export async function acceptsConnections(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   const accepted = await new Promise<boolean>((resolve) => {
     socket.once('connect', () => resolve(true))
