@@ -92,7 +92,10 @@ const replaceIfLocked = defineScript({
 /** Lua scripts; each is one atomic step. */
 export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
 
-/** Runs every command in use on a key of its own. Rejects if Redis refuses one of them: permissions are per command. */
+/**
+ * Runs every command in use, on two keys of one slot that nothing else uses. Rejects if Redis refuses one of them, because
+ * permissions are per command. The replies say nothing: other instances use the same keys.
+ */
 export async function tryCommands(redis: Commands, key: string): Promise<void> {
   const [value, ttlS] = ['tried', 60]
   const expiration = { type: 'EX' as const, value: ttlS }
@@ -105,7 +108,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.expireIfEqual(key, value, ttlS),
     redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),
     redis.deleteIfEqual(key, value),
-    redis.count(key, 1, 1000 * ttlS),
+    redis.count(`{${key}}:count`, 1, 1000 * ttlS),
     redis.getDel(key),
     redis.del(key),
   ])

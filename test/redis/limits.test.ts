@@ -270,7 +270,7 @@ describe('with Redis', () => {
         .map(([, calls]) => Number(calls))
         .reduce((sum, calls) => sum + calls, 0)
     }
-    await get(app, '/readyz')
+    expect((await get(app, '/readyz')).status).toBe(200)
     const before = await commands()
     await times(20, () => get(app, '/'))
     await times(40, () => get(app, '/preview.svg?style=rings'))
