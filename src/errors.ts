@@ -25,6 +25,14 @@ export class RateLimited extends Failure {
 }
 
 // Signing in
+/** More visitors are away at Discord than may be stored. */
+export class TooManySignIns extends Failure {
+  readonly retryAfterS: number
+  constructor(message: string, retryAfterS: number) {
+    super(message)
+    this.retryAfterS = retryAfterS
+  }
+}
 export class InvalidCallback extends Failure {}
 export class UnknownState extends Failure {}
 /** Discord's redirect carried an error other than access_denied. */

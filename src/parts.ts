@@ -88,6 +88,7 @@ export async function openParts(config: Config, log: Logger) {
       log,
       // As long as the first request of a callback may take, and longer than the lock of a process that was killed.
       waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
+      isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,
     }),

@@ -1,12 +1,10 @@
-import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
-import type { Request, RequestHandler } from 'express'
-import { type ClientRateLimitInfo, ipKeyGenerator, rateLimit } from 'express-rate-limit'
-import { LRUCache } from 'lru-cache'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Request, type RequestHandler, Router } from 'express'
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import type { Config } from '../config.ts'
-import { RateLimited, StoreUnavailable } from '../errors.ts'
+import { RateLimited } from '../errors.ts'
+import { type Count, createExactCounter, createSharedCounter, windowMs } from '../store/counters.ts'
 import type { Store } from '../store/store.ts'
-
-const windowMs = 60_000
 
 /**
  * Requests per client address and minute, for all instances together. A card is a hundred times the work of a preview.
@@ -17,22 +15,33 @@ export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
 
 /**
- * A middleware for each limit, which answers 429 past it. Sign-ins cause calls to Discord, so they are counted exactly.
+ * How many times the limit of a client whole networks of IPv6 have, by the length of their prefix. One customer may get a
+ * /56 or a /48, which hold 256 and 65,536 networks of households.
  */
+const networks = [
+  { prefix: 56, factor: 4 },
+  { prefix: 48, factor: 16 },
+]
+
+/** A middleware for each limit, which answers 429 past it. */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
   if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
   return {
-    'sign-in': limit('sign-in', countInRedis(store)),
-    card: limit('card', countHere(store, maxPerMinute.card)),
-    file: limit('file', countHere(store, maxPerMinute.file)),
-    page: limit('page', countHere(store, maxPerMinute.page)),
+    // Sign-ins cause calls to Discord, so they are counted exactly.
+    'sign-in': limits('sign-in', store, createExactCounter(store)),
+    card: limits('card', store),
+    file: limits('file', store),
+    page: limits('page', store),
     none,
   }
 }
 
 /** Identifies a client: by its address, for IPv6 by its /64, because a household has a whole network. */
-export const clientOf = (req: Request) => ipKeyGenerator(req.ip ?? '', 64)
+export const clientOf = (req: Request) => networkOf(req, 64)
+
+/** The network of an IPv6 address, or the address of a client with IPv4. */
+const networkOf = (req: Request, prefix: number) => ipKeyGenerator(req.ip ?? '', prefix)
 
 /** Each waiting refusal holds its request in memory. Past this many, connections are destroyed without an answer. */
 const maxWaitingRefusals = 1000
@@ -50,104 +59,44 @@ async function waitForTurn(): Promise<void> {
   waitingRefusals -= 1
 }
 
-type Count = (key: string) => ClientRateLimitInfo | Promise<ClientRateLimitInfo>
+/** Counts for the client, then for the networks that it is in: what the client's own limit refuses does not harm others. */
+function limits(name: keyof typeof maxPerMinute, store: Store, countClient?: Counter): RequestHandler {
+  const max = maxPerMinute[name]
+  const wider = networks.map(({ prefix, factor }) => {
+    const networkMax = factor * max
+    return limit({ name: `${name}-${prefix}`, max: networkMax, prefix, count: createSharedCounter(store, networkMax) })
+  })
+  const client = limit({ name, max, prefix: 64, count: countClient ?? createSharedCounter(store, max) })
+  return Router().use(client, ...wider)
+}
 
-function limit(name: keyof typeof maxPerMinute, count: Count): RequestHandler {
+type Counter = (key: string) => Count | Promise<Count>
+type Limit = { name: string; max: number; prefix: number; count: Counter }
+
+function limit({ name, max, prefix, count }: Limit): RequestHandler {
   return rateLimit({
     windowMs,
-    limit: maxPerMinute[name],
+    limit: max,
     identifier: name,
-    keyGenerator: (req) => `limit:${name}:${clientOf(req)}`,
+    keyGenerator: (req) => `limit:${name}:${networkOf(req, prefix)}`,
+    // An IPv4 address is in no network that is known to be one customer's.
+    skip: (req) => prefix < 64 && !networkOf(req, prefix).includes('/'),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    // decrement and resetKey are required by the type and never called: every response counts.
-    store: { localKeys: false, increment: count, decrement: () => undefined, resetKey: () => undefined },
+    store: {
+      localKeys: false,
+      async increment(key) {
+        const { hits, endsInMs } = await count(key)
+        return { totalHits: hits, resetTime: new Date(Date.now() + endsInMs) }
+      },
+      // Required by the type and never called: every response counts.
+      decrement: () => undefined,
+      resetKey: () => undefined,
+    },
     handler: async (req, res, next) => {
       if (waitingRefusals >= maxWaitingRefusals) return void req.socket.destroy()
       await waitForTurn()
       next(new RateLimited('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })
-}
-
-/**
- * A client's requests in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so
- * that a clock that is set back prolongs no window.
- */
-type Window = { hits: number; unsharedHits: number; endsAtMs: number }
-
-/** The windows of the clients of this process; past 50,000 the least recently used go. */
-function createWindows(): (key: string) => Window {
-  const windows = new LRUCache<string, Window>({ max: 50_000 })
-  return (key) => {
-    const current = windows.get(key)
-    if (current && current.endsAtMs > performance.now()) return current
-    const window = { hits: 0, unsharedHits: 0, endsAtMs: performance.now() + windowMs }
-    windows.set(key, window)
-    return window
-  }
-}
-
-const limitInfo = ({ hits, endsAtMs }: Window): ClientRateLimitInfo => ({
-  totalHits: hits,
-  resetTime: new Date(Date.now() + endsAtMs - performance.now()),
-})
-
-/** Counts each request in Redis before it is handled. While Redis is down this process counts alone. */
-function countInRedis(store: Store): Count {
-  const windowOf = createWindows()
-  return async (key) => {
-    const window = windowOf(key)
-    window.hits += 1
-    try {
-      const total = await store.count(key, 1, windowMs)
-      window.hits = total.hits
-      window.endsAtMs = performance.now() + total.resetMs
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error
-    }
-    return limitInfo(window)
-  }
-}
-
-const shareEveryMs = 100
-
-/**
- * Counts in this process, and shares the count through Redis in the background, as soon as a client's unshared requests
- * exceed 5 % of its remaining limit (60 files, 30 pages). Most visitors stay below that and cause no Redis command; a
- * client that spreads requests over instances gets about one limit.
- */
-function countHere(store: Store, max: number): Count {
-  const windowOf = createWindows()
-  const toShare = new Map<string, Window>()
-  let isSharing = false
-  return (key) => {
-    const window = windowOf(key)
-    window.hits += 1
-    window.unsharedHits += 1
-    const leftWhenShared = max - (window.hits - window.unsharedHits)
-    if (leftWhenShared > 0 && window.unsharedHits > leftWhenShared / 20) toShare.set(key, window)
-    if (toShare.size > 0 && !isSharing) void shareAll()
-    return limitInfo(window)
-  }
-
-  async function shareAll(): Promise<void> {
-    isSharing = true
-    while (toShare.size > 0) {
-      const batch = [...toShare]
-      toShare.clear()
-      // If Redis fails, the hits stay counted in this process.
-      await Promise.allSettled(batch.map(([key, window]) => share(key, window)))
-      await wait(shareEveryMs, undefined, { ref: false })
-    }
-    isSharing = false
-  }
-
-  async function share(key: string, window: Window): Promise<void> {
-    const hits = window.unsharedHits
-    window.unsharedHits = 0
-    const total = await store.count(key, hits, Math.max(Math.ceil(window.endsAtMs - performance.now()), 1))
-    window.hits = Math.max(total.hits + window.unsharedHits, window.hits)
-    window.endsAtMs = performance.now() + total.resetMs
-  }
 }

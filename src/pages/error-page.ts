@@ -17,6 +17,7 @@ import {
   RateLimited,
   SignInFailed,
   StoreUnavailable,
+  TooManySignIns,
   UnknownState,
   UnsupportedMediaType,
 } from '../errors.ts'
@@ -60,6 +61,7 @@ function answerTo(error: unknown, timeoutMs: number): Answer {
   if (error instanceof DiscordTimeout) return { status: 504, texts: texts.discordTimeout(Math.ceil(timeoutMs / 1000)) }
   if (error instanceof DiscordRateLimited) return retryLater(503, texts.discordRateLimited, error.retryAfterS)
   if (error instanceof RateLimited) return retryLater(429, texts.rateLimited, error.retryAfterS)
+  if (error instanceof TooManySignIns) return retryLater(503, texts.tooManySignIns, error.retryAfterS)
   if (error instanceof Overloaded) return retryLater(503, texts.overloaded, queueRetryS)
   if (error instanceof StoreUnavailable) return retryLater(503, texts.storeUnavailable, storeRetryS)
   const answer = error instanceof Error ? answers.get(error.constructor) : undefined

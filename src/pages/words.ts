@@ -309,6 +309,10 @@ export const words = {
       title: 'That was very fast',
       advice: `Too many requests came from your address. Try again in ${count} ${seconds(count)}: go back to the page before, what you chose is still there.`,
     }),
+    tooManySignIns: (count: number) => ({
+      title: 'Many people are signing in',
+      advice: `They are more than we can take at once. Try again in ${count} ${seconds(count)}; your choices are safe.`,
+    }),
     overloaded: (count: number) => ({
       title: 'Many pictures at once',
       advice: `We are still drawing those of others. Try again in ${count} ${seconds(count)}; your choices are safe.`,

@@ -3,13 +3,20 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { Choice } from '../avatar/choice.ts'
-import { LockLost, StoreUnavailable, UnknownState } from '../errors.ts'
+import { LockLost, StoreUnavailable, TooManySignIns, UnknownState } from '../errors.ts'
+import { createSharedCounter } from '../store/counters.ts'
 import { type HeldLock, tryLock, withLock } from '../store/lock.ts'
 import { readJson, type Store } from '../store/store.ts'
 import { outcomeTtlS, type StateCookie, stateCookieName, stateTtlS } from './cookies.ts'
 import type { Sealer } from './tokens.ts'
 
 const pollEveryMs = 50
+
+/**
+ * Sign-ins that may start per minute, of all clients together. A record takes 0.4 to 0.9 KB for ten minutes, so all of
+ * them take less than 60 MB of Redis.
+ */
+const maxStartsPerMinute = 6000
 
 /** 256 random bits: as a PKCE verifier they have the 43 characters that RFC 7636, 4.1, asks for. */
 const randomToken = () => randomBytes(32).toString('base64url')
@@ -36,6 +43,8 @@ type StatesParts = {
   log: Logger
   /** How long a second request waits for the first: as long as that may take. */
   waitMs: number
+  /** Whether the number of sign-ins that start is limited. */
+  isLimited: boolean
   onStart?: (() => void) | undefined
   /** Called once for each state that ended. */
   onEnd?: ((end: Outcome['end']) => void) | undefined
@@ -50,9 +59,12 @@ type StatesParts = {
  * 4. `release` leaves the record to the browser's next request, if nothing was used up.
  * 5. `forget` deletes records: at sign-out, and of the oldest tabs. A request that has taken one cannot settle it.
  */
-export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: StatesParts) {
-  /** Writes the record of a visitor who is sent to Discord. */
+export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
+  const countStart = createSharedCounter(store, maxStartsPerMinute)
+
+  /** Writes the record of a visitor who is sent to Discord. Throws TooManySignIns. */
   async function start(choice: Choice) {
+    if (isLimited) limitStarts()
     const state = randomToken()
     const verifier = randomToken()
     const cookie: StateCookie = { name: stateCookieName(state), value: randomToken() }
@@ -60,6 +72,11 @@ export function createStates({ store, sealer, log, waitMs, onStart, onEnd }: Sta
     await store.set(keyOf(cookie), JSON.stringify(record), stateTtlS)
     onStart?.()
     return { state, verifier, cookie }
+  }
+
+  function limitStarts(): void {
+    const { hits, endsInMs } = countStart('limit:starts')
+    if (hits > maxStartsPerMinute) throw new TooManySignIns('too many sign-ins at once', Math.ceil(endsInMs / 1000))
   }
 
   /**

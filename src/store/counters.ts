@@ -1,0 +1,88 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import { StoreUnavailable } from '../errors.ts'
+import type { Store } from './store.ts'
+
+/** The events under one key in the current minute, and when the next minute begins. */
+export type Count = { hits: number; endsInMs: number }
+
+export const windowMs = 60_000
+
+/**
+ * The events under one key in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so
+ * that a clock that is set back prolongs no window.
+ */
+type Window = { hits: number; unsharedHits: number; endsAtMs: number }
+
+/** The windows of this process; past 50,000 keys the least recently used go. */
+function createWindows(): (key: string) => Window {
+  const windows = new LRUCache<string, Window>({ max: 50_000 })
+  return (key) => {
+    const current = windows.get(key)
+    if (current && current.endsAtMs > performance.now()) return current
+    const window = { hits: 0, unsharedHits: 0, endsAtMs: performance.now() + windowMs }
+    windows.set(key, window)
+    return window
+  }
+}
+
+const countOf = ({ hits, endsAtMs }: Window): Count => ({ hits, endsInMs: endsAtMs - performance.now() })
+
+/** Counts each event in the store before it returns. While Redis is down this process counts alone. */
+export function createExactCounter(store: Store): (key: string) => Promise<Count> {
+  const windowOf = createWindows()
+  return async (key) => {
+    const window = windowOf(key)
+    window.hits += 1
+    try {
+      const total = await store.count(key, 1, windowMs)
+      window.hits = total.hits
+      window.endsAtMs = performance.now() + total.resetMs
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+    }
+    return countOf(window)
+  }
+}
+
+const shareEveryMs = 100
+
+/**
+ * Counts in this process, and shares the count through the store in the background, as soon as the unshared events exceed
+ * 5 % of what is left of the limit. A key far from its limit causes no Redis command, and all instances together accept
+ * about one limit.
+ */
+export function createSharedCounter(store: Store, max: number): (key: string) => Count {
+  const windowOf = createWindows()
+  const toShare = new Map<string, Window>()
+  let isSharing = false
+  return (key) => {
+    const window = windowOf(key)
+    window.hits += 1
+    window.unsharedHits += 1
+    const leftWhenShared = max - (window.hits - window.unsharedHits)
+    if (leftWhenShared > 0 && window.unsharedHits > leftWhenShared / 20) toShare.set(key, window)
+    if (toShare.size > 0 && !isSharing) void shareAll()
+    return countOf(window)
+  }
+
+  async function shareAll(): Promise<void> {
+    isSharing = true
+    while (toShare.size > 0) {
+      const batch = [...toShare]
+      toShare.clear()
+      // If Redis fails, the events stay counted in this process.
+      await Promise.allSettled(batch.map(([key, window]) => share(key, window)))
+      await wait(shareEveryMs, undefined, { ref: false })
+    }
+    isSharing = false
+  }
+
+  async function share(key: string, window: Window): Promise<void> {
+    const hits = window.unsharedHits
+    window.unsharedHits = 0
+    const total = await store.count(key, hits, Math.max(Math.ceil(window.endsAtMs - performance.now()), 1))
+    window.hits = Math.max(total.hits + window.unsharedHits, window.hits)
+    window.endsAtMs = performance.now() + total.resetMs
+  }
+}
