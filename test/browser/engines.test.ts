@@ -69,6 +69,8 @@ describe.each(installedEngines.filter(({ name }) => name === 'Firefox'))('in $na
       await page.goto(`${app.url}/?style=thumbs&animated=on&seed=river+otter`)
       await signIn(page)
       const gif = await page.run(() => document.querySelector<HTMLAnchorElement>('a[href*=".gif"]')?.pathname)
+      // What a page has not loaded when it is left counts as refused.
+      await expect.poll(() => page.run(() => document.readyState), { timeout: 10_000 }).toBe('complete')
       page.logged.length = 0
       await page.goto(`${app.url}${gif}`)
       await expect

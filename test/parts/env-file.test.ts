@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
@@ -64,12 +64,14 @@ describe('a file that cannot be read as text is refused', () => {
 describe('the app', () => {
   test('starts with the settings of a file in UTF-16, and those of the environment take precedence', async () => {
     const app = await startApp({ LOG_LEVEL: 'warn' }, (folder) =>
-      writeFile(join(folder, '.env'), Buffer.from('\ufeffPORT=1\r\nHOST=127.0.0.2\r\nLOG_LEVEL=loud\r\n', 'utf16le')),
+      writeFile(
+        join(folder, '.env'),
+        Buffer.from('\ufeffPORT=1\r\nCACHE_DIR=pictures\r\nLOG_LEVEL=loud\r\n', 'utf16le'),
+      ),
     )
     onTestFinished(() => app.stop())
-    const url = app.url.replace('localhost', '127.0.0.2')
-    expect((await fetch(`${url}/healthz`)).status).toBe(200)
-    await expect(fetch(`${app.url}/healthz`)).rejects.toThrow()
+    expect((await fetch(`${app.url}/healthz`)).status).toBe(200)
+    expect((await stat(join(app.folder, 'pictures'))).isDirectory()).toBe(true)
   })
 
   test.each<[what: string, prepare: (file: string) => Promise<unknown>]>([
