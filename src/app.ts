@@ -8,7 +8,7 @@ import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
 import { limitPipelining } from './middleware/pipelining.ts'
 import { assetOf, publicFiles } from './middleware/public-files.ts'
-import { createRateLimits } from './middleware/rate-limit.ts'
+import { createRateLimits, limitDemo } from './middleware/rate-limit.ts'
 import { requestLog } from './middleware/request-log.ts'
 import { withRequestTarget } from './middleware/request-target.ts'
 import { guardedRoutes, nameRoute } from './middleware/routes.ts'
@@ -25,10 +25,7 @@ import type { Parts } from './parts.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
 
-/**
- * The path of a request, top to bottom. `standIns` are the demo's Discord and DiceBear; they bypass the rate limits and
- * the same-origin check.
- */
+/** The path of a request, top to bottom. `standIns` are the demo's Discord and DiceBear, which have no same-origin check. */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
   const app = express()
@@ -38,7 +35,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
 
   app.use(limitPipelining())
   app.use(requestLog(log, isOurFault), metrics?.countRequest ?? [], headers(config, closing.signal))
-  if (standIns) app.use('/demo', nameRoute('demo'), standIns)
+  if (standIns) app.use('/demo', nameRoute('demo'), limitDemo(limits, parts.userAgent), standIns, notFound)
   // Compression is safe against BREACH: pages contain no secrets.
   app.use(compression())
   health(route, config, store, closing.signal)

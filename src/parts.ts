@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
@@ -51,10 +52,12 @@ export async function openParts(config: Config, log: Logger) {
     onFailure: (err) => log.warn({ err }, 'renderer'),
   })
   const timeoutMs = config.upstreamTimeoutMs
+  // https://discord.com/developers/docs/reference#user-agent In the demo a secret tells the app's own calls from others.
+  const userAgent = `DiscordBot (${config.baseUrl}, ${packageJson.version})${config.demo ? ` ${randomUUID()}` : ''}`
   const calls = {
     timeoutMs,
     connections: createConnections(config.proxyEnv),
-    userAgent: `DiscordBot (${config.baseUrl}, ${packageJson.version})`,
+    userAgent,
     onCall: metrics?.onCall,
     onBreaker(change: BreakerChange) {
       log.warn(change, 'breaker')
@@ -82,6 +85,8 @@ export async function openParts(config: Config, log: Logger) {
     visitTimeoutMs,
     cache,
     renderers,
+    /** The `User-Agent` of the app's own requests. */
+    userAgent,
     states: createStates({
       store,
       sealer,

@@ -37,6 +37,15 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
   }
 }
 
+/** Counts requests to the demo's stand-ins, but for the app's own. Pictures are drawn for each request. */
+export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHandler {
+  return (req, res, next) => {
+    if (req.get('user-agent') === ownUserAgent) return next()
+    const isPicture = /^\/(dicebear|discord\/cdn)\//.test(req.path)
+    return limits[isPicture ? 'file' : 'page'](req, res, next)
+  }
+}
+
 /** Identifies a client: by its address, for IPv6 by its /64, because a household has a whole network. */
 export const clientOf = (req: Request) => networkOf(req, 64)
 
