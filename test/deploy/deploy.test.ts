@@ -70,6 +70,49 @@ describe('avatars@.service', () => {
   })
 })
 
+describe('the unit’s ExecStartPost', () => {
+  /** Runs it for this port and main process, as systemd does. Resolves with its exit code and the time that it took. */
+  async function startPost(port: number, mainPid: number) {
+    const text = (await read('deploy/avatars@.service')).replaceAll('\\\n', '')
+    const [, command = ''] = /^ExecStartPost=\/bin\/sh -c '(.+)'$/m.exec(text) ?? []
+    expect(command).not.toBe('')
+    const since = performance.now()
+    const child = spawn('/bin/sh', ['-c', command.replaceAll('%i', String(port))], {
+      env: { PATH: process.env.PATH, MAINPID: String(mainPid) },
+    })
+    cleanUpLater(async () => child.kill('SIGKILL'))
+    const [code] = await once(child, 'exit')
+    return { code, ms: performance.now() - since }
+  }
+
+  test('succeeds when the instance answers, and not before', async () => {
+    const port = await freePort()
+    const started = startPost(port, process.pid)
+    const app = await startApp({ PORT: String(port) })
+    cleanUpLater(() => app.stop())
+    expect(await started).toMatchObject({ code: 0 })
+  })
+
+  test('fails soon after the main process has died, so that ten attempts fit into a minute', async () => {
+    const main = spawn('sleep', ['1'])
+    const { code, ms } = await startPost(await freePort(), main.pid ?? 0)
+    expect(code).not.toBe(0)
+    expect(ms).toBeLessThan(4000)
+    const text = await read('deploy/avatars@.service')
+    const [limit, interval] = [/^StartLimitBurst=(\d+)$/m, /^StartLimitIntervalSec=(\d+)$/m].map((line) =>
+      Number(line.exec(text)?.[1]),
+    )
+    expect([limit, interval]).toEqual([10, 60])
+  })
+})
+
+test('each instance has a user and a cache of its own', async () => {
+  const text = await read('deploy/avatars@.service')
+  expect(text).toMatch(/^DynamicUser=yes$/m)
+  expect(text).toMatch(/^User=avatars-%i$/m)
+  expect(text).toMatch(/^CacheDirectory=avatars\/%i$/m)
+})
+
 describe('nginx.conf, while no instance is running', () => {
   async function nginx() {
     const opened = await openNginx([await freePort(), await freePort()])
@@ -89,6 +132,7 @@ describe('nginx.conf, while no instance is running', () => {
   test('answers with a page, without a version number, and logs no query', async () => {
     const opened = await nginx()
     const answer = await opened.visitor().get('/get_avatar?code=c0de&state=st4te')
+    for (const path of ['/get_avatar/', '/other']) await opened.visitor().get(`${path}?code=c0de&state=st4te`)
     expect([answer.status, answer.headers['retry-after'], answer.headers.server]).toEqual([503, '10', 'nginx'])
     expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
     expect(answer.text).toMatch(/^<!doctype html>\n<html lang="en">\n<title>Back in a moment<\/title>\n/)

@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { agent, type Test } from 'supertest'
 import { makeCertificate } from './certificate.ts'
 import { freePort } from './free-port.ts'
@@ -20,6 +21,7 @@ export async function openNginx(instancePorts: [number, number]) {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const [httpPort, httpsPort] = [await freePort(), await freePort()]
   await makeCertificate(folder, siteName)
+  const http2 = await http2Directives()
   const ca = await readFile(join(folder, 'fullchain.pem'))
   await writeFile(
     join(folder, 'site.conf'),
@@ -27,9 +29,9 @@ export async function openNginx(instancePorts: [number, number]) {
       ['127.0.0.1:3001', `127.0.0.1:${instancePorts[0]}`],
       ['127.0.0.1:3002', `127.0.0.1:${instancePorts[1]}`],
       ['    listen 80;', `    listen 127.0.0.1:${httpPort};`],
-      ['    listen 443 ssl', `    listen 127.0.0.1:${httpsPort} ssl`],
+      ['    listen 443 ssl;', `    listen 127.0.0.1:${httpsPort} ssl${http2.ofListen};`],
       ['    listen [::]:80;\n', ''],
-      ['    listen [::]:443 ssl http2;\n', ''],
+      ['    listen [::]:443 ssl;\n', ''],
       [`/etc/letsencrypt/live/${siteName}`, folder],
       ['/var/log/nginx', folder],
       ['/var/www/html', join(folder, 'www')],
@@ -40,7 +42,7 @@ export async function openNginx(instancePorts: [number, number]) {
     join(folder, 'nginx.conf'),
     `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
     events { worker_connections 1024; }
-    http { gzip on; access_log ${folder}/access.log; ${temporary.join(' ')} include site.conf; }`,
+    http { ${http2.ofHttp} gzip on; access_log ${folder}/access.log; ${temporary.join(' ')} include site.conf; }`,
   )
   const nginx = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -78,6 +80,13 @@ export async function openNginx(instancePorts: [number, number]) {
   }
 }
 export type Nginx = Awaited<ReturnType<typeof openNginx>>
+
+/** As deploy/README.md has it: Debian 12's nginx 1.22 names HTTP/2 in `listen`, Debian 13's 1.26 has a directive. */
+async function http2Directives() {
+  const { stderr } = await promisify(execFile)('nginx', ['-v'])
+  const [, minor = ''] = /nginx\/1\.(\d+)\./.exec(stderr) ?? []
+  return Number(minor) > 24 ? { ofListen: '', ofHttp: 'http2 on;' } : { ofListen: ' http2', ofHttp: '' }
+}
 
 /** The text with all replacements made. Throws when a text to replace is missing. */
 export function replaced(text: string, pairs: [from: string, to: string][]): string {
