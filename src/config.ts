@@ -51,7 +51,7 @@ const Environment = z.object({
 })
 
 /**
- * Whether BASE_URL is one that others can visit. One that is no URL is read as if only its scheme were missing, so that
+ * Whether BASE_URL is not a loopback address. A value without a scheme is parsed with http:// in front, so that
  * all problems are named at once.
  */
 function isPublic(baseUrl: string | undefined): boolean {
@@ -60,13 +60,16 @@ function isPublic(baseUrl: string | undefined): boolean {
   return hostname !== undefined && !isLoopback(hostname)
 }
 
-/** Production: told so, or a public site; then its rules hold, but for a demo that is meant to be public. */
+/** True for NODE_ENV=production or a public BASE_URL, except for a demo that DEMO=on declares public. */
 function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET }: NodeJS.ProcessEnv) {
   if (DEMO === 'on' && !DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) return false
   return NODE_ENV === 'production' || isPublic(BASE_URL)
 }
 
-/** Problems between settings. Not in the schema, which stops at single wrong values: all problems are named at once. */
+/**
+ * Problems of settings in combination. Not a zod refinement, because zod skips it when a single setting is invalid, and
+ * all problems are reported at once.
+ */
 function problemsBetween(given: NodeJS.ProcessEnv): string[] {
   const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET } = given
   const problems: string[] = []
@@ -108,7 +111,7 @@ function defaultOrigin(host: string, port: number): string {
 }
 
 /**
- * The settings, read once; the names of the environment are known here only. The cache folder is there afterwards,
+ * Reads and checks the environment, and creates the cache folder,
  * unless the disk is full. Throws an Error that names every wrong setting in plain words,
  * and no value.
  */
@@ -132,12 +135,12 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     production: settings.NODE_ENV === 'production' || isPublic(settings.BASE_URL),
     host: settings.HOST,
     port: settings.PORT,
-    /** Where Prometheus asks, on the same host; undefined: nothing is counted. */
+    /** Port of GET /metrics, on the same host; undefined when metrics are off. */
     metricsPort: settings.METRICS_PORT,
     baseUrl: baseUrl.origin,
     https: baseUrl.protocol === 'https:',
     sessionSecrets: settings.SESSION_SECRET ?? [randomBytes(32).toString('base64url')],
-    /** Where Redis is, or undefined: all is kept in this process's memory. */
+    /** Address of Redis; undefined for the in-memory store. */
     redis: settings.REDIS_URL,
     discord: {
       clientId: settings.DISCORD_CLIENT_ID ?? 'demo',

@@ -21,7 +21,7 @@ const sameSignalMs = 1000
 function settings(): Config {
   const config = readConfig({ ...readEnvFile('.env'), ...process.env })
   if (!config.demo) return config
-  // The stand-ins are spoken to over HTTP, by the code that speaks to the real ones.
+  // The app calls its stand-ins over HTTP, with the same clients as the real servers.
   const standIns = `${ownOrigin(config)}/demo`
   return {
     ...config,
@@ -90,7 +90,8 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   // Slow clients (SECURITY.md, U4).
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
-  // Closes a socket on which nothing is sent or received, also while an answer waits for upstream servers.
+  // Idle timeout of a socket. It also runs while a response waits for Discord, so it is longer than all upstream
+  // timeouts together.
   server.timeout = Math.max(20_000, 4 * parts.config.upstreamTimeoutMs)
   return server
 }
@@ -113,7 +114,10 @@ function gracefulClose(server: Server): () => Promise<void> {
   }
 }
 
-/** SIGTERM and SIGINT close the app and end the process with 0, a second signal at once with 1. An uncaught error: 1. */
+/**
+ * SIGTERM and SIGINT shut down gracefully (exit code 0); a second signal exits at once with 1. An uncaught error shuts
+ * down with exit code 1.
+ */
 function closeOnSignal(log: Logger, close: () => Promise<void>): void {
   let closingSince: number | undefined
   let exitCode = 0

@@ -144,7 +144,7 @@ export function metricsPage({ registry }: Metrics) {
   }
 }
 
-/** The name of an error of ours; "Refused" for a client error that Express found, "Unexpected" for anything else. */
+/** The class name of a `Failure`; "Refused" for a client error that Express found, "Unexpected" for anything else. */
 function nameOf(error: unknown): string {
   if (error instanceof Failure) return error.name
   const status = error instanceof Error && 'status' in error ? Number(error.status) : 500

@@ -21,15 +21,15 @@ import { createSessions } from './visitor/session.ts'
 import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 
-/** Beside the time of upstream servers: Redis, files and drawing. */
+/** Time for Redis, files and rendering, in addition to the upstream timeout. */
 const marginMs = 1500
 
-/** A Redis that is up is connected within this time, before the first request; for one that is down the start goes on. */
+/** Start-up waits at most this long for the first connection to Redis, then continues without it. */
 const connectRedisMs = 300
 
 /** Creates everything that lives as long as the process, from the settings. */
 export async function openParts(config: Config, log: Logger) {
-  // Its library would take a tenth of each start.
+  // prom-client is imported only if METRICS_PORT is set: loading it takes a tenth of the start-up time.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
   const redis =
     config.redis &&
@@ -52,7 +52,8 @@ export async function openParts(config: Config, log: Logger) {
     onFailure: (err) => log.warn({ err }, 'renderer'),
   })
   const timeoutMs = config.upstreamTimeoutMs
-  // https://discord.com/developers/docs/reference#user-agent In the demo a secret tells the app's own calls from others.
+  // https://discord.com/developers/docs/reference#user-agent In the demo a secret tells the app's own calls from
+  // others.
   const userAgent = `DiscordBot (${config.baseUrl}, ${packageJson.version})${config.demo ? ` ${randomUUID()}` : ''}`
   const calls = {
     timeoutMs,
@@ -91,7 +92,8 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // As long as the first request of a callback may take, and longer than the lock of a process that was killed.
+      // Three upstream timeouts, for the first request of a callback (its calls, then two locks), and at least the TTL
+      // of a lock whose process was killed.
       waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,

@@ -13,8 +13,8 @@ export type DiceBearOptions = Observers &
   }
 
 /**
- * A complete response is no failure, whatever it holds: the next picture may be fine. Nor is it DiceBear's failure when
- * Discord has used up the visitor's time.
+ * An unusable 2xx or 4xx is no failure: the next picture may be fine. Neither is a missed deadline, because
+ * the calls to Discord may have used up the time.
  */
 const breaker = {
   failures: 3,

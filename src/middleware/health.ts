@@ -23,7 +23,7 @@ export function health(route: AddRoute, config: Config, store: Store, closing: A
     }
     const [redis, cache] = await Promise.all([
       store.state(),
-      // With the slash a plain file is no folder.
+      // The trailing slash makes access() fail for a file that is not a folder.
       stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
     ])
     // Without the cache folder every avatar is still served, drawn anew.

@@ -24,7 +24,10 @@ const avatarCaching = 'private, max-age=31536000, immutable'
 const previewCaching = 'public, max-age=604800'
 const mebibyte = 1024 * 1024
 
-/** GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded library. */
+/**
+ * GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded
+ * library.
+ */
 export function previewFile(route: AddRoute, { metrics, renderers }: Parts): void {
   const previews = createPictureCache({
     maxBytes: 16 * mebibyte,
@@ -127,8 +130,9 @@ function choiceIn(query: unknown): Choice {
 }
 
 /**
- * Draws an avatar's SVG, or, where it came from outside and cannot be drawn within the limits, that of the embedded library:
- * it may take too much time or memory, be too large for a picture, or move in ways that only browsers can follow.
+ * Draws an avatar's SVG, or, where it came from outside and cannot be drawn within the limits, that of the embedded
+ * library: it may take too much time or memory, be too large for a picture, or move in ways that only browsers can
+ * follow.
  */
 async function drawAvatar(
   renderers: Renderers,
@@ -148,7 +152,7 @@ function svgPicture(svg: string): Picture {
   return { bytes, etag: etagOf(bytes) }
 }
 
-/** Of the content, because after an upgrade of DiceBear the same address may show another picture. */
+/** A hash of the content, not of the URL: after an upgrade of DiceBear the same URL may return another picture. */
 const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
 
 function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {

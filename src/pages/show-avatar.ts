@@ -17,7 +17,9 @@ import { homeView } from './home.ts'
 import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
-/** GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token. */
+/**
+ * GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token.
+ */
 export function showAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, states, sessions, accounts, avatars, renderers, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
@@ -65,7 +67,9 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return true
   }
 
-  /** The form again, with what is wrong: on this page, or on the first one for a visitor who has removed every avatar. */
+  /**
+   * The form again, with what is wrong: on this page, or on the first one for a visitor who has removed every avatar.
+   */
   async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
     const { user, avatars: history } = req.visitor
     const [newest] = history
@@ -73,7 +77,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     formRefused(req, res, 'show-avatar', await pageOf(user, newest, history, entered, problems))
   }
 
-  /** The letters that PNG and GIF are without. None when that cannot be found out: the page does not fail for a notice. */
+  /** The letters that PNG and GIF leave out. Empty if the check fails: a notice is no reason to fail the page. */
   async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
     const hasLetters = findStyle(choice.style)?.group === 'text'
     return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
@@ -111,7 +115,7 @@ function signInAgain(res: Response, read: ReadForm): void {
   res.redirect(303, `${lookUrl(read.choice ?? goodPart(read))}&notice=sign-in`)
 }
 
-/** The choice that led to an avatar: without a seed, where the Discord username was drawn. */
+/** The choice that led to an avatar: its seed is empty if the avatar was made from the Discord username. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
 }

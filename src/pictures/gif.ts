@@ -5,22 +5,25 @@ import { drawPixels } from './png.ts'
 
 /** In pixels. Discord shows avatars at up to 128, on screens with two physical pixels for each. */
 const defaultSize = 256
-/** A blur has no finer detail, and is by far the slowest to render. */
+/** For drawings with a filter (blur), which are the slowest to render and have no finer detail. */
 const sizeWithFilter = 128
 const frameMs = 80
 /** A loop of 4 to 8 seconds; 6 when no animation decides. */
 const minFrames = 50
 const maxFrames = 100
 const defaultFrames = 75
-/** A slower animation keeps its speed, and is cut off at the end of the loop: the last frames fade into the first. */
+/** An animation with a longer period is not adjusted; the loop cuts it off, and its last frames fade into the first. */
 const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
-/** GIF has no partial opacity. Edges do without; a drawing with a larger share of it is laid on white. */
+/**
+ * GIF has no partial opacity. Anti-aliased edges may lose it; a drawing with a larger share of translucent pixels gets
+ * a white background.
+ */
 const maxTranslucentShare = 0.2
 
 /**
- * Renders a checked SVG that is animated by CSS as a GIF that loops without end. DiceBear's own take a second or two. Throws
- * when an animation uses CSS that DiceBear's styles do not.
+ * Renders a checked SVG that is animated by CSS as a GIF that loops without end. DiceBear's own take a second or two.
+ * Throws when an animation uses CSS that DiceBear's styles do not.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
   const size = svg.includes('<filter') ? sizeWithFilter : defaultSize

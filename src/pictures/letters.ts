@@ -4,13 +4,14 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPixels } from './png.ts'
 
-/** Which letters can be drawn. Key: the character. Kept until the process ends, or a thousand others were asked for. */
+/** Whether a font has the character. Key: the character. Bound: 1,000, LRU; no expiry. */
 const known = new LRUCache<string, boolean>({ max: 1000 })
 /** The styles draw one or two letters, of a few characters each. */
 const maxCharacters = 16
 
 /**
- * The letters in this avatar that no font at hand has: a PNG or a GIF of it is without them, while a browser may show them.
+ * The letters in this avatar that no font at hand has: a PNG or a GIF of it is without them, while a browser may show
+ * them.
  */
 export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   const svg = await drawEmbedded(choice)
@@ -23,7 +24,9 @@ export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   return characters.filter((_, i) => !drawn[i])
 }
 
-/** Renders the character as the PNG would: where no other font has it, fonts.conf takes blank.ttf, and nothing shows. */
+/**
+ * Renders the character as the PNG would: where no other font has it, fonts.conf takes blank.ttf, and nothing shows.
+ */
 async function canBeDrawn(character: string): Promise<boolean> {
   const answer = known.get(character)
   if (answer !== undefined) return answer

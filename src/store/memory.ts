@@ -2,20 +2,20 @@ import { LRUCache } from 'lru-cache'
 import { LockLost } from '../errors.ts'
 import { lockKey, type Store } from './store.ts'
 
-/** TTLs go by the monotonic clock, read anew for each. */
-const room = { max: 50_000, ttlResolution: 0, perf: { now: () => performance.now() } }
+/** TTLs use performance.now(), read on every call (`ttlResolution: 0`). */
+const cacheOptions = { max: 50_000, ttlResolution: 0, perf: { now: () => performance.now() } }
 
 /**
  * The store in this process: bounded, its keys expire, and a restart loses all of them. Each kind of key (`session:…`,
- * `lock:…`) has room of its own, so that a flood of one kind evicts nothing of another.
+ * `lock:…`) has an LRU cache of its own, so that a flood of one kind does not evict another.
  */
 export function memoryStore(): Store {
   const kinds = new Map<string, LRUCache<string, string>>()
-  const counts = new LRUCache<string, { hits: number }>(room)
+  const counts = new LRUCache<string, { hits: number }>(cacheOptions)
 
   function kindOf(key: string): LRUCache<string, string> {
     const name = key.split(':', 1)[0] ?? ''
-    const kind = kinds.get(name) ?? new LRUCache<string, string>(room)
+    const kind = kinds.get(name) ?? new LRUCache<string, string>(cacheOptions)
     kinds.set(name, kind)
     return kind
   }

@@ -26,7 +26,10 @@ export type Commands = {
   expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
   /** 1 if the key held the value and is deleted. */
   deleteIfEqual(key: string, value: string): Promise<number>
-  /** 1 if the value was replaced, 0 if the key does not exist, -1 if the lock is not the owner's. Both keys share a slot. */
+  /**
+   * 1 if the value was replaced, 0 if the key does not exist, -1 if the lock is not the owner's. Both keys share a
+   * slot.
+   */
   replaceIfLocked(
     lock: string,
     owner: string,
@@ -37,7 +40,7 @@ export type Commands = {
   ): Promise<number>
 }
 
-/** INCRBY with a TTL that begins with the first count; in one step, so that no key is ever without one. */
+/** INCRBY that also sets the TTL on the first call; one script, so that no key is left without a TTL. */
 const count = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
@@ -93,8 +96,8 @@ const replaceIfLocked = defineScript({
 export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
 
 /**
- * Runs every command in use, on two keys of one slot that nothing else uses. Rejects if Redis refuses one of them, because
- * permissions are per command. The replies say nothing: other instances use the same keys.
+ * Runs every command in use, on two keys of one slot that nothing else uses. Rejects if Redis refuses one of them,
+ * because permissions are per command. The replies say nothing: other instances use the same keys.
  */
 export async function tryCommands(redis: Commands, key: string): Promise<void> {
   const [value, ttlS] = ['tried', 60]

@@ -5,9 +5,11 @@ import { type Commands, tryCommands } from './redis-commands.ts'
 import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
 
-/** A visitor is told within 2 s that Redis is down. */
+/** Short enough for the 503 within 2 s that the contract demands. */
 const commandTimeoutMs = 900
-/** After a timeout, until Redis answers again: a visitor waits once, not at each command of a request. */
+/**
+ * Time limit of a command after a timeout, until Redis answers again: a request does not wait 900 ms at each command.
+ */
 const unresponsiveTimeoutMs = 200
 
 /** How long a connection to a server, a cluster or the master behind sentinels may take before it is tried anew. */
@@ -44,8 +46,8 @@ function createRunner({ commands, onFailure }: RunnerParts) {
   let isUnresponsive = false
 
   /**
-   * Runs a command. Throws StoreUnavailable when Redis is down, refuses the command or does not answer in time. A Redis that
-   * was stopped may still execute the command when it continues; `undo` is then called with the late reply.
+   * Runs a command. Throws StoreUnavailable when Redis is down, refuses the command or does not answer in time. A Redis
+   * that was stopped may still execute the command when it continues; `undo` is then called with the late reply.
    */
   return function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
     const timeout = new AbortController()
@@ -77,8 +79,8 @@ function createRunner({ commands, onFailure }: RunnerParts) {
 }
 
 /**
- * A connection to Redis that queues nothing while Redis is down. It reconnects by itself, and is replaced by a new one if
- * its server hangs or has become a read-only replica: a new connection may lead to the server that took its place.
+ * A connection to Redis that queues nothing while Redis is down. It reconnects by itself, and is replaced by a new one
+ * if its server hangs or has become a read-only replica: a new connection may lead to the server that took its place.
  */
 export function openRedis(address: RedisAddress, events: Events) {
   const closing = new AbortController()
@@ -131,7 +133,10 @@ export function openRedis(address: RedisAddress, events: Events) {
     return state
   }
 
-  /** Connects, and keeps the connection useful until `close`. Resolves with the first connection, or without one in time. */
+  /**
+   * Connects, and keeps the connection useful until `close`. Resolves with the first connection, or without one in
+   * time.
+   */
   async function connect(): Promise<void> {
     void supervise(await connectInTime(connection))
   }

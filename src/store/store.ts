@@ -9,13 +9,13 @@ import type { LockAfter } from './redis-commands.ts'
 export type Store = {
   get(key: string): Promise<string | undefined>
   getMany(keys: string[]): Promise<(string | undefined)[]>
-  /** Reads a key and gives it a new TTL. */
+  /** Reads a key and renews its TTL. */
   getAndExtend(key: string, ttlS: number): Promise<string | undefined>
   getAndDelete(key: string): Promise<string | undefined>
   set(key: string, value: string, ttlS: number): Promise<void>
   /** Returns the value that the key had before. */
   getAndSet(key: string, value: string, ttlS: number): Promise<string | undefined>
-  /** True for the one caller that finds the key free. */
+  /** Sets a key that does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
   /** Milliseconds until the key expires; 0 without one. By the store's own clock, not this machine's. */
@@ -25,11 +25,14 @@ export type Store = {
   /** Deletes the key if it holds this value. */
   deleteIfEqual(key: string, value: string): Promise<boolean>
   /**
-   * Replaces the value of a key that exists, while its lock is held. False if the key does not exist. Throws LockLost if
-   * the lock is not the owner's any more.
+   * Replaces the value of a key that exists, while its lock is held. False if the key does not exist. Throws LockLost
+   * if the lock is not the owner's any more.
    */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
-  /** Adds `hits` to the count under this key and returns the total. The count starts anew `windowMs` after its first hit. */
+  /**
+   * Adds `hits` to the count under this key and returns the total. The count starts anew `windowMs` after its first
+   * hit.
+   */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Whether the store does what visits need. Never rejects. */
   state(): Promise<RedisState>
@@ -39,7 +42,7 @@ export type Store = {
 /** The right to change a key, held by the one caller that knows the owner token. */
 export type Lock = { key: string; owner: string }
 
-/** The braces put the lock into the key's own slot of a cluster, so that one script may use both. */
+/** The braces are a cluster hash tag: lock and key share a slot, so one script can use both. */
 export const lockKey = (key: string) => `lock:{${key}}`
 
 /** The store in Redis. */
@@ -77,7 +80,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     async setIfAbsent(key, value, ttlS) {
       const answer = await run(
         (redis) => redis.set(key, value, { ...withTtl(ttlS), condition: 'NX' }),
-        // Redis may run a command long after its caller was told that it failed.
+        // Redis may execute the command after the timeout has been reported; the key is then deleted again.
         async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
       return answer !== null
