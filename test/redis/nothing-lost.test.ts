@@ -136,7 +136,7 @@ async function lostBy(browser: Visitor, kept: { seed: string }[], mayEndSession 
 }
 
 const faults: Fault[] = [
-  { kind: 'stall', ms: 1500 },
+  { kind: 'stall', ms: 1000 },
   { kind: 'refuse' },
   { kind: 'kill before' },
   { kind: 'kill after' },

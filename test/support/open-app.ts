@@ -91,7 +91,8 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
       server.closeAllConnections()
       await parts.close()
       if (!beside) await Promise.all([discord.close(), dicebear.close()])
-      await rm(folder, { recursive: true, force: true })
+      // A drawing that nobody waits for any more may still write its file.
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }
