@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises'
 import type { Reply } from './avatar/process-pool.ts'
 import type { Task } from './avatar/renderers.ts'
 
-/** Of this process, all included. DiceBear's most costly drawing takes 210 MB at 1024 pixels. */
-const maxRssBytes = 250 * 1024 * 1024
-/** Pixels are drawn in threads, which fill some megabytes in this time. */
-const memoryCheckMs = 20
+/** Of this process, all included. DiceBear's most costly drawing takes 240 MB at 1024 pixels. */
+const maxRssBytes = 260 * 1024 * 1024
+/** Pixels are drawn in threads, which take 4 MB more in each millisecond at the most. */
+const memoryCheckMs = 3
 
 async function work(task: Task): Promise<unknown> {
   switch (task.name) {

@@ -47,7 +47,7 @@ const environment = {
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
 /** In megabytes. All of DiceBear's styles take 80. */
-const heapLimits = ['--max-old-space-size=160', '--max-semi-space-size=8']
+const heapLimits = ['--max-old-space-size=160', '--max-semi-space-size=2']
 
 /**
  * Child processes for work that may take too much time or memory: such a process is killed, and the next one started. In

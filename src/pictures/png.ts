@@ -3,6 +3,8 @@ import sharp, { type Sharp } from 'sharp'
 
 // A picture is rendered in a process of its own, once: nothing is gained by keeping what led to it.
 sharp.cache(false)
+// As much memory on a machine with many cores as on one with few. SVGs are rendered no faster by more threads.
+sharp.concurrency(1)
 
 const fontConfig = fileURLToPath(new URL('fonts.conf', import.meta.url))
 

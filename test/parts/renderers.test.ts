@@ -95,6 +95,14 @@ describe('an SVG that costs too much', () => {
   })
 })
 
+test('DiceBear’s most costly drawings are rendered in every size and as GIFs, again and again', async () => {
+  for (const seed of ['one', 'two']) {
+    const svg = await renderers.draw({ ...choice, style: 'glass', mood: '', seed, animated: true })
+    const pictures = [renderers.png(svg, 1024, true), renderers.gif(svg, true), renderers.png(svg, 512, true)]
+    expect(await Promise.all(pictures)).toHaveLength(3)
+  }
+}, 60_000)
+
 test('work in a process that ends fails, and the work that waited behind it is done by the next one', async () => {
   // Linux may leave out a child now and then, and 0 would be this process and all those around it.
   const first = await vi.waitFor(() => {
