@@ -169,7 +169,7 @@ function minPrefix(ip: string): number {
 export const loopbackHosts = ['localhost', '.localhost', '127.0.0.1-127.255.255.255', '::1']
 
 /**
- * Whether a host name of a URL is this machine's own (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section
+ * Whether the host of a URL is a loopback name or address (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section
  * 2.5.3).
  */
 export function isLoopback(hostname: string): boolean {

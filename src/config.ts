@@ -104,7 +104,7 @@ function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
 }
 
-/** Where the app is reached by default: at localhost, unless HOST is another of this machine's own addresses. */
+/** Where the app is reached by default: at localhost, unless HOST is another loopback address. */
 function defaultOrigin(host: string, port: number): string {
   const { hostname } = new URL(`http://${isIPv6(host) ? `[${host}]` : host}`)
   return `http://${isLoopback(hostname) && hostname !== '127.0.0.1' ? hostname : 'localhost'}:${port}`

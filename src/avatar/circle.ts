@@ -14,7 +14,7 @@ const cutParts = new Map(
   ]),
 )
 
-/** Whether the style has any such variant. */
+/** Whether the style has such a variant. */
 export const mayBeCutByCircle = (style: string) => cutParts.has(style)
 
 /** Whether Discord's round crop cuts off part of a face, or of what it wears. */

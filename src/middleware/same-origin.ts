@@ -44,7 +44,7 @@ export function isOtherName(host: string | undefined, { baseUrl }: Config): bool
   return url !== null && url.host !== base.host && siteOf(url) === siteOf(base)
 }
 
-/** The host and port, the same for all names of a site: with or without `www.`, or any name of this machine's own. */
+/** The host and port, the same for all names of a site: with or without `www.`, or any loopback name. */
 function siteOf({ hostname, port }: URL): string {
   const name = hostname.replace(/\.$/, '').replace(/^www\./, '')
   const isOwn = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)

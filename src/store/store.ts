@@ -18,7 +18,7 @@ export type Store = {
   /** Sets a key that does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
-  /** Milliseconds until the key expires; 0 without one. By the store's own clock, not this machine's. */
+  /** Milliseconds until the key expires; 0 without one. By the store's own clock. */
   remainingMs(key: string): Promise<number>
   /** Gives the key a new TTL if it holds this value. */
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>

@@ -1,5 +1,5 @@
 // `npm run audit`, second part: the time from a change to its picture, and the responsiveness of the form on a phone four
-// times as slow as this machine. Exits with 1 when a limit is exceeded. Other work on the machine falsifies the results.
+// times as slow as the one it runs on. Exits with 1 when a limit is exceeded. Other work on the machine falsifies the results.
 import type { Browser, CDPSession, Page } from 'playwright-core'
 import { inPage, openBrowser } from '../support/browser.ts'
 import { startApp } from '../support/start-app.ts'

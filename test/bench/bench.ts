@@ -310,7 +310,7 @@ async function callbacks(stage: Stage) {
   addCallbackRow('cached token and known picture (bare: one call)', median(againMs), oneCallMs)
 }
 
-/** How long a call to an upstream with 100 ms of latency takes on this machine. */
+/** How long a call to an upstream with 100 ms of latency takes here. */
 async function upstreamCallMs({ upstream }: Stage): Promise<number> {
   const startedAt = performance.now()
   await (await fetch(`${upstream.url}/discord/users/@me`)).text()

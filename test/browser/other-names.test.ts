@@ -82,7 +82,7 @@ const noNames: Post[] = [
   ['a name that ends like ours', () => secure, () => from('https://www.evil-avatars.localhost')],
   ['a name that begins like ours', () => secure, () => from('https://www.avatars.localhost.evil.example')],
   ['twice www.', () => secure, () => from('https://www.www.avatars.localhost')],
-  ['this machine, for a public site', () => secure, () => from('https://localhost')],
+  ['localhost, for a public site', () => secure, () => from('https://localhost')],
   [
     'another name, sent to ours',
     () => secure,

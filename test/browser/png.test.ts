@@ -144,7 +144,7 @@ describe('on a machine without fonts', () => {
     const png = await inChild(withOurFonts, svg, await noFonts())
     const expected = await inChromium(svg, 256)
     expect((await difference(png, expected)).clear).toBeLessThan(1.5)
-    expect(png).toEqual(await inChild(withOurFonts, svg, {})) // the same as with the fonts of this machine
+    expect(png).toEqual(await inChild(withOurFonts, svg, {})) // the same as with the system's fonts
     expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // else the test machine has fonts after all
   })
 })

@@ -109,7 +109,7 @@ test('npm start and npm test do not run a Node of the packages that does not run
     `import { expect, test } from 'vitest'\ntest('version', () => expect(process.version).toBe('${process.version}'))`,
   )
   const npm = async (...words: string[]) => {
-    // The npm of this machine, run by the Node that runs this test.
+    // The system's npm, run by the Node that runs this test.
     const PATH = `${dirname(process.execPath)}:${process.env.PATH?.replaceAll(/[^:]*node_modules[^:]*:/g, '')}`
     return (await run('npm', ['--silent', ...words], { cwd: folder, env: { PATH } })).stdout
   }
