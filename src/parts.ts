@@ -8,7 +8,7 @@ import { openFileCache } from './avatar/file-cache.ts'
 import { createRenderers } from './avatar/renderers.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
-import { createGates } from './discord/gates.ts'
+import { createDiscordLimits } from './discord/rate-limits.ts'
 import { DiceBearRefused } from './errors.ts'
 import { lockTtlS } from './store/lock.ts'
 import { memoryStore } from './store/memory.ts'
@@ -72,7 +72,7 @@ export async function openParts(config: Config, log: Logger) {
     ...config.discord,
     ...calls,
     redirectUri: `${config.baseUrl}/get_avatar`,
-    gates: createGates(store),
+    limits: createDiscordLimits(store),
   })
   return {
     config,

@@ -1,4 +1,4 @@
-import type { User } from './client.ts'
+import type { User } from './responses.ts'
 
 /**
  * Address of the picture that a user has on Discord now, or of the default one that Discord shows.

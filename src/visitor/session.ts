@@ -1,34 +1,16 @@
 import { hash } from 'node:crypto'
-import { promisify } from 'node:util'
-import { parseCookie } from 'cookie'
-import { unsign } from 'cookie-signature'
-import type { Request, RequestHandler, Response } from 'express'
-import session, { type SessionData } from 'express-session'
-import onHeaders from 'on-headers'
+import type { Request, Response } from 'express'
+import type { SessionData } from 'express-session'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
-import type { User } from '../discord/client.ts'
+import type { User } from '../discord/responses.ts'
 import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
 import type { Lock, Store } from '../store/store.ts'
-import { cookieName, cookieOptions } from './cookies.ts'
+import { sessionCookie } from './session-cookie.ts'
 import { parseSession, SessionStore, sessionKey, sessionTtlS } from './session-store.ts'
 import type { SealedTokens } from './tokens.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
-
-declare module 'express-session' {
-  interface SessionData {
-    /** As `writeVisitor` writes it. */
-    visitor?: unknown
-  }
-}
-
-declare module 'express-serve-static-core' {
-  interface Request {
-    /** The visitor as loaded, or as this request has changed it since; `stranger` without a session. */
-    visitor: Visitor
-  }
-}
 
 /** TTL of `successor:{id}`; longer than any request that began with the old id can last. */
 const successorTtlS = 60
@@ -55,56 +37,8 @@ type SessionParts = {
  *   successor if it is the same user's; a sign-in that finds the mark of a sign-out ends signed out.
  */
 export function createSessions({ config, store, log, waitMs }: SessionParts) {
-  const name = cookieName(config, 'avatar-session')
   const sessionStore = new SessionStore(store)
-  const middleware = (rolling: boolean) =>
-    session({
-      name,
-      secret: config.sessionSecrets,
-      store: sessionStore,
-      resave: false,
-      saveUninitialized: false,
-      rolling,
-      cookie: cookieOptions(config, sessionTtlS),
-    })
-  const withCookie = middleware(true)
-  const withoutCookie = middleware(false)
-  let hasWarned = false
-
-  /**
-   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie; responses that may
-   * be sent late (pictures) do not, because they could put the cookie of an old session in the place of a new one.
-   */
-  function load({ rolling }: { rolling: boolean }): RequestHandler {
-    const handler = rolling ? withCookie : withoutCookie
-    return (req, res, next) => {
-      onHeaders(res, () => addMaxAge(res))
-      if (config.https && !req.secure) trustBaseUrl(req)
-      handler(req, res, (error?: unknown) => {
-        if (error === undefined) req.visitor = readVisitor(req.session.visitor)
-        next(error)
-      })
-    }
-  }
-
-  /** express-session sets Expires only, which a browser whose clock is wrong takes for the past (RFC 6265, 5.3). */
-  function addMaxAge(res: Response): void {
-    const cookies = [res.get('Set-Cookie') ?? []].flat()
-    const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
-    if (!cookies.some(isNew)) return
-    res.set(
-      'Set-Cookie',
-      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${sessionTtlS}` : cookie)),
-    )
-  }
-
-  /** Behind a proxy that sends no X-Forwarded-Proto express-session would silently set no cookie. */
-  function trustBaseUrl(req: Request): void {
-    if (!hasWarned)
-      log.warn('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
-    hasWarned = true
-    Object.defineProperty(req, 'secure', { value: true })
-  }
+  const cookie = sessionCookie(config, sessionStore, log)
 
   const stored = async (id: string) => parseSession(await store.getAndExtend(sessionKey(id), sessionTtlS))
 
@@ -242,7 +176,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   async function signOut(req: Request, res: Response, others: string[]): Promise<SealedTokens[]> {
     const tokens: SealedTokens[] = []
     const ended = new Set<string>([signedOut])
-    const ids = [idInCookie(req) ?? [], others].flat()
+    const ids = [cookie.idOf(req) ?? [], others].flat()
     for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
       if (ended.has(id)) continue
       ended.add(id)
@@ -253,7 +187,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
       if (visitor.tokens) tokens.push(visitor.tokens)
     }
     // Last: after a failure above the visitor is still signed in, and can try again.
-    res.clearCookie(name, cookieOptions(config, 0))
+    cookie.clear(res)
     Object.assign(req, { session: undefined })
     return tokens
   }
@@ -269,21 +203,10 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     }
   }
 
-  const cookieOf = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
-
-  /** The id in the signed cookie, of a session that may have ended. */
-  function idInCookie(req: Request): string | undefined {
-    const value = cookieOf(req) ?? ''
-    if (!value.startsWith('s:')) return undefined
-    const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
-    return ids.find((id) => id !== false)
-  }
-
   return {
-    load,
-    loadNow: promisify(load({ rolling: true })),
-    /** Whether the browser sent a session cookie, good or not. */
-    hasCookie: (req: Request) => cookieOf(req) !== undefined,
+    load: cookie.load,
+    loadNow: cookie.loadNow,
+    hasCookie: cookie.isSent,
     continueIn,
     change,
     signIn,

@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { managedNonce } from '@noble/ciphers/utils.js'
 import { z } from 'zod'
-import { Tokens } from '../discord/client.ts'
+import { Tokens } from '../discord/responses.ts'
 import { readJson } from '../store/store.ts'
 
 /** Tokens as they are stored: the expiry readable, the tokens encrypted. */

@@ -1,0 +1,127 @@
+// Discord's answers: a schema for each, and what the app keeps of them.
+import { z } from 'zod'
+import type { UpstreamRateLimited } from '../errors.ts'
+import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
+
+/** Without control characters or halves of surrogate pairs: names are shown in pages and sent to DiceBear. */
+const Name = z
+  .string()
+  .max(200)
+  .transform((name) =>
+    name
+      .toWellFormed()
+      .replace(/\p{Cc}+/gu, ' ')
+      .trim(),
+  )
+
+/** A character that shows something: no space, no control or format character, no filler, no blank Braille pattern. */
+const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
+
+/**
+ * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the
+ * other fields count as absent. https://discord.com/developers/docs/resources/user
+ */
+export const UserResponse = z
+  .object({
+    id: z.string().regex(/^\d{1,20}$/),
+    username: Name.pipe(z.string().min(1)),
+    global_name: Name.pipe(z.string().regex(visible)).optional().catch(undefined),
+    discriminator: z
+      .string()
+      .regex(/^\d{1,4}$/)
+      .catch('0'),
+    avatar: z
+      .string()
+      .regex(/^\w{1,100}$/)
+      .optional()
+      .catch(undefined),
+  })
+  .transform(({ global_name: globalName, ...user }) => ({ ...user, globalName }))
+
+/** A Discord user as a session stores it: what pages show, and no more. */
+export const User = z.object({
+  id: z.string(),
+  username: z.string(),
+  globalName: z.string().optional(),
+  /** '0', or four digits in old accounts. */
+  discriminator: z.string(),
+  /** Hash of the present picture. */
+  avatar: z.string().optional(),
+})
+export type User = z.infer<typeof User>
+
+/** Discord's tokens in plain text: never stored or logged like this. */
+export const Tokens = z.object({
+  accessToken: z.string(),
+  /** Discord always sends one; RFC 6749 makes it optional. */
+  refreshToken: z.string().optional(),
+  /** When the access token expires, in milliseconds since 1970. */
+  expiresAt: z.number(),
+})
+export type Tokens = z.infer<typeof Tokens>
+
+/** The scopes granted: Discord may grant more than `identify`. Without the field they are those that were asked for. */
+const Scope = z
+  .string()
+  .default('identify')
+  .refine((scope) => scope.split(' ').includes('identify'))
+
+/**
+ * The token response of RFC 6749, 5.1. Other fields are ignored, as it demands; an unasked `id_token` is one of them.
+ */
+export const TokenResponse = z
+  .object({
+    access_token: z.string().min(1),
+    token_type: z.string().regex(/^bearer$/i),
+    expires_in: z.coerce.number().positive().max(1e9),
+    refresh_token: z.string().min(1).optional(),
+    scope: Scope,
+  })
+  .transform((tokens) => ({
+    accessToken: tokens.access_token,
+    ...(tokens.refresh_token && { refreshToken: tokens.refresh_token }),
+    expiresAt: Date.now() + tokens.expires_in * 1000,
+  }))
+
+/** The error response of RFC 6749, 5.2. */
+export const ErrorResponse = z.object({ error: z.string().optional() }).catch({})
+
+/** The body of a 429. Fields that are missing or malformed count as absent. */
+const RateLimitResponse = z
+  .object({
+    retry_after: z.number().nonnegative().optional().catch(undefined),
+    global: z.boolean().optional().catch(undefined),
+  })
+  .catch({})
+
+/** The body as JSON, or undefined: a 429 may be plain text, and a 5xx an HTML page from Cloudflare. */
+export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
+  // With the suffix of RFC 6839 too, such as application/problem+json.
+  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined
+  try {
+    // TextDecoder drops a byte order mark, which JSON.parse would refuse.
+    return JSON.parse(new TextDecoder().decode(response.body))
+  } catch {
+    return undefined
+  }
+}
+
+/** Used when a 429 has no Retry-After. */
+const defaultWaitS = 60
+const maxWaitS = 3600
+
+/**
+ * How long to wait, by the larger of header and body, and whether the limit is for all endpoints.
+ * https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
+ */
+export function readRateLimit({ response, retryAfterS = 0 }: UpstreamRateLimited): {
+  waitS: number
+  isGlobal: boolean
+} {
+  const { retry_after: bodyS = 0, global } = RateLimitResponse.parse(readJson(response))
+  const header = (name: string) => headerOf(response, `x-ratelimit-${name}`)
+  return {
+    waitS: Math.min(Math.ceil(Math.max(bodyS, retryAfterS)) || defaultWaitS, maxWaitS),
+    isGlobal: global === true || header('global') === 'true' || header('scope') === 'global',
+  }
+}

@@ -1,0 +1,98 @@
+import { promisify } from 'node:util'
+import { parseCookie } from 'cookie'
+import { unsign } from 'cookie-signature'
+import type { Request, RequestHandler, Response } from 'express'
+import session from 'express-session'
+import onHeaders from 'on-headers'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { cookieName, cookieOptions } from './cookies.ts'
+import { type SessionStore, sessionTtlS } from './session-store.ts'
+import { readVisitor, type Visitor } from './visitor.ts'
+
+declare module 'express-session' {
+  interface SessionData {
+    /** As `writeVisitor` writes it. */
+    visitor?: unknown
+  }
+}
+
+declare module 'express-serve-static-core' {
+  interface Request {
+    /** The visitor as loaded, or as this request has changed it since; `stranger` without a session. */
+    visitor: Visitor
+  }
+}
+
+/** The session cookie, set and read by express-session. */
+export function sessionCookie(config: Config, store: SessionStore, log: Logger) {
+  const name = cookieName(config, 'avatar-session')
+  const middleware = (rolling: boolean) =>
+    session({
+      name,
+      secret: config.sessionSecrets,
+      store,
+      resave: false,
+      saveUninitialized: false,
+      rolling,
+      cookie: cookieOptions(config, sessionTtlS),
+    })
+  const withCookie = middleware(true)
+  const withoutCookie = middleware(false)
+  let hasWarned = false
+
+  /**
+   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie; responses that may
+   * be sent late (pictures) do not, because they could put the cookie of an old session in the place of a new one.
+   */
+  function load({ rolling }: { rolling: boolean }): RequestHandler {
+    const handler = rolling ? withCookie : withoutCookie
+    return (req, res, next) => {
+      onHeaders(res, () => addMaxAge(res))
+      if (config.https && !req.secure) trustBaseUrl(req)
+      handler(req, res, (error?: unknown) => {
+        if (error === undefined) req.visitor = readVisitor(req.session.visitor)
+        next(error)
+      })
+    }
+  }
+
+  /** express-session sets Expires only, which a browser whose clock is wrong takes for the past (RFC 6265, 5.3). */
+  function addMaxAge(res: Response): void {
+    const cookies = [res.get('Set-Cookie') ?? []].flat()
+    const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
+    if (!cookies.some(isNew)) return
+    res.set(
+      'Set-Cookie',
+      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${sessionTtlS}` : cookie)),
+    )
+  }
+
+  /** Behind a proxy that sends no X-Forwarded-Proto express-session would silently set no cookie. */
+  function trustBaseUrl(req: Request): void {
+    if (!hasWarned)
+      log.warn('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
+    hasWarned = true
+    Object.defineProperty(req, 'secure', { value: true })
+  }
+
+  const signedId = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
+
+  return {
+    load,
+    loadNow: promisify(load({ rolling: true })),
+
+    /** Whether the browser sent a session cookie, good or not. */
+    isSent: (req: Request) => signedId(req) !== undefined,
+
+    /** The id in the signed cookie, of a session that may have ended. */
+    idOf(req: Request): string | undefined {
+      const value = signedId(req) ?? ''
+      if (!value.startsWith('s:')) return undefined
+      const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
+      return ids.find((id) => id !== false)
+    },
+
+    clear: (res: Response) => res.clearCookie(name, cookieOptions(config, 0)),
+  }
+}
