@@ -89,6 +89,7 @@ export const words = {
     drawnWith: 'Drawn with ',
     notTheirs: '. Not made by Discord or DiceBear.',
     whoDrew: 'Who drew the styles',
+    yourLooks: 'Your looks',
     signOut: 'Sign out',
     signedInAs: 'Signed in as',
   },
@@ -173,6 +174,7 @@ export const words = {
 
   show: {
     title: 'Looking good, {name}',
+    pageTitle: '{look} · Looking good, {name}',
     lead: '{look}, from the seed “{seed}”.',
     alt: 'Your avatar: {look}',
     nowAlt: 'Your picture on Discord now',
@@ -274,7 +276,7 @@ export const words = {
       title: 'We lost track of your visit',
       advice:
         'You came back in another browser (the Discord app opens its own), your browser blocks our cookies, it took longer than ten minutes, or this page was opened twice. Please start again here; your look is kept where we still have it.',
-      yourAvatars: 'Your avatars',
+      yourLooks: 'See your looks',
     },
     signInFailed: {
       title: 'The sign-in did not work',

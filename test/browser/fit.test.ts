@@ -339,6 +339,18 @@ test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
   },
 )
 
+test('at 320 px the header is one line on every page', async () => {
+  const heights: Record<string, number> = {}
+  for (const { name, page } of pages) {
+    if (name === 'consent') continue
+    await page.setViewportSize({ width: 320, height: 640 })
+    heights[name] = await page.locator('.top').evaluate((top) => top.clientHeight)
+  }
+  const [height = 0] = Object.values(heights)
+  expect(height).toBeLessThan(80)
+  expect(heights).toEqual(Object.fromEntries(Object.keys(heights).map((name) => [name, height])))
+})
+
 test('on a phone all downloads are in one row', async () => {
   const page = pageNamed('avatar, a name from right')
   for (const width of [320, 360, 390, 430]) {

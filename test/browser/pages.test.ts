@@ -526,7 +526,7 @@ describe('the error page', () => {
 
   test('about an unknown state links to the visitor’s avatars; other error pages do not', async () => {
     await visit({}, async (page) => {
-      const avatars = page.getByRole('link', { name: 'Your avatars' })
+      const avatars = page.getByRole('link', { name: 'See your looks' })
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
       await avatars.click()
       await page.waitForURL(`${app.url}/?notice=no-looks`)
