@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import compression from 'compression'
 import express, { type Express, type Router } from 'express'
-import { fill, isolate } from '../public/js/look.js'
+import { fill, isolate, lookEntries } from '../public/js/look.js'
 import { parseFields } from './middleware/form-body.ts'
 import { headers } from './middleware/headers.ts'
 import { health } from './middleware/health.ts'
@@ -69,6 +69,7 @@ function settings(app: Express, { config }: Parts): void {
     scriptTexts: JSON.stringify(words.script),
     fill,
     isolate,
+    lookEntries,
     asset: (file: string) => assetOf(file).url,
     integrity: (file: string) => assetOf(file).integrity,
   })

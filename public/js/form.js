@@ -1,5 +1,15 @@
 // The form with its live picture. Everything here only adds to a form that works without a script.
-import { fill, hexColour, lookName, lookUrl, maxSeedLength, pictureUrl, seedLength } from './look.js'
+import {
+  backgroundOf,
+  fill,
+  hexColour,
+  lookFields,
+  lookName,
+  lookUrl,
+  maxSeedLength,
+  pictureUrl,
+  seedLength,
+} from './look.js'
 import { createMoods, titleOf } from './moods.js'
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
@@ -29,9 +39,9 @@ function enhance(form) {
     const text = (name) => (fields.get(name) ?? '').trim()
     const style = chosenStyle()
     return {
+      ...Object.fromEntries(lookFields.map((name) => [name, text(name)])),
       seed: isGoodSeed(text('seed')) ? text('seed') : '',
-      style: text('style'),
-      backgroundColor: hexColour(text('backgroundColor')),
+      backgroundColor: backgroundOf(text('backgroundColor')),
       mood: style ? moods.moodFor(style) : '',
       animated: fields.has('animated'),
     }

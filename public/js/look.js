@@ -1,15 +1,72 @@
 // A look - style, mood, background, seed - as an address and in words. The server imports this module too, so that both
 // sides build the same addresses and texts.
 
+/** The fields of a look, in the order of an address. */
+export const lookFields = /** @type {const} */ ([
+  'seed',
+  'style',
+  'backgroundColor', // six hex digits, "own" for the style's own, or empty for none
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle', // degrees
+  'mood',
+  'scale',
+  'translateX', // percent
+  'translateY',
+  'rotate', // degrees
+  'flip',
+  'animated',
+])
+
 /**
- * The fields of the form, as entered or as checked.
- * @typedef {object} Look
- * @property {string} [seed]
- * @property {string} [style]
- * @property {string} [backgroundColor] six hex digits, or empty for none
- * @property {string} [mood]
- * @property {boolean | string} [animated]
+ * The fields as entered or as checked. A missing or empty one has DiceBear's default.
+ * @typedef {{ [Name in (typeof lookFields)[number]]?: string | number | boolean | undefined }} Look
  */
+
+/**
+ * The fields that are numbers, with DiceBear's default as `initial`. Beyond these bounds DiceBear would draw next to
+ * nothing.
+ */
+export const ranges = {
+  backgroundColorAngle: { min: -360, max: 360, initial: 0 },
+  scale: { min: 0.5, max: 2, initial: 1 },
+  translateX: { min: -50, max: 50, initial: 0 },
+  translateY: { min: -50, max: 50, initial: 0 },
+  rotate: { min: -45, max: 45, initial: 0 },
+}
+
+/** @type {Map<string, number>} */
+const initialOf = new Map(Object.entries(ranges).map(([name, { initial }]) => [name, initial]))
+
+/** A background of two colours. */
+export const gradients = /** @type {const} */ (['linear', 'radial'])
+
+/** Mirrored left to right, upside down, or both. */
+export const flips = /** @type {const} */ (['horizontal', 'vertical', 'both'])
+
+/**
+ * The fields of a look that are not at their default, as names and values of a form. What describes a gradient is left
+ * out unless there are two colours for it.
+ * @param {Look} look
+ * @returns {[name: string, value: string][]}
+ */
+export function lookEntries(look) {
+  const { backgroundColorFill, backgroundColor2, backgroundColorAngle, ...others } = look
+  const isGradient =
+    gradients.some((fill) => fill === backgroundColorFill) &&
+    isColour(look.backgroundColor) &&
+    isColour(backgroundColor2)
+  /** @type {Look} */
+  const known = isGradient ? look : others
+  return lookFields.flatMap((name) => {
+    const value = name === 'animated' && known.animated ? 'on' : String(known[name] || '')
+    const isDefault = value === '' || Number(value) === initialOf.get(name) || (name === 'flip' && value === 'none')
+    return isDefault ? [] : [[name, value]]
+  })
+}
+
+/** @param {unknown} value */
+const isColour = (value) => typeof value === 'string' && hexColour(value) !== undefined
 
 /** In code points, after trimming. */
 export const maxSeedLength = 128
@@ -24,31 +81,24 @@ export const seedLength = (seed) => [...seed].length
 export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLowerCase()
 
 /**
+ * A background as entered: six lower-case hex digits, "own", or empty for none and for what is no colour.
+ * @param {string} text
+ */
+export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
+
+/**
  * Address of the live preview.
  * @param {Look & { seed: string, style: string }} look
  */
-export function pictureUrl({ seed, style, backgroundColor, mood, animated }) {
-  const query = new URLSearchParams({ seed, style })
-  if (backgroundColor) query.set('backgroundColor', backgroundColor)
-  if (mood) query.set('mood', mood)
-  if (animated) query.set('animated', 'on')
-  return `/preview.svg?${query}`
-}
+export const pictureUrl = (look) => `/preview.svg?${new URLSearchParams(lookEntries(look))}`
 
 /**
  * The fields of a look in an address. No background is written as "transparent", because a missing field could mean
  * that the background was not chosen.
  * @param {Look} look
  */
-export function lookQuery({ seed, style, backgroundColor, mood, animated }) {
-  const query = new URLSearchParams()
-  if (seed) query.set('seed', seed)
-  if (style) query.set('style', style)
-  query.set('backgroundColor', backgroundColor || 'transparent')
-  if (mood) query.set('mood', mood)
-  if (animated) query.set('animated', 'on')
-  return query
-}
+export const lookQuery = (look) =>
+  new URLSearchParams(lookEntries({ ...look, backgroundColor: look.backgroundColor || 'transparent' }))
 
 /**
  * Address of the form filled in with a look.

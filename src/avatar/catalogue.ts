@@ -13,6 +13,8 @@ export type Style = {
   group: string
   /** Whether it has a moving form. */
   animated: boolean
+  /** Whether it draws a background of its own when none is chosen. */
+  ownBackground: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
   sourceUrl: string

@@ -1,16 +1,35 @@
 import { z } from 'zod'
+import { flips, gradients } from '../../public/js/look.js'
 import { findStyle, moodOptions, moods } from './catalogue.ts'
 
-/** What a visitor chose, checked and normalised. */
+/**
+ * What a visitor chose, checked and normalised. A field that is optional is absent at DiceBear's default, so that one
+ * picture has one id.
+ */
 export const Choice = z.object({
   /** Empty until the Discord username is known. */
   seed: z.string(),
   style: z.string().refine((name) => findStyle(name) !== undefined),
-  /** Six lower-case hex digits, or empty for none. */
-  backgroundColor: z.string().regex(/^([0-9a-f]{6})?$/),
+  /** Six lower-case hex digits, `own` for the style's own, or empty for none. */
+  backgroundColor: z.string().regex(/^([0-9a-f]{6}|own)?$/),
   /** Empty for any. */
   mood: z.string().refine((name) => name === '' || moods.includes(name)),
   animated: z.boolean(),
+  /** From `backgroundColor` to a second colour. */
+  backgroundColorFill: z.enum(gradients).optional(),
+  backgroundColor2: z
+    .string()
+    .regex(/^[0-9a-f]{6}$/)
+    .optional(),
+  /** Degrees. */
+  backgroundColorAngle: z.number().optional(),
+  scale: z.number().optional(),
+  /** Percent of the picture. */
+  translateX: z.number().optional(),
+  translateY: z.number().optional(),
+  /** Degrees. */
+  rotate: z.number().optional(),
+  flip: z.enum(flips).optional(),
 })
 export type Choice = z.infer<typeof Choice>
 
@@ -22,14 +41,17 @@ const transparent = 'ffffff00'
  */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
+type DiceBearOptions = Record<string, string | number | string[]>
+
 /**
  * The choice as DiceBear's options, the same for its HTTP API and its library.
  * Names and types: https://www.dicebear.com/guides/core-options/
  */
-export function dicebearOptions(choice: Choice): Record<string, string | number | string[]> {
+export function dicebearOptions(choice: Choice): DiceBearOptions {
   return {
     seed: choice.seed,
     ...background(choice),
+    ...framing(choice),
     ...moodOptions(choice.style, choice.mood),
     ...(choice.animated && findStyle(choice.style)?.animated ? { tags: ['animation'] } : {}),
   }
@@ -37,10 +59,29 @@ export function dicebearOptions(choice: Choice): Record<string, string | number 
 
 /** Whether the avatar has no background, so that the page behind it shows. */
 export function isSeeThrough({ style, backgroundColor }: Pick<Choice, 'style' | 'backgroundColor'>): boolean {
+  if (backgroundColor === 'own') return findStyle(style)?.ownBackground === false
   return backgroundColor === '' && !stylesWithOwnBackground.has(style)
 }
 
-function background(choice: Choice): { backgroundColor?: string[] } {
+function background(choice: Choice): DiceBearOptions {
+  const { backgroundColor, backgroundColorFill, backgroundColor2, backgroundColorAngle } = choice
   if (isSeeThrough(choice)) return { backgroundColor: [transparent] }
-  return choice.backgroundColor === '' ? {} : { backgroundColor: [choice.backgroundColor] }
+  if (backgroundColor === '' || backgroundColor === 'own') return {}
+  if (!backgroundColorFill || !backgroundColor2) return { backgroundColor: [backgroundColor] }
+  return {
+    backgroundColor: [backgroundColor, backgroundColor2],
+    backgroundColorFill,
+    ...given({ backgroundColorAngle }),
+    // Otherwise the seed decides which colour comes first.
+    backgroundColorOrder: 'fixed',
+  }
+}
+
+const framing = ({ scale, translateX, translateY, rotate, flip }: Choice) =>
+  given({ scale, translateX, translateY, rotate, flip })
+
+function given(options: Record<string, string | number | undefined>): DiceBearOptions {
+  return Object.fromEntries(
+    Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  )
 }

@@ -1,7 +1,7 @@
-import { fill, hexColour, moodHint } from '../../public/js/look.js'
+import { backgroundOf, fill, hexColour, moodHint } from '../../public/js/look.js'
 import { findStyle, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
-import type { Entered, Problem } from './form.ts'
+import type { Entered, Field, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
@@ -12,7 +12,7 @@ import { words } from './words.ts'
 export function formView(entered: Entered, problems: Problem[], fallbackSeed: string) {
   const problem = new Map(problems.map(({ field, message }) => [field, message]))
   const style = findStyle(entered.style)
-  const seed = problem.has('seed') ? '' : entered.seed
+  const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
   return {
     entered,
@@ -25,15 +25,37 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered.mood),
     background: backgroundView(entered.backgroundColor),
-    /** The entered values that can be drawn, for previews. */
+    carried: carried.map((name) => ({ name, value: entered[name], message: problem.get(name) })),
+    /** The entered values that can be drawn, for previews. Not animated. */
     look: {
-      seed: seed || fallbackSeed,
+      ...good,
+      seed: good.seed || fallbackSeed,
       style: style?.name ?? popular[0] ?? '',
-      backgroundColor: hexColour(entered.backgroundColor) ?? '',
+      backgroundColor: backgroundOf(entered.backgroundColor),
+      backgroundColor2: hexColour(entered.backgroundColor2),
       mood,
+      animated: '',
     },
   }
 }
+
+/** What was entered, with an empty text for each field that is wrong. */
+export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
+  const wrong = problems.map(({ field }) => [field, ''])
+  return { ...entered, ...Object.fromEntries(wrong) }
+}
+
+/** Fields that have no control on the page: what came with a link is sent on. */
+const carried: Field[] = [
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle',
+  'scale',
+  'translateX',
+  'translateY',
+  'rotate',
+  'flip',
+]
 
 /** The mood, or none if the style cannot show it. */
 export const moodFor = (style: Style, mood: string) => (style.moods.includes(mood) ? mood : '')
@@ -59,31 +81,41 @@ function moodsView(style: Style | undefined, entered: string) {
 function backgroundView(entered: string) {
   const colour = hexColour(entered)
   const isNone = entered === '' || entered === 'transparent'
+  const isOwn = entered === 'own'
   return {
     isNone,
+    /** The style's own. */
+    isOwn,
     swatches: palette.map(({ value, name }) => ({ value, title: words.colours[name], isChosen: value === colour })),
     /** In the colour well: the colour that was entered, or the first swatch. */
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
     /** What was entered, if it is no colour. */
-    invalidColour: isNone || colour ? undefined : entered,
+    invalidColour: isNone || isOwn || colour ? undefined : entered,
   }
 }
 
 /** A choice in words, with its picture and the address of the form filled in with it. */
 export function choiceView(choice: Choice) {
-  const swatch = palette.find(({ value }) => value === choice.backgroundColor)
   return {
     choice,
     style: findStyle(choice.style)?.title,
     mood: words.moods[choice.mood] ?? words.home.anyMood,
-    background: swatch
-      ? words.colours[swatch.name]
-      : choice.backgroundColor
-        ? `#${choice.backgroundColor}`
-        : words.home.none,
+    background: backgroundName(choice),
     seed: choice.seed,
     picture: pictureUrl({ ...choice, seed: choice.seed || exampleSeed, animated: false }),
     url: lookUrl(choice),
   }
+}
+
+function backgroundName({ backgroundColor, backgroundColor2 }: Choice): string {
+  if (backgroundColor === '') return words.home.none
+  if (backgroundColor === 'own') return words.home.stylesOwn
+  if (!backgroundColor2) return colourName(backgroundColor)
+  return fill(words.home.gradient, { first: colourName(backgroundColor), second: colourName(backgroundColor2) })
+}
+
+function colourName(colour: string): string {
+  const swatch = palette.find(({ value }) => value === colour)
+  return (swatch && words.colours[swatch.name]) ?? `#${colour}`
 }

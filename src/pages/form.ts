@@ -1,18 +1,33 @@
 import type { Request, Response } from 'express'
 import { z } from 'zod'
-import { hexColour, maxSeedLength, seedLength } from '../../public/js/look.js'
+import { flips, gradients, hexColour, lookEntries, maxSeedLength, ranges, seedLength } from '../../public/js/look.js'
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { wantsJson } from './error-page.ts'
 import { words } from './words.ts'
 
-/** The form's fields as the page asks for them; what else is sent is ignored. */
-const fields = ['style', 'animated', 'mood', 'backgroundColor', 'seed'] as const
+/** The form's fields, in the order of the page; what else is sent is ignored. */
+export const fields = [
+  'style',
+  'animated',
+  'mood',
+  'backgroundColor',
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle',
+  'scale',
+  'translateX',
+  'translateY',
+  'rotate',
+  'flip',
+  'seed',
+] as const
 export type Field = (typeof fields)[number]
 export type Problem = { field: Field; message: string }
 
 /** What was entered, trimmed but unchecked, for showing the form again. */
-export type Entered = Record<Field, string>
+const Entered = z.record(z.enum(fields), z.string())
+export type Entered = z.infer<typeof Entered>
 
 export type ReadForm =
   | { choice: Choice; entered: Entered; problems: [] }
@@ -31,6 +46,36 @@ const text = (field: Field) =>
     .refine((value) => !controlCharacter.test(value), texts.controlCharacter(texts.fields[field]))
     .prefault('')
 
+/** How HTML writes a number: https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#floating-point-numbers */
+const numberFormat = /^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i
+
+/** Undefined at DiceBear's default. */
+const number = (field: keyof typeof ranges) =>
+  text(field).transform((entered, context) => {
+    const { min, max, initial } = ranges[field]
+    if (entered === '') return undefined
+    const value = numberFormat.test(entered) ? Number(entered) : Number.NaN
+    if (value >= min && value <= max) return value === initial ? undefined : value
+    context.addIssue({ code: 'custom', message: texts.outOfRange(texts.fields[field], min, max) })
+    return z.NEVER
+  })
+
+/** Undefined at DiceBear's default. */
+const oneOf = <Word extends string>(field: Field, offered: readonly Word[], initial: string) =>
+  text(field).transform((entered, context) => {
+    const word = offered.find((one) => one === entered)
+    if (word !== undefined || entered === '' || entered === initial) return word
+    context.addIssue({ code: 'custom', message: texts.notOffered(texts.fields[field]) })
+    return z.NEVER
+  })
+
+/** Six hex digits. */
+function colourIn(entered: string, context: z.core.$RefinementCtx): string {
+  const hex = hexColour(entered)
+  if (hex === undefined) context.addIssue({ code: 'custom', message: texts.colourWrong(shortened(entered)) })
+  return hex ?? z.NEVER
+}
+
 /** The fields in the order of the page, which is the order of the problems. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
@@ -41,12 +86,20 @@ const Fields = z.object({
     .refine((value) => value === '' || value === 'on', texts.animatedWrong)
     .transform((value) => value === 'on'),
   mood: text('mood'),
-  backgroundColor: text('backgroundColor').transform((colour, context) => {
-    if (colour === '' || colour === 'transparent') return ''
-    const hex = hexColour(colour)
-    if (hex === undefined) context.addIssue({ code: 'custom', message: texts.colourWrong(shortened(colour)) })
-    return hex ?? z.NEVER
+  backgroundColor: text('backgroundColor').transform((entered, context) => {
+    if (entered === '' || entered === 'transparent') return ''
+    return entered === 'own' ? entered : colourIn(entered, context)
   }),
+  backgroundColorFill: oneOf('backgroundColorFill', gradients, 'solid'),
+  backgroundColor2: text('backgroundColor2').transform((entered, context) =>
+    entered === '' ? undefined : colourIn(entered, context),
+  ),
+  backgroundColorAngle: number('backgroundColorAngle'),
+  scale: number('scale'),
+  translateX: number('translateX'),
+  translateY: number('translateY'),
+  rotate: number('rotate'),
+  flip: oneOf('flip', flips, 'none'),
   seed: text('seed').superRefine((seed, context) => {
     const length = seedLength(seed)
     if (length > maxSeedLength) context.addIssue({ code: 'custom', message: texts.seedTooLong(length, maxSeedLength) })
@@ -59,7 +112,15 @@ const Form = Fields.superRefine(
     if (message !== undefined) context.addIssue({ code: 'custom', path: ['mood'], message })
   },
   { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
-).transform((choice): Choice => (findStyle(choice.style)?.hasFace ? choice : { ...choice, mood: '' }))
+).transform(normalised)
+
+/** Without what the style ignores, and without what describes a gradient unless there are two colours for it. */
+function normalised(checked: z.infer<typeof Fields>): Choice {
+  const { backgroundColorFill, backgroundColor2, backgroundColorAngle, ...others } = checked
+  const choice = findStyle(checked.style)?.hasFace ? others : { ...others, mood: '' }
+  const isGradient = backgroundColorFill && backgroundColor2 && hexColour(checked.backgroundColor)
+  return isGradient ? { ...choice, backgroundColorFill, backgroundColor2, backgroundColorAngle } : choice
+}
 
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
@@ -69,12 +130,6 @@ export function readForm(sent: unknown): ReadForm {
   const entered = asEntered(given)
   const { data: choice, error } = Form.safeParse(given)
   return choice ? { choice, entered, problems: [] } : { entered, problems: problemsOf(error.issues) }
-}
-
-/** What was entered, with an empty text for each field that is wrong. */
-export function goodPart({ entered, problems }: ReadForm): Entered {
-  const wrong = problems.map(({ field }) => [field, ''])
-  return { ...entered, ...Object.fromEntries(wrong) }
 }
 
 /** A style without a face ignores mood, whatever it says. */
@@ -96,19 +151,13 @@ function problemsOf(issues: z.core.$ZodIssue[]): Problem[] {
 function asEntered(given: Record<string, unknown>): Entered {
   // A repeated field counts with its first value.
   const textOf = (field: Field) => z.string().catch('').parse([given[field]].flat()[0]).trim()
-  return {
-    style: textOf('style'),
-    animated: textOf('animated'),
-    mood: textOf('mood'),
-    backgroundColor: textOf('backgroundColor'),
-    seed: textOf('seed'),
-  }
+  return Entered.parse(Object.fromEntries(fields.map((field) => [field, textOf(field)])))
 }
 
 const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
 
 /** Converts a choice back to form fields. */
-export const enteredFrom = (choice: Choice): Entered => ({ ...choice, animated: choice.animated ? 'on' : '' })
+export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))
 
 /** 422: the page with the form again, filled in as it was sent; a program gets the problems as JSON (RFC 9457). */
 export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {

@@ -2,20 +2,14 @@ import { LRUCache } from 'lru-cache'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
-import { type Entered, goodPart, type Problem, readForm } from './form.ts'
-import { formView, lackingMoods, moodFor } from './form-view.ts'
+import { type Entered, fields, type Problem, readForm } from './form.ts'
+import { formView, goodPart, lackingMoods, moodFor } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
 /** The form's initial values. */
-const firstLook: Entered = {
-  style: 'adventurer',
-  animated: '',
-  mood: 'happy',
-  backgroundColor: 'ffd29d',
-  seed: '',
-}
+const firstLook = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
 
 /** Why the visitor was sent here, as named in the address. */
 const notices = new Map<unknown, string>([
@@ -45,7 +39,7 @@ export function homePage(route: AddRoute, config: Config): void {
 }
 
 function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
-  const isLink = Object.keys(firstLook).some((field) => query[field] !== undefined)
+  const isLink = fields.some((field) => query[field] !== undefined)
   const read = readForm(isLink ? { style: firstLook.style, ...query } : firstLook)
   const good = goodPart(read)
   const entered = { ...good, style: good.style || firstLook.style }

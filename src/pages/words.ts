@@ -4,6 +4,8 @@ import { fill } from '../../public/js/look.js'
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
+/** With a minus sign, not a hyphen. */
+const minus = (number: number) => String(number).replace('-', '−')
 const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Text of a link, quoted in `notCopied`. */
@@ -109,6 +111,8 @@ export const words = {
     background: 'Background',
     backgroundHint: '“None” takes on the colour of whoever looks at it: dark for some, white for others.',
     none: 'None',
+    stylesOwn: 'The style’s own',
+    gradient: '{first} and {second}',
     ownColour: 'Your own colour',
     otherColour: 'As you wrote it: {colour}',
     seed: 'Seed',
@@ -152,6 +156,9 @@ export const words = {
       `${style} can’t look ${moodTexts[mood]?.look ?? mood}. Choose another mood or style.`,
     moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of these.`,
     animatedWrong: 'Tick “Let it move”, or leave it empty.',
+    outOfRange: (field: string, min: number, max: number): string =>
+      `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
+    notOffered: (field: string): string => `Choose ${field} from what is offered.`,
     repeated: (field: string): string => `The form sent ${field} twice. Choose once.`,
     fields: {
       seed: 'the seed',
@@ -159,6 +166,14 @@ export const words = {
       backgroundColor: 'the background',
       mood: 'the mood',
       animated: '“Let it move”',
+      backgroundColorFill: 'the kind of background',
+      backgroundColor2: 'the second colour',
+      backgroundColorAngle: 'the angle of the background',
+      scale: 'the size',
+      translateX: 'the shift to the right',
+      translateY: 'the shift down',
+      rotate: 'the tilt',
+      flip: 'the mirror',
     },
   },
 

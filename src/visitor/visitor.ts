@@ -22,20 +22,24 @@ export const stranger: Visitor = { avatars: [] }
 
 const flag = z.union([z.literal(0), z.literal(1)])
 const { seed, style, backgroundColor, mood } = Choice.shape
+/** Absent at their default, so in most avatars. */
+const Rest = Choice.omit({ seed: true, style: true, backgroundColor: true, mood: true, animated: true })
 
-const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flag])
+const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flag, Rest.optional()])
 
 /**
  * An avatar as a session stores it. Its id and the path of its file follow from the choice, so twelve take less than 2
  * KB.
  */
 const StoredAvatar = z.codec(AvatarTuple, Avatar, {
-  decode([seed, style, backgroundColor, mood, animated, seedTyped]) {
-    const choice = { seed, style, backgroundColor, mood, animated: animated === 1 }
+  decode([seed, style, backgroundColor, mood, animated, seedTyped, rest]) {
+    const choice = { seed, style, backgroundColor, mood, animated: animated === 1, ...rest }
     return { id: avatarId(choice), choice, seedTyped: seedTyped === 1 }
   },
-  encode({ choice: { seed, style, backgroundColor, mood, animated }, seedTyped }): z.infer<typeof AvatarTuple> {
-    return [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0]
+  encode({ choice, seedTyped }): z.infer<typeof AvatarTuple> {
+    const { seed, style, backgroundColor, mood, animated, ...rest } = choice
+    const always = [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0] as const
+    return Object.values(rest).some((value) => value !== undefined) ? [...always, rest] : [...always]
   },
 })
 const StoredVisitor = Visitor.extend({ avatars: z.array(StoredAvatar) })

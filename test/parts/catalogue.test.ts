@@ -65,7 +65,7 @@ describe('the list of styles', () => {
     expect(styleList.map(({ name }) => name).sort()).toEqual(names.sort())
   })
 
-  test.each(styleList)('$name: who drew it, on what terms, and whether it moves', (style) => {
+  test.each(styleList)('$name: who drew it, on what terms, whether it moves, and has a background', (style) => {
     const { meta } = Definition.parse(require(`@dicebear/styles/${style.name}.json`))
     expect(style).toMatchObject({
       license: meta.license.name,
@@ -74,6 +74,7 @@ describe('the list of styles', () => {
       creatorUrl: meta.creator.url,
       sourceTitle: meta.source.name,
       sourceUrl: meta.source.url,
+      ownBackground: styleOf(style.name).colors().has('background'),
       attribution: /^(CC BY|MIT)/.test(meta.license.name),
     })
     const moves = ['fern', 'moss', 'kit', 'lena', 'otter'].some((seed) => {

@@ -1,10 +1,12 @@
 // The client of DiceBear's HTTP API against a server that reads queries as DiceBear's strictest version does.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { avatarId } from '../../src/avatar/avatars.ts'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
 import { svgProblem } from '../../src/avatar/safe-svg.ts'
+import { readForm } from '../../src/pages/form.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
-import { drawn, moodMap } from '../support/drawn.ts'
+import { drawn, moodMap, styleList } from '../support/drawn.ts'
 
 const pairs = Object.entries(moodMap.styles).flatMap(([style, moods]) =>
   Object.keys(moods).map((mood) => ({ style, mood })),
@@ -26,6 +28,70 @@ afterAll(async () => {
 
 const choice = { seed: 'fern', style: 'lorelei', mood: '', backgroundColor: 'ffd29d', animated: false }
 
+/** Each new option by itself, and all together. */
+const framings: Record<string, string>[] = [
+  { backgroundColor: 'own' },
+  { backgroundColorFill: 'linear', backgroundColor2: '#A9D6F5' },
+  { backgroundColorFill: 'radial', backgroundColor2: 'a9d6f5', backgroundColorAngle: '-30' },
+  { scale: '0.85' },
+  { translateX: '-12.5' },
+  { translateY: '50' },
+  { rotate: '-45' },
+  { flip: 'horizontal' },
+  { flip: 'vertical' },
+  {
+    backgroundColorFill: 'linear',
+    backgroundColor2: '263239',
+    backgroundColorAngle: '360',
+    scale: '1.25',
+    translateX: '3',
+    translateY: '-7.25',
+    rotate: '8',
+    flip: 'both',
+  },
+]
+
+test.each([
+  [
+    ['fern', 'adventurer', 'ffd29d', 'happy', false],
+    '6126af50d5493b60bc5e5e9f124ab42628d562c781153d627ac5c26b00cb6059',
+  ],
+  [['Zoë, 🦊', 'lorelei', '', 'sleepy', false], 'af1cd294d4d014e6ef8c49191e0b6ec747083db09333634e314b95e921a99781'],
+  [['fern', 'glass', '', '', false], 'a019a5594b3088528aa8d11052f39969b411140258d95cf802fe588af71629ab'],
+  [['fern', 'constellation', '', '', true], 'b933971185555fd3bd6fe4e0fd5323db1a208fc780c06068222ae73f59f58e0e'],
+  [['a,b', 'rings', 'a9d6f5', '', false], '28c961e2eecd08c124b515f7ac9f6eb8845cd2bfc99323c514b9371afcb2586c'],
+  [
+    ['kit', 'big-smile', 'ffffff', 'playful', false],
+    '6508a6c283cc359f8562dda50f55ac3a96f5ea00e659b045fe7ca9aa9aa037ec',
+  ],
+  [['Ada', 'initials', '347a9d', '', false], 'da3dac78277c06c85ee99c5f8c9da640a9d62b5a8f1d9bb0efd845e8f3b92543'],
+  [['moss', 'voxel-art', '263239', 'angry', false], '2251c737db5dbac4c56d5a3834723f95023fd548a000d9205ed1e1a602a164ee'],
+  [
+    ['otter', 'big-ears', 'c9c3f5', 'surprised', false],
+    'f392ef2b085d592d3c5369c231d95504dd7f5d6b86d601b3570c2e3fb41a5fcb',
+  ],
+  [['fern', 'sprouts', '', '', true], 'e77731dd88721bb9fb278b016a39992b8e93acb9100b401095aa2cd2b127a6f9'],
+] as const)(
+  '%o has the id that it has always had, also with every default written out',
+  ([seed, style, backgroundColor, mood, animated], id) => {
+    const sent = { seed, style, backgroundColor, mood, animated: animated ? 'on' : '' }
+    const defaults = {
+      backgroundColorFill: 'solid',
+      backgroundColor2: 'a9d6f5',
+      backgroundColorAngle: '90',
+      scale: '1.0',
+      translateX: '0',
+      translateY: '-0',
+      rotate: '0.00',
+      flip: 'none',
+    }
+    for (const form of [sent, { ...sent, ...defaults }]) {
+      const { choice } = readForm(form)
+      expect(choice && avatarId(choice)).toBe(id)
+    }
+  },
+)
+
 describe('DiceBear’s HTTP API', () => {
   test('accepts every mood of every style, and draws what the library draws', async () => {
     expect(pairs).toHaveLength(238)
@@ -33,6 +99,19 @@ describe('DiceBear’s HTTP API', () => {
       const svg = await askDiceBear({ ...choice, ...pair })
       expect(String(svg), `${pair.style}, ${pair.mood}`).toBe(drawn({ ...choice, ...pair, animated: '' }))
     }
+  })
+
+  test.each(styleList)('draws $name with each background and framing as the library draws it', async ({ name }) => {
+    const plain = { seed: 'fern', style: name, backgroundColor: 'ffd29d' }
+    const pictures = new Set([drawn(plain)])
+    for (const framing of framings) {
+      const { choice } = readForm({ ...plain, ...framing })
+      if (choice === undefined) throw new Error(`refused: ${JSON.stringify(framing)}`)
+      const svg = String(await askDiceBear(choice))
+      expect([framing, svg]).toEqual([framing, drawn({ ...plain, ...framing })])
+      pictures.add(svg)
+    }
+    expect(pictures.size).toBe(framings.length + 1)
   })
 
   test.each(['a,b', ',', 'fern, moss & co', '100%25', 'a+b c', '🦊&seed=x#y'])(

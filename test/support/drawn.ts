@@ -34,21 +34,54 @@ export function styleOf(name: string): Style {
   return style
 }
 
+const flips = ['none', 'horizontal', 'vertical', 'both'] as const
+
 /** The look of an avatar, as the form says it. */
-export type Look = { seed: string; style: string; backgroundColor?: string; mood?: string; animated?: string }
+export type Look = { seed: string; style: string } & Partial<
+  Record<'backgroundColor' | 'mood' | 'animated' | (typeof furtherFields)[number], string>
+>
+const furtherFields = [
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle',
+  'scale',
+  'translateX',
+  'translateY',
+  'rotate',
+  'flip',
+] as const
 
 /** The picture that a look must give: drawn by DiceBear's library alone. */
-export function drawn({ seed, style, backgroundColor = '', mood = '', animated = '' }: Look): string {
+export function drawn({ seed, style, backgroundColor = '', mood = '', animated = '', ...more }: Look): string {
   const colour = backgroundColor.replace('#', '').toLowerCase()
   const isNone = colour === '' || colour === 'transparent'
   // These two are next to nothing without a ground, so they keep their own.
   const none = ['constellation', 'glass'].includes(style) ? {} : { backgroundColor: ['ffffff00'] }
   const face = mood === '' ? {} : { ...moodMap.always[style], ...moodMap.styles[style]?.[mood] }
+  const flip = flips.find((one) => one === more.flip)
   const moves = animated === 'on' && styleList.some(({ name, animated: can }) => name === style && can)
   return new Avatar(styleOf(style), {
     seed,
-    ...(isNone ? none : { backgroundColor: [colour] }),
+    ...(isNone ? none : background(style, colour, more)),
+    ...Object.fromEntries(
+      (['scale', 'translateX', 'translateY', 'rotate'] as const).flatMap((name) =>
+        more[name] ? [[name, Number(more[name])]] : [],
+      ),
+    ),
+    ...(flip ? { flip } : {}),
     ...face,
     ...(moves ? { tags: ['animation'] } : {}),
   }).toString()
+}
+
+function background(style: string, colour: string, more: Partial<Look>) {
+  if (colour === 'own') return styleOf(style).colors().has('background') ? {} : { backgroundColor: ['ffffff00'] }
+  const { backgroundColorFill: fill, backgroundColor2: second, backgroundColorAngle: angle } = more
+  if (!fill || !second) return { backgroundColor: [colour] }
+  return {
+    backgroundColor: [colour, second.replace('#', '').toLowerCase()],
+    backgroundColorFill: fill === 'linear' ? fill : ('radial' as const),
+    backgroundColorOrder: 'fixed' as const,
+    ...(angle ? { backgroundColorAngle: Number(angle) } : {}),
+  }
 }

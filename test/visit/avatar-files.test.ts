@@ -80,6 +80,11 @@ describe('one look is one picture', () => {
     { seed: 'Ada Lovelace', style: 'initials', backgroundColor: '' },
     { seed: '../../x?y#z&a=\u2028b', style: 'voxel-art', mood: 'love' },
     { seed: 'moving', style: 'sprouts', animated: 'on' },
+    {
+      ...{ seed: 'framed', style: 'micah', mood: 'sad', backgroundColor: '#ffd29d', backgroundColorFill: 'radial' },
+      ...{ backgroundColor2: '263239', scale: '0.8', translateY: '7.5', rotate: '-4', flip: 'horizontal' },
+    },
+    { seed: 'its own', style: 'thumbs', backgroundColor: 'own', backgroundColorFill: 'linear', scale: '1.5' },
     { seed: 'moving and sad', style: 'fun-emoji', mood: 'sad', animated: 'on' },
   ])('from DiceBear, from our own preview and by the library: %o', async (choice) => {
     const { visitor, id } = await wear({ mood: '', backgroundColor: '', ...choice })

@@ -25,6 +25,16 @@ afterAll(async () => {
 type Fields = [string, string][]
 /** In the order of the page. */
 const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
+const framingNames = [
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle',
+  'scale',
+  'translateX',
+  'translateY',
+  'rotate',
+  'flip',
+]
 const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
 const post = (visitor: Visitor, action: string, fields: Fields | Record<string, string>) =>
   visitor.post(action).type('form').send(query(fields))
@@ -37,7 +47,7 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
 /** The known fields that a page's form would send. */
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
-  return Object.fromEntries(Object.entries(sent).filter(([name]) => fieldNames.includes(name)))
+  return Object.fromEntries(Object.entries(sent).filter(([name]) => [...fieldNames, ...framingNames].includes(name)))
 }
 
 describe('GET /', () => {
@@ -65,6 +75,18 @@ describe('GET /', () => {
     [{ seed: 'рябина 🦊', style: 'rings', backgroundColor: 'ffd29d', mood: '' }],
     [{ seed: '', style: 'lorelei', backgroundColor: 'transparent', mood: 'sleepy' }],
     [{ style: 'thumbs', backgroundColor: '' }],
+    [{ style: 'thumbs', backgroundColor: 'own', scale: '1.5', translateX: '-10', flip: 'horizontal' }],
+    [
+      {
+        style: 'micah',
+        backgroundColor: 'ffd29d',
+        backgroundColorFill: 'linear',
+        backgroundColor2: '263239',
+        backgroundColorAngle: '45',
+        translateY: '50',
+        rotate: '-4.5',
+      },
+    ],
   ])('is filled from the query: %o', async (asked: Record<string, string>) => {
     const answer = await app.visitor().get(`/?${query(asked)}`)
     expect(answer.headers['set-cookie']).toBeUndefined()
@@ -203,6 +225,24 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['no digit', [['backgroundColor', 'ffd29g']], 'backgroundColor'],
   ['two colours', [['backgroundColor', 'ffd29d,c9c3f5']], 'backgroundColor'],
   ['two hashes', [['backgroundColor', '##ffd29d']], 'backgroundColor'],
+  ['a kind of background that there is not', [['backgroundColorFill', 'conic']], 'backgroundColorFill'],
+  ['a second colour by its name', [['backgroundColor2', 'red']], 'backgroundColor2'],
+  ['no second colour', [['backgroundColor2', 'transparent']], 'backgroundColor2'],
+  ['an angle beyond a turn', [['backgroundColorAngle', '361']], 'backgroundColorAngle'],
+  ['too small', [['scale', '0.49']], 'scale'],
+  ['too large', [['scale', '2.01']], 'scale'],
+  ['nothing at all', [['scale', '0']], 'scale'],
+  ['no number', [['scale', 'NaN']], 'scale'],
+  ['a number in hex', [['scale', '0x1']], 'scale'],
+  ['two numbers', [['scale', '0.8,1.2']], 'scale'],
+  ['too far left', [['translateX', '-50.1']], 'translateX'],
+  ['too far down', [['translateY', '51']], 'translateY'],
+  ['infinitely far', [['translateY', 'Infinity']], 'translateY'],
+  ['too much of a tilt', [['rotate', '-46']], 'rotate'],
+  ['a percentage', [['rotate', '5%']], 'rotate'],
+  ['a mirror that there is not', [['flip', 'true']], 'flip'],
+  ['the size twice', [['scale', '1'], ['scale', '1']], 'scale'], // biome-ignore format: a pair
+  ['a control character in the mirror', [['flip', 'no\0ne']], 'flip'],
   ['the background twice', [...Object.entries(look), ['backgroundColor', 'c9c3f5']], 'backgroundColor'],
   ['animated other than on', [['animated', 'yes']], 'animated'],
   ['animated in capitals', [['animated', 'ON']], 'animated'],
@@ -324,7 +364,8 @@ async function expectProblems(page: Page, wrong: string[]): Promise<void> {
   }
 }
 
-const inFormOrder = (fields: string[]) => fieldNames.filter((name) => fields.includes(name))
+const inFormOrder = (fields: string[]) =>
+  [...fieldNames.slice(0, -1), ...framingNames, 'seed'].filter((name) => fields.includes(name))
 
 describe('the colour well and the radio beside it', () => {
   const well = async (page: Page) => {
