@@ -7,7 +7,7 @@ import onHeaders from 'on-headers'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { cookieName, cookieOptions } from './cookies.ts'
-import { type SessionStore, sessionTtlS } from './session-store.ts'
+import { type SessionStore, secondsLeft, sessionTtlS } from './session-store.ts'
 import { readVisitor, type Visitor } from './visitor.ts'
 
 declare module 'express-session' {
@@ -48,7 +48,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
     return (req, res, next) => {
-      onHeaders(res, () => addMaxAge(res))
+      onHeaders(res, () => addMaxAge(req, res))
       if (config.https && !req.secure) trustBaseUrl(req)
       handler(req, res, (error?: unknown) => {
         if (error === undefined) req.visitor = readVisitor(req.session.visitor)
@@ -58,13 +58,13 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   }
 
   /** express-session sets Expires only, which a browser whose clock is wrong takes for the past (RFC 6265, 5.3). */
-  function addMaxAge(res: Response): void {
+  function addMaxAge(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
     const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
     if (!cookies.some(isNew)) return
     res.set(
       'Set-Cookie',
-      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${sessionTtlS}` : cookie)),
+      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${secondsLeft(req.session)}` : cookie)),
     )
   }
 

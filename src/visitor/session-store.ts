@@ -1,23 +1,50 @@
 import { RedisStore } from 'connect-redis'
-import type { SessionData } from 'express-session'
+import type { Request } from 'express'
+import type { Session, SessionData } from 'express-session'
 import { z } from 'zod'
 import { readJson, type Store } from '../store/store.ts'
 
+const dayS = 24 * 60 * 60
+
 /** Lifetime of a session after its last request; Discord's access tokens live as long. */
-export const sessionTtlS = 7 * 24 * 60 * 60
+export const sessionTtlS = 7 * dayS
+/** Lifetime of a session after its sign-in, however often it is used. */
+export const sessionMaxAgeS = 90 * dayS
+
+declare module 'express-session' {
+  interface SessionData {
+    /** In milliseconds since 1970. */
+    signedInAt?: number
+  }
+}
+
+/** How long a session lives if no request follows, in seconds; 0 or less if it has ended. */
+export function secondsLeft({ signedInAt = 0 }: SessionData): number {
+  return Math.min(sessionTtlS, Math.floor((signedInAt - Date.now()) / 1000) + sessionMaxAgeS)
+}
+
+/** TTL of a session that is written or read now: at least a second, as Redis refuses less. */
+export const ttlS = (session: SessionData) => Math.max(secondsLeft(session), 1)
+
+/** Until when the visitor's avatars are kept if no request follows. */
+export const keptUntil = ({ session }: Request) => new Date(Date.now() + 1000 * secondsLeft(session))
 
 export const sessionKey = (id: string) => `session:${id}`
 
 const Stored = z.looseObject({
   cookie: z.looseObject({ originalMaxAge: z.number().nullable() }),
   visitor: z.unknown().optional(),
+  signedInAt: z.number().optional(),
 })
 const isSessionData = (stored: unknown): stored is SessionData => Stored.safeParse(stored).success
 
-/** A stored session; undefined if there is none or it cannot be read. */
+/** A stored session; undefined if there is none, it cannot be read, or it has ended. */
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
-  return isSessionData(stored) ? stored : undefined
+  if (!isSessionData(stored)) return undefined
+  // Version 1.0.0 stored no time of the sign-in; its cookie was made at that time, and its expiry is stored.
+  stored.signedInAt ??= new Date(stored.cookie.expires ?? 0).getTime() - 1000 * sessionTtlS
+  return secondsLeft(stored) > 0 ? stored : undefined
 }
 
 /** express-session takes an error with this code for a session that does not exist. */
@@ -30,6 +57,8 @@ const noSession = Object.assign(new Error('a session that cannot be read'), { co
  * ended the session.
  */
 export class SessionStore extends RedisStore {
+  readonly #store: Store
+
   constructor(store: Store) {
     super({
       client: { get: (key: string) => store.getAndExtend(key, sessionTtlS) },
@@ -43,6 +72,17 @@ export class SessionStore extends RedisStore {
         stringify: JSON.stringify,
       },
     })
+    this.#store = store
+  }
+
+  /** The cookie that express-session sets again with each response, and the TTL, do not go past the session's end. */
+  override createSession(req: Request, data: SessionData): Session & SessionData {
+    const leftS = secondsLeft(data)
+    const session = super.createSession(req, data)
+    session.cookie.maxAge = 1000 * leftS
+    // Whatever has read the session has renewed its TTL, before it could know the end.
+    if (leftS < sessionTtlS) this.#store.getAndExtend(sessionKey(req.sessionID), ttlS(data)).catch(() => undefined)
+    return session
   }
 
   override async set(_id: string, _session: SessionData, callback?: (error?: unknown) => void): Promise<void> {

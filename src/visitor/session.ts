@@ -8,7 +8,7 @@ import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
 import type { Lock, Store } from '../store/store.ts'
 import { sessionCookie } from './session-cookie.ts'
-import { parseSession, SessionStore, sessionKey, sessionTtlS } from './session-store.ts'
+import { parseSession, SessionStore, sessionKey, sessionTtlS, ttlS } from './session-store.ts'
 import type { SealedTokens } from './tokens.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
@@ -105,7 +105,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     const visitor = readVisitor(data?.visitor)
     if (data === undefined || visitor.user?.id !== user?.id) return false
     const changed = { ...data, visitor: writeVisitor(await alter(visitor)) }
-    if (!(await store.replace(lock, JSON.stringify(changed), sessionTtlS))) return false
+    if (!(await store.replace(lock, JSON.stringify(changed), ttlS(changed)))) return false
     adopt(req, id, changed)
     return true
   }
@@ -131,6 +131,7 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
       req.session.regenerate((error?: unknown) => (error ? reject(error) : resolve()))
     })
     req.session.visitor = writeVisitor(visitor)
+    req.session.signedInAt = Date.now()
     req.visitor = visitor
     const { sessionID } = req
     try {

@@ -1,6 +1,8 @@
+import { CookieAccessInfo } from 'cookiejar'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { memoryStore } from '../../src/store/memory.ts'
 import { openApp, signIn } from '../support/open-app.ts'
+import { sessionCookie, setCookie } from '../support/visits.ts'
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -55,6 +57,37 @@ test('without Redis a session lives seven days from the last visit', async () =>
     expect((await visitor.get('/show_avatar')).status).toBe(200)
     vi.advanceTimersByTime(7 * dayMs + 1000)
     expect((await visitor.get('/show_avatar')).status).toBe(303)
+  } finally {
+    vi.useRealTimers()
+    await app.close()
+  }
+})
+
+test('90 days after the sign-in a session ends, however often it is used; cookie and page never promise more', async () => {
+  vi.useRealTimers()
+  const app = await openApp()
+  try {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    // The browser's clock, too.
+    vi.useFakeTimers({ toFake: ['performance', 'Date'] })
+    for (let day = 5; day <= 85; day += 5) {
+      vi.advanceTimersByTime(5 * dayMs)
+      const page = await visitor.get('/show_avatar')
+      const left = Math.min(7, 90 - day) * (dayMs / 1000)
+      expect([day, page.status, setCookie(page, sessionCookie(app))]).toEqual([
+        day,
+        200,
+        expect.stringMatching(new RegExp(`; Max-Age=(${left}|${left - 1})$`)),
+      ])
+    }
+    const cookie = visitor.jar.getCookies(CookieAccessInfo.All).map(String).join('; ')
+    vi.advanceTimersByTime(5 * dayMs - 5000)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+    vi.advanceTimersByTime(5000)
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    // A copy of the cookie, kept for longer, opens nothing.
+    expect((await app.visitor().get('/show_avatar').set('Cookie', cookie)).status).toBe(303)
   } finally {
     vi.useRealTimers()
     await app.close()

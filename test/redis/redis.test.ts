@@ -493,6 +493,65 @@ describe('what is stored in Redis', () => {
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
   })
 
+  test('a session ends 90 days after its sign-in: its TTL and its cookie shrink, and then it opens nothing', async () => {
+    const visitor = app.visitor()
+    const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    const path = await avatarPath(visitor)
+    const Stored = z.looseObject({ signedInAt: z.number() })
+    /** As if the sign-in were so long ago. */
+    async function age(daysAgo: number): Promise<void> {
+      const session = Stored.parse(JSON.parse((await db.get(key)) ?? ''))
+      const signedInAt = Date.now() - daysAgo * (weekS / 7) * 1000
+      await db.set(key, JSON.stringify({ ...session, signedInAt }), { expiration: { type: 'EX', value: weekS } })
+    }
+    const twoDaysS = (2 * weekS) / 7
+    const visits = [
+      () => visitor.get('/show_avatar'),
+      () => restyle(visitor),
+      () => restyle(visitor, { ...later, style: 'no such style' }),
+      () => visitor.get(`${path}.svg`),
+    ]
+    for (const [place, visit] of visits.entries()) {
+      await age(88)
+      const answer = await visit()
+      expect(answer.status).toBeLessThan(500)
+      await expect.poll(() => db.ttl(key)).toBeLessThanOrEqual(twoDaysS)
+      expect(await db.ttl(key)).toBeGreaterThan(twoDaysS - 60)
+      if (place === 3) continue
+      const [, maxAgeS] = /Max-Age=(\d+)$/.exec(setCookie(answer, sessionCookie(app))) ?? []
+      expect(Number(maxAgeS)).toBeLessThanOrEqual(twoDaysS)
+      expect(Number(maxAgeS)).toBeGreaterThan(twoDaysS - 60)
+    }
+    // Another sign-in begins anew.
+    const again = cookiesOf(await signIn(app, visitor, later))
+    expect(await db.ttl(`session:${sessionIdIn(again)}`)).toBeGreaterThan(weekS - 60)
+
+    const other = app.visitor()
+    const otherKey = `session:${sessionIdIn(cookiesOf(await signIn(app, other)))}`
+    const session = Stored.parse(JSON.parse((await db.get(otherKey)) ?? ''))
+    const over = { ...session, signedInAt: Date.now() - 90 * (weekS / 7) * 1000 }
+    await db.set(otherKey, JSON.stringify(over), { expiration: { type: 'EX', value: weekS } })
+    expect((await other.get(`${path}.svg`)).status).toBe(404)
+    await expectStranger(other)
+  })
+
+  test('a session of version 1.0.0, which knows no time of its sign-in, ends 90 days after it, too', async () => {
+    const visitor = app.visitor()
+    const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
+    const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({ expires: z.string() }) })
+    for (const [daysAgo, status] of [
+      [88, 200],
+      [91, 303],
+    ] as const) {
+      const { signedInAt: _, ...session } = { ...Stored.parse(JSON.parse((await db.get(key)) ?? '')) }
+      const expires = new Date(Date.now() - (daysAgo - 7) * (weekS / 7) * 1000).toISOString()
+      const old = { ...session, cookie: { ...session.cookie, expires } }
+      await db.set(key, JSON.stringify(old), { expiration: { type: 'EX', value: weekS } })
+      expect([daysAgo, (await visitor.get('/show_avatar')).status]).toEqual([daysAgo, status])
+      await db.set(key, JSON.stringify({ ...old, signedInAt: Date.now() }))
+    }
+  })
+
   test('a session does not outlive its end in Redis', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
