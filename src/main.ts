@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -65,6 +66,7 @@ async function start(): Promise<void> {
   server.on('error', cannotListen(`HOST=${config.host}, PORT=${config.port}`))
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
+    notifyWatchdog(log)
     // In production standard error is read as a log, whose lines are JSON.
     if (config.production && !process.stderr.isTTY) return
     process.stderr.write(
@@ -77,6 +79,18 @@ async function start(): Promise<void> {
     await closeServer()
     await parts.close()
   })
+}
+
+/**
+ * Tells systemd twice per WatchdogSec that the event loop runs; a process that does not is restarted. This needs systemd's
+ * own program, because Node has no datagrams on Unix sockets. https://www.freedesktop.org/software/systemd/man/sd_notify
+ */
+function notifyWatchdog(log: Logger): void {
+  const intervalMs = Number(process.env.WATCHDOG_USEC) / 1000 / 2
+  if (!(intervalMs > 0)) return
+  setInterval(() => {
+    execFile('systemd-notify', ['WATCHDOG=1'], (err) => err && log.warn({ err }, 'watchdog'))
+  }, intervalMs).unref()
 }
 
 function createAppServer(parts: Parts, standIns: Router | undefined): Server {

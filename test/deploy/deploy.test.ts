@@ -5,8 +5,9 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { connect as connectHttp2 } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { ask } from '../support/ask.ts'
@@ -104,6 +105,27 @@ describe('the unit’s ExecStartPost', () => {
     )
     expect([limit, interval]).toEqual([10, 60])
   })
+})
+
+test('systemd hears from the app twice per WatchdogSec, and no more from one that is stuck', async () => {
+  const text = await read('deploy/avatars@.service')
+  const watchdogS = Number(/^WatchdogSec=(\d+)$/m.exec(text)?.[1])
+  expect(watchdogS).toBeGreaterThan(0)
+  expect(text).toMatch(/^NotifyAccess=all$/m)
+  // Instead of systemd's program, which needs systemd's socket.
+  const programs = await folder()
+  const messages = join(programs, 'messages')
+  await writeFile(join(programs, 'systemd-notify'), `#!/bin/sh\necho "$@" >> ${messages}\n`, { mode: 0o700 })
+  const count = async () =>
+    existsSync(messages) ? (await readFile(messages, 'utf8')).match(/^WATCHDOG=1$/gm)?.length : 0
+  const app = await startApp({ PATH: `${programs}:${process.env.PATH}`, WATCHDOG_USEC: '400000' })
+  cleanUpLater(() => app.stop())
+  await vi.waitFor(async () => expect(await count()).toBeGreaterThan(4), 10_000)
+  app.child.kill('SIGSTOP')
+  await wait(1000)
+  const before = await count()
+  await wait(1000)
+  expect(await count()).toBe(before)
 })
 
 test('each instance has a user and a cache of its own', async () => {
@@ -222,11 +244,34 @@ describe('compose.yaml', () => {
     services: z.object({
       app: Service.extend({
         build: z.object({ context: z.literal('..'), dockerfile: z.literal('deploy/Dockerfile') }),
+        healthcheck: z.looseObject({ test: z.tuple([z.literal('CMD'), z.literal('node')], z.string()) }),
       }),
       redis: Service.extend({ command: z.array(z.string()) }),
     }),
     name: z.string(),
     volumes: z.record(z.string(), z.null()),
+  })
+
+  test('kills an app that does not answer, so that Docker starts it again, and no other', async () => {
+    const { app } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
+    // The real one would kill all processes of this machine; and time runs faster.
+    const preload = `process.kill = (...args) => console.log('kill', ...args)
+      const { timeout } = AbortSignal
+      AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20)`
+    const health = (port: string) => {
+      const [, , ...options] = app.healthcheck.test.map((one) => one.replace(':3000', `:${port}`))
+      const env = { ...process.env, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
+      return run(process.execPath, options, { env })
+    }
+    const started = await startApp()
+    cleanUpLater(() => started.stop())
+    const { port } = new URL(started.url)
+    expect(await health(port)).toMatchObject({ stdout: '' })
+    started.child.kill('SIGSTOP')
+    await expect(health(port)).rejects.toMatchObject({ code: 1, stdout: 'kill -1 SIGKILL\n' })
+    started.child.kill('SIGKILL')
+    await started.exited
+    await expect(health(port)).rejects.toMatchObject({ code: 1, stdout: '' })
   })
 
   test('gives the app what it needs in production, and publishes its port on loopback only', async () => {

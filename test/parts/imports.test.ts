@@ -157,7 +157,7 @@ describe('the environment', () => {
   )
 
   test('is read by main alone; a child process inherits some of it, and the fonts set a variable', () => {
-    expect(uses.sort()).toEqual(['avatar/process-pool.ts', 'main.ts', 'pictures/png.ts'])
+    expect([...new Set(uses)].sort()).toEqual(['avatar/process-pool.ts', 'main.ts', 'pictures/png.ts'])
     const Assignment = z.looseObject({ type: z.literal('AssignmentExpression'), left: z.looseObject({ object: Node }) })
     const assigned = [...nodesIn(programs.get('pictures/png.ts'))].filter((node) =>
       isEnvironment(Assignment.safeParse(node).data?.left.object),
