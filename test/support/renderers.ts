@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { onTestFinished } from 'vitest'
 import { createRenderers } from '../../src/avatar/renderers.ts'
 
 /** The module of a renderer process. */
@@ -16,19 +17,21 @@ export function childrenOf(pid: number): number[] {
   return list === '' ? [] : list.split(' ').map(Number)
 }
 
-/** Follows the memory of a process's children until it is stopped: the most that one of them has had, in megabytes. */
-export function watchChildren(pid: number) {
+/**
+ * Follows the memory of a process's children, in megabytes. Returns a function that ends this and returns the most that one
+ * of them has had.
+ */
+export function watchMemory(pid: number): () => number {
   let mostMb = 0
   function look(): void {
     for (const child of childrenOf(pid)) mostMb = Math.max(mostMb, peakMemoryMb(child))
   }
   const timer = setInterval(look, 5)
-  return {
-    stop(): number {
-      look()
-      clearInterval(timer)
-      return mostMb
-    },
+  onTestFinished(() => clearInterval(timer))
+  return () => {
+    look()
+    clearInterval(timer)
+    return mostMb
   }
 }
 

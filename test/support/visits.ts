@@ -75,7 +75,7 @@ export function keepsLook(html: string, choice: Record<string, string> = look): 
 }
 
 /** An answer, and how long it was waited for. */
-export async function timed(asking: PromiseLike<Response>): Promise<{ answer: Response; ms: number }> {
+export async function timed<Answer>(asking: PromiseLike<Answer>): Promise<{ answer: Answer; ms: number }> {
   const since = performance.now()
   const answer = await asking
   return { answer, ms: performance.now() - since }

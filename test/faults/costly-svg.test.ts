@@ -1,0 +1,119 @@
+// A DiceBear gone bad, whose SVGs are drawings and nothing else, and cost much to check, to animate or to render.
+import { setTimeout as wait } from 'node:timers/promises'
+import { agent } from 'supertest'
+import { expect, onTestFinished, test } from 'vitest'
+import { ask } from '../support/ask.ts'
+import { costlySvgs } from '../support/costly-svg.ts'
+import { at, openDiceBear, openDiscord } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
+import { freePort } from '../support/free-port.ts'
+import { clientId, clientSecret, comeBack, leave, sessionSecret, shownAvatar } from '../support/open-app.ts'
+import { watchMemory } from '../support/renderers.ts'
+import { startApp } from '../support/start-app.ts'
+import { timed } from '../support/visits.ts'
+
+const svgs = costlySvgs(200, 20)
+/** Most of the time goes into pictures that are given up after 2.5 s: only those of every fifth visit are rendered. */
+const rendersPictures = (number: number) => number % 5 === 0
+/** As many as the app has processes for pictures. */
+const visitorsAtOnce = 2
+const healthMs = 100
+/** A machine may be so busy that a process has to wait for its turn. */
+const busyHealthMs = 1000
+/** Of a costly SVG, given up after 2.5 s, and of the library's own, which takes a second where the machine is not busy. */
+const busyPictureMs = 17_000
+
+/** The app as it is started, at a DiceBear that sends the nth of the SVGs to the seed n. */
+async function openApp() {
+  const port = await freePort()
+  const baseUrl = `http://localhost:${port}`
+  const discord = await openDiscord({ clientId, clientSecret, redirectUri: `${baseUrl}/get_avatar` })
+  const dicebear = await openDiceBear()
+  dicebear.fail(at.svg, (req, res) => {
+    const svg = svgs[Number(req.query.seed)]?.svg ?? ''
+    return faults.answer(200, svg, { 'content-type': 'image/svg+xml' })(req, res)
+  })
+  const app = await startApp({
+    PORT: String(port),
+    BASE_URL: baseUrl,
+    SESSION_SECRET: sessionSecret,
+    DISCORD_CLIENT_ID: clientId,
+    DISCORD_CLIENT_SECRET: clientSecret,
+    DISCORD_API_URL: discord.apiUrl,
+    DISCORD_AUTHORIZE_URL: discord.authorizeUrl,
+    DICEBEAR_URL: dicebear.apiUrl,
+    RATE_LIMIT: 'off',
+    TRUST_PROXY: 'loopback',
+  })
+  onTestFinished(async () => {
+    await Promise.all([app.stop(), discord.close(), dicebear.close()])
+  })
+  return { ...app, discord }
+}
+type App = Awaited<ReturnType<typeof openApp>>
+
+/** Asks for /healthz again and again until it is stopped. Returns how long each answer took, in milliseconds. */
+function watchHealth(url: string) {
+  let isStopped = false
+  async function watch(): Promise<number[]> {
+    const took: number[] = []
+    while (!isStopped) {
+      const { answer, ms } = await timed(ask(url, '/healthz'))
+      expect(answer.status).toBe(200)
+      took.push(ms)
+      await wait(20)
+    }
+    return took
+  }
+  const watching = watch()
+  return {
+    stop(): Promise<number[]> {
+      isStopped = true
+      return watching
+    },
+  }
+}
+
+/** A whole visit with the SVG of this number. Returns whether it passed the check, and how long its pictures took. */
+async function visit({ url, discord }: App, number: number) {
+  // Each from an address of their own, because one client's pictures are rendered one after the other.
+  const visitor = agent(url).redirects(0).set('X-Forwarded-For', `10.0.0.${number}`)
+  const choice = { style: 'moods', seed: String(number), backgroundColor: '#ffd29d', mood: 'happy', animated: 'on' }
+  const landed = await comeBack(visitor, discord.codeFor(await leave(visitor, choice)))
+  expect(landed.headers.location).toBe('/show_avatar')
+  const avatar = `/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}`
+  const svg = await visitor.get(`${avatar}.svg`)
+  expect([svg.status, svg.type]).toEqual([200, 'image/svg+xml'])
+
+  const sent = svgs[number]?.svg
+  const pictures: number[] = []
+  const passed = svg.body.toString() === sent
+  const files = [`${avatar}.png?size=1024`, ...(sent?.includes('<style') ? [`${avatar}.gif`] : [])]
+  for (const file of passed && rendersPictures(number) ? files : []) {
+    const { answer, ms } = await timed(visitor.get(file))
+    expect(answer.status).toBe(200)
+    pictures.push(ms)
+  }
+  return { passed, pictures }
+}
+
+test('200 costly SVGs: each visitor gets an avatar, and every fifth its pictures, while others are answered at once', async () => {
+  const app = await openApp()
+  const mostMemoryMb = watchMemory(app.child.pid ?? 0)
+  const health = watchHealth(app.url)
+  const visits: Awaited<ReturnType<typeof visit>>[] = []
+  const numbers = svgs.keys()
+  async function visitInTurn(): Promise<void> {
+    for (const number of numbers) visits.push(await visit(app, number))
+  }
+  await Promise.all(Array.from({ length: visitorsAtOnce }, visitInTurn))
+
+  expect(visits).toHaveLength(svgs.length)
+  expect(visits.filter(({ passed }) => passed).length).toBeGreaterThan(25)
+  expect(Math.max(...visits.flatMap(({ pictures }) => pictures))).toBeLessThan(busyPictureMs)
+  expect(mostMemoryMb()).toBeLessThan(300)
+  const took = await health.stop()
+  expect(Math.max(...took)).toBeLessThan(busyHealthMs)
+  expect(took.filter((ms) => ms > healthMs).length).toBeLessThanOrEqual(took.length / 100)
+  expect(app.output.stdout).toContain('renderer process')
+}, 180_000)
