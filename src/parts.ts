@@ -6,6 +6,7 @@ import { createAvatars } from './avatar/avatars.ts'
 import { createDiceBear } from './avatar/dicebear.ts'
 import { openFileCache } from './avatar/file-cache.ts'
 import { createRenderers } from './avatar/renderers.ts'
+import { availableMemoryMb, capacityFor } from './capacity.ts'
 import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createDiscordLimits } from './discord/rate-limits.ts'
@@ -47,7 +48,9 @@ export async function openParts(config: Config, log: Logger) {
     onError: (err) => log.warn({ err }, 'avatar cache'),
   })
   await Promise.race([connecting, wait(connectRedisMs)])
+  const capacity = capacityFor(availableMemoryMb())
   const renderers = createRenderers({
+    ...capacity,
     program: new URL('renderer.ts', import.meta.url),
     onFailure: (err) => log.warn({ err }, 'renderer'),
   })
@@ -86,6 +89,7 @@ export async function openParts(config: Config, log: Logger) {
     visitTimeoutMs,
     cache,
     renderers,
+    capacity,
     /** The `User-Agent` of the app's own requests. */
     userAgent,
     states: createStates({

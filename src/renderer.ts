@@ -4,8 +4,8 @@ import { writeFile } from 'node:fs/promises'
 import type { Reply } from './avatar/process-pool.ts'
 import type { Task } from './avatar/renderers.ts'
 
-/** Of this process, all included. DiceBear's most costly drawing takes 240 MB at 1024 pixels. */
-const maxRssBytes = 260 * 1024 * 1024
+/** Of this process, all included; given in megabytes. */
+const maxRssBytes = Number(process.argv[2]) * 1024 * 1024
 /** Pixels are drawn in threads, which take 4 MB more in each millisecond at the most. */
 const memoryCheckMs = 3
 

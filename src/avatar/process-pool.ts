@@ -7,6 +7,8 @@ export type PoolOptions = {
   program: URL
   /** Processes are started when they are needed. */
   maxProcesses: number
+  /** Of one process, all included, in megabytes: it ends itself when it takes more. */
+  maxMb: number
   /** How many jobs a process has at once, one under way and the others waiting in it. */
   jobsPerProcess: number
   /** A process without jobs ends after this time. */
@@ -46,21 +48,22 @@ const environment = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
-/** In megabytes. All of DiceBear's styles take 80. */
-const heapLimits = ['--max-old-space-size=160', '--max-semi-space-size=2']
+/** In megabytes, what a process takes beside its old objects: Node itself, its young objects, sharp. */
+const besideOldSpaceMb = 90
 
 /**
  * Child processes for work that may take too much time or memory: such a process is killed, and the next one started. In
  * a thread native code could not be stopped.
  */
-export function createProcessPool({ program, maxProcesses, jobsPerProcess, idleMs, onFailure }: PoolOptions) {
+export function createProcessPool(options: PoolOptions) {
+  const { program, maxProcesses, maxMb, jobsPerProcess, idleMs, onFailure } = options
   const workers = new Set<Worker>()
   const waiting: Job[] = []
   let closed = false
 
   function start(): Worker {
-    const child = fork(program, {
-      execArgv: heapLimits,
+    const child = fork(program, [String(maxMb)], {
+      execArgv: [`--max-old-space-size=${maxMb - besideOldSpaceMb}`, '--max-semi-space-size=2'],
       env: environment,
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

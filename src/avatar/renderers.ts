@@ -16,6 +16,11 @@ export type Task =
 export type RenderersOptions = {
   /** The module of a renderer process. */
   program: URL
+  /** How many processes render PNGs, GIFs and cards, one at a time. */
+  renderingProcesses: number
+  /** The most memory of one of these, and of the process that checks and draws. */
+  renderingMaxMb: number
+  drawingMaxMb: number
   /** Called when a process was killed, or ended by itself, with a job under way. */
   onFailure: (error: Overloaded) => void
 }
@@ -27,8 +32,6 @@ const trustedTimeoutMs = 15_000
 
 /** Checks and drawings handed to their process at once: with one at a time it would wait for this process after each. */
 export const drawingConcurrency = 8
-/** PNGs, GIFs and cards at a time, each in a process of its own. */
-const renderingConcurrency = 2
 /** sharp takes 25 MB of memory, and a tenth of a second to load. */
 const renderingIdleMs = 60_000
 
@@ -41,12 +44,20 @@ const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.
  * previews, and the form page beside them. Every method throws Overloaded when a limit is reached, and an Error when the
  * work fails.
  */
-export function createRenderers(options: RenderersOptions) {
-  const drawing = createProcessPool({ ...options, maxProcesses: 1, jobsPerProcess: drawingConcurrency })
+export function createRenderers({ program, onFailure, ...limits }: RenderersOptions) {
+  const drawing = createProcessPool({
+    program,
+    onFailure,
+    maxProcesses: 1,
+    maxMb: limits.drawingMaxMb,
+    jobsPerProcess: drawingConcurrency,
+  })
   // Apart from the others, who take milliseconds and need not wait for these.
   const rendering = createProcessPool({
-    ...options,
-    maxProcesses: renderingConcurrency,
+    program,
+    onFailure,
+    maxProcesses: limits.renderingProcesses,
+    maxMb: limits.renderingMaxMb,
     jobsPerProcess: 1,
     idleMs: renderingIdleMs,
   })

@@ -28,12 +28,10 @@ const mebibyte = 1024 * 1024
  * GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded
  * library.
  */
-export function previewFile(route: AddRoute, { metrics, renderers }: Parts): void {
-  const previews = createPictureCache({
-    maxBytes: 16 * mebibyte,
-    onLookup: (found) => metrics?.onCache('preview', found),
-  })
-  const cards = createPictureCache({ maxBytes: 16 * mebibyte, onLookup: (found) => metrics?.onCache('card', found) })
+export function previewFile(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
+  const maxBytes = capacity.pictureCacheMb * mebibyte
+  const previews = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('preview', found) })
+  const cards = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('card', found) })
   const previewQueue = createQueue({
     concurrency: drawingConcurrency,
     perClient: 4,
@@ -67,11 +65,13 @@ export function previewFile(route: AddRoute, { metrics, renderers }: Parts): voi
 /** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
 export function avatarFiles(route: AddRoute, parts: Parts): void {
   const session = parts.sessions.load({ rolling: false })
-  const { avatars, metrics, renderers } = parts
-  const pngs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('png', found) })
-  const gifs = createPictureCache({ maxBytes: 32 * mebibyte, onLookup: (found) => metrics?.onCache('gif', found) })
+  const { avatars, metrics, renderers, capacity } = parts
+  const maxBytes = 2 * capacity.pictureCacheMb * mebibyte
+  const pngs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('png', found) })
+  const gifs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('gif', found) })
   // A visitor may ask for each of twelve avatars in each of four sizes at once.
-  const pngQueue = createQueue({ concurrency: 2, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
+  const concurrency = capacity.renderingProcesses
+  const pngQueue = createQueue({ concurrency, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
   // A GIF is the work of a hundred PNGs.
   const gifQueue = createQueue({ concurrency: 1, maxWaiting: 12, maxWaitingPerClient: 4 })
 

@@ -7,6 +7,7 @@ import { parseArgs, promisify } from 'node:util'
 import type { Request } from 'autocannon'
 import { z } from 'zod'
 import { load, visit, visitOnce, visitRequests } from './load.ts'
+import { visitSmallServer } from './small-server.ts'
 import { openStage, type Program, type Stage } from './stage.ts'
 
 const { values: flags } = parseArgs({
@@ -346,6 +347,27 @@ async function starts(stage: Stage) {
   addRow('start: resident memory, MB', of('appMb'), 'ratio <= 1.15', ratio <= 1.15, of('bareMb'))
 }
 
+/** Not against the bare program, which draws nothing. */
+async function smallServers(stage: Stage) {
+  if (!isSelected('small server')) return
+  for (const { memoryMb, minPerSecond } of [
+    { memoryMb: 384, minPerSecond: 10 },
+    { memoryMb: 256, minPerSecond: 5 },
+  ]) {
+    progress(`small server, ${memoryMb} MB`)
+    const visits = await visitSmallServer(stage, memoryMb, 10 * seconds)
+    if (visits === undefined) {
+      progress('skipped: this machine has no control groups that limit memory')
+      return
+    }
+    const { perSecond, maxMb, killed, isAlive } = visits
+    const isMet = perSecond >= minPerSecond && isAlive && killed === 0
+    const name = `small server, one core and ${memoryMb} MB`
+    addRow(`${name}: visits with a PNG, per second`, perSecond, `>= ${minPerSecond}, no process killed`, isMet)
+    addRow(`${name}: allocated, MB`, maxMb, `< ${memoryMb}`, maxMb < memoryMb)
+  }
+}
+
 function table(): string {
   const number = (value: number | undefined) =>
     value === undefined ? '' : value.toFixed(Math.abs(value) >= 100 ? 0 : 2)
@@ -369,7 +391,7 @@ function table(): string {
 
 const stage = await openStage()
 try {
-  for (const part of [starts, pages, previews, fairness, callbacks, visits, memoryAfterLoad]) {
+  for (const part of [starts, pages, previews, fairness, callbacks, visits, memoryAfterLoad, smallServers]) {
     await part(stage).catch((error: Error) => {
       progress(`${part.name}: ${error.stack}`)
       addRow(part.name, Number.NaN, error.message.slice(0, 60), false)

@@ -2,40 +2,24 @@
 // HTTP. A second instance helps only if nginx, Redis and the load generator leave it a processor. On machines with
 // fewer than four, each instance is limited to a share of one processor, so that there is room for all.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Request } from 'autocannon'
 import { freePort } from '../support/free-port.ts'
+import { type ControlGroup, createControlGroup } from './control-group.ts'
 import { load, visit, visitRequests } from './load.ts'
 import { killAtExit, openStage, type Program, type Stage } from './stage.ts'
 
 const rounds = 5
 const share = 0.3
 
-type ControlGroup = { remove(): void }
-
-/** Limits a process to a share of one processor with a Linux control group. Returns undefined without permission. */
-function limited({ pid }: Program): ControlGroup | undefined {
-  const periodUs = 10_000
-  const quotaUs = share * periodUs
-  const version1 = '/sys/fs/cgroup/cpu' // version 1 has a folder per controller, version 2 has one for all
-  const group = join(existsSync(version1) ? version1 : '/sys/fs/cgroup', `bench-${pid}`)
-  try {
-    mkdirSync(group)
-    if (existsSync(join(group, 'cpu.max'))) {
-      writeFileSync(join(group, 'cpu.max'), `${quotaUs} ${periodUs}`)
-    } else {
-      writeFileSync(join(group, 'cpu.cfs_period_us'), String(periodUs))
-      writeFileSync(join(group, 'cpu.cfs_quota_us'), String(quotaUs))
-    }
-    writeFileSync(join(group, 'cgroup.procs'), String(pid))
-    return { remove: () => rmdirSync(group) }
-  } catch {
-    return undefined
-  }
+/** Limits a process to a share of one processor. Returns undefined without permission. */
+function limited({ pid = 0 }: Program): ControlGroup | undefined {
+  const group = createControlGroup(`bench-${pid}`, { cpuShare: share })
+  group?.add(pid)
+  return group
 }
 
 /** Starts nginx in front of these instances. */

@@ -2,7 +2,14 @@
 import autocannon, { type Request } from 'autocannon'
 import { z } from 'zod'
 
-export type Load = { perSecond: number; requests: number; p50Ms: number; p99Ms: number }
+export type Load = {
+  perSecond: number
+  requests: number
+  /** How many were answered by 503. */
+  unavailable: number
+  p50Ms: number
+  p99Ms: number
+}
 
 type LoadOptions = {
   url: string
@@ -32,6 +39,7 @@ export async function load({ url, requests, seconds = 2, amount, connections = 2
   return {
     perSecond: total / tookS,
     requests: total,
+    unavailable: seen.find(([status]) => status === '503')?.[1]?.count ?? 0,
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,
   } satisfies Load
@@ -103,6 +111,23 @@ export function visit(): Request[] {
   ]
 }
 export const visitRequests = 5
+
+/** A visit with a new preview and a download as PNG: seven requests. */
+export function visitWithPictures(): Request[] {
+  const [form = {}, ...others] = visit()
+  const preview: Request = {
+    setupRequest: (request) => ({ ...request, path: `/preview.svg?seed=visit+${visits}&style=adventurer` }),
+  }
+  const png: Request = {
+    setupRequest: (request, browser: Browser) => ({
+      ...request,
+      path: (browser.avatar ?? '/no-avatar').replace('.svg', '.png'),
+      headers: { cookie: cookieHeader(browser) },
+    }),
+  }
+  return [form, preview, ...others, png]
+}
+export const visitWithPicturesRequests = 7
 
 /** One visit. Returns the browser's state at its end, and how long the callback took. */
 export async function visitOnce(url: string, seed = 'fern') {

@@ -10,6 +10,7 @@ import { createClient } from 'redis'
 import { z } from 'zod'
 import { freePort } from '../support/free-port.ts'
 import { openRedis } from '../support/redis.ts'
+import type { ControlGroup } from './control-group.ts'
 import { visitOnce } from './load.ts'
 
 const main = join(import.meta.dirname, '../../src/main.ts')
@@ -53,15 +54,25 @@ type RunOptions = {
   instrumented?: boolean
   path?: string
   cwd?: string
+  /** In this group, and on one processor. */
+  group?: ControlGroup | undefined
+}
+
+/** A shell that joins the control group and then becomes the program. */
+function limitedCommand({ joinFiles }: ControlGroup): string[] {
+  const join = joinFiles.map((file) => `echo $$ > ${file} && `).join('')
+  return ['sh', '-c', `${join}exec taskset --cpu-list 0 "$0" "$@"`]
 }
 
 /** Starts a program that listens on PORT, and waits until it answers at `path` with a status under 500. */
-export async function run({ file, settings, instrumented = false, path = '/', cwd = tmpdir() }: RunOptions) {
+export async function run({ file, settings, instrumented = false, path = '/', cwd = tmpdir(), group }: RunOptions) {
   const port = await freePort()
   const insidePort = await freePort()
   const url = `http://localhost:${port}`
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...(instrumented ? ['--import', inside] : []), file], {
+  const node = [process.execPath, ...(instrumented ? ['--import', inside] : []), file]
+  const [command = '', ...args] = group ? [...limitedCommand(group), ...node] : node
+  const child = spawn(command, args, {
     cwd,
     env: {
       PATH: process.env.PATH,
@@ -145,8 +156,9 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
   await client.connect()
   const upstream = await run({ file: join(import.meta.dirname, 'upstream.ts'), settings: {} })
 
-  const startApp = (more: Record<string, string> = {}, instrumented = true) =>
+  const startApp = (more: Record<string, string> = {}, instrumented = true, group?: ControlGroup) =>
     run({
+      group,
       file: main,
       settings: { ...appSettings(redis.url, upstream.url, join(folder, 'avatars')), ...settings, ...more },
       instrumented,

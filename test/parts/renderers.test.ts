@@ -121,7 +121,8 @@ test('work in a process that ends fails, and the work that waited behind it is d
 
 test('the processes end when the one that started them is killed, and know none of its settings', async () => {
   const script = `import { createRenderers } from './src/avatar/renderers.ts'
-    const renderers = createRenderers({ program: new URL('${program}'), onFailure: () => undefined })
+    const limits = { renderingProcesses: 1, renderingMaxMb: 250, drawingMaxMb: 250, onFailure: () => undefined }
+    const renderers = createRenderers({ program: new URL('${program}'), ...limits })
     await renderers.check(Buffer.from(''))
     console.log('ready')
     await renderers.png(${JSON.stringify(costlySvg('a long path'))}, 1024, true)`

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import { createRenderers } from '../../src/avatar/renderers.ts'
+import { capacityFor } from '../../src/capacity.ts'
 
 /** The module of a renderer process. */
 export const program = new URL('../../src/renderer.ts', import.meta.url)
@@ -8,7 +9,8 @@ export const program = new URL('../../src/renderer.ts', import.meta.url)
 /** Renderers as the app has them, with the messages of what failed in them. */
 export function openRenderers() {
   const failures: string[] = []
-  return { failures, ...createRenderers({ program, onFailure: ({ message }) => failures.push(message) }) }
+  const limits = capacityFor(1024)
+  return { failures, ...createRenderers({ program, ...limits, onFailure: ({ message }) => failures.push(message) }) }
 }
 
 /** The processes that a process has started. */

@@ -1,0 +1,46 @@
+import { agent } from 'supertest'
+import { expect, onTestFinished, test } from 'vitest'
+import { agreeAtDiscord } from '../support/consent.ts'
+import { comeBack, leave, shownAvatar } from '../support/open-app.ts'
+import { childrenOf } from '../support/renderers.ts'
+import { startApp } from '../support/start-app.ts'
+
+/** The app where a control group, such as a container's, limits memory to this much. */
+async function startedWith(memoryMb: number) {
+  const code = `process.constrainedMemory = () => ${memoryMb} * 1024 * 1024`
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(code)}`
+  const app = await startApp({ DICEBEAR_URL: 'embedded', TRUST_PROXY: 'loopback', NODE_OPTIONS })
+  onTestFinished(() => app.stop())
+  return app
+}
+
+/** A visitor with an avatar; returns a function that asks for it as PNG. */
+async function signedIn(url: string, address: string, style: string) {
+  const visitor = agent(url).redirects(0).set('X-Forwarded-For', address)
+  await comeBack(visitor, await agreeAtDiscord(await leave(visitor, { seed: 'fern', style })))
+  const id = shownAvatar((await visitor.get('/show_avatar')).text)
+  return (size: number) => visitor.get(`/avatars/${id}.png?size=${size}`)
+}
+
+// The status of DiceBear's most costly drawing, a blur at 1024 pixels, and the processes beside the server.
+test.each([
+  [256, 503, 2],
+  [384, 200, 2],
+  [1024, 200, 3],
+])(
+  'with %i MB of memory the most costly PNG gets %i, all others are drawn, by %i processes',
+  async (memoryMb, status, processes) => {
+    const app = await startedWith(memoryMb)
+    const visitors = await Promise.all([
+      signedIn(app.url, '192.0.2.1', 'glass'),
+      signedIn(app.url, '192.0.2.2', 'adventurer'),
+      signedIn(app.url, '192.0.2.3', 'adventurer'),
+    ])
+    const small = await Promise.all(visitors.map((png) => png(512)))
+    expect(small.map((answer) => answer.status)).toEqual([200, 200, 200])
+    expect(childrenOf(app.child.pid ?? 0)).toHaveLength(processes)
+    const [glass] = visitors
+    expect((await glass?.(1024))?.status).toBe(status)
+    expect((await visitors[1]?.(1024))?.status).toBe(200)
+  },
+)
