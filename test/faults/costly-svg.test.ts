@@ -13,8 +13,8 @@ import { startApp } from '../support/start-app.ts'
 import { timed } from '../support/visits.ts'
 
 const svgs = costlySvgs(200, 20)
-/** Most of the time goes into pictures that are given up after 2.5 s: only those of every fifth visit are rendered. */
-const rendersPictures = (number: number) => number % 5 === 0
+/** Most of the time goes into pictures that are given up after 2.5 s: only those of every ninth visit are rendered. */
+const rendersPictures = (number: number) => number % 9 === 0
 /** As many as the app has processes for pictures. */
 const visitorsAtOnce = 2
 const healthMs = 100
@@ -97,7 +97,7 @@ async function visit({ url, discord }: App, number: number) {
   return { passed, pictures }
 }
 
-test('200 costly SVGs: each visitor gets an avatar, and every fifth its pictures, while others are answered at once', async () => {
+test('200 costly SVGs: each visitor gets an avatar, and every ninth its pictures, while others are answered at once', async () => {
   const app = await openApp()
   const mostMemoryMb = watchMemory(app.child.pid ?? 0)
   const health = watchHealth(app.url)
