@@ -9,6 +9,7 @@ import {
   maxSeedLength,
   pictureUrl,
   seedLength,
+  stillHint,
 } from './look.js'
 import { createMoods, titleOf } from './moods.js'
 import { announce, debounce, texts } from './page.js'
@@ -17,7 +18,8 @@ import { createRolls } from './rolls.js'
 import { createTiles, keepLastPictures } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
-const addressWaitMs = 120
+/** A change that nothing follows for so long is a step in the browser's history. */
+const settledMs = 300
 const smallPicturesWaitMs = 180
 
 function enhance(form) {
@@ -27,7 +29,7 @@ function enhance(form) {
   const hasAddress = 'address' in form.dataset
   const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
 
-  const preview = createPreview(form)
+  const preview = createPreview(form, () => updateSmallPictures())
   const moods = createMoods(form)
   const rolls = createRolls(form, { currentLook, chooseSeed })
   const tiles = createTiles(form, moods)
@@ -58,7 +60,11 @@ function enhance(form) {
     }
   }
 
-  const writeAddress = debounce(() => history.replaceState(null, '', lookUrl(enteredLook())), addressWaitMs)
+  /** Each settled change is a step back for the browser's button; `state` is the look as a query. */
+  const writeAddress = debounce(() => {
+    const url = lookUrl(enteredLook())
+    if (url !== history.state) history.pushState(url, '', url)
+  }, settledMs)
 
   const updateSmallPictures = debounce(() => {
     tiles.update(currentLook(), chosenStyle())
@@ -72,6 +78,7 @@ function enhance(form) {
     if (chosenMood) moods.choose(chosenMood)
     if (style) moods.update(style)
     describe(style)
+    sayWhatMoves(style)
     const seed = seedField.value.trim()
     rolls.mark(seed)
     updateSmallPictures(waitMs)
@@ -93,6 +100,17 @@ function enhance(form) {
     if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
   }
 
+  /** "Animate" does nothing for most styles: it says so, and names some that move. */
+  function sayWhatMoves(style) {
+    const hint = find('[data-moves]')
+    if (!hint || !style) return
+    const isStill = find('[name="animated"]').checked && !style.closest('.moving')
+    const text = isStill ? stillHint(texts, titleOf(style), hint.dataset.movers.split(', ')) : hint.dataset.moves
+    if (text === hint.textContent) return
+    hint.textContent = text
+    if (isStill) announce(text)
+  }
+
   function chooseSeed(seed, waitMs) {
     seedField.value = seed
     update(waitMs)
@@ -111,6 +129,14 @@ function enhance(form) {
     if (hasAddress) writeAddress()
   })
   if (hasAddress) {
+    history.replaceState(lookUrl(enteredLook()), '')
+    addEventListener('popstate', ({ state }) => {
+      if (!state) return
+      const query = new URL(state, location.href).searchParams
+      fillForm(form, query)
+      moods.choose(query.get('mood') ?? '')
+      update()
+    })
     // Without its button the preview still updates; Enter in the seed field updates it instead of submitting the form.
     find('.update')?.remove()
     seedField.addEventListener('keydown', (event) => {
@@ -123,6 +149,21 @@ function enhance(form) {
   // A browser that comes back, or reloads, may have filled in the form otherwise than the server did.
   addEventListener('pageshow', () => update())
   reducedMotion.addEventListener('change', () => update())
+}
+
+/** Fills in the fields as the server would for this query. */
+function fillForm(form, query) {
+  const chosen = (name) => {
+    const value = query.get(name) ?? ''
+    return name === 'backgroundColor' && value === 'transparent' ? '' : value
+  }
+  for (const field of form.querySelectorAll('[name="seed"]')) field.value = chosen('seed')
+  for (const tick of form.querySelectorAll('[name="animated"]')) tick.checked = chosen('animated') === tick.value
+  for (const name of ['style', 'mood', 'backgroundColor']) {
+    const radios = [...form.querySelectorAll(`[name="${name}"]`)]
+    const radio = radios.find(({ value }) => value === chosen(name)) ?? radios.find((one) => 'own' in one.dataset)
+    if (radio) Object.assign(radio, { value: chosen(name), checked: true })
+  }
 }
 
 const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)

@@ -131,6 +131,7 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @property {string} moodAll
  * @property {string} moodSome
  * @property {string} moodNone
+ * @property {string} still
  * @property {Record<string, { inText: string, look: string }>} moods
  */
 
@@ -159,4 +160,15 @@ export function moodHint(texts, styleTitle, lacking) {
     style: styleTitle,
     moods: list.format(lacking.map((mood) => texts.moods[mood]?.look ?? mood)),
   })
+}
+
+/**
+ * What is said instead of moving: the style does not, these others do.
+ * @param {LookTexts} texts
+ * @param {string} styleTitle
+ * @param {readonly string[]} movers titles of styles that move
+ */
+export function stillHint(texts, styleTitle, movers) {
+  const list = new Intl.ListFormat(texts.locale, { type: 'conjunction' })
+  return fill(texts.still, { style: styleTitle, styles: list.format(movers) })
 }

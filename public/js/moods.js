@@ -6,7 +6,7 @@ export function createMoods(form) {
   const options = [...form.querySelectorAll('[type="radio"][name="mood"], select[name="mood"] option')]
   const hint = form.querySelector('#mood-hint')
   /** The mood that the visitor has chosen; the next style that has it shows it again. */
-  let wanted = ''
+  let wanted = new FormData(form).get('mood') ?? ''
 
   const lackingOf = (style) => style.dataset.lacks.split(' ').filter((mood) => mood !== '')
   /** The mood, if the style can show it. */

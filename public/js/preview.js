@@ -6,13 +6,16 @@ const minIntervalMs = 60
 /** A picture that takes longer than this is dimmed. */
 const staleMs = 150
 
-export function createPreview(form) {
+/** `onRetried` is called when "Try again" has succeeded: the small pictures may have failed, too. */
+export function createPreview(form, onRetried) {
   const images = [...form.querySelectorAll('[data-preview]')]
   const status = form.querySelector('[data-state]')
   const retryButton = document.createElement('button')
   retryButton.type = 'button'
   retryButton.textContent = texts.tryAgain
-  retryButton.addEventListener('click', () => request(wantedUrl))
+  retryButton.addEventListener('click', async () => {
+    if (await request(wantedUrl)) onRetried()
+  })
 
   let wantedUrl = images[0].getAttribute('src')
   let idleText = ''
@@ -46,7 +49,7 @@ export function createPreview(form) {
     else request(url)
   }
 
-  /** Answers can overtake each other: an older one never replaces a newer one. */
+  /** Answers can overtake each other: an older one never replaces a newer one. Resolves with whether it was shown. */
   async function request(url) {
     const number = ++lastRequest
     lastRequestMs = performance.now()
@@ -61,11 +64,11 @@ export function createPreview(form) {
       () => false,
     )
     if (isLoaded && number > lastShown) showLoaded(url, number)
-    if (number !== lastRequest) return
+    if (number !== lastRequest) return false
     unmarkStale()
-    if (isLoaded) return setStatus(idleText)
-    setStatus(texts.failed, { canRetry: true })
-    announce(texts.failed)
+    setStatus(isLoaded ? idleText : texts.failed, { canRetry: !isLoaded })
+    if (!isLoaded) announce(texts.failed)
+    return isLoaded
   }
 
   function showLoaded(url, number) {

@@ -8,7 +8,8 @@ const smallPicturesWaitMs = 500
 
 export function createRolls(form, { currentLook, chooseSeed }) {
   const seedField = form.querySelector('[name="seed"]')
-  const places = form.querySelectorAll('[data-rolls] li')
+  const row = form.querySelector('[data-rolls]')
+  const places = row?.querySelector('ul')
   let seeds = []
 
   const buttons = () => [...form.querySelectorAll('[data-rolls] button')]
@@ -18,7 +19,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     const before = seedField.value.trim()
     const seed = `${oneOf(texts.rollFirst)} ${oneOf(texts.rollSecond)}`
     const isKept = before !== '' && seedLength(before) <= maxSeedLength
-    seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, places.length)
+    seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, row?.dataset.rolls)
     chooseSeed(seed, smallPicturesWaitMs)
     list()
     mark(seed)
@@ -27,14 +28,12 @@ export function createRolls(form, { currentLook, chooseSeed }) {
 
   /** Reuses existing buttons: the picture of a new one would have to load. */
   function list() {
-    const existing = new Map(buttons().map((button) => [button.dataset.seed, button]))
-    for (const [i, seed] of seeds.entries()) {
-      places[i].className = ''
-      places[i].replaceChildren(existing.get(seed) ?? createButton(seed))
-    }
+    const existing = new Map(buttons().map((button) => [button.dataset.seed, button.parentElement]))
+    places.replaceChildren(...seeds.map((seed) => existing.get(seed) ?? createPlace(seed)))
   }
 
-  function createButton(seed) {
+  function createPlace(seed) {
+    const place = document.createElement('li')
     const button = document.createElement('button')
     const image = new Image(44, 44)
     image.alt = ''
@@ -44,7 +43,8 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     button.title = seed
     button.setAttribute('aria-label', fill(texts.backTo, { seed: isolate(seed) }))
     button.append(image)
-    return button
+    place.append(button)
+    return place
   }
 
   /** Marks the roll that is in the seed field. */

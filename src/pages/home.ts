@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { fill, stillHint } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
@@ -45,9 +46,11 @@ function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
   const entered = { ...good, style: good.style || firstLook.style }
   // Drops values that the style ignores, such as a mood for a style without a face.
   const look = readForm(entered).choice ?? entered
+  const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   return {
     ...homeView(entered),
+    filter,
     notices: reasons.filter((notice) => notice !== undefined),
     canonical: `${baseUrl}${isLink ? lookUrl(look) : '/'}`,
     ogImage: `${baseUrl}/og.png?${lookQuery(look)}`,
@@ -77,6 +80,12 @@ const filters = Object.entries(words.groups).map(([name, title]) => ({
   count: styles.filter(isInFilter[name] ?? (({ group }) => group === name)).length,
 }))
 
+const movingStyles = styleTiles.filter(({ animated }) => animated)
+const moves = {
+  hint: fill(words.home.animatedHint, { count: movingStyles.length }),
+  names: movingStyles.slice(0, 3).map(({ title }) => title),
+}
+
 /** What the view `home` shows. */
 export function homeView(entered: Entered, problems: Problem[] = []) {
   const form = formView(entered, problems, exampleSeed)
@@ -84,9 +93,12 @@ export function homeView(entered: Entered, problems: Problem[] = []) {
   return {
     notices: [],
     filters,
-    movingCount: styles.filter(({ animated }) => animated).length,
+    filter: filters[0]?.name,
+    moves,
     form: {
       ...form,
+      stillHint:
+        form.style && form.isAnimated && !isMoving ? stillHint(words.script, form.style.title, moves.names) : '',
       preview: pictureUrl({ ...form.look, animated: isMoving }),
       /** For a visitor who prefers reduced motion. */
       stillPreview: isMoving ? pictureUrl(form.look) : undefined,

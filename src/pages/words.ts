@@ -11,7 +11,7 @@ const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(
 /** Text of a link, quoted in `notCopied`. */
 const change = 'Change style or mood'
 
-/** A mood is `inText` in "Adventurer, love", and `look` in "can't look in love". */
+/** A mood is `inText` in "Adventurer, in love", and `look` in "can't look in love". */
 const moodTexts: Record<string, { inText: string; look: string }> = {
   happy: { inText: 'happy', look: 'happy' },
   sad: { inText: 'sad', look: 'sad' },
@@ -19,7 +19,7 @@ const moodTexts: Record<string, { inText: string; look: string }> = {
   surprised: { inText: 'surprised', look: 'surprised' },
   neutral: { inText: 'neutral', look: 'neutral' },
   playful: { inText: 'playful', look: 'playful' },
-  love: { inText: 'love', look: 'in love' },
+  love: { inText: 'in love', look: 'in love' },
   sleepy: { inText: 'sleepy', look: 'sleepy' },
 }
 
@@ -61,9 +61,10 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
-  example: 'Example seed',
+  still: '{style} doesn’t move. {styles} do.',
+  example: 'Yours will look different',
   drawing: 'Drawing…',
-  failed: 'This is your last picture.',
+  failed: 'Couldn’t draw that one. Showing the last.',
   tryAgain: 'Try again',
   seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
   rolled: 'New roll: {seed}',
@@ -103,30 +104,33 @@ export const words = {
     style: 'Style',
     styleHint: 'Each picture is your avatar in that style.',
     filter: 'Show',
-    animated: 'Let it move',
-    animatedHint: 'for the {count} styles that can',
+    animated: 'Animate',
+    animatedHint: '({count} styles; Discord needs Nitro)',
     moves: 'can move',
     mood: 'Mood',
     anyMood: 'Any',
     background: 'Background',
-    backgroundHint: '“None” takes on the colour of whoever looks at it: dark for some, white for others.',
-    none: 'None',
+    backgroundHint: 'See-through: dark in Discord’s dark theme, white in its light one.',
+    none: 'See-through',
     stylesOwn: 'The style’s own',
     gradient: '{first} and {second}',
     ownColour: 'Your own colour',
     otherColour: 'As you wrote it: {colour}',
-    seed: 'Seed',
-    seedHint: 'Any word; the same word always gives the same avatar. Left empty, it is your Discord username.',
+    seed: 'Name or word',
+    seedHint: 'Same word, same face.',
     roll: 'Roll',
-    rollLong: 'Roll the dice for a new seed',
+    rollLong: 'Roll the dice for a new face',
     lastRolls: 'Last rolls',
     preview: 'Preview',
     previewAlt,
     sizes: 'The avatar at 80, 40 and 32 pixels',
-    circle: 'Discord cuts off what lies outside the circle.',
-    next: 'Continue with Discord',
-    promise: 'Discord tells us your name, username and picture, nothing else. We can’t post or change anything.',
-    update: 'Update the picture',
+    circle: 'Discord shows only what is inside the circle.',
+    next: 'Continue',
+    nextWith: ' with Discord',
+    promise: 'We read your name, username and picture, and keep nothing else. We can’t post or change anything.',
+    update: 'Update',
+    updateWhat: ' the picture',
+    startOver: 'Start over',
   },
 
   groups: {
@@ -145,27 +149,27 @@ export const words = {
 
   problems: {
     error: 'Error:',
-    summary: (count: number): string =>
-      `${capitalised(inWords(count))} ${count === 1 ? 'thing' : 'things'} to put right`,
+    summary: (count: number): string => `${capitalised(inWords(count))} ${count === 1 ? 'thing' : 'things'} to fix`,
     seedTooLong: (count: number, most: number): string => fill(script.seedTooLong, { count, most }),
-    controlCharacter: (field: string): string => `A character in ${field} can’t be shown. Write it anew, as one line.`,
+    controlCharacter: (field: string): string =>
+      `There is a character in ${field} that can’t be shown. Type it again, on one line.`,
     styleMissing: 'Choose a style.',
     styleUnknown: (style: string): string => `“${style}” is not one of our styles. Choose a style.`,
     colourWrong: (text: string): string => `“${text}” is not a colour code. Use six digits such as #ffd29d.`,
     moodLacking: (style: string, mood: string): string =>
       `${style} can’t look ${moodTexts[mood]?.look ?? mood}. Choose another mood or style.`,
-    moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of these.`,
-    animatedWrong: 'Tick “Let it move”, or leave it empty.',
+    moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of those below.`,
+    animatedWrong: 'Tick “Animate”, or leave it unticked.',
     outOfRange: (field: string, min: number, max: number): string =>
       `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
     notOffered: (field: string): string => `Choose ${field} from what is offered.`,
-    repeated: (field: string): string => `The form sent ${field} twice. Choose once.`,
+    repeated: (field: string): string => `The form sent ${field} twice. Choose it once.`,
     fields: {
       seed: 'the seed',
       style: 'the style',
       backgroundColor: 'the background',
       mood: 'the mood',
-      animated: '“Let it move”',
+      animated: '“Animate”',
       backgroundColorFill: 'the kind of background',
       backgroundColor2: 'the second colour',
       backgroundColorAngle: 'the angle of the background',
@@ -178,13 +182,13 @@ export const words = {
   },
 
   notices: {
-    declined: 'You said no at Discord, so we know nothing about you. Your look is still here.',
+    declined: 'You cancelled at Discord. Nothing was shared; your choices are still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
     noLooks: 'You have no looks yet. Make your first one here.',
     noSession:
-      'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check its clock, and try again.',
-    otherAddress: 'Signing in works only at this address, so we brought you here. Your look is still here, too.',
-    signInAgain: 'Discord would like to see you again before we go on. Your look is still here.',
+      'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check your device’s clock, and try again.',
+    otherAddress: 'Signing in works only at this address, so we brought you here. Your choices came along.',
+    signInAgain: 'Discord wants you to sign in again before we go on. Your choices are still here.',
   },
 
   show: {

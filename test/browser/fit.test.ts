@@ -1,7 +1,8 @@
 // Every page at many sizes of window and text, with long names, mirrored, by keyboard and by touch.
 import type { Browser, Page } from 'playwright-core'
+import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openBrowser } from '../support/browser.ts'
+import { openBrowser, screenshot } from '../support/browser.ts'
 import { at } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
 import { openApp, type TestApp } from '../support/open-app.ts'
@@ -109,7 +110,7 @@ const misfits = (page: Page) =>
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
     for (let node = walk.nextNode(); node; node = walk.nextNode()) {
       const inside = node.parentElement
-      if (!inside || !short(node.textContent) || inside.closest('.unseen, .play, option, script')) continue
+      if (!inside || !short(node.textContent) || inside.closest('.unseen, .play, .wide, option, script')) continue
       if (!inside.checkVisibility({ visibilityProperty: true })) continue
       const range = document.createRange()
       range.selectNodeContents(node)
@@ -257,24 +258,37 @@ const pageNamed = (start: string): Page => {
   return page
 }
 
+test('at 360 px with text at 200 % no name of a style or a mood is broken inside a word', async () => {
+  const form = pageNamed('form')
+  await form.setViewportSize({ width: 360, height: 800 })
+  await textSize(form, 32)
+  await form.locator('#filter-all').check({ force: true })
+  const found = await broken(form, '.tile > span')
+  await form.locator('#filter-popular').check({ force: true })
+  await textSize(form, 16)
+  expect(found).toEqual([])
+})
+
+/** The words that are broken, in the texts of these elements. */
+const broken = (page: Page, selector: string) =>
+  page.locator(selector).evaluateAll((names) =>
+    names.flatMap((name) => {
+      const text = name.firstChild
+      return [...(text?.textContent ?? '').matchAll(/\S+/g)].flatMap(({ 0: word, index }) => {
+        const range = document.createRange()
+        if (text) range.setStart(text, index)
+        if (text) range.setEnd(text, index + word.length)
+        return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1 ? [word] : []
+      })
+    }),
+  )
+
 test.each([320, 360, 480, 640, 672, 768, 960, 1024, 1088, 1152, 1280, 1440])(
   'at %i px no name of a style or a mood is broken inside a word',
   async (width) => {
     const form = pageNamed('form')
     const avatar = pageNamed('avatar, a long name')
     for (const page of [form, avatar]) await page.setViewportSize({ width, height: 800 })
-    const broken = (page: Page, selector: string) =>
-      page.locator(selector).evaluateAll((names) =>
-        names.flatMap((name) => {
-          const text = name.firstChild
-          return [...(text?.textContent ?? '').matchAll(/\S+/g)].flatMap(({ 0: word, index }) => {
-            const range = document.createRange()
-            if (text) range.setStart(text, index)
-            if (text) range.setEnd(text, index + word.length)
-            return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1 ? [word] : []
-          })
-        }),
-      )
     await form.locator('#filter-all').check({ force: true })
     const titles = await form.locator('.styles .tile > span').allTextContents()
     expect(titles).toHaveLength(61)
@@ -367,6 +381,7 @@ test('at 360 px with text at 200 % the seed field has the full width, and the la
   await page.bringToFront()
   await page.setViewportSize({ width: 360, height: 740 })
   await textSize(page, 32)
+  for (let i = 0; i < 4; i += 1) await page.getByRole('button', { name: 'Roll', exact: true }).click()
   const { field, line, columns } = await page.evaluate(() => ({
     field: document.querySelector('#seed')?.clientWidth ?? 0,
     line: document.querySelector('.seed')?.clientWidth ?? 0,
@@ -381,6 +396,7 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
   const form = pageNamed('form')
   const avatar = pageNamed('avatar, a long name')
   for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'active' })
+  await form.locator('[name="style"][value="micah"]').check({ force: true })
   await form.getByRole('button', { name: 'Roll', exact: true }).click()
   const seen = (page: Page, selector: string, pseudo: string, property: string) =>
     page
@@ -397,13 +413,58 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
     roll: await outline(form, '.rolls [aria-current]'),
     look: await outline(avatar, '.thumb[aria-current] img'),
     tile: await outline(form, '.tile:has(:checked)'),
-    // With a colour the transparent borders would turn the triangle into a square.
-    play: await seen(form, '.play', '::before', 'border-block-start-color'),
+    play: await seen(form, '.play', '::before', 'forced-color-adjust'),
+    disabled: await seen(form, '.tile:has(:disabled)', '', 'outline-style'),
     opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
     tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),
     swatch: await seen(form, '.swatch:has(:checked)', '::after', 'forced-color-adjust'),
   }
   for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'none' })
   const clear = 'rgba(0, 0, 0, 0)'
-  expect(found).toEqual({ roll: ring, look: ring, tile: ring, play: clear, opens: clear, tick: 'none', swatch: 'none' })
+  const none = 'none'
+  expect(found).toEqual({
+    ...{ roll: ring, look: ring, tile: ring, play: none, disabled: 'dashed', opens: clear, tick: none, swatch: none },
+  })
+})
+
+test('the triangle of the badge on styles that move is in the middle of its circle', async () => {
+  const badge = pageNamed('form').locator('.play').first()
+  const { data, info } = await sharp(await screenshot(badge))
+    .greyscale()
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  // The triangle is drawn in the colour that is least in the circle: of the two, the one that the middle has.
+  const middle = data[Math.floor(info.height / 2) * info.width + Math.floor(info.width / 2)] ?? 0
+  const triangle = [...data].flatMap((value, i) => {
+    const [x, y] = [i % info.width, Math.floor(i / info.width)]
+    const isInside = Math.hypot(x + 0.5 - info.width / 2, y + 0.5 - info.height / 2) < info.width / 2 - 2
+    return isInside && Math.abs(value - middle) < 60 ? [{ x: x + 0.5, y: y + 0.5 }] : []
+  })
+  expect(triangle.length).toBeGreaterThan(20)
+  const mean = (axis: 'x' | 'y') => triangle.reduce((sum, point) => sum + point[axis], 0) / triangle.length
+  expect(Math.abs(mean('x') - info.width / 2)).toBeLessThan(0.6)
+  expect(Math.abs(mean('y') - info.height / 2)).toBeLessThan(0.6)
+})
+
+test.each([
+  [1366, 768],
+  [1024, 768],
+  [768, 1024],
+  [640, 360],
+  [360, 740],
+  [320, 480],
+])('at %i × %i one button leads on, which is in sight at first and at the end of the page', async (width, height) => {
+  const page = pageNamed('form')
+  await page.bringToFront()
+  await page.setViewportSize({ width, height })
+  const next = page.getByRole('button', { name: 'Continue with Discord' })
+  const places: boolean[] = []
+  for (const end of [0, 100_000]) {
+    await page.evaluate((y) => scrollTo({ top: y, behavior: 'instant' }), end)
+    const box = await next.boundingBox()
+    const footer = (await page.locator('footer').boundingBox())?.y ?? 0
+    // At the end the bar leaves with its form.
+    places.push(box !== null && box.y >= 0 && box.y + box.height <= Math.min(height, Math.max(footer, box.height)))
+  }
+  expect([await page.locator('.next').filter({ visible: true }).count(), ...places]).toEqual([1, true, true])
 })

@@ -136,7 +136,7 @@ describe('in a browser', () => {
       await page.goto(`http://localhost:${port()}/?style=bottts&seed=river+otter`)
       await page.getByRole('button', { name: 'Continue with Discord' }).last().click()
       await page.waitForURL((url) => url.origin === app.url)
-      expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('river otter')
+      expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe('river otter')
       expect(await page.getByText('works only at this address').isVisible()).toBe(true)
     })
   })

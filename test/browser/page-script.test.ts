@@ -18,7 +18,7 @@ afterAll(async () => {
 
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
-const seedField = (page: Page) => page.getByRole('textbox', { name: 'Seed' })
+const seedField = (page: Page) => page.getByRole('textbox', { name: 'Name or word' })
 const status = (page: Page) => page.locator('[data-state]')
 const announcements = (page: Page) => page.locator('[data-announcements]')
 const focused = (page: Page) =>
@@ -333,6 +333,23 @@ describe('pictures that cannot be loaded', () => {
       await seedField(page).fill('fern')
       const query = new URLSearchParams({ seed: rolled, style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
       await expect.poll(picture).toEqual({ url: `/preview.svg?${query}`, isLoaded: true })
+    })
+  })
+
+  test('after “Try again” the tiles show the new picture, too', async () => {
+    await visit(async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&seed=fern&backgroundColor=ffd29d`)
+      await page.locator('html.js').waitFor()
+      const tile = page.locator('.tile img[src*="style=lorelei&"]')
+      const moss = /seed=moss/
+      await refuse(page, moss)
+      const refused = page.waitForResponse(/seed=moss&style=lorelei&/)
+      await seedField(page).fill('moss')
+      await (await refused).finished()
+      await expect.poll(() => tile.getAttribute('src')).toContain('seed=fern')
+      await page.unroute(moss)
+      await page.getByRole('button', { name: words.script.tryAgain }).click()
+      await expect.poll(() => tile.getAttribute('src')).toContain('seed=moss')
     })
   })
 

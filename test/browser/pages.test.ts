@@ -181,8 +181,15 @@ describe('the form', () => {
         expect(await tiles.count()).toBe(61)
         expect(await tiles.filter({ visible: true }).count()).toBe(12)
         await page.getByRole('radio', { name: /^Creatures/ }).check({ force: true })
-        // The nine creatures and the chosen style, which no filter hides.
+        // The nine creatures and the chosen style, which no filter hides; it has a line of its own.
         expect(await tiles.filter({ visible: true }).count()).toBe(10)
+        const boxes = await tiles
+          .filter({ visible: true })
+          .evaluateAll((all) =>
+            all.map((one) => [one.getBoundingClientRect().top, one.querySelector(':checked') !== null] as const),
+          )
+        const top = boxes.find(([, isChosen]) => isChosen)?.[0]
+        expect(boxes.filter(([y]) => y === top)).toHaveLength(1)
         await page.getByRole('radio', { name: /^Moving/ }).check({ force: true })
         expect(await tiles.filter({ visible: true }).count()).toBe(20)
       })
@@ -195,7 +202,7 @@ describe('the form', () => {
       await style(page, 'Bottts').check({ force: true })
       await page.getByRole('radio', { name: 'Love' }).check({ force: true })
       await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
-      await page.getByRole('textbox', { name: 'Seed' }).fill('otter')
+      await page.getByRole('textbox', { name: 'Name or word' }).fill('otter')
       await page.waitForFunction((selector) => {
         const { src, complete } = document.querySelector<HTMLImageElement>(selector) ?? {}
         return complete && src?.includes('seed=otter')
@@ -206,7 +213,7 @@ describe('the form', () => {
         backgroundColor: 'a9d6f5',
         mood: 'love',
       })
-      expect(await page.locator('[data-look]').textContent()).toBe('Bottts, love')
+      expect(await page.locator('[data-look]').textContent()).toBe('Bottts, in love')
       await page.waitForURL(/seed=otter/)
       const shared = page.url()
       await page.goto(shared)
@@ -223,7 +230,7 @@ describe('the form', () => {
         await released
         await route.continue()
       })
-      const seed = page.getByRole('textbox', { name: 'Seed' })
+      const seed = page.getByRole('textbox', { name: 'Name or word' })
       const older = page.waitForRequest(/preview\.svg\?seed=older&/)
       await seed.fill('older')
       await older
@@ -314,10 +321,99 @@ describe('the form', () => {
     })
   })
 
+  test('“Animate” on a style that does not move says so, and names three that move, with and without script', async () => {
+    const hint = (page: Page) => page.locator('.tick .hint').textContent()
+    const still = 'Adventurer doesn’t move. Thumbs, Blobs and Clay do.'
+    await visit({}, async (page) => {
+      await page.goto(app.url)
+      const before = await hint(page)
+      expect(before).toBe('(19 styles; Discord needs Nitro)')
+      await page.getByRole('checkbox', { name: 'Animate' }).check()
+      expect(await hint(page)).toBe(still)
+      expect(await page.locator('[data-announcements]').textContent()).toBe(still)
+      await page.locator('[name="style"][value="thumbs"]').check({ force: true })
+      expect(await hint(page)).toBe(before)
+    })
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(app.url)
+      await page.getByRole('checkbox', { name: 'Animate' }).check()
+      await page.getByRole('button', { name: 'Update the picture' }).click()
+      expect(await hint(page)).toBe(still)
+    })
+  })
+
+  test('the browser’s Back undoes one settled change after the other, and Forward does it again', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d&animated=on`)
+      await page.locator('html.js').waitFor()
+      const start = page.url()
+      await style(page, 'Bottts').check({ force: true })
+      await page.waitForURL(/style=bottts/)
+      await page.locator('input[type="color"]').fill('#123456')
+      await page.waitForURL(/backgroundColor=123456/)
+      await page.getByRole('radio', { name: 'Any', exact: true }).check({ force: true })
+      await page.waitForURL((url) => !url.searchParams.has('mood'))
+      // Letters that follow each other are one step.
+      await page.getByRole('textbox', { name: 'Name or word' }).press('End')
+      await page.keyboard.type(' tree')
+      await page.waitForURL(/seed=fern\+tree/)
+      const filled = () =>
+        page.locator('form').evaluate((form: HTMLFormElement) => {
+          const { filter: _, ...fields } = Object.fromEntries(new FormData(form))
+          return fields
+        })
+      const end = await filled()
+      const steps: object[] = []
+      for (let i = 0; i < 4; i += 1) {
+        await page.goBack()
+        steps.push(await filled())
+      }
+      const first = { seed: 'fern', style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d', animated: 'on' }
+      const second = { ...first, style: 'bottts' }
+      const third = { ...second, backgroundColor: '123456' }
+      expect(steps).toEqual([{ ...third, mood: '' }, third, second, first])
+      expect(page.url()).toBe(start)
+      await page.waitForFunction(
+        (selector) => document.querySelector<HTMLImageElement>(selector)?.src.includes('style=adventurer'),
+        preview,
+      )
+      for (let i = 0; i < 4; i += 1) await page.goForward()
+      expect(await filled()).toEqual(end)
+    })
+  })
+
+  test('“Start over” is a link to a new form', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(`${app.url}/?style=bottts&seed=fern`)
+        await page.getByRole('link', { name: 'Start over' }).click()
+        await page.waitForURL(`${app.url}/`)
+        expect(await style(page, 'Adventurer').isChecked()).toBe(true)
+      })
+    }
+  })
+
+  test('after an invalid colour the tiles have the ground of a picture without a background', async () => {
+    await visit({ colorScheme: 'dark' }, async (page) => {
+      const ground = () =>
+        page
+          .locator('.tile img')
+          .first()
+          .evaluate((image) => getComputedStyle(image).backgroundColor)
+      await page.goto(`${app.url}/?style=micah&seed=fern&backgroundColor=transparent`)
+      const light = await ground()
+      await page.locator('[name="backgroundColor"]:checked').evaluate((radio) => Reflect.set(radio, 'value', 'orange'))
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('alert').waitFor()
+      expect(await ground()).toBe(light)
+    })
+  })
+
   test('the dice roll a seed and announce it, and earlier rolls can be chosen again', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
-      const seed = page.getByRole('textbox', { name: 'Seed' })
+      expect(await page.locator('.rolls li').count()).toBe(0)
+      const seed = page.getByRole('textbox', { name: 'Name or word' })
       const roll = page.getByRole('button', { name: 'Roll', exact: true })
       await roll.click()
       const first = await seed.inputValue()
@@ -374,8 +470,10 @@ describe('the form', () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await page.goto(app.url)
       await style(page, 'Lorelei').check({ force: true })
+      await page.getByRole('radio', { name: /^People/ }).check({ force: true })
       await page.getByRole('button', { name: 'Update the picture' }).click()
       expect((await pictureQuery(page, preview)).get('style')).toBe('lorelei')
+      expect(await page.getByRole('radio', { name: /^People/ }).isChecked()).toBe(true)
     })
   })
 
@@ -565,7 +663,7 @@ describe('the error page', () => {
       if (script) expect(posts.length).toBe(1)
       await page.getByRole('link', { name: 'Back to the form' }).click()
       expect(await style(page, 'Bottts').isChecked()).toBe(true)
-      expect(await page.getByRole('textbox', { name: 'Seed' }).inputValue()).toBe('river otter')
+      expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe('river otter')
     })
   })
 })

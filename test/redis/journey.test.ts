@@ -182,7 +182,7 @@ test('declining at Discord leads back to the form, with the choice and a notice'
   expect(address.pathname).toBe('/')
   expect(Object.fromEntries(address.searchParams)).toMatchObject({ ...look, backgroundColor: 'ffd29d' })
   const form = await visitor.get(`${address.pathname}${address.search}`)
-  expect(form.text).toContain('You said no at Discord')
+  expect(form.text).toContain('You cancelled at Discord')
   expect(form.text).toMatch(/name="seed"[^>]*value="fern"/)
 })
 

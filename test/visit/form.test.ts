@@ -307,7 +307,7 @@ describe.each([
     const page = await reader.read(answer.text)
     await expectProblems(page, fieldNames)
     const [heading] = await page.find('[role="alert"] h2')
-    expect(heading?.text).toBe('Five things to put right')
+    expect(heading?.text).toBe('Five things to fix')
   })
 
   test('in JSON for a program, in the same order', async () => {
