@@ -153,16 +153,16 @@ function enhance(form) {
 
 /** Fills in the fields as the server would for this query. */
 function fillForm(form, query) {
-  const chosen = (name) => {
-    const value = query.get(name) ?? ''
-    return name === 'backgroundColor' && value === 'transparent' ? '' : value
-  }
-  for (const field of form.querySelectorAll('[name="seed"]')) field.value = chosen('seed')
-  for (const tick of form.querySelectorAll('[name="animated"]')) tick.checked = chosen('animated') === tick.value
-  for (const name of ['style', 'mood', 'backgroundColor']) {
-    const radios = [...form.querySelectorAll(`[name="${name}"]`)]
-    const radio = radios.find(({ value }) => value === chosen(name)) ?? radios.find((one) => 'own' in one.dataset)
-    if (radio) Object.assign(radio, { value: chosen(name), checked: true })
+  for (const name of lookFields) {
+    const value = (query.get(name) ?? '').replace(/^transparent$/, '')
+    const controls = [...form.querySelectorAll(`[name="${name}"]`)]
+    const radios = controls.filter(({ type }) => type === 'radio')
+    const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset)
+    if (radio) Object.assign(radio, { value, checked: true })
+    for (const control of controls) {
+      if (control.type === 'checkbox') control.checked = control.value === value
+      else if (control.type !== 'radio') control.value = value
+    }
   }
 }
 
