@@ -113,8 +113,8 @@ describe('cached pages', () => {
     const [plain, declined, signInAgain, nonsense, bottts, both, wrong, seed, tag] = first
     expect(nonsense).toBe(plain)
     expect(declined).toContain('You cancelled at Discord')
-    expect(signInAgain).toContain('Discord would like to see you again')
-    expect(plain).not.toMatch(/You said no|see you again|made no sense/)
+    expect(signInAgain).toContain('Discord wants you to sign in again')
+    expect(plain).not.toMatch(/You cancelled|sign in again|made no sense/)
     expect(bottts).toMatch(/value="bottts"[^>]* checked/)
     expect(bottts).not.toContain('You cancelled at Discord')
     expect(both).toMatch(/value="bottts"[^>]* checked/)
