@@ -40,7 +40,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   app.use(compression())
   health(route, config, store, closing.signal)
   publicFiles(route)
-  homePage(route, config)
+  homePage(route, parts)
   previewFile(route, parts)
   licencesPage(route)
   getAvatarPage(route, parts)

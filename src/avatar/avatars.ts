@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
 import { Choice, dicebearOptions } from './choice.ts'
-import { isCutByCircle, mayBeCutByCircle } from './circle.ts'
 import { drawEmbedded } from './embedded.ts'
 import type { FileCache, StoredSvg } from './file-cache.ts'
 
@@ -74,7 +74,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
       if (!mayBeCutByCircle(choice.style)) return false
       const found = await cache.read(id)
-      return found !== undefined && isCutByCircle(choice.style, found.svg)
+      return found !== undefined && isCutByCircle(choice, found.svg.toString())
     },
 
     /** The SVG of an avatar with its checksum. A lost or damaged file is drawn and stored again. */

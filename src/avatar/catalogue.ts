@@ -15,6 +15,8 @@ export type Style = {
   animated: boolean
   /** Whether it draws a background of its own when none is chosen. */
   ownBackground: boolean
+  /** A pattern that ends at the edges of the picture: at a scale below 1 they would show. */
+  edgeToEdge: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
   sourceUrl: string

@@ -32,7 +32,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
       seed: good.seed || fallbackSeed,
       style: style?.name ?? popular[0] ?? '',
       backgroundColor: backgroundOf(entered.backgroundColor),
-      backgroundColor2: hexColour(entered.backgroundColor2),
+      backgroundColor2: hexColour(entered.backgroundColor2) ?? '',
       mood,
       animated: '',
     },

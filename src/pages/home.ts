@@ -1,8 +1,10 @@
 import { LRUCache } from 'lru-cache'
+import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
 import { fill, stillHint } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
+import type { Parts } from '../parts.ts'
 import { type Entered, fields, type Problem, readForm } from './form.ts'
 import { formView, goodPart, lackingMoods, moodFor } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
@@ -24,7 +26,7 @@ const notices = new Map<unknown, string>([
 const maxCachedBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
-export function homePage(route: AddRoute, config: Config): void {
+export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The
   // page depends on its address alone.
   const pages = new LRUCache<string, Buffer>({
@@ -33,10 +35,23 @@ export function homePage(route: AddRoute, config: Config): void {
   })
 
   route('/', { GET: 'page' }).get(async (req, res) => {
-    const page = pages.get(req.url) ?? Buffer.from(await rendered(res, 'home', pageFor(req.query, config)))
+    const page = pages.get(req.url) ?? Buffer.from(await rendered(res, 'home', await pageOf(req.query)))
     pages.set(req.url, page)
     res.type('html').send(page)
   })
+
+  async function pageOf(query: Record<string, unknown>) {
+    const page = pageFor(query, config)
+    return { ...page, form: { ...page.form, fittingScale: await fittingScaleOf(page.form.look) } }
+  }
+
+  /** The scale at which the circle does not cut the look; undefined if it is not cut, or if it could not be drawn. */
+  async function fittingScaleOf(look: Entered): Promise<number | undefined> {
+    const { choice } = readForm(look)
+    if (!choice || !mayBeCutByCircle(choice.style)) return undefined
+    const svg = await renderers.draw(choice).catch(() => '')
+    return isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
+  }
 }
 
 function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {

@@ -1,11 +1,11 @@
-// What Discord's circle cuts off: src/avatar/cut-by-circle.json against rendered pixels, and the note on the avatar's page.
+// What Discord's circle cuts off: the table in public/js/circle.js against rendered pixels, and the note on the avatar's page.
 import { Avatar } from '@dicebear/core'
 import fc from 'fast-check'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { cutVariants, fittingScale, isCutByCircle } from '../../public/js/circle.js'
+import { styles } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
-import { isCutByCircle } from '../../src/avatar/circle.ts'
-import cutJson from '../../src/avatar/cut-by-circle.json' with { type: 'json' }
 import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { openApp, signIn, type TestApp } from '../support/open-app.ts'
@@ -16,6 +16,10 @@ const side = 64
 const headShare = 0.7
 /** Less than this is a curl or a corner of a hat. */
 const toleratedPercent = 2
+/** Nobody sees that this much is missing. */
+const invisiblePercent = 0.5
+/** A face that touches the edges does so along less of them. */
+const edgeToEdgeShare = 0.4
 /** What fills this share of the corners is a background pattern, not a head. */
 const patternShare = 0.3
 
@@ -51,46 +55,90 @@ async function wholeFaces(style: string): Promise<string[]> {
   return whole
 }
 
-/** Whether the circle cuts every one of these drawings, whole by themselves, when they have this variant. */
-async function cutsAll(style: string, faces: string[], options: Record<string, unknown>): Promise<boolean> {
-  for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= toleratedPercent) return false
+/** Whether at least so much of every one of these drawings lies outside the circle. */
+async function areCut(style: string, faces: string[], options: Record<string, unknown>, percent: number) {
+  for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= percent) return false
   return true
 }
 
-/** The variants of a style that reach out of the circle. */
-async function cutVariants(style: string): Promise<Record<string, string[]>> {
+/** The largest scale, in steps of 0.05, at which next to nothing of any of them lies outside. */
+async function largestScale(style: string, faces: string[], options: Record<string, unknown>): Promise<number> {
+  for (let percent = 95; percent >= 50; percent -= 5) {
+    const scale = percent / 100
+    const cut = await Promise.all(faces.map((seed) => cutPercent(draw(style, seed, { ...options, scale }))))
+    if (Math.max(...cut) <= invisiblePercent) return scale
+  }
+  throw new Error(`${style} does not fit into the circle`)
+}
+
+/** The variants of a style that reach out of the circle, with the scale at which they do not. */
+async function cutVariantsOf(style: string): Promise<Record<string, Record<string, number>>> {
   const faces = await wholeFaces(style)
-  const found: Record<string, string[]> = {}
+  const found: Record<string, Record<string, number>> = {}
   for (const [name, component] of styleOf(style).components()) {
     // A cut texture, such as dirt on a robot, does not matter.
     for (const variant of name === 'texture' ? [] : component.variants().keys()) {
       const forced = { [`${name}Variant`]: [variant], [`${name}Probability`]: 100 }
-      if (await cutsAll(style, faces, forced)) found[name] = [...(found[name] ?? []), variant]
+      if (!(await areCut(style, faces, forced, toleratedPercent))) continue
+      found[name] = { ...found[name], [variant]: await largestScale(style, faces, forced) }
     }
   }
   return found
 }
 
 test('the table names each variant of a face or of letters that reaches out of the circle, and no other', async () => {
-  const found: Record<string, Record<string, string[]>> = {}
+  const found: Record<string, Record<string, Record<string, number>>> = {}
   for (const { name, hasFace } of styleList) {
-    const variants = hasFace || name === 'initials' ? await cutVariants(name) : {}
+    const variants = hasFace || name === 'initials' ? await cutVariantsOf(name) : {}
     if (Object.keys(variants).length > 0) found[name] = variants
   }
-  expect(cutJson).toEqual(found)
+  expect(cutVariants).toEqual(found)
 }, 120_000)
 
+/** The share of the left and right edges of a smaller drawing where it ends in a straight line. */
+async function edgeShare(style: string): Promise<number> {
+  const margin = 10
+  const scale = 1 - (2 * margin) / side
+  let [ends, all] = [0, 0]
+  for (const seed of ['fern', 'moss', 'kit', 'lena', 'otter', 'juniper']) {
+    const opacity = await sharp(Buffer.from(draw(style, seed, { scale })))
+      .resize(side, side)
+      .ensureAlpha()
+      .extractChannel('alpha')
+      .raw()
+      .toBuffer()
+    const isDrawn = (x: number, y: number) => (opacity[y * side + x] ?? 0) > 100
+    for (let y = margin; y < side - margin; y++) {
+      for (const [inside, outside] of [
+        [margin + 1, margin - 2],
+        [side - margin - 2, side - margin + 1],
+      ] as const) {
+        // biome-ignore format: pairs
+        all += 1
+        if (isDrawn(inside, y) && !isDrawn(outside, y)) ends += 1
+      }
+    }
+  }
+  return ends / all
+}
+
+test('the catalogue knows whose patterns end at the edges of the picture', async () => {
+  const found: string[] = []
+  for (const { name } of styles) if ((await edgeShare(name)) > edgeToEdgeShare) found.push(name)
+  expect(styles.filter(({ edgeToEdge }) => edgeToEdge).map(({ name }) => name)).toEqual(found)
+}, 60_000)
+
 /** A drawing, and whether it has a variant from the table, by the options that the library picked. */
-function drawn(choice: Choice, cut: Record<string, string[]>): { svg: string; hasCutVariant: boolean } {
+function drawn(choice: Choice, cut: Record<string, Record<string, number>>): { svg: string; hasCutVariant: boolean } {
   const { svg, options } = new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON()
   const picked: Record<string, unknown> = options
   return {
     svg,
-    hasCutVariant: Object.entries(cut).some(([name, variants]) => variants.includes(String(picked[`${name}Variant`]))),
+    hasCutVariant: Object.entries(cut).some(([name, variants]) => String(picked[`${name}Variant`]) in variants),
   }
 }
 
-test.each(Object.entries(cutJson))('%s: the SVG shows which variants it has', (style, cut) => {
+test.each(Object.entries(cutVariants))('%s: the SVG shows which variants it has', (style, cut) => {
   const Looks = fc.record({
     seed: fc.string({ unit: 'grapheme', maxLength: 20 }),
     backgroundColor: fc.constantFrom('', 'ffd29d'),
@@ -102,7 +150,8 @@ test.each(Object.entries(cutJson))('%s: the SVG shows which variants it has', (s
     fc.property(Looks, (look) => {
       const { svg, hasCutVariant } = drawn({ ...look, style }, cut)
       seen.add(hasCutVariant)
-      expect(isCutByCircle(style, Buffer.from(svg))).toBe(hasCutVariant)
+      expect(isCutByCircle({ style }, svg)).toBe(hasCutVariant)
+      expect(isCutByCircle({ style, scale: fittingScale(style, svg) }, svg)).toBe(false)
     }),
     { numRuns: 1000 },
   )
@@ -117,7 +166,7 @@ afterAll(() => app.close())
 
 /** A seed whose hair the table names, or one whose hair it does not. */
 function seedOf(cut: boolean): string {
-  const named = cutJson.adventurer.hair
+  const named = Object.keys(cutVariants.adventurer?.hair ?? {})
   for (let n = 0; n < 1000; n++) {
     const { options } = new Avatar(styleOf('adventurer'), { seed: `seed ${n}` }).toJSON()
     if (named.includes(String(options.hairVariant)) === cut) return `seed ${n}`
@@ -126,11 +175,12 @@ function seedOf(cut: boolean): string {
 }
 
 test.each([
-  { seed: seedOf(true), cut: true },
-  { seed: seedOf(false), cut: false },
-])('the page of an avatar says whether the circle cuts it: $cut', async ({ seed, cut }) => {
+  { seed: seedOf(true), scale: '', cut: true },
+  { seed: seedOf(true), scale: '0.9', cut: false },
+  { seed: seedOf(false), scale: '', cut: false },
+])('the page of an avatar says whether the circle cuts it: $cut, at scale $scale', async ({ seed, scale, cut }) => {
   const visitor = app.visitor()
-  await signIn(app, visitor, { style: 'adventurer', seed, backgroundColor: '#ffd29d' })
+  await signIn(app, visitor, { style: 'adventurer', seed, scale, backgroundColor: '#ffd29d' })
   const { text } = await visitor.get('/show_avatar')
   expect(text.includes(words.show.circle)).toBe(cut)
 })
