@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import { isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
+import { isCutByCircle } from '../../public/js/circle.js'
 import { Choice, dicebearOptions } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
 import type { FileCache, StoredSvg } from './file-cache.ts'
@@ -36,6 +37,8 @@ export type AvatarsOptions = {
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
   /** By id: concurrent requests for one avatar share one read or drawing of it. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
+  /** By id, whether Discord's circle cuts something off. For the bound of /show_avatar: without it each view reads a file. */
+  const cutByCircle = new LRUCache<string, boolean>({ max: 10_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const svg = inFlight.get(id) ?? readOrDraw(id, choice, deadline).finally(() => inFlight.delete(id))
@@ -46,7 +49,13 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   async function readOrDraw(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const found = await cache.read(id)
     onRead(found !== undefined)
-    return found ?? cache.write(id, await draw(choice, deadline))
+    const stored = found ?? (await cache.write(id, await draw(choice, deadline)))
+    rememberCut(id, choice, stored)
+    return stored
+  }
+
+  function rememberCut(id: string, choice: Choice, { svg }: StoredSvg): void {
+    if (!cutByCircle.has(id)) cutByCircle.set(id, isCutByCircle(choice, svg.toString()))
   }
 
   async function draw(choice: Choice, deadline?: number): Promise<Buffer> {
@@ -72,9 +81,9 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
      * drawing.
      */
     async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
-      if (!mayBeCutByCircle(choice.style)) return false
-      const found = await cache.read(id)
-      return found !== undefined && isCutByCircle(choice, found.svg.toString())
+      const found = cutByCircle.has(id) ? undefined : await cache.read(id)
+      if (found) rememberCut(id, choice, found)
+      return cutByCircle.get(id) ?? false
     },
 
     /** The SVG of an avatar with its checksum. A lost or damaged file is drawn and stored again. */

@@ -148,9 +148,11 @@ function problemsOf(issues: z.core.$ZodIssue[]): Problem[] {
   })
 }
 
+const AnyText = z.string().catch('')
+
 function asEntered(given: Record<string, unknown>): Entered {
   // A repeated field counts with its first value.
-  const textOf = (field: Field) => z.string().catch('').parse([given[field]].flat()[0]).trim()
+  const textOf = (field: Field) => AnyText.parse([given[field]].flat()[0]).trim()
   return Entered.parse(Object.fromEntries(fields.map((field) => [field, textOf(field)])))
 }
 
