@@ -15,6 +15,7 @@ import { guardedRoutes, nameRoute } from './middleware/routes.ts'
 import { avatarFiles, previewFile } from './pages/avatar-files.ts'
 import { errorPage, isOurFault, notFound } from './pages/error-page.ts'
 import { getAvatarPage } from './pages/get-avatar.ts'
+import { historyActions } from './pages/history.ts'
 import { homePage } from './pages/home.ts'
 import { licencesPage } from './pages/licences.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
@@ -46,6 +47,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   getAvatarPage(route, parts)
   showAvatarPage(route, parts)
   avatarFiles(route, parts)
+  historyActions(route, parts)
   signOut(route, parts)
   app.use(limits.page, notFound)
   app.use(errorPage(config))

@@ -10,7 +10,6 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
-import { withoutAvatar } from '../visitor/visitor.ts'
 import { readForm } from './form.ts'
 import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
@@ -62,7 +61,7 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
   })
 }
 
-/** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. POST /avatars/{id}/forget. */
+/** GET /avatars/{id}.svg, .png and .gif: a visitor's own avatars. */
 export function avatarFiles(route: AddRoute, parts: Parts): void {
   const session = parts.sessions.load({ rolling: false })
   const { avatars, metrics, renderers, capacity } = parts
@@ -106,12 +105,6 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     })
     attachIfDownload(req, res, avatar.choice, 'gif')
     sendPicture(res, 'image/gif', gif, avatarCaching)
-  })
-
-  route('/avatars/:id/forget', { POST: 'page' }).post(session, async (req, res) => {
-    const { id } = ownAvatar(req)
-    await parts.sessions.change(req, (visitor) => withoutAvatar(visitor, id))
-    res.redirect(303, '/show_avatar')
   })
 }
 

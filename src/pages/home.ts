@@ -20,6 +20,7 @@ const notices = new Map<unknown, string>([
   ['sign-in', words.notices.signInAgain],
   ['no-looks', words.notices.noLooks],
   ['no-session', words.notices.noSession],
+  ['signed-out', words.notices.signedOut],
   ['address', words.notices.otherAddress],
 ])
 

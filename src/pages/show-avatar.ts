@@ -10,7 +10,8 @@ import { form } from '../middleware/form-body.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
-import { withNewAvatar } from '../visitor/visitor.ts'
+import { sessionTtlS } from '../visitor/session-store.ts'
+import { isKeptFull, type OwnAvatar, type Visitor, withNewAvatar } from '../visitor/visitor.ts'
 import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
 import { formView, goodPart, lackingMoods } from './form-view.ts'
 import { homeView } from './home.ts'
@@ -37,7 +38,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const wanted = (named === undefined && req.visitor.choice) || choiceOf(avatar)
-    res.render('show-avatar', await pageOf(user, avatar, history, enteredFrom(wanted)))
+    res.render('show-avatar', await pageOf(req.visitor, user, avatar, enteredFrom(wanted)))
   })
 
   showAvatar.post(...form, async (req, res) => {
@@ -71,10 +72,10 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
    * The form again, with what is wrong: on this page, or on the first one for a visitor who has removed every avatar.
    */
   async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
-    const { user, avatars: history } = req.visitor
-    const [newest] = history
+    const { user, avatars } = req.visitor
+    const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
-    formRefused(req, res, 'show-avatar', await pageOf(user, newest, history, entered, problems))
+    formRefused(req, res, 'show-avatar', await pageOf(req.visitor, user, newest, entered, problems))
   }
 
   /** The letters that PNG and GIF leave out. Empty if the check fails: a notice is no reason to fail the page. */
@@ -89,7 +90,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return moves ? `/avatars/${id}.gif` : undefined
   }
 
-  async function pageOf(user: User, avatar: Avatar, history: Avatar[], entered: Entered, problems: Problem[] = []) {
+  async function pageOf(visitor: Visitor, user: User, avatar: OwnAvatar, entered: Entered, problems: Problem[] = []) {
     return {
       user: {
         displayName: user.globalName ?? user.username,
@@ -102,7 +103,10 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         gifUrl: await gifUrl(avatar),
         lettersWithoutFont: await lettersWithoutFont(avatar),
       },
-      avatars: history.map((one) => shown(one, user)),
+      avatars: visitor.avatars.map((one) => shown(one, user)),
+      removed: visitor.removed && shown(visitor.removed.avatar, user),
+      isKeptFull: isKeptFull(visitor),
+      keptUntil: new Date(Date.now() + 1000 * sessionTtlS),
       form: restyleForm(entered, problems, user),
       friends,
       notices: [],
@@ -120,7 +124,7 @@ function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
 }
 
-function shown(avatar: Avatar, user: User) {
+function shown(avatar: OwnAvatar, user: User) {
   const { id, choice } = avatar
   const style = findStyle(choice.style)
   return {

@@ -15,6 +15,6 @@ export function signOut(route: AddRoute, { config, states, sessions, accounts }:
     cookies.clear(res, cookies.all(req))
     consent.set(res)
     await accounts.revoke(tokens)
-    res.redirect(303, '/')
+    res.redirect(303, '/?notice=signed-out')
   })
 }

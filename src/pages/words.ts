@@ -6,6 +6,8 @@ const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
 /** With a minus sign, not a hyphen. */
 const minus = (number: number) => String(number).replace('-', '−')
+/** The visitor's time zone is not known. */
+const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' })
 const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** Text of a link, quoted in `notCopied`. */
@@ -94,6 +96,7 @@ export const words = {
     whoDrew: 'Who drew the styles',
     yourLooks: 'Your looks',
     signOut: 'Sign out',
+    signOutHint: 'deletes looks',
     signedInAs: 'Signed in as',
   },
 
@@ -187,6 +190,7 @@ export const words = {
     noLooks: 'You have no looks yet. Make your first one here.',
     noSession:
       'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check your device’s clock, and try again.',
+    signedOut: 'You are signed out. Your looks, and what Discord told us about you, are gone from here.',
     otherAddress: 'Signing in works only at this address, so we brought you here. Your choices came along.',
     signInAgain: 'Discord wants you to sign in again before we go on. Your choices are still here.',
   },
@@ -239,11 +243,17 @@ export const words = {
     ownColour: 'Your own, #{colour}',
     make: 'Make this one',
     history: 'Your last looks',
-    historyHint: 'We keep the last 12, for seven days after your last visit.',
+    historyHint: (until: Date): string =>
+      `Your last 12 looks stay until ${dayAndMonth.format(until)}: seven days after your last visit. The oldest make room for new ones; starred ones stay.`,
+    keptFull: 'Six looks have a star, and six is the most. Take one away to star another.',
+    removed: 'Removed {look}, from the seed “{seed}”.',
+    undo: 'Undo',
     historyEmpty: 'Your next look will wait here.',
     fromSeed: ' from the seed “{seed}”',
     downloadOne: 'Download {look}, from the seed “{seed}”',
-    forgetOne: 'Forget {look}, from the seed “{seed}”',
+    keepOne: 'Keep {look}, from the seed “{seed}”',
+    unkeepOne: 'Stop keeping {look}, from the seed “{seed}”',
+    removeOne: 'Remove {look}, from the seed “{seed}”',
   },
 
   errors: {

@@ -5,6 +5,15 @@ import { User } from '../discord/responses.ts'
 import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
+/** Fewer than `maxAvatars`, so that there is always one that a new avatar can replace. */
+export const maxKept = 6
+
+/** An avatar in a visitor's history. */
+const OwnAvatar = Avatar.extend({
+  /** It stays when newer ones come. */
+  kept: z.boolean(),
+})
+export type OwnAvatar = z.infer<typeof OwnAvatar>
 
 /** What a session holds of a visitor. */
 const Visitor = z.object({
@@ -13,7 +22,9 @@ const Visitor = z.object({
   user: User.optional(),
   tokens: SealedTokens.optional(),
   /** Newest first, at most twelve. */
-  avatars: z.array(Avatar),
+  avatars: z.array(OwnAvatar),
+  /** The avatar that was removed last, with its place in the history, until the next one is made or removed. */
+  removed: z.object({ place: z.int().nonnegative(), avatar: OwnAvatar }).optional(),
 })
 export type Visitor = z.infer<typeof Visitor>
 
@@ -25,24 +36,30 @@ const { seed, style, backgroundColor, mood } = Choice.shape
 /** Absent at their default, so in most avatars. */
 const Rest = Choice.omit({ seed: true, style: true, backgroundColor: true, mood: true, animated: true })
 
-const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flag, Rest.optional()])
+/** Bits: 1 if the seed was typed, 2 if the avatar is kept. */
+const flags = z.int().min(0).max(3)
+
+const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flags, Rest.optional()])
 
 /**
  * An avatar as a session stores it. Its id and the path of its file follow from the choice, so twelve take less than 2
  * KB.
  */
-const StoredAvatar = z.codec(AvatarTuple, Avatar, {
-  decode([seed, style, backgroundColor, mood, animated, seedTyped, rest]) {
+const StoredAvatar = z.codec(AvatarTuple, OwnAvatar, {
+  decode([seed, style, backgroundColor, mood, animated, flags, rest]) {
     const choice = { seed, style, backgroundColor, mood, animated: animated === 1, ...rest }
-    return { id: avatarId(choice), choice, seedTyped: seedTyped === 1 }
+    return { id: avatarId(choice), choice, seedTyped: (flags & 1) === 1, kept: (flags & 2) === 2 }
   },
-  encode({ choice, seedTyped }): z.infer<typeof AvatarTuple> {
+  encode({ choice, seedTyped, kept }): z.infer<typeof AvatarTuple> {
     const { seed, style, backgroundColor, mood, animated, ...rest } = choice
-    const always = [seed, style, backgroundColor, mood, animated ? 1 : 0, seedTyped ? 1 : 0] as const
+    const always = [seed, style, backgroundColor, mood, animated ? 1 : 0, (seedTyped ? 1 : 0) | (kept ? 2 : 0)] as const
     return Object.values(rest).some((value) => value !== undefined) ? [...always, rest] : [...always]
   },
 })
-const StoredVisitor = Visitor.extend({ avatars: z.array(StoredAvatar) })
+const StoredVisitor = Visitor.extend({
+  avatars: z.array(StoredAvatar),
+  removed: Visitor.shape.removed.unwrap().extend({ avatar: StoredAvatar }).optional(),
+})
 
 /**
  * Reads what a session stores of a visitor; data in another format, such as an older version's, is treated as no data.
@@ -59,13 +76,43 @@ export function withNewAvatar(
   visitor: Visitor,
   { user, choice, avatar }: { user: User; choice: Choice; avatar: Avatar },
 ): Visitor {
-  const avatars = visitor.user?.id === user.id ? visitor.avatars : []
-  return { ...visitor, user, choice, avatars: [avatar, ...without(avatars, avatar.id)].slice(0, maxAvatars) }
+  const before = visitor.user?.id === user.id ? visitor.avatars : []
+  const kept = before.some((one) => one.id === avatar.id && one.kept)
+  const avatars = [{ ...avatar, kept }, ...without(before, avatar.id)]
+  return { ...visitor, user, choice, avatars: withinLimit(avatars), removed: undefined }
 }
 
-/** The visitor without one of the avatars. */
+/** Without the oldest avatar that is not kept, if there are too many. */
+function withinLimit(avatars: OwnAvatar[]): OwnAvatar[] {
+  if (avatars.length <= maxAvatars) return avatars
+  return avatars.toSpliced(
+    avatars.findLastIndex(({ kept }) => !kept),
+    1,
+  )
+}
+
+/** The visitor without one of the avatars, which is remembered as `removed`. */
 export function withoutAvatar(visitor: Visitor, id: string): Visitor {
-  return { ...visitor, avatars: without(visitor.avatars, id) }
+  const place = visitor.avatars.findIndex((avatar) => avatar.id === id)
+  const avatar = visitor.avatars[place]
+  return avatar ? { ...visitor, avatars: without(visitor.avatars, id), removed: { place, avatar } } : visitor
 }
 
-const without = (avatars: Avatar[], id: string) => avatars.filter((avatar) => avatar.id !== id)
+/** The visitor with the removed avatar back in its place. */
+export function withRestored(visitor: Visitor, id: string): Visitor {
+  const { avatars, removed } = visitor
+  if (removed?.avatar.id !== id) return visitor
+  const avatar = { ...removed.avatar, kept: removed.avatar.kept && !isKeptFull(visitor) }
+  return { ...visitor, avatars: avatars.toSpliced(removed.place, 0, avatar), removed: undefined }
+}
+
+/** The visitor with an avatar kept or not kept. Unchanged if as many are kept as can be. */
+export function withKept(visitor: Visitor, id: string, kept: boolean): Visitor {
+  if (kept && isKeptFull(visitor)) return visitor
+  return { ...visitor, avatars: visitor.avatars.map((avatar) => (avatar.id === id ? { ...avatar, kept } : avatar)) }
+}
+
+/** Whether no further avatar can be kept. */
+export const isKeptFull = ({ avatars }: Visitor) => avatars.filter(({ kept }) => kept).length >= maxKept
+
+const without = (avatars: OwnAvatar[], id: string) => avatars.filter((avatar) => avatar.id !== id)

@@ -365,6 +365,18 @@ test('at 320 px the header is one line on every page', async () => {
   expect(heights).toEqual(Object.fromEntries(Object.keys(heights).map((name) => [name, height])))
 })
 
+test.each([320, 360, 768, 1440])('at %i px the buttons of the history are 44 px in size, and apart', async (width) => {
+  const page = pageNamed('avatar, a long name')
+  await page.setViewportSize({ width, height: 800 })
+  const boxes = await page
+    .locator('.looks li:first-child :is(.acts, .keep) :is(a, button)')
+    .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().toJSON()))
+  expect(boxes.map(({ width, height }) => [width, height])).toEqual([44, 44, 44].map((size) => [size, size]))
+  const [keep, download, remove] = boxes
+  expect(Math.max(remove.left - download.right, download.left - remove.right)).toBeGreaterThanOrEqual(8)
+  expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
+})
+
 test('on a phone all downloads are in one row', async () => {
   const page = pageNamed('avatar, a name from right')
   for (const width of [320, 360, 390, 430]) {

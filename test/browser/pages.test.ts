@@ -138,7 +138,7 @@ describe('accessibility', () => {
     })
   })
 
-  test('the page of the avatar works by keyboard: restyle, older looks, downloads, forgetting', async () => {
+  test('the page of the avatar works by keyboard: restyle, older looks, downloads, removing', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await walkToAvatar(page, app.url)
       const press = async (name: RegExp, key = 'Enter') => {
@@ -165,7 +165,7 @@ describe('accessibility', () => {
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
       await press(/^Adventurer, happy from the seed “fern”$/)
       await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
-      await press(/^Forget Adventurer, happy, from the seed “\u2068fern\u2069”$/)
+      await press(/^Remove Adventurer, happy, from the seed “\u2068fern\u2069”$/)
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
       expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy from the seed “fern”')
     })
@@ -529,7 +529,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('restyles, keeps a history, shows an older one and forgets it, without leaving', async () => {
+  test('restyles, keeps a history, shows an older one and removes it, without leaving', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await walkToAvatar(page, app.url)
@@ -540,7 +540,7 @@ describe('the page of the avatar', () => {
         await looks.last().click()
         await page.getByText('from the seed “fern”.').waitFor()
         await page
-          .getByRole('button', { name: /^Forget/ })
+          .getByRole('button', { name: /^Remove/ })
           .last()
           .click()
         await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
@@ -563,8 +563,8 @@ describe('the page of the avatar', () => {
       const names = (role: 'link' | 'button') =>
         looks.getByRole(role).evaluateAll((all) => all.map((one) => one.getAttribute('aria-label') ?? one.textContent))
       const all = [...(await names('link')), ...(await names('button'))]
-      expect(all).toHaveLength(6)
-      expect(new Set(all).size).toBe(6)
+      expect(all).toHaveLength(8)
+      expect(new Set(all).size).toBe(8)
       expect(all).toContain('Download Adventurer, happy, from the seed “\u2068fern\u2069”')
     })
   })

@@ -278,7 +278,7 @@ describe('Discord: the revocation endpoint, at a sign-out', () => {
     expect(locationOf(await app.visitor().get('/show_avatar').set('Cookie', cookie))).toBe('/?notice=no-looks')
 
     const next = await signedIn()
-    expect(locationOf(await next.post('/sign_out'))).toBe('/')
+    expect(locationOf(await next.post('/sign_out'))).toBe('/?notice=signed-out')
     expect(app.discord.count(at.revoke) - calls).toBe(row.retryAfter ? 0 : 1)
     timePasses(Number(row.retryAfter ?? 0))
   })
@@ -389,7 +389,7 @@ describe('Redis is full', () => {
   test('a sign-out succeeds', async () => {
     const known = await signedIn()
     await db.configSet('maxmemory', '1')
-    expect(locationOf(await known.post('/sign_out'))).toBe('/')
+    expect(locationOf(await known.post('/sign_out'))).toBe('/?notice=signed-out')
     expect(locationOf(await known.get('/show_avatar'))).toBe('/?notice=no-looks')
   })
 })

@@ -757,7 +757,7 @@ describe('Discord’s 429', () => {
 
 describe('signing out', () => {
   async function expectSignedOut(visitor: Visitor, cookie: string, answer: Response): Promise<void> {
-    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=signed-out'])
     const taken = setCookies(answer).find((line) => line.startsWith(sessionCookie(app)))
     expect(taken).toMatch(/^[\w-]+=;.*Expires=Thu, 01 Jan 1970/)
     for (const browser of [visitor, app.visitor(), other.visitor()]) {

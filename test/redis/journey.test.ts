@@ -102,7 +102,8 @@ test('a visitor who agreed before is sent with prompt=none, after a sign-out wit
   expect(app.discord.count('/oauth2/authorize', 'POST')).toBe(pagesBefore)
 
   const out = await visitor.post('/sign_out')
-  expect([out.status, out.headers.location]).toEqual([303, '/'])
+  expect([out.status, out.headers.location]).toEqual([303, '/?notice=signed-out'])
+  expect((await visitor.get('/?notice=signed-out')).text).toContain('You are signed out. Your looks')
   expect(app.discord.count(at.revoke)).toBe(1)
   const again = new URL(await leave(visitor))
   expect(again.searchParams.get('prompt')).toBe('consent')
@@ -149,7 +150,7 @@ test('"Roll again" makes another avatar in the same style and mood each time', a
   }
 })
 
-test('the last twelve avatars are kept, newest first, and each can be shown or forgotten', async () => {
+test('the last twelve avatars are kept, newest first, and each can be shown or removed', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor, { ...look, seed: 'roll 0' })
   const oldest = shownAvatar((await visitor.get('/show_avatar')).text)

@@ -1,7 +1,7 @@
 import { CookieAccessInfo } from 'cookiejar'
 import type { Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import { type Fault, openRedisProxy } from '../support/redis-proxy.ts'
 import { hasAvatar, sameBrowserAt } from '../support/visits.ts'
@@ -52,7 +52,7 @@ type Step = {
   /** What is done before the fault is planned. */
   prepare(visitor: Visitor, accountId: string): Promise<string>
   act(there: Visitor, prepared: string): PromiseLike<Response>
-  /** The avatars that must be there afterwards. */
+  /** The avatars that must be there afterwards, or be offered to be restored. */
   kept: { seed: string }[]
   /** A visitor who is signed out afterwards has lost nothing. */
   mayEndSession?: boolean
@@ -80,11 +80,21 @@ const steps: Record<string, Step> = {
   forget: {
     async prepare(visitor) {
       const page = await visitor.get('/show_avatar')
-      return /action="(\/avatars\/[0-9a-f]{64}\/forget)"/.exec(page.text)?.[1] ?? ''
+      return /action="(\/avatars\/[0-9a-f]{64}\/forget)#/.exec(page.text)?.[1] ?? ''
     },
     act: (there, path) => there.post(path),
     // The newest one is the one to go.
     kept: confirmed.slice(0, 2),
+  },
+  restore: {
+    async prepare(visitor) {
+      const page = await visitor.get('/show_avatar')
+      const path = `/avatars/${shownAvatar(page.text)}`
+      await visitor.post(`${path}/forget`).expect(303)
+      return `${path}/restore`
+    },
+    act: (there, path) => there.post(path),
+    kept: confirmed,
   },
   'sign-out': {
     prepare: async () => '',
@@ -123,7 +133,8 @@ async function lostBy(browser: Visitor, kept: { seed: string }[], mayEndSession 
   const page = await browser.get('/show_avatar')
   if (mayEndSession && page.status === 303) return []
   const found = await Promise.all(kept.map((choice) => hasAvatar(browser, choice)))
-  return kept.flatMap(({ seed }, place) => (found[place] ? [] : [seed]))
+  const canRestore = (seed: string) => new RegExp(`/restore.*<bdi>${seed}</bdi>`).test(page.text)
+  return kept.flatMap(({ seed }, place) => (found[place] || canRestore(seed) ? [] : [seed]))
 }
 
 const faults: Fault[] = [

@@ -776,35 +776,3 @@ describe('the picture beside a link', () => {
     }
   })
 })
-
-describe('forgetting', () => {
-  test('takes one avatar away from its owner, and nothing from anybody else', async () => {
-    const { visitor, id } = await wear({ seed: 'to forget' })
-    const { visitor: twin } = await wear({ seed: 'to forget' })
-    await signIn(app, visitor, { ...look, seed: 'to keep' })
-    const kept = shownAvatar((await visitor.get('/show_avatar')).text)
-
-    const forgotten = await visitor.post(`/avatars/${id}/forget`)
-    expect([forgotten.status, forgotten.headers.location]).toEqual([303, '/show_avatar'])
-    for (const file of [`${id}.svg`, `${id}.png`]) expect((await visitor.get(`/avatars/${file}`)).status).toBe(404)
-    expect((await visitor.get(`/show_avatar?avatar=${id}`)).status).toBe(404)
-    expect((await visitor.post(`/avatars/${id}/forget`)).status).toBe(404)
-    expect(await pictureOf(visitor, kept)).toBe(drawn({ ...look, seed: 'to keep' }))
-    expect(await pictureOf(twin, id)).toBe(drawn({ ...look, seed: 'to forget' }))
-  })
-
-  test('the last one leads back to the form', async () => {
-    const { visitor, id } = await wear({ seed: 'the only one' })
-    await visitor.post(`/avatars/${id}/forget`)
-    const page = await visitor.get('/show_avatar')
-    expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-looks'])
-  })
-
-  test('works only by a post from our own page', async () => {
-    const { visitor, id } = await wear({ seed: 'not by others' })
-    const foreign = await visitor.post(`/avatars/${id}/forget`).set('Sec-Fetch-Site', 'cross-site')
-    expect(foreign.status).toBe(403)
-    expect((await visitor.get(`/avatars/${id}/forget`)).status).toBe(405)
-    expect((await visitor.get(`/avatars/${id}.svg`)).status).toBe(200)
-  })
-})

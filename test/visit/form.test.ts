@@ -529,7 +529,12 @@ describe('what is not the form', () => {
 })
 
 describe('a post from another site', () => {
-  const posts = ['/get_avatar', '/show_avatar', '/sign_out', `/avatars/${'0'.repeat(64)}/forget`]
+  const posts = [
+    '/get_avatar',
+    '/show_avatar',
+    '/sign_out',
+    ...['forget', 'restore', 'keep', 'unkeep'].map((action) => `/avatars/${'0'.repeat(64)}/${action}`),
+  ]
   const otherPort = () => app.url.replace(/\d+$/, (port) => String(Number(port) - 1))
   type Headers = () => Record<string, string>
 
@@ -633,7 +638,10 @@ describe('addresses', () => {
     [`/avatars/${id}.svg`, ['GET', 'HEAD']],
     [`/avatars/${id}.png`, ['GET', 'HEAD']],
     [`/avatars/${id}.gif`, ['GET', 'HEAD']],
-    [`/avatars/${id}/forget`, ['POST']],
+    ...['forget', 'restore', 'keep', 'unkeep'].map((action): [string, string[]] => [
+      `/avatars/${id}/${action}`,
+      ['POST'],
+    ]),
     ['/preview.svg', ['GET', 'HEAD']],
     ['/og.png', ['GET', 'HEAD']],
     ['/sign_out', ['POST']],

@@ -73,7 +73,7 @@ test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
       expect(textsOf(page, 'bdi')).toContain(name)
       const seed = `from the seed “${isolated(name)}”`
       expect(labelsOf(page)).toEqual(
-        expect.arrayContaining([`Download Bottts, ${seed}`, `Forget Bottts, ${seed}`, `Forget Rings, ${seed}`]),
+        expect.arrayContaining([`Download Bottts, ${seed}`, `Keep Bottts, ${seed}`, `Remove Rings, ${seed}`]),
       )
     }
   },

@@ -1,0 +1,31 @@
+import { NotFound } from '../errors.ts'
+import type { AddRoute } from '../middleware/routes.ts'
+import type { Parts } from '../parts.ts'
+import { type Visitor, withKept, withoutAvatar, withRestored } from '../visitor/visitor.ts'
+
+/** POST /avatars/{id}/forget, restore, keep and unkeep: each changes the visitor's history and leads back to it. */
+export function historyActions(route: AddRoute, { sessions }: Parts): void {
+  const session = sessions.load({ rolling: false })
+
+  addAction('forget', withoutAvatar)
+  // One that is in the history is restored already: the button was pressed twice.
+  addAction('restore', withRestored, ({ removed }, id) => removed?.avatar.id === id)
+  addAction('keep', (visitor, id) => withKept(visitor, id, true))
+  addAction('unkeep', (visitor, id) => withKept(visitor, id, false))
+
+  function addAction(name: string, alter: Alter, isTheirs: IsTheirs = () => false): void {
+    route(`/avatars/:id/${name}`, { POST: 'page' }).post(session, async (req, res) => {
+      const id = String(req.params.id)
+      if (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id)) {
+        throw new NotFound('not an avatar of this visitor')
+      }
+      await sessions.change(req, (visitor) => alter(visitor, id))
+      res.redirect(303, '/show_avatar')
+    })
+  }
+}
+
+type Alter = (visitor: Visitor, id: string) => Visitor
+type IsTheirs = (visitor: Visitor, id: string) => boolean
+
+const isInHistory: IsTheirs = ({ avatars }, id) => avatars.some((avatar) => avatar.id === id)
