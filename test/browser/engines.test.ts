@@ -39,35 +39,34 @@ const misplacedLegends = (page: EnginePage) =>
     }),
   )
 
-describe.each(installedEngines)('in $name', ({ open }) => {
-  test.each([360, 1440])(
-    'at %i px from the form to the avatar, each legend in its card above its hint',
-    async (width) => {
-      const page = await open({ width, height: 800 })
-      try {
-        await page.goto(`${app.url}/?style=lorelei&mood=playful&seed=river+otter`)
-        expect(await page.run(() => innerWidth)).toBe(width)
-        await expect.poll(() => page.run(() => document.documentElement.className)).toBe('js')
-        expect(await page.run(() => document.querySelectorAll('fieldset.card').length)).toBe(3)
-        expect(await misplacedLegends(page)).toEqual([])
-        await signIn(page)
-        const isDrawn = () => page.run(() => document.querySelector<HTMLImageElement>('.portrait')?.naturalWidth)
-        await expect.poll(isDrawn, { timeout: 10_000 }).toBeGreaterThan(0)
-        expect(await page.run(() => document.querySelector('.lead')?.textContent)).toContain('Lorelei, playful')
-      } finally {
-        await page.close()
-      }
-    },
-  )
-})
+describe.each(installedEngines)('in $name', ({ name, open }) => {
+  let page: EnginePage
+  beforeAll(async () => {
+    page = await open({ width: 1440, height: 800 })
+  })
+  afterAll(() => page.close())
 
-// The one engine that asks for the icon of a picture without a window, and writes down what it may not load.
-describe.each(installedEngines.filter(({ name }) => name === 'Firefox'))('in $name', ({ open }) => {
-  test('a GIF opened by itself has our icon, and nothing is refused', async () => {
-    const page = await open({ width: 1440, height: 800 })
-    try {
+  test('from the form to the avatar, each legend in its card above its hint, on a desktop and on a phone', async () => {
+    await page.goto(`${app.url}/?style=lorelei&mood=playful&seed=river+otter`)
+    await expect.poll(() => page.run(() => document.documentElement.className)).toBe('js')
+    for (const width of [1440, 360]) {
+      await page.resize({ width, height: 800 })
+      await expect.poll(() => page.run(() => innerWidth)).toBe(width)
+      expect(await page.run(() => document.querySelectorAll('fieldset.card').length)).toBe(3)
+      expect(await misplacedLegends(page)).toEqual([])
+    }
+    await signIn(page)
+    const isDrawn = () => page.run(() => document.querySelector<HTMLImageElement>('.portrait')?.naturalWidth)
+    await expect.poll(isDrawn, { timeout: 10_000 }).toBeGreaterThan(0)
+    expect(await page.run(() => document.querySelector('.lead')?.textContent)).toContain('Lorelei, playful')
+  })
+
+  // The one engine that asks for the icon of a picture without a window, and writes down what it may not load.
+  if (name === 'Firefox')
+    test('a GIF opened by itself has our icon, and nothing is refused', async () => {
       await page.goto(`${app.url}/?style=thumbs&animated=on&seed=river+otter`)
-      await signIn(page)
+      await page.run(() => document.querySelector<HTMLElement>('button.next')?.click())
+      await untilHeading(page, /^Looking good/)
       const gif = await page.run(() => document.querySelector<HTMLAnchorElement>('a[href*=".gif"]')?.pathname)
       // What a page has not loaded when it is left counts as refused.
       await expect.poll(() => page.run(() => document.readyState), { timeout: 10_000 }).toBe('complete')
@@ -77,8 +76,5 @@ describe.each(installedEngines.filter(({ name }) => name === 'Firefox'))('in $na
         .poll(() => [...page.logged, ...app.output.stdout.split('\n')], { timeout: 10_000 })
         .toContainEqual(expect.stringContaining('/favicon.ico'))
       expect(page.logged).toEqual([])
-    } finally {
-      await page.close()
-    }
-  })
+    })
 })

@@ -127,21 +127,21 @@ let app: TestApp
 const timePasses = movableClocks()
 
 /** Two instances of the site, with a long and a short timeout; each test takes the one that suits its fault. */
-function openBothApps() {
-  let slowApp: TestApp
-  let fastApp: TestApp
-  beforeAll(async () => {
-    slowApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
-    fastApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(shortMs) }, beside: slowApp })
-  })
-  afterAll(async () => {
-    await fastApp.close()
-    await slowApp.close()
-  })
-  return (row: Row) => {
-    app = row.status === timedOut.status ? fastApp : slowApp
-    return app.config.upstreamTimeoutMs + marginMs
-  }
+let slowApp: TestApp
+let fastApp: TestApp
+beforeAll(async () => {
+  slowApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
+  fastApp = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(shortMs) }, beside: slowApp })
+})
+afterAll(async () => {
+  await fastApp.close()
+  await slowApp.close()
+})
+
+/** Returns the milliseconds within which a visitor must have an answer. */
+function chooseApp(row: Row): number {
+  app = row.status === timedOut.status ? fastApp : slowApp
+  return app.config.upstreamTimeoutMs + marginMs
 }
 
 /** Runs `step` while the endpoint has the fault. */
@@ -226,7 +226,6 @@ const discordSteps = [
 
 describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSignedIn, stops }) => {
   const path = at[name]
-  const chooseApp = openBothApps()
 
   test.each(rows)('$how: $status, "$title"', async (row) => {
     const { status, title, retryAfter } = row
@@ -260,8 +259,6 @@ describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSign
 })
 
 describe('Discord: the revocation endpoint, at a sign-out', () => {
-  const chooseApp = openBothApps()
-
   test.each(rows)('$how: the visitor is signed out', async (row) => {
     const maxMs = chooseApp(row)
     const visitor = app.visitor()
@@ -304,8 +301,6 @@ const dicebearSteps = [
 ]
 
 describe.each(dicebearSteps)('DiceBear, $place', ({ place, arrive }) => {
-  const chooseApp = openBothApps()
-
   /** Takes the step, and checks the visitor's new avatar. */
   async function newAvatar(choice: Record<string, string>, step: () => Promise<Response>, visitor: Visitor) {
     const before = app.dicebear.count(at.svg)

@@ -14,6 +14,7 @@ export type EnginePage = {
   /** What the browser has written to its console; WebKit's driver does not tell it. */
   logged: string[]
   goto(url: string): Promise<void>
+  resize(viewport: Viewport): Promise<void>
   /** Runs a function in the page; it must need nothing from around it. */
   run(script: () => unknown): Promise<unknown>
   /** PNG of the visible part of the page. */
@@ -49,6 +50,7 @@ async function openChromium(viewport: Viewport): Promise<EnginePage> {
   return {
     logged,
     goto: async (url) => void (await page.goto(url)),
+    resize: (viewport) => page.setViewportSize(viewport),
     run: (script) => page.evaluate(script),
     screenshot: () => page.screenshot(),
     close: () => browser.close(),
@@ -71,10 +73,12 @@ async function openFirefox(viewport: Viewport): Promise<EnginePage> {
   await send('session.subscribe', { events: ['log.entryAdded'] })
   const { contexts } = Tree.parse(await send('browsingContext.getTree', {}))
   const context = contexts[0]?.context
-  await send('browsingContext.setViewport', { context, viewport })
+  const resize = async (viewport: Viewport) => void (await send('browsingContext.setViewport', { context, viewport }))
+  await resize(viewport)
   return {
     logged,
     goto: async (url) => void (await send('browsingContext.navigate', { context, url, wait: 'complete' })),
+    resize,
     async run(script) {
       const expression = `JSON.stringify((${script})())`
       const answer = await send('script.evaluate', { expression, target: { context }, awaitPromise: true })
@@ -149,10 +153,12 @@ async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
     return z.string().parse(handles.find((handle) => !first.includes(handle)))
   })
   await call('POST', `${session}/window`, { handle: popup })
-  await call('POST', `${session}/window/rect`, { width, height })
+  const resize = async (viewport: Viewport) => void (await call('POST', `${session}/window/rect`, viewport))
+  await resize({ width, height })
   return {
     logged: [],
     goto: async (url) => void (await call('POST', `${session}/url`, { url })),
+    resize,
     run: (script) => run(`return (${script})()`),
     screenshot: async () => Buffer.from(z.string().parse(await call('GET', `${session}/screenshot`)), 'base64'),
     async close() {

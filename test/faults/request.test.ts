@@ -1,0 +1,180 @@
+// One request to Discord or DiceBear: its limits of time and size, stale connections, and what is reported of it.
+import { gzipSync } from 'node:zlib'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { UpstreamTimeout, UpstreamUnavailable } from '../../src/errors.ts'
+import { type Connections, createConnections } from '../../src/upstream/call.ts'
+import { type BreakerChange, type Called, createUpstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
+import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
+import { type Fault, faults } from '../support/faults.ts'
+
+describe('a request', () => {
+  const longMs = 15_000
+  const maxBytes = 64 * 1024
+  let double: DiceBearDouble
+  let connections: Connections
+  beforeAll(async () => {
+    double = await openDiceBear()
+    connections = createConnections()
+  })
+  afterAll(async () => {
+    connections.close()
+    await double.close()
+  })
+  afterEach(() => double.heal())
+
+  const url = (seed: unknown = '') => `${double.apiUrl}/bottts/svg?seed=${seed}`
+  const way = (options: Partial<UpstreamOptions> = {}) =>
+    createUpstream({ name: 'dicebear', timeoutMs: longMs, maxBytes, connections, ...options })
+
+  test('is reported with its outcome and duration, and each change of the circuit breaker is', async () => {
+    const calls: Called[] = []
+    const changes: BreakerChange[] = []
+    const ask = way({
+      timeoutMs: 300,
+      breaker: { failures: 1, pauseMs: 0, isFailure: (error) => error instanceof UpstreamTimeout },
+      onCall: (call) => calls.push(call),
+      onBreaker: (change) => changes.push(change),
+    })
+    const answers = [200, 404, 429, 503, 302].map((status) => faults.answer(status))
+    for (const fault of [...answers, faults.hang()]) {
+      double.fail(at.svg, fault, { times: 1 })
+      await ask(url()).catch(() => undefined)
+    }
+    await Promise.allSettled([ask(url()), ask(url())])
+    const outcomes = ['ok', 'refused', 'rate-limited', 'unavailable', 'unavailable', 'timeout', 'circuit-open', 'ok']
+    expect(calls.map(({ upstream, outcome }) => [upstream, outcome])).toEqual(outcomes.map((one) => ['dicebear', one]))
+    expect(calls.find(({ outcome }) => outcome === 'timeout')?.durationMs).toBeGreaterThan(290)
+    expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
+  })
+
+  test('does not wait for a hundred others that hang, and they leave no connection behind', async () => {
+    double.fail(at.svg, faults.hang(), { times: 100 })
+    const ask = way({ timeoutMs: 3000 })
+    const before = double.count(at.svg)
+    const stuck = Array.from({ length: 100 }, (_, i) => ask(url(i)))
+    const ended = Promise.allSettled(stuck)
+    await expect.poll(() => double.count(at.svg) - before).toBe(100)
+    let isEnded = false
+    ended.then(() => {
+      isEnded = true
+    })
+    expect((await way()(url('one more'))).status).toBe(200)
+    expect(isEnded).toBe(false)
+    for (const { status } of await ended) expect(status).toBe('rejected')
+    // The connection of the request that was answered may be kept alive.
+    await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
+  })
+
+  test('asks for no content encoding, and refuses a response that has one', async () => {
+    double.fail(at.svg, (_req, res) => res.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('fern')))
+    await expect(way()(url())).rejects.toThrow('content-encoding gzip')
+    expect(double.calls.at(-1)?.headers['accept-encoding']).toBe('identity')
+  })
+
+  test('takes a response that says it has no content encoding', async () => {
+    double.fail(at.svg, (_req, res) => res.writeHead(200, { 'content-encoding': 'Identity' }).end('fern'))
+    expect(String((await way()(url())).body)).toBe('fern')
+  })
+
+  /** Ways in which a server ends a connection without a response. */
+  const endings: [string, Fault][] = [
+    ['closed', (req) => req.socket.end()],
+    ['reset', (req) => req.socket.resetAndDestroy()],
+  ]
+
+  describe.each(endings)('on a connection that is %s before the response', (_, fault) => {
+    const request = { method: 'POST', body: 'a=b' } as const
+
+    test('is made once more on a new connection, if the connection was used before', async () => {
+      await way()(url())
+      const before = double.calls.length
+      double.fail(at.svg, fault, { times: 1 })
+      double.fail(at.svg, faults.answer(200), { times: 1 })
+      expect((await way()(url(), request)).status).toBe(200)
+      const [first, second] = double.calls.slice(before)
+      expect([first?.body, second?.body]).toEqual(['a=b', 'a=b'])
+      expect(double.calls.length - before).toBe(2)
+      expect(first?.socket).toBe(double.calls[before - 1]?.socket)
+      expect(second?.socket).not.toBe(first?.socket)
+    })
+
+    test('is made no third time', async () => {
+      await way()(url())
+      const before = double.calls.length
+      double.fail(at.svg, fault)
+      await expect(way()(url(), request)).rejects.toThrow(UpstreamUnavailable)
+      expect(double.calls.length - before).toBe(2)
+    })
+
+    test('is not repeated on a new connection', async () => {
+      const own = createConnections()
+      double.fail(at.svg, fault)
+      const before = double.calls.length
+      await expect(way({ connections: own })(url(), request)).rejects.toThrow(UpstreamUnavailable)
+      expect(double.calls.length - before).toBe(1)
+    })
+
+    test.each([
+      ['a byte', 'H'],
+      ['half a head', 'HTTP/1.1 200 OK\r\nContent-Le'],
+      ['a head', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
+    ])('is not repeated after %s of a response', async (_what, begun) => {
+      await way()(url())
+      const before = double.calls.length
+      double.fail(at.svg, (req, res) => void req.socket.write(begun, () => fault(req, res)))
+      await expect(way()(url(), request)).rejects.toThrow(UpstreamUnavailable)
+      expect(double.calls.length - before).toBe(1)
+    })
+  })
+
+  test('is not repeated after its time is up', async () => {
+    await way()(url())
+    const before = double.calls.length
+    double.fail(at.svg, faults.hang())
+    await expect(way({ timeoutMs: 200 })(url())).rejects.toThrow(UpstreamTimeout)
+    expect(double.calls.length - before).toBe(1)
+  })
+
+  test('is not made after the deadline, and ends at the deadline', async () => {
+    const before = double.count(at.svg)
+    await expect(way()(url(), { deadline: performance.now() })).rejects.toThrow(UpstreamTimeout)
+    expect(double.count(at.svg)).toBe(before)
+    double.fail(at.svg, faults.hang())
+    const since = performance.now()
+    await expect(way()(url(), { deadline: since + 200 })).rejects.toThrow(UpstreamTimeout)
+    expect(performance.now() - since).toBeLessThan(longMs / 3)
+  })
+
+  const rowsOfBytes: [string, () => Fault, string][] = [
+    ['plain', () => faults.huge(), `response over ${maxBytes} bytes`],
+    ['in gzip', () => faults.gzipBomb(), 'content-encoding gzip'],
+  ]
+  test.each(rowsOfBytes)(
+    'with a response of 50 MB, %s, is aborted before it is in memory',
+    async (_, fault, expected) => {
+      const answered = fault()
+      const megabyte = 1024 * 1024
+      const sent: number[] = []
+      double.fail(at.svg, (req, res) => {
+        res.on('close', () => sent.push(req.socket.bytesWritten))
+        answered(req, res)
+      })
+      const used = () => process.memoryUsage().heapUsed + process.memoryUsage().external
+      const before = used()
+      let most = before
+      const watch = setInterval(() => {
+        most = Math.max(most, used())
+      }, 1)
+      onTestFinished(() => clearInterval(watch))
+      const ask = way()
+      const answers = await Promise.allSettled(Array.from({ length: 10 }, (_, i) => ask(url(i))))
+      // Ten complete responses would be 500 MB.
+      expect((most - before) / megabyte).toBeLessThan(150)
+      for (const answer of answers) {
+        expect(answer).toMatchObject({ status: 'rejected', reason: { message: expected } })
+      }
+      await expect.poll(() => sent.length).toBe(10)
+      expect(Math.max(...sent) / megabyte).toBeLessThan(25)
+    },
+  )
+})
