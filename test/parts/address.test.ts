@@ -1,25 +1,25 @@
 import { agent } from 'supertest'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { freePort } from '../support/free-port.ts'
 import { clientId, clientSecret, comeBack, leave, sessionSecret } from '../support/open-app.ts'
 import { startApp } from '../support/start-app.ts'
 
-async function started(settings: Record<string, string>) {
+async function started({ onTestFinished }: TestContext, settings: Record<string, string>) {
   const app = await startApp(settings)
   onTestFinished(() => app.stop())
   return app
 }
 
-test.each([
+test.for([
   ['127.0.0.1', 'localhost'],
   ['localhost', 'localhost'],
   ['0.0.0.0', 'localhost'],
   ['::', 'localhost'],
   ['::1', '[::1]'],
   ['127.0.0.2', '127.0.0.2'],
-])('with HOST=%s the address printed is at %s, and a whole visit works there', async (HOST, name) => {
-  const app = await started({ HOST })
+])('with HOST=%s the address printed is at %s, and a whole visit works there', async ([HOST = '', name], context) => {
+  const app = await started(context, { HOST })
   const url = `http://${name}:${new URL(app.url).port}`
   await expect.poll(() => app.output.stderr).toContain(`Open ${url} `)
   const visitor = agent(url).redirects(0)
@@ -29,12 +29,12 @@ test.each([
   expect((await visitor.get('/show_avatar')).status).toBe(200)
 })
 
-test('with BASE_URL its address is printed, wherever the app listens', async () => {
-  const app = await started({ HOST: '::1', BASE_URL: 'http://avatars.localhost:8080' })
+test('with BASE_URL its address is printed, wherever the app listens', async (context) => {
+  const app = await started(context, { HOST: '::1', BASE_URL: 'http://avatars.localhost:8080' })
   await expect.poll(() => app.output.stderr).toContain('Open http://avatars.localhost:8080 ')
 })
 
-test('in production every line of output is JSON, and the address is logged', async () => {
+test('in production every line of output is JSON, and the address is logged', async (context) => {
   const settings = {
     SESSION_SECRET: sessionSecret,
     DISCORD_CLIENT_ID: clientId,
@@ -42,11 +42,12 @@ test('in production every line of output is JSON, and the address is logged', as
     REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
   }
   const secure = { ...settings, BASE_URL: 'https://avatars.example' }
-  for (const one of [secure, { ...settings, NODE_ENV: 'production' }, { DEMO: 'on', NODE_ENV: 'production' }]) {
-    const app = await started(one)
-    await app.stop('SIGTERM')
-    expect(app.output.stderr).toBe('')
-    const lines = app.output.stdout.trim().split('\n')
+  const all = [secure, { ...settings, NODE_ENV: 'production' }, { DEMO: 'on', NODE_ENV: 'production' }]
+  const apps = await Promise.all(all.map((one) => started(context, one)))
+  await Promise.all(apps.map((app) => app.stop('SIGTERM')))
+  for (const { output } of apps) {
+    expect(output.stderr).toBe('')
+    const lines = output.stdout.trim().split('\n')
     expect(lines.map((line) => JSON.parse(line).msg)).toContain('listening')
   }
 })
