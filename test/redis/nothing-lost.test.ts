@@ -104,16 +104,31 @@ const steps: Record<string, Step> = {
   },
 }
 
-/** Does the step while the write at `place` goes wrong. Returns what the browser has lost, and the writes that there were. */
-async function during({ prepare, act, kept, mayEndSession }: Step, fault: Fault, place = -1, command = '') {
+let preparing: Promise<unknown> = Promise.resolve()
+
+/** One case is prepared after the other: a hundred sign-ins at once would meet Redis's time limits on a busy machine. */
+function afterOthers<Prepared>(prepare: () => Promise<Prepared>): Promise<Prepared> {
+  const prepared = preparing.then(prepare)
+  preparing = prepared.catch(() => undefined)
+  return prepared
+}
+
+/** An instance behind a proxy, and a visitor about to take the step. */
+async function openFaulty(step: Step) {
   const proxy = await openRedisProxy(redis.port)
   const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
+  await until(async () => (await faulty.visitor().get('/readyz')).status === 200)
+  visits += 1
+  const accountId = people[visits % people.length]?.id ?? ''
+  const visitor = await withThreeAvatars(accountId)
+  return { proxy, faulty, visitor, prepared: await step.prepare(visitor, accountId) }
+}
+
+/** Does the step while the write at `place` goes wrong. Returns what the browser has lost, and the writes that there were. */
+async function during(step: Step, fault: Fault, place = -1, command = '') {
+  const { act, kept, mayEndSession } = step
+  const { proxy, faulty, visitor, prepared } = await afterOthers(() => openFaulty(step))
   try {
-    await until(async () => (await faulty.visitor().get('/readyz')).status === 200)
-    visits += 1
-    const accountId = people[visits % people.length]?.id ?? ''
-    const visitor = await withThreeAvatars(accountId)
-    const prepared = await prepare(visitor, accountId)
     // The answer of a process that was killed never arrives. The one DEL, of the old session, comes after the answer.
     const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
     const browser = isAnswered ? visitor : copyOf(visitor)
