@@ -172,3 +172,54 @@ export function stillHint(texts, styleTitle, movers) {
   const list = new Intl.ListFormat(texts.locale, { type: 'conjunction' })
   return fill(texts.still, { style: styleTitle, styles: list.format(movers) })
 }
+
+/**
+ * The words of rolled seeds, from src/pages/words.ts, each in a text with spaces between.
+ * @typedef {object} SeedTexts
+ * @property {string} rollFirst
+ * @property {string} rollSecond
+ */
+
+const facesPerWall = 12
+/** Prime, and no divisor of the number of pairs: counting by it meets each pair once, in no order that shows. */
+const step = 997
+
+/** @param {SeedTexts} texts */
+const wordsOf = ({ rollFirst, rollSecond }) => ({ firsts: rollFirst.split(' '), seconds: rollSecond.split(' ') })
+
+/**
+ * The number of walls on which no seed is repeated; they are numbered from 1.
+ * @param {SeedTexts} texts
+ */
+export function wallCount(texts) {
+  const { firsts, seconds } = wordsOf(texts)
+  return Math.floor((firsts.length * seconds.length) / facesPerWall)
+}
+
+/**
+ * The twelve seeds of a wall of faces: the same number is the same wall for everybody.
+ * @param {SeedTexts} texts
+ * @param {number} wall
+ */
+export function wallSeeds(texts, wall) {
+  const { firsts, seconds } = wordsOf(texts)
+  return Array.from({ length: facesPerWall }, (_, i) => {
+    const pair = (((wall - 1) * facesPerWall + i) * step) % (firsts.length * seconds.length)
+    return `${firsts[pair % firsts.length]} ${seconds[Math.floor(pair / firsts.length)]}`
+  })
+}
+
+/**
+ * A seed by chance.
+ * @param {SeedTexts} texts
+ */
+export function rolledSeed(texts) {
+  const { firsts, seconds } = wordsOf(texts)
+  return `${oneOf(firsts)} ${oneOf(seconds)}`
+}
+
+/**
+ * @template Item
+ * @param {readonly Item[]} items
+ */
+export const oneOf = (items) => items[Math.floor(Math.random() * items.length)]

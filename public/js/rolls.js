@@ -1,5 +1,5 @@
 // The dice, and the last seeds that they rolled.
-import { fill, isolate, maxSeedLength, pictureUrl, seedLength } from './look.js'
+import { fill, isolate, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
 import { announce, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
@@ -17,7 +17,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
 
   function roll() {
     const before = seedField.value.trim()
-    const seed = `${oneOf(texts.rollFirst)} ${oneOf(texts.rollSecond)}`
+    const seed = rolledSeed(texts)
     const isKept = before !== '' && seedLength(before) <= maxSeedLength
     seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, row?.dataset.rolls)
     chooseSeed(seed, smallPicturesWaitMs)
@@ -66,9 +66,4 @@ export function createRolls(form, { currentLook, chooseSeed }) {
   })
 
   return { mark, updateFaces }
-}
-
-const oneOf = (list) => {
-  const items = list.split(' ')
-  return items[Math.floor(Math.random() * items.length)]
 }

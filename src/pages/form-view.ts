@@ -1,4 +1,4 @@
-import { backgroundOf, fill, hexColour, moodHint } from '../../public/js/look.js'
+import { backgroundOf, fill, hexColour, type Look, moodHint, wallCount, wallSeeds } from '../../public/js/look.js'
 import { findStyle, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import type { Entered, Field, Problem, ReadForm } from './form.ts'
@@ -93,6 +93,15 @@ function backgroundView(entered: string) {
     /** What was entered, if it is no colour. */
     invalidColour: isNone || isOwn || colour ? undefined : entered,
   }
+}
+
+/** Twelve faces in this look; undefined unless the address has the number of a wall. */
+export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
+  const count = wallCount(words.script)
+  const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0
+  if (number < 1 || number > count) return undefined
+  const faces = wallSeeds(words.script, number).map((seed) => ({ seed, picture: pictureUrl({ ...look, seed }) }))
+  return { number, next: (number % count) + 1, faces }
 }
 
 /** A choice in words, with its picture and the address of the form filled in with it. */

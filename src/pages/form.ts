@@ -124,9 +124,20 @@ function normalised(checked: z.infer<typeof Fields>): Choice {
 
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
+/**
+ * The seed is the text in the field `seed`; `seedFrom` goes before it. Empty or `word` it says just that, `username` is
+ * an empty seed, and anything else is the seed itself: without a script the visitor picks a face of the wall so, from
+ * the same radio buttons. Links and choices have `seed` alone.
+ */
+function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
+  const { seedFrom } = given
+  if (seedFrom === undefined || seedFrom === '' || seedFrom === 'word') return given
+  return { ...given, seed: seedFrom === 'username' ? '' : seedFrom }
+}
+
 /** Reads the form from a body or a query: the choice, or what is wrong with each field. */
 export function readForm(sent: unknown): ReadForm {
-  const given = Sent.parse(sent)
+  const given = withChosenSeed(Sent.parse(sent))
   const entered = asEntered(given)
   const { data: choice, error } = Form.safeParse(given)
   return choice ? { choice, entered, problems: [] } : { entered, problems: problemsOf(error.issues) }

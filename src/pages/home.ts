@@ -1,18 +1,21 @@
 import { LRUCache } from 'lru-cache'
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
-import { fill, stillHint } from '../../public/js/look.js'
+import { fill, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { type Entered, fields, type Problem, readForm } from './form.ts'
-import { formView, goodPart, lackingMoods, moodFor } from './form-view.ts'
+import { formView, goodPart, lackingMoods, moodFor, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
-/** The form's initial values. */
+/** The form's initial values, but for the seed. */
 const firstLook = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
+
+/** With one of these the form opens, so that what is shown is what the visitor gets. Few, so that pages can be cached. */
+const openingSeeds = wallSeeds(words.script, 1)
 
 /** Why the visitor was sent here, as named in the address. */
 const notices = new Map<unknown, string>([
@@ -29,20 +32,22 @@ const maxCachedBytes = 8 * 1024 * 1024
 /** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
 export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The
-  // page depends on its address alone.
+  // page depends on its address and the opening seed alone.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
     sizeCalculation: (page, url) => page.length + url.length,
   })
 
   route('/', { GET: 'page' }).get(async (req, res) => {
-    const page = pages.get(req.url) ?? Buffer.from(await rendered(res, 'home', await pageOf(req.query)))
-    pages.set(req.url, page)
+    const openingSeed = isLink(req.query) ? '' : (oneOf(openingSeeds) ?? '')
+    const key = `${openingSeed} ${req.url}`
+    const page = pages.get(key) ?? Buffer.from(await rendered(res, 'home', await pageOf(req.query, openingSeed)))
+    pages.set(key, page)
     res.type('html').send(page)
   })
 
-  async function pageOf(query: Record<string, unknown>) {
-    const page = pageFor(query, config)
+  async function pageOf(query: Record<string, unknown>, openingSeed: string) {
+    const page = pageFor(query, openingSeed, config)
     return { ...page, form: { ...page.form, fittingScale: await fittingScaleOf(page.form.look) } }
   }
 
@@ -55,22 +60,26 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   }
 }
 
-function pageFor(query: Record<string, unknown>, { baseUrl }: Config) {
-  const isLink = fields.some((field) => query[field] !== undefined)
-  const read = readForm(isLink ? { style: firstLook.style, ...query } : firstLook)
+/** Whether the address holds a look. Then no seed in it means that the seed is the visitor's Discord username. */
+const isLink = (query: Record<string, unknown>) => ['seedFrom', ...fields].some((field) => query[field] !== undefined)
+
+function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
+  const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
   const good = goodPart(read)
   const entered = { ...good, style: good.style || firstLook.style }
   // Drops values that the style ignores, such as a mood for a style without a face.
   const look = readForm(entered).choice ?? entered
   const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
+  const view = homeView(entered)
   return {
-    ...homeView(entered),
+    ...view,
+    form: { ...view.form, wall: wallView(query.wall, view.form.look) },
     filter,
     notices: reasons.filter((notice) => notice !== undefined),
-    canonical: `${baseUrl}${isLink ? lookUrl(look) : '/'}`,
-    ogImage: `${baseUrl}/og.png?${lookQuery(look)}`,
-    isLink,
+    canonical: `${baseUrl}${isLink(query) ? lookUrl(look) : '/'}`,
+    ogImage: `${baseUrl}/og.png?${lookQuery(isLink(query) ? look : firstLook)}`,
+    isLink: isLink(query),
   }
 }
 

@@ -1,5 +1,5 @@
-import { randomInt } from 'node:crypto'
 import type { Request, Response } from 'express'
+import { rolledSeed } from '../../public/js/look.js'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
@@ -154,13 +154,5 @@ const friends = {
 
 /** "Roll again" sends `roll` instead of a seed. */
 function withRolledSeed(fields: Record<string, unknown> = {}): Record<string, unknown> {
-  return fields.roll === undefined ? fields : { ...fields, seed: rolledSeed() }
-}
-
-function rolledSeed(): string {
-  const pick = (list: string) => {
-    const all = list.split(' ')
-    return all[randomInt(all.length)] ?? ''
-  }
-  return `${pick(words.script.rollFirst)} ${pick(words.script.rollSecond)}`
+  return fields.roll === undefined ? fields : { ...fields, seed: rolledSeed(words.script) }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
+import { inPage, inYourName, openBrowser, walkToAvatar } from '../support/browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
 let app: StartedApp
@@ -45,7 +45,7 @@ describe('pictures', () => {
   test('load when they are scrolled to, and a second visit requests none', async () => {
     await inPage(browser, phone, async (page) => {
       const first = await requestedUrls(page)
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await untilMoodsLoaded(page)
       // The twelve popular styles and the moods; none of the other styles.
       expect(pictures(first()).length).toBeGreaterThan(11)
@@ -61,15 +61,15 @@ describe('pictures', () => {
 
       const second = await requestedUrls(page)
       await page.goto('about:blank')
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await untilMoodsLoaded(page)
-      expect(second()).toEqual([`${app.url}/`])
+      expect(second()).toEqual([app.url + inYourName])
     })
   })
 
   test('a change requests its picture at once, without a timer', async () => {
     await inPage(browser, phone, async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
       // In one task, so that no timer has fired and no answer has come.
       const requested = await page.evaluate(() => {
@@ -109,7 +109,7 @@ describe('the first view', () => {
         devTools.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
           bytes[isPicture(urls.get(requestId)) ? 'pictures' : 'others'] += encodedDataLength
         })
-        await page.goto(app.url)
+        await page.goto(app.url + inYourName)
         await untilMoodsLoaded(page)
         const others = [...urls.values()].filter((url) => !isPicture(url))
         expect(new Set(others).size).toBe(others.length)
@@ -153,7 +153,7 @@ describe('files', () => {
     'every module of %s is preloaded, bound to its content',
     async (name) => {
       await inPage(browser, phone, async (page) => {
-        const open = async () => void (await page.goto(app.url))
+        const open = async () => void (await page.goto(app.url + inYourName))
         const { loaded, named } = await modulesOf(page, name === 'the form' ? open : () => walkToAvatar(page, app.url))
         expect([...loaded]).toEqual(expect.arrayContaining([...named.keys()]))
         if (name === 'the form') expect(loaded.size).toBe(named.size)
@@ -175,7 +175,7 @@ describe('files', () => {
         await route.fulfill({ response, body: `${await response.text()}//` })
       })
       const refusal = page.waitForEvent('console', (message) => message.text().includes('integrity'))
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await refusal
       expect(await page.locator('html.js').count()).toBe(0)
     })

@@ -2,7 +2,7 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
+import { inPage, inYourName, openBrowser, walkToAvatar } from '../support/browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
 let app: StartedApp
@@ -34,7 +34,7 @@ async function untilAnnounced(page: Page, act: () => Promise<void>) {
 }
 
 /** Opens the form with a stopped clock: timers fire only in `page.clock.runFor`. */
-async function openWithStoppedClock(page: Page, address = '/') {
+async function openWithStoppedClock(page: Page, address = inYourName) {
   await page.clock.install()
   await page.goto(app.url + address)
   await page.clock.pauseAt(Date.now() + 60_000)
@@ -186,7 +186,7 @@ describe('a seed that is too long', () => {
 
   test('is announced once, and marks the field until it is short enough', async () => {
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
       await seedField(page).fill(fits)
       expect([await announcements(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual([
@@ -214,7 +214,7 @@ describe('a seed that is too long', () => {
         return ids.map((id) => document.getElementById(id)?.textContent).includes(text)
       }, tooLong)
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
       const hints = await seedField(page).getAttribute('aria-describedby')
       await seedField(page).fill(long)
@@ -226,7 +226,7 @@ describe('a seed that is too long', () => {
 
   test('a field that the server refused stays marked, because its message stays', async () => {
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await seedField(page).fill(long)
       await page.getByRole('button', { name: words.home.next }).click()
       await page.getByRole('alert').waitFor()
@@ -244,7 +244,7 @@ describe('a seed that is too long', () => {
 describe('the last rolls', () => {
   test('keep their images when another one is added, which has its picture at once', async () => {
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       const roll = page.getByRole('button', { name: words.home.roll, exact: true })
       await roll.click()
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
@@ -270,7 +270,7 @@ describe('pictures that cannot be loaded', () => {
 
   test('after two failed changes in a row, tiles and rolls show the pictures from before', async () => {
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await page.getByRole('button', { name: words.home.roll, exact: true }).click()
       const face = page.locator('[data-rolls] img')
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
@@ -314,7 +314,7 @@ describe('pictures that cannot be loaded', () => {
 
   test('a picture that has never come is requested again at the next change', async () => {
     await visit(async (page) => {
-      await page.goto(app.url)
+      await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
       const all = /preview\.svg/
       await refuse(page, all)
@@ -486,7 +486,7 @@ describe('“Copy link”', () => {
 
 test('in a form refused for a missing style, the picture keeps its alternative text, and rolls have pictures', async () => {
   await visit(async (page) => {
-    await page.goto(app.url)
+    await page.goto(app.url + inYourName)
     await page.locator('[name="style"]:checked').evaluate((radio) => Reflect.set(radio, 'checked', false))
     const [answer] = await Promise.all([
       page.waitForResponse((response) => response.status() === 422),

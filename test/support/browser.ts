@@ -55,6 +55,9 @@ export async function screenshot(target: Page | Locator, options: { omitBackgrou
   }
 }
 
+/** The form with an empty seed, the same at each visit. */
+export const inYourName = '/?style=adventurer&mood=happy&backgroundColor=ffd29d'
+
 /** From the form to the show page, as the demo's first account. */
 export async function walkToAvatar(
   page: Page,

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { wallCount, wallSeeds } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
+import { wallView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { drawn, moodMap, styleList } from '../support/drawn.ts'
@@ -68,6 +70,25 @@ describe('GET /', () => {
       styleList.map(({ name }) => name).sort(),
     )
     expect(await page.find('[aria-invalid], [role="alert"]')).toEqual([])
+  })
+
+  test('opens with a rolled word, one of twelve, and every picture is of it', async () => {
+    const seeds = new Set<string>()
+    for (let visit = 0; visit < 40; visit++) {
+      const page = await reader.read((await app.visitor().get('/')).text)
+      const { seed = '' } = await filled(page, '/get_avatar')
+      const pictures = await page.find('[data-preview], .tile img')
+      const drawnSeeds = pictures.map(({ attributes }) => new URL(attributes.get('src') ?? '', app.url).searchParams)
+      expect(new Set(drawnSeeds.map((search) => search.get('seed')))).toEqual(new Set([seed]))
+      seeds.add(seed)
+    }
+    for (const seed of seeds) expect(wallSeeds(words.script, 1)).toContain(seed)
+    expect(seeds.size).toBeGreaterThan(4)
+  })
+
+  test('a link without a seed is one to a look in the visitor’s own name', async () => {
+    const page = await reader.read((await app.visitor().get('/?style=micah')).text)
+    expect((await filled(page, '/get_avatar')).seed).toBe('')
   })
 
   test.each([
@@ -148,6 +169,61 @@ describe('GET /', () => {
     expect(await filled(await reader.read(answer.text), '/get_avatar')).toEqual(good)
     await withoutRedis.close()
   })
+})
+
+describe('where the seed comes from', () => {
+  test.each([
+    ['', 'fern', 'fern'],
+    ['word', 'fern', 'fern'],
+    ['word', '', 'juniper.moss'],
+    ['username', 'fern', 'juniper.moss'],
+    ['username', 'x'.repeat(129), 'juniper.moss'],
+    ['amber acorn', 'fern', 'amber acorn'],
+  ])('seedFrom “%s” with the word “%s” gives %s', async (seedFrom, seed, drawnSeed) => {
+    const visitor = app.visitor()
+    await signIn(app, visitor, { ...look, seedFrom, seed })
+    const { text } = await visitor.get('/show_avatar')
+    const style = look.style
+    expect(shownAvatar(text)).toBe(
+      avatarId({ seed: drawnSeed, style, backgroundColor: 'ffd29d', mood: 'happy', animated: false }),
+    )
+  })
+
+  test('without a script the form keeps it', async () => {
+    for (const [seedFrom, seed] of [
+      ['username', ''],
+      ['amber acorn', 'amber acorn'],
+    ] as const) {
+      // biome-ignore format: pairs
+      const { text } = await app.visitor().get(`/?${query({ ...look, seedFrom })}`)
+      const page = await reader.read(text)
+      expect((await filled(page, '/get_avatar')).seed).toBe(seed)
+      const [canonical] = await page.find('[rel="canonical"]')
+      const address = new URL(canonical?.attributes.get('href') ?? '').searchParams
+      expect([address.get('seed') ?? '', address.has('seedFrom')]).toEqual([seed, false])
+    }
+  })
+
+  test.each<[string, Fields]>([
+    ['twice', [...Object.entries(look), ['seedFrom', 'word'], ['seedFrom', 'username']]],
+    ['with a control character', [...Object.entries(look), ['seedFrom', 'a\nb']]],
+    ['too long', [...Object.entries(look), ['seedFrom', 'x'.repeat(129)]]],
+  ])('%s is a problem of the seed', async (_what, fields) => {
+    const answer = await post(app.visitor(), '/get_avatar', fields)
+    expect(answer.status).toBe(422)
+    await expectProblems(await reader.read(answer.text), ['seed'])
+  })
+})
+
+test('no seed is on two walls, and the last wall leads to the first', () => {
+  const count = wallCount(words.script)
+  const seeds = Array.from({ length: count }, (_, i) => wallSeeds(words.script, i + 1)).flat()
+  expect(new Set(seeds).size).toBe(12 * count)
+  const look = { seed: 'fern', style: 'micah' }
+  expect([wallView('1', look)?.next, wallView(String(count), look)?.next]).toEqual([2, 1])
+  for (const wrong of ['', '0', '-1', '1.5', String(count + 1), '1e1', ['1'], undefined]) {
+    expect(wallView(wrong, look)).toBeUndefined()
+  }
 })
 
 describe('a style without a face', () => {
