@@ -21,6 +21,7 @@ import { createAccounts } from './visitor/account.ts'
 import { createSessions } from './visitor/session.ts'
 import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
+import { createUserSessions } from './visitor/user-sessions.ts'
 
 /** Time for Redis, files and rendering, in addition to the upstream timeout. */
 const marginMs = 1500
@@ -68,9 +69,11 @@ export async function openParts(config: Config, log: Logger) {
       metrics?.onBreaker(change)
     },
   }
-  const sealer = createSealer(config.sessionSecrets)
   const visitTimeoutMs = timeoutMs + marginMs
-  const sessions = createSessions({ config, store, log, waitMs: visitTimeoutMs })
+  const secrets = config.sessionSecrets
+  const sealer = createSealer(secrets)
+  const userSessions = createUserSessions({ store, secrets, log })
+  const sessions = createSessions({ config, store, userSessions, log, waitMs: visitTimeoutMs })
   const discord = createDiscord({
     ...config.discord,
     ...calls,
@@ -104,7 +107,7 @@ export async function openParts(config: Config, log: Logger) {
       onEnd: metrics?.onSignInEnd,
     }),
     discord,
-    accounts: createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs: timeoutMs }),
+    accounts: createAccounts({ discord, sessions, sealer, secrets, log, upstreamTimeoutMs: timeoutMs }),
     avatars: createAvatars({
       askDiceBear:
         config.dicebearUrl === undefined

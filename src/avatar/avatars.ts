@@ -86,6 +86,11 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
       return cutByCircle.get(id) ?? false
     },
 
+    /** Deletes the files of avatars in this cache. Whoever has the same avatar still gets it: it is drawn again. */
+    async forget(ids: Iterable<string>): Promise<void> {
+      await Promise.all([...new Set(ids)].map((id) => cache.delete(id)))
+    },
+
     /** The SVG of an avatar with its checksum. A lost or damaged file is drawn and stored again. */
     svg(avatar: Avatar): Promise<StoredSvg> {
       return svgOf(avatar.id, avatar.choice)

@@ -15,6 +15,8 @@ export type FileCache = {
   read(key: string): Promise<StoredSvg | undefined>
   /** Stores an SVG, over whatever is in its place. A full or read-only disk is reported to `onError`, never thrown. */
   write(key: string, svg: Buffer): Promise<StoredSvg>
+  /** Deletes the file. A failure is reported to `onError`, never thrown. */
+  delete(key: string): Promise<void>
   /** Path of the file, relative to the folder. */
   path(key: string): string
   /** Deletes the least recently used files if the folder is over its bound. Runs by itself, see `trimEveryMs`. */
@@ -80,6 +82,10 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return stored
   }
 
+  async function deleteFile(key: string): Promise<void> {
+    await rm(join(root, path(key)), { force: true }).catch(onError)
+  }
+
   /** Creates the subfolder. Removes a file or symbolic link in its place; a link could point outside the cache. */
   async function makeSubfolder(subfolder: string): Promise<void> {
     const stats = await lstat(subfolder).catch(ignoreMissing)
@@ -135,7 +141,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
 
   const close = () => clearInterval(timer)
 
-  return { read, write, path, trim, close }
+  return { read, write, delete: deleteFile, path, trim, close }
 }
 
 /** Moves a file to its name, over whatever has that name. */

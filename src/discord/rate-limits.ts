@@ -25,7 +25,7 @@ const refusedKey = (accessToken: string) => `refused:${hash('sha256', accessToke
 export function createDiscordLimits(store: Store) {
   /**
    * Copy of the `sign-in` limit in this process, by `performance.now()`, so that starting a sign-in needs no extra Redis
-   * command (the bench allows 8 per visit).
+   * command (the bench allows 9 per visit).
    */
   let signInWaitsUntil = 0
 

@@ -72,7 +72,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
       if (needsConsent.has(callback.error)) consent.set(res)
       throw new SignInFailed('Discord came back with an error')
     }
-    const { choice, verifier, key } = taken
+    const { choice, verifier, key, startedAt } = taken
     const { code } = callback
     const deadline = performance.now() + visitTimeoutMs
     const isStranger = req.visitor.user === undefined
@@ -83,7 +83,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
     try {
       return await states.withOtherTabs(key, cookies.all(req), async (otherTabs) => {
-        const sessionId = await sessions.signIn(req, res, { user, otherTabs }, (visitor) => ({
+        const sessionId = await sessions.signIn(req, res, { user, otherTabs, startedAt }, (visitor) => ({
           ...withNewAvatar(visitor, { user, choice, avatar }),
           tokens,
         }))

@@ -25,6 +25,9 @@ const notices = new Map<unknown, string>([
   ['no-session', words.notices.noSession],
   ['signed-out', words.notices.signedOut],
   ['address', words.notices.otherAddress],
+  ['forgotten', words.notices.forgotten],
+  ['signed-out-everywhere', words.notices.signedOutEverywhere],
+  ['not-signed-in', words.notices.notSignedIn],
 ])
 
 const maxCachedBytes = 8 * 1024 * 1024

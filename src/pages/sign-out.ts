@@ -1,20 +1,46 @@
+import type { Request, Response } from 'express'
+import type { User } from '../discord/responses.ts'
+import { form } from '../middleware/form-body.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { consentCookie, stateCookies } from '../visitor/cookies.ts'
+import type { Visitor } from '../visitor/visitor.ts'
 
 /**
- * POST /sign_out ends the session here, then at Discord. Requests that began before do not end signed in: their states are
- * forgotten and their sessions marked as signed out.
+ * POST /sign_out ends the session here, then at Discord; with `devices=all` all sessions of this Discord user. POST
+ * /forget_me does the latter, and deletes what else is kept of the user.
  */
-export function signOut(route: AddRoute, { config, states, sessions, accounts }: Parts): void {
-  const cookies = stateCookies(config)
-  const consent = consentCookie(config)
-  route('/sign_out', { POST: 'page' }).post(async (req, res) => {
-    const otherTabs = await states.forget(cookies.all(req))
-    const tokens = await sessions.signOut(req, res, otherTabs)
-    cookies.clear(res, cookies.all(req))
-    consent.set(res)
-    await accounts.revoke(tokens)
-    res.redirect(303, '/?notice=signed-out')
+export function signOut(route: AddRoute, parts: Parts): void {
+  const { sessions, avatars } = parts
+
+  route('/sign_out', { POST: 'page' }).post(...form, async (req, res) => {
+    const isEverywhere = req.body?.devices === 'all'
+    if (isEverywhere) await sessions.loadNow(req, res)
+    await endSessions(parts, req, res, isEverywhere ? req.visitor.user : undefined)
+    res.redirect(303, isEverywhere ? '/?notice=signed-out-everywhere' : '/?notice=signed-out')
   })
+
+  route('/forget_me', { POST: 'page' }).post(sessions.load({ rolling: false }), async (req, res) => {
+    const { user } = req.visitor
+    if (user === undefined) return res.redirect(303, '/?notice=not-signed-in')
+    const ended = await endSessions(parts, req, res, user)
+    await avatars.forget(ended.flatMap((visitor) => visitor.avatars.map(({ id }) => id)))
+    // The browser's copies of the avatars, which it may otherwise keep for a year.
+    res.set('Clear-Site-Data', '"cache"').redirect(303, '/?notice=forgotten')
+  })
+}
+
+/**
+ * Ends the browser's session, or all sessions of a user. Requests that began before do not end signed in: their states
+ * are forgotten, their sessions and the user are marked. Returns what the sessions held.
+ */
+async function endSessions(parts: Parts, req: Request, res: Response, everywhere?: User): Promise<Visitor[]> {
+  const { config, states, sessions, accounts } = parts
+  const cookies = stateCookies(config)
+  const otherTabs = await states.forget(cookies.all(req))
+  const ended = await sessions.signOut(req, res, { otherTabs, everywhere })
+  cookies.clear(res, cookies.all(req))
+  consentCookie(config).set(res)
+  await accounts.revoke(ended.flatMap(({ tokens }) => tokens ?? []))
+  return ended
 }

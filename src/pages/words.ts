@@ -193,6 +193,10 @@ export const words = {
     signedOut: 'You are signed out. Your looks, and what Discord told us about you, are gone from here.',
     otherAddress: 'Signing in works only at this address, so we brought you here. Your choices came along.',
     signInAgain: 'Discord wants you to sign in again before we go on. Your choices are still here.',
+    forgotten:
+      'We have forgotten you: your sign-ins on all devices, your looks and your name are gone, and Discord knows that you left.',
+    signedOutEverywhere: 'You are signed out on all devices. Your looks there are gone, too.',
+    notSignedIn: 'You are not signed in here, so we cannot tell who you are. Sign in first, then try again.',
   },
 
   show: {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
+import { z } from 'zod'
 import { LockLost } from '../errors.ts'
-import { lockKey, type Store } from './store.ts'
+import { lockKey, readJson, type Store } from './store.ts'
 
 /** TTLs use performance.now(), read on every call (`ttlResolution: 0`). */
 const cacheOptions = { max: 50_000, ttlResolution: 0, perf: { now: () => performance.now() } }
@@ -23,6 +24,13 @@ export function memoryStore(): Store {
   const get = (key: string) => kindOf(key).get(key)
   const remove = (key: string) => kindOf(key).delete(key)
   const set = (key: string, value: string, ttlS: number) => kindOf(key).set(key, value, { ttl: ttlS * 1000 })
+  const listOf = (key: string) =>
+    z
+      .array(z.string())
+      .catch([])
+      .parse(readJson(get(key)))
+  const expiresAt = (key: string) =>
+    kindOf(key).has(key) ? performance.now() + kindOf(key).getRemainingTTL(key) : undefined
   const replaceExisting = (key: string, value: string, ttlS: number) => {
     if (!kindOf(key).has(key)) return false
     set(key, value, ttlS)
@@ -58,6 +66,18 @@ export function memoryStore(): Store {
     async delete(key) {
       remove(key)
     },
+    async addToList(key, item, { max, ttlS }, mark) {
+      const items = [item, ...listOf(key)]
+      set(key, JSON.stringify(items.slice(0, max)), ttlS)
+      return { excess: items[max], markExpiresAt: expiresAt(mark) }
+    },
+    list: async (key) => listOf(key),
+    async removeFromList(key, item) {
+      const left = listOf(key).filter((one) => one !== item)
+      if (left.length === 0) remove(key)
+      else set(key, JSON.stringify(left), kindOf(key).getRemainingTTL(key) / 1000)
+    },
+    expiresAt: async (key) => expiresAt(key),
     remainingMs: async (key) => (kindOf(key).has(key) ? kindOf(key).getRemainingTTL(key) : 0),
     async extendIfEqual(key, value, ttlS) {
       return get(key) === value && replaceExisting(key, value, ttlS)

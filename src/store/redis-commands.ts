@@ -19,6 +19,12 @@ export type Commands = {
   ): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   pTTL(key: string): Promise<number>
+  /** In milliseconds since 1970; -2 if there is no such key. */
+  pExpireTime(key: string): Promise<number>
+  lRange(key: string, start: number, stop: number): Promise<string[]>
+  lRem(key: string, count: number, item: string): Promise<number>
+  /** The item that left the list, or '', and PEXPIRETIME of the mark. Both keys share a slot. */
+  addToList(key: string, mark: string, item: string, max: number, ttlS: number): Promise<(string | number)[]>
   ping(): Promise<string>
   /** The total and the milliseconds until the count starts anew. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
@@ -92,8 +98,22 @@ const replaceIfLocked = defineScript({
   },
   transformReply: (reply: number) => reply,
 })
+const addToList = defineScript({
+  NUMBER_OF_KEYS: 2,
+  SCRIPT: `
+    local length = redis.call('LPUSH', KEYS[1], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[3])
+    local excess = length > tonumber(ARGV[2]) and redis.call('RPOP', KEYS[1])
+    return { excess or '', redis.call('PEXPIRETIME', KEYS[2]) }`,
+  parseCommand(parser, key: string, mark: string, item: string, max: number, ttlS: number) {
+    parser.pushKey(key)
+    parser.pushKey(mark)
+    parser.push(item, String(max), String(ttlS))
+  },
+  transformReply: (reply: (string | number)[]) => reply,
+})
 /** Lua scripts; each is one atomic step. */
-export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked }
+export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
  * Runs every command in use, on two keys of one slot that nothing else uses. Rejects if Redis refuses one of them,
@@ -111,6 +131,10 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.expireIfEqual(key, value, ttlS),
     redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),
     redis.deleteIfEqual(key, value),
+    redis.pExpireTime(key),
+    redis.addToList(`{${key}}:list`, key, value, 0, ttlS),
+    redis.lRange(`{${key}}:list`, 0, -1),
+    redis.lRem(`{${key}}:list`, 0, value),
     redis.count(`{${key}}:count`, 1, 1000 * ttlS),
     redis.getDel(key),
     redis.del(key),

@@ -18,6 +18,21 @@ export type Store = {
   /** Sets a key that does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
+  /**
+   * Puts an item in front of a list and renews the list's TTL. Returns the item that leaves a list of more than `max`, and
+   * when the key `mark` expires (as `expiresAt`). Both keys share a slot.
+   */
+  addToList(
+    key: string,
+    item: string,
+    limits: { max: number; ttlS: number },
+    mark: string,
+  ): Promise<{ excess?: string | undefined; markExpiresAt?: number | undefined }>
+  /** The items of a list, the newest first. */
+  list(key: string): Promise<string[]>
+  removeFromList(key: string, item: string): Promise<void>
+  /** When the key expires, in milliseconds by the store's own clock; undefined without one. */
+  expiresAt(key: string): Promise<number | undefined>
   /** Milliseconds until the key expires; 0 without one. By the store's own clock. */
   remainingMs(key: string): Promise<number>
   /** Gives the key a new TTL if it holds this value. */
@@ -47,6 +62,8 @@ export const lockKey = (key: string) => `lock:{${key}}`
 
 /** The store in Redis. */
 export function redisStore({ run, isRefusal, state, close }: Redis): Store {
+  /** PEXPIRETIME is negative for a key that does not exist. */
+  const time = (ms: number) => (ms < 0 ? undefined : ms)
   const withTtl = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
   return {
     async get(key) {
@@ -88,6 +105,15 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     async delete(key) {
       await run((redis) => redis.del(key))
     },
+    async addToList(key, item, { max, ttlS }, mark) {
+      const [excess, expiresAt] = await run((redis) => redis.addToList(key, mark, item, max, ttlS))
+      return { excess: excess ? String(excess) : undefined, markExpiresAt: time(Number(expiresAt)) }
+    },
+    list: (key) => run((redis) => redis.lRange(key, 0, -1)),
+    async removeFromList(key, item) {
+      await run((redis) => redis.lRem(key, 0, item))
+    },
+    expiresAt: async (key) => time(await run((redis) => redis.pExpireTime(key))),
     async remainingMs(key) {
       return Math.max(await run((redis) => redis.pTTL(key)), 0)
     },

@@ -7,12 +7,20 @@ import type { Tokens, User } from '../discord/responses.ts'
 import { DiscordRefusedClient, DiscordTimeout, GrantRefused, NotSignedIn, TokenRefused } from '../errors.ts'
 import type { Sessions } from './session.ts'
 import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from './tokens.ts'
+import { userHasher } from './user-sessions.ts'
 import type { Visitor } from './visitor.ts'
 
 /** How long a sign-out waits for Discord. */
 const revokeTimeoutMs = 1500
 
-type AccountParts = { discord: Discord; sessions: Sessions; sealer: Sealer; log: Logger; upstreamTimeoutMs: number }
+type AccountParts = {
+  discord: Discord
+  sessions: Sessions
+  sealer: Sealer
+  secrets: string[]
+  log: Logger
+  upstreamTimeoutMs: number
+}
 
 /**
  * A Discord user and the tokens by which Discord identified them. `newTokens` is set if they were issued by this
@@ -24,7 +32,9 @@ export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
  * The life of a token: exchanged for a code at a callback, cached in the session, refreshed when it has expired or was
  * refused, revoked at a sign-out. For `deadline` see `UpstreamRequest`.
  */
-export function createAccounts({ discord, sessions, sealer, log, upstreamTimeoutMs }: AccountParts) {
+export function createAccounts({ discord, sessions, sealer, secrets, log, upstreamTimeoutMs }: AccountParts) {
+  const hashesOf = userHasher(secrets)
+
   /**
    * The user who returns from Discord, by the session's access token if it is usable, else by the code. Throws
    * GrantRefused, or another failure of Discord. If users/@me fails after the exchange, the new tokens are stored for
@@ -101,9 +111,10 @@ export function createAccounts({ discord, sessions, sealer, log, upstreamTimeout
     }
   }
 
-  /** The key of Discord's per-user limit is the user id, or a hash of the token as long as the id is unknown. */
+  /** The key of Discord's per-user limit is a hash of the user id, or of the token as long as the id is unknown. */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
-    const visitor = known?.id ?? hash('sha256', tokens.accessToken, 'base64url')
+    const [hashOfUser] = known ? hashesOf(known.id) : []
+    const visitor = hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
     return discord.fetchUser(tokens.accessToken, visitor, { deadline, isNew })
   }
 

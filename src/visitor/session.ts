@@ -9,7 +9,7 @@ import { withLock } from '../store/lock.ts'
 import type { Lock, Store } from '../store/store.ts'
 import { sessionCookie } from './session-cookie.ts'
 import { parseSession, SessionStore, sessionKey, sessionTtlS, ttlS } from './session-store.ts'
-import type { SealedTokens } from './tokens.ts'
+import type { UserSessions } from './user-sessions.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
 /** TTL of `successor:{id}`; longer than any request that began with the old id can last. */
@@ -21,6 +21,7 @@ const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url'
 
 type SessionParts = {
   config: Config
+  userSessions: UserSessions
   store: Store
   log: Logger
   /** How long a request waits for another one that changes the same session. */
@@ -36,7 +37,7 @@ type SessionParts = {
  * - `successor:{id}` is set once, by a sign-in or by a sign-out. Requests that began with the old id go on in the
  *   successor if it is the same user's; a sign-in that finds the mark of a sign-out ends signed out.
  */
-export function createSessions({ config, store, log, waitMs }: SessionParts) {
+export function createSessions({ config, store, userSessions, log, waitMs }: SessionParts) {
   const sessionStore = new SessionStore(store)
   const cookie = sessionCookie(config, sessionStore, log)
 
@@ -115,18 +116,20 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
    * tab has just signed the same user in, its session (one of `otherTabs`) is changed instead. Returns the id of the
    * session. Throws NotSignedIn if the visitor has signed out meanwhile.
    */
-  async function signIn(req: Request, res: Response, { user, otherTabs = [] }: SignIn, alter: Alter): Promise<string> {
+  async function signIn(req: Request, res: Response, begun: SignIn, alter: Alter): Promise<string> {
+    const { user, otherTabs = [] } = begun
     const before = req.session.visitor === undefined ? undefined : req.sessionID
     for (const id of otherTabs) {
       const changed = id !== before && user && (await changeFrom(req, id, user, alter))
       if (changed) return changed
     }
-    const id = before === undefined ? await create(req, await alter(stranger)) : await replace(req, before, user, alter)
+    const id =
+      before === undefined ? await create(req, await alter(stranger), begun) : await replace(req, before, begun, alter)
     if (before !== undefined) res.once('finish', () => forget(before))
     return id
   }
 
-  async function create(req: Request, visitor: Visitor): Promise<string> {
+  async function create(req: Request, visitor: Visitor, begun: SignIn): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       req.session.regenerate((error?: unknown) => (error ? reject(error) : resolve()))
     })
@@ -135,27 +138,37 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
     req.visitor = visitor
     const { sessionID } = req
     try {
-      await store.set(sessionKey(sessionID), JSON.stringify(req.session), sessionTtlS)
+      await store.setIfAbsent(sessionKey(sessionID), JSON.stringify(req.session), sessionTtlS)
+      if (visitor.user) await addToUser(visitor.user, sessionID, begun)
     } catch (error) {
       // The error page must not put the cookie of a session that may not exist in the place of the old one.
       Object.assign(req, { session: undefined })
+      forget(sessionID)
       throw error
     }
     return sessionID
   }
 
-  async function replace(req: Request, old: string, user: User | undefined, alter: Alter): Promise<string> {
+  /** Throws NotSignedIn if the user was forgotten after this sign-in began. */
+  async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<void> {
+    const { excess, forgottenAt } = await userSessions.add(user.id, id)
+    if (excess !== undefined) forget(excess)
+    if (startedAt === undefined || forgottenAt === undefined) return
+    if ((await startedAt()) <= forgottenAt) throw new NotSignedIn('the user was forgotten meanwhile')
+  }
+
+  async function replace(req: Request, old: string, begun: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
       const [data, successor] = await Promise.all([stored(old), store.get(successorKey(old))])
       if (successor !== undefined) return { id: successor, isOurs: false }
-      const id = await create(req, await alter(readVisitor(data?.visitor)))
+      const id = await create(req, await alter(readVisitor(data?.visitor)), begun)
       if (await store.setIfAbsent(successorKey(old), id, successorTtlS)) return { id, isOurs: true }
       await store.delete(sessionKey(id))
       return { id: (await store.get(successorKey(old))) ?? signedOut, isOurs: false }
     })
     if (successor.id === signedOut) throw new NotSignedIn('signed out in another tab')
     if (successor.isOurs) return successor.id
-    return (await changeFrom(req, successor.id, user, alter)) ?? replace(req, successor.id, user, alter)
+    return (await changeFrom(req, successor.id, begun.user, alter)) ?? replace(req, successor.id, begun, alter)
   }
 
   /** Deletes the session that this request has created, after its sign-in was superseded or cancelled. */
@@ -171,13 +184,18 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
   }
 
   /**
-   * Ends the browser's session, the sessions that followed it and those of `others`. Returns the tokens that they held.
-   * A request that began earlier finds no session, or the mark of the sign-out.
+   * Ends the browser's session, the sessions that followed it and those of `otherTabs`; with `everywhere` all of that
+   * user, on all devices. Returns what they held. A request that began earlier finds no session, or the mark of the
+   * sign-out.
    */
-  async function signOut(req: Request, res: Response, others: string[]): Promise<SealedTokens[]> {
-    const tokens: SealedTokens[] = []
+  async function signOut(req: Request, res: Response, { otherTabs, everywhere }: SignOut): Promise<Visitor[]> {
+    const visitors: Visitor[] = []
     const ended = new Set<string>([signedOut])
-    const ids = [cookie.idOf(req) ?? [], others].flat()
+    const elsewhere = everywhere ? await userSessions.forget(everywhere.id) : []
+    const own = cookie.idOf(req)
+    // The browser's own session last: if one of the others cannot be ended, the visitor can try again.
+    const ids = [...elsewhere, ...otherTabs].filter((id) => id !== own)
+    if (own !== undefined) ids.push(own)
     for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
       if (ended.has(id)) continue
       ended.add(id)
@@ -185,12 +203,13 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
       if (successor !== undefined) ids.push(successor)
       const data = parseSession(await store.getAndDelete(sessionKey(id)))
       const visitor = readVisitor(data?.visitor)
-      if (visitor.tokens) tokens.push(visitor.tokens)
+      visitors.push(visitor)
+      const user = visitor.user ?? everywhere
+      if (user) await userSessions.remove(user.id, id)
     }
-    // Last: after a failure above the visitor is still signed in, and can try again.
     cookie.clear(res)
     Object.assign(req, { session: undefined })
-    return tokens
+    return visitors
   }
 
   /** Marks a session as signed out. Returns its successor, if it has one. */
@@ -218,4 +237,10 @@ export function createSessions({ config, store, log, waitMs }: SessionParts) {
 export type Sessions = ReturnType<typeof createSessions>
 
 type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
-type SignIn = { user?: User; otherTabs?: string[] }
+type SignIn = {
+  user?: User
+  otherTabs?: string[]
+  /** When the sign-in began, in milliseconds by the store's clock. */
+  startedAt?: () => Promise<number>
+}
+type SignOut = { otherTabs: string[]; everywhere?: User | undefined }

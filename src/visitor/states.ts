@@ -118,7 +118,13 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
       await lock.release()
       throw new UnknownState('a verifier that cannot be opened')
     }
-    return { key: lock.key, choice: record.choice, verifier, settle, release: lock.release }
+    return { key: lock.key, choice: record.choice, verifier, startedAt, settle, release: lock.release }
+
+    /** When the visitor was sent to Discord, in milliseconds by the store's clock; 0 if the record has expired. */
+    async function startedAt(): Promise<number> {
+      const expiresAt = await store.expiresAt(lock.key)
+      return expiresAt === undefined ? 0 : expiresAt - 1000 * stateTtlS
+    }
 
     /**
      * Keeps the outcome for a second request. Undefined if the record was forgotten meanwhile. Throws LockLost if this

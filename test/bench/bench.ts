@@ -281,7 +281,7 @@ async function visits(stage: Stage) {
     bare: { program: bare, requests: visit },
     statuses: [200, 302],
     per: visitRequests,
-    maxRedisCommands: 8,
+    maxRedisCommands: 9,
   })
 }
 

@@ -721,6 +721,7 @@ describe('addresses', () => {
     ['/preview.svg', ['GET', 'HEAD']],
     ['/og.png', ['GET', 'HEAD']],
     ['/sign_out', ['POST']],
+    ['/forget_me', ['POST']],
     ['/licences', ['GET', 'HEAD']],
     ['/healthz', ['GET', 'HEAD']],
     ['/readyz', ['GET', 'HEAD']],

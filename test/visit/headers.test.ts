@@ -118,6 +118,7 @@ const redirects: Kind[] = [
     },
   ],
   ['a sign-out', 303, ({ app }) => ask(app.url, '/sign_out', { method: 'POST' })],
+  ['“Forget me” of a stranger', 303, ({ app }) => ask(app.url, '/forget_me', { method: 'POST' })],
 ]
 
 const machines: Kind[] = [

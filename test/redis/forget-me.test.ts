@@ -1,0 +1,335 @@
+import { readdir } from 'node:fs/promises'
+import { CookieAccessInfo } from 'cookiejar'
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
+import {
+  comeBack,
+  leave,
+  look,
+  openApp,
+  sessionSecret,
+  shownAvatar,
+  signIn,
+  type TestApp,
+  type Visitor,
+} from '../support/open-app.ts'
+import { openRedis, openRedisCluster, type Redis } from '../support/redis.ts'
+import { cookiesOf, hasAvatar, locationOf, sameBrowserAt, send, sessionIdIn, setCookies } from '../support/visits.ts'
+
+let redis: Redis
+/** Two instances of one site. */
+let app: TestApp
+let other: TestApp
+let db: ReturnType<typeof createClient>
+
+beforeAll(async () => {
+  redis = await openRedis()
+  app = await openApp({ redisUrl: redis.url })
+  other = await openApp({ redisUrl: redis.url, beside: app })
+  db = createClient({ url: redis.url })
+  await db.connect()
+})
+afterAll(async () => {
+  db.destroy()
+  await Promise.all([other.close(), app.close()])
+  await redis.stop()
+})
+beforeEach(async () => {
+  await db.flushDb()
+  app.discord.calls.length = 0
+})
+afterEach(() => app.discord.heal())
+
+const byUsername = { ...look, seed: '' }
+
+/** A browser in which this person is signed in. */
+async function signedIn(at = app, choice: Record<string, string> = byUsername, accountId?: string): Promise<Visitor> {
+  const visitor = at.visitor()
+  const answer = await signIn(at, visitor, choice, accountId)
+  expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
+  return visitor
+}
+
+async function expectSignedOut(...visitors: Visitor[]): Promise<void> {
+  for (const visitor of visitors) expect((await visitor.get('/show_avatar')).status).toBe(303)
+}
+
+async function expectSignedIn(...visitors: Visitor[]): Promise<void> {
+  for (const visitor of visitors) expect((await visitor.get('/show_avatar')).status).toBe(200)
+}
+
+/** Every key with its value. */
+async function dump(): Promise<string> {
+  const keys = await db.keys('*')
+  const values = keys.map(async (key) =>
+    (await db.type(key)) === 'list' ? (await db.lRange(key, 0, -1)).join() : ((await db.get(key)) ?? ''),
+  )
+  return (await Promise.all(values)).map((value, place) => `${keys[place]} = ${value}`).join('\n')
+}
+
+const avatarFiles = async ({ folder }: TestApp) =>
+  (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.svg'))
+
+describe('POST /forget_me', () => {
+  test('ends all sessions of this user on all devices, with avatars, files and tokens, and nobody else’s', async () => {
+    const phone = await signedIn()
+    const tablet = await signedIn(other, look)
+    const desk = await signedIn()
+    await desk
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...look, seed: 'second' })
+      .expect(303)
+    const stranger = await signedIn(app, { ...look, seed: 'other' }, app.discord.accounts[1]?.id)
+    expect(await avatarFiles(app)).not.toEqual([])
+    expect(await dump()).toContain('juniper')
+    const revokedBefore = app.discord.count(at.revoke)
+
+    const answer = await sameBrowserAt(app, desk).post('/forget_me')
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=forgotten'])
+    expect(answer.headers['clear-site-data']).toBe('"cache"')
+    expect(setCookies(answer).filter((line) => /avatar-session.*Expires=Thu, 01 Jan 1970/.test(line))).toHaveLength(1)
+    expect((await desk.get('/?notice=forgotten')).text).toContain(words.notices.forgotten)
+
+    await expectSignedOut(phone, tablet, desk)
+    await expectSignedIn(stranger)
+    expect(app.discord.count(at.revoke)).toBe(revokedBefore + 3)
+    const left = await dump()
+    for (const trace of ['juniper', 'Juniper', app.discord.accounts[0]?.id, app.discord.accounts[0]?.avatar]) {
+      expect(left).not.toContain(trace)
+    }
+    const kinds = new Set(left.split('\n').map((line) => line.split(':')[0]))
+    expect([...kinds].sort()).toEqual(['forgotten', 'session', 'sessions', 'state', 'successor'])
+    expect(await db.keys('session:*')).toHaveLength(1)
+    expect(await db.keys('sessions:*')).toHaveLength(1)
+    // What is left is the stranger's.
+    expect(await avatarFiles(app)).toHaveLength(1)
+    expect(await hasAvatar(stranger, { seed: 'other' })).toBe(true)
+  })
+
+  test('an avatar that somebody else has, too, is drawn again for them', async () => {
+    const [mine, theirs] = [await signedIn(app, look), await signedIn(app, look, app.discord.accounts[1]?.id)]
+    await mine.post('/forget_me').expect(303)
+    expect(await hasAvatar(theirs)).toBe(true)
+  })
+
+  test('of a stranger changes nothing', async () => {
+    const visitor = await signedIn()
+    const answer = await app.visitor().post('/forget_me')
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=not-signed-in'])
+    expect((await app.visitor().get('/?notice=not-signed-in')).text).toContain(words.notices.notSignedIn)
+    expect(answer.headers['clear-site-data']).toBeUndefined()
+    await expectSignedIn(visitor)
+  })
+
+  test('of another site is refused', async () => {
+    const visitor = await signedIn()
+    const answer = await visitor.post('/forget_me').set('Origin', 'https://evil.example')
+    expect(answer.status).toBe(403)
+    await expectSignedIn(visitor)
+  })
+
+  test('works while Discord does not answer', async () => {
+    const [visitor, elsewhere] = [await signedIn(), await signedIn()]
+    app.discord.fail(at.revoke, faults.hang())
+    const since = performance.now()
+    await visitor.post('/forget_me').expect(303)
+    expect(performance.now() - since).toBeLessThan(2000)
+    await expectSignedOut(visitor, elsewhere)
+  })
+
+  test('who signs in afterwards is signed in, and can be forgotten again', async () => {
+    const first = await signedIn()
+    await first.post('/forget_me').expect(303)
+    const consent = new URL(await leave(first)).searchParams.get('prompt')
+    expect(consent).toBe('consent')
+    const [second, third] = [await signedIn(), await signedIn(other)]
+    await expectSignedIn(second, third)
+    await second.post('/forget_me').expect(303)
+    await expectSignedOut(second, third)
+  })
+
+  test('while Redis refuses writes: 503, and later it works', async () => {
+    const visitor = await signedIn()
+    await db.sendCommand(['CONFIG', 'SET', 'min-replicas-to-write', '1'])
+    const refused = await visitor.post('/forget_me')
+    await db.sendCommand(['CONFIG', 'SET', 'min-replicas-to-write', '0'])
+    expect(refused.status).toBe(503)
+    await expectSignedIn(visitor)
+    await visitor.post('/forget_me').expect(303)
+    await expectSignedOut(visitor)
+  })
+})
+
+describe('nothing that began before POST /forget_me is signed in after it', () => {
+  for (const [name, instance] of [
+    ['the same instance', () => app],
+    ['another instance', () => other],
+  ] as const) {
+    test(`a sign-in on another device that waits for Discord, at ${name}`, async () => {
+      const visitor = await signedIn()
+      const device = app.visitor()
+      const callback = app.discord.codeFor(await leave(device))
+      const copy = app.visitor()
+      for (const cookie of device.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
+      app.discord.delay(at.user, 400)
+      const before = app.discord.count(at.user)
+      const returning = send(comeBack(device, callback))
+      await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
+      await sameBrowserAt(instance(), visitor).post('/forget_me').expect(303)
+      app.discord.heal()
+      expect((await returning).status).toBeGreaterThanOrEqual(400)
+      await expectSignedOut(visitor, device)
+      expect((await comeBack(copy, callback)).status).toBe(400)
+      expect(await db.keys('session:*')).toEqual([])
+    })
+  }
+
+  test('a visitor who is at Discord’s page on another device', async () => {
+    const visitor = await signedIn()
+    const device = app.visitor()
+    const callback = app.discord.codeFor(await leave(device))
+    await visitor.post('/forget_me').expect(303)
+    expect((await comeBack(device, callback)).status).toBe(400)
+    await expectSignedOut(visitor, device)
+    expect(await db.keys('session:*')).toEqual([])
+    // The tokens of the refused sign-in are revoked, too.
+    const issued = app.discord.calls.flatMap(({ path, answer }) =>
+      path === at.token && answer !== null && typeof answer === 'object' && 'access_token' in answer
+        ? String(answer.access_token)
+        : [],
+    )
+    expect(issued).toHaveLength(2)
+    for (const token of issued) {
+      const answer = await fetch(`${app.discord.apiUrl}/users/@me`, { headers: { authorization: `Bearer ${token}` } })
+      expect(answer.status).toBe(401)
+    }
+    // Another person who left before is not concerned.
+    const neighbour = app.visitor()
+    const theirs = app.discord.codeFor(await leave(neighbour), app.discord.accounts[1]?.id)
+    await signedIn().then((again) => again.post('/forget_me').expect(303))
+    expect((await comeBack(neighbour, theirs)).headers.location).toBe('/show_avatar')
+  })
+
+  test('a restyle on another device', async () => {
+    const [visitor, device] = [await signedIn(), await signedIn()]
+    app.discord.delay(at.user, 300)
+    const before = app.discord.count(at.user)
+    const restyling = send(device.post('/show_avatar').type('form').send(look))
+    await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
+    await visitor.post('/forget_me').expect(303)
+    app.discord.heal()
+    const answer = await restyling
+    expect([answer.status, locationOf(answer).startsWith('/?')]).toEqual([303, true])
+    await expectSignedOut(visitor, device)
+  })
+
+  test('a reload of a callback that has signed in another device a minute ago', async () => {
+    const visitor = await signedIn()
+    const device = app.visitor()
+    const callback = app.discord.codeFor(await leave(device))
+    await comeBack(device, callback)
+    await visitor.post('/forget_me').expect(303)
+    expect((await comeBack(device, callback)).status).toBe(400)
+    await expectSignedOut(visitor, device)
+  })
+})
+
+describe('the list of a user’s sessions', () => {
+  test('is under a keyed hash, has a TTL of 90 days, and loses the sessions that are signed out', async () => {
+    const visitor = app.visitor()
+    const id = sessionIdIn(cookiesOf(await signIn(app, visitor)))
+    const [key = ''] = await db.keys('sessions:*')
+    expect(key).toMatch(/^sessions:\{[\w-]{43}\}$/)
+    expect(await db.lRange(key, 0, -1)).toEqual([id])
+    const days90S = 90 * 24 * 60 * 60
+    expect(await db.ttl(key)).toBeGreaterThan(days90S - 60)
+    expect(await db.ttl(key)).toBeLessThanOrEqual(days90S)
+    await visitor.post('/sign_out').expect(303)
+    expect(await db.keys('sessions:*')).toEqual([])
+  })
+
+  test('holds a thousand at most: the oldest session ends', async () => {
+    const oldest = await signedIn()
+    const [key = ''] = await db.keys('sessions:*')
+    await db.lPush(
+      key,
+      Array.from({ length: 998 }, (_, place) => `session that has ended ${place}`),
+    )
+    const second = await signedIn()
+    await expectSignedIn(oldest, second)
+    await signedIn()
+    expect(await db.lLen(key)).toBe(1000)
+    await expect.poll(async () => (await oldest.get('/show_avatar')).status).toBe(303)
+    await expectSignedIn(second)
+    await second.post('/forget_me').expect(303)
+    await expectSignedOut(second)
+    expect(await db.keys('session*')).toEqual([])
+  })
+
+  test('is found with an older SESSION_SECRET that is still accepted', async () => {
+    const before = await signedIn()
+    const SESSION_SECRET = `a newer session secret of more than thirty-two characters,${sessionSecret}`
+    const rotated = await openApp({ redisUrl: redis.url, beside: app, settings: { SESSION_SECRET } })
+    try {
+      const after = rotated.visitor()
+      await signIn(rotated, after)
+      expect(await db.keys('sessions:*')).toHaveLength(2)
+      await after.post('/forget_me').expect(303)
+      await expectSignedOut(before, after)
+      expect(await db.keys('sessions:*')).toEqual([])
+    } finally {
+      await rotated.close()
+    }
+  })
+})
+
+describe('POST /sign_out with devices=all', () => {
+  test('ends all sessions of this user', async () => {
+    const [phone, desk] = [await signedIn(), await signedIn(other)]
+    const stranger = await signedIn(app, look, app.discord.accounts[1]?.id)
+    const answer = await phone.post('/sign_out').type('form').send({ devices: 'all' })
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=signed-out-everywhere'])
+    expect((await phone.get(locationOf(answer))).text).toContain(words.notices.signedOutEverywhere)
+    await expectSignedOut(phone, desk)
+    await expectSignedIn(stranger)
+  })
+
+  test('without it, other devices stay signed in', async () => {
+    const [phone, desk] = [await signedIn(), await signedIn()]
+    await phone.post('/sign_out').expect(303)
+    await expectSignedOut(phone)
+    // Discord has ended the tokens of all devices, but the looks are still there.
+    await expectSignedIn(desk)
+  })
+})
+
+describe.each([
+  ['in memory, without Redis', async () => ({ url: undefined, stop: async () => undefined })],
+  ['with a cluster', openRedisCluster],
+])('%s', (_how, open) => {
+  test('all devices are forgotten, and nothing that began before is signed in', async () => {
+    const place = await open()
+    const site = await openApp(place.url === undefined ? {} : { redisUrl: place.url })
+    try {
+      await expect.poll(async () => (await site.visitor().get('/readyz')).status, { timeout: 5000 }).toBe(200)
+      const devices = await Promise.all(Array.from({ length: 5 }, () => signedIn(site)))
+      const away = site.visitor()
+      const callback = site.discord.codeFor(await leave(away))
+      const stranger = await signedIn(site, look, site.discord.accounts[1]?.id)
+      await devices[2]?.post('/forget_me').expect(303)
+      await expectSignedOut(...devices)
+      expect((await comeBack(away, callback)).status).toBe(400)
+      await expectSignedOut(away)
+      await expectSignedIn(stranger)
+      const again = await signedIn(site)
+      expect(shownAvatar((await again.get('/show_avatar')).text)).toMatch(/^[0-9a-f]{64}$/)
+    } finally {
+      await site.close()
+      await place.stop()
+    }
+  })
+})
