@@ -28,7 +28,7 @@ import {
 const shortMs = 600
 const longMs = 4000
 /** A visitor has an answer within the timeout and this. */
-const marginMs = 1000
+const marginMs = 2000
 const weekS = 604_800
 const errorLevel = 50
 

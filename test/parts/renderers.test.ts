@@ -73,7 +73,8 @@ describe('an SVG that costs too much', () => {
     const ownMemory = process.memoryUsage.rss()
     const start = performance.now()
     await expect(render()).rejects.toThrow(Overloaded)
-    expect(performance.now() - start).toBeLessThan(3000)
+    // Killed after 2.5 s; the rest is room for a busy machine.
+    expect(performance.now() - start).toBeLessThan(4000)
     expect(mostMemoryMb()).toBeLessThan(300)
     expect(process.memoryUsage.rss() - ownMemory).toBeLessThan(30_000_000)
     expect((await renderers.png(small, 128, true)).subarray(1, 4).toString()).toBe('PNG')

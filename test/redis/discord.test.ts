@@ -181,7 +181,7 @@ describe('the token endpoint', () => {
   ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
-    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(ms).toBeLessThan(maxWaitMs)
     expect(keepsLook(answer.text)).toBe(true)
     expect(answer.text).toContain('Try again')
     expect(levels).not.toContain(errorLevel)
@@ -291,7 +291,7 @@ describe('the user endpoint', () => {
   ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
-    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(ms).toBeLessThan(maxWaitMs)
     expect(keepsLook(answer.text)).toBe(true)
     expect(answer.text).toContain('Try again')
     expect(levels).not.toContain(errorLevel)
@@ -539,7 +539,7 @@ describe('an expired token', () => {
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
     const { answer, ms } = await timed(restyle(visitor))
     expect(answer.status).toBe(502)
-    expect(ms).toBeLessThan(timeoutMs + 1000)
+    expect(ms).toBeLessThan(maxWaitMs)
     expect(keepsLook(answer.text, restyled)).toBe(true)
     app.discord.heal()
     expectLanding(await restyle(visitor), 303)
@@ -781,7 +781,7 @@ describe('signing out', () => {
     const given = app.discord.calls.find(({ path }) => path === at.token)?.answer
     const { answer, ms } = await timed(visitor.post('/sign_out'))
     await expectSignedOut(visitor, cookie, answer)
-    expect(ms).toBeLessThan(1000)
+    expect(ms).toBeLessThan(2000)
     const [revocation, ...more] = app.discord.calls.filter(({ path }) => path === at.revoke)
     expect(more).toEqual([])
     const token = new URLSearchParams(revocation?.body).get('token')
@@ -954,11 +954,12 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
 
   test('others are served meanwhile', async () => {
     app.discord.fail(at.user, faults.hang(), { times: 1 })
-    const stuck = timed(signIn(app, app.visitor()))
+    const order: string[] = []
+    const stuck = signIn(app, app.visitor()).then(({ status }) => order.push(`stuck: ${status}`))
     await expect.poll(() => app.discord.count(at.user)).toBe(1)
-    const { answer, ms } = await timed(signIn(app, app.visitor(), look, ozzy()))
-    expectLanding(answer)
-    expect(ms).toBeLessThan(timeoutMs)
-    expect((await stuck).answer.status).toBe(504)
+    expectLanding(await signIn(app, app.visitor(), look, ozzy()))
+    order.push('another')
+    await stuck
+    expect(order).toEqual(['another', 'stuck: 504'])
   })
 })

@@ -549,10 +549,15 @@ describe('what is not the form', () => {
     const start = 'style=rings&seed=100%&'
     for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
       const body = start.padEnd(16 * 1024, unknown)
-      const since = performance.now()
-      const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body })
-      expect([unknown, answer.status]).toEqual([unknown, 302])
-      expect(performance.now() - since).toBeLessThan(500)
+      const took: number[] = []
+      for (let i = 0; i < 3; i += 1) {
+        const since = performance.now()
+        const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body })
+        expect([unknown, answer.status]).toEqual([unknown, 302])
+        took.push(performance.now() - since)
+      }
+      // The shortest: a busy machine may delay any of them.
+      expect(Math.min(...took)).toBeLessThan(500)
     }
   })
 
