@@ -1,4 +1,39 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** The test files that take longest come first, so that none of them is left alone at the end. */
+const longest = [
+  'faults/costly-svg',
+  'browser/pages',
+  'browser/fit',
+  'faults/faults',
+  'visit/form',
+  'redis/nothing-lost',
+  'redis/state',
+  'redis/redis-places',
+  'redis/redis-refusals',
+  'redis/redis',
+  'redis/start',
+  'redis/discord',
+  'parts/renderers',
+  'faults/slow-clients',
+  'deploy/caddy',
+  'redis/instances',
+  'browser/page-script',
+  'visit/avatar-files',
+  'faults/upstream',
+  'browser/engines',
+].map((name) => `/test/${name}.test.ts`)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = longest.findIndex((name) => moduleId.endsWith(name))
+      return found < 0 ? longest.length : found
+    }
+    return (await super.sort(files)).sort((one, other) => place(one) - place(other))
+  }
+}
 
 export default defineConfig({
   test: {
@@ -6,7 +41,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ['dot'],
-    // Much of the time is waiting: for what is silent, for what ends by itself.
-    maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
+    // More than the two cores of a small machine: much of the time is waiting, for what is silent or ends by itself.
+    maxWorkers: 3,
   },
 })
