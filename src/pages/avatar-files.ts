@@ -3,6 +3,7 @@ import type { Request, Response } from 'express'
 import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawingConcurrency, type Renderers } from '../avatar/renderers.ts'
+import type { User } from '../discord/responses.ts'
 import { InvalidValues, NotFound } from '../errors.ts'
 import { rasterPolicy, svgPolicy } from '../middleware/headers.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
@@ -154,12 +155,16 @@ function sendPicture(res: Response, type: string, { bytes, etag }: Picture, cach
   res.send(bytes)
 }
 
-/** With `?download`: a readable file name (RFC 6266), such as juniper.moss-adventurer-happy.png. */
-function attachIfDownload(req: Request, res: Response, { style, mood }: Choice, extension: string): void {
+/** With `?download`: a readable file name (RFC 6266). */
+function attachIfDownload(req: Request, res: Response, choice: Choice, extension: string): void {
   if (req.query.download === undefined) return
-  const username = req.visitor.user?.username ?? ''
-  const parts = [fileNamePart(username), style, mood].filter((part) => part !== '')
-  res.set('Content-Disposition', contentDisposition(`${parts.join('-')}.${extension}`))
+  res.set('Content-Disposition', contentDisposition(fileName(req.visitor.user, choice, extension)))
+}
+
+/** Such as juniper.moss-adventurer-happy.png. */
+export function fileName(user: User | undefined, { style, mood }: Choice, extension: string): string {
+  const parts = [fileNamePart(user?.username ?? ''), style, mood].filter((part) => part !== '')
+  return `${parts.join('-')}.${extension}`
 }
 
 /** Letters, marks and digits of any script; nothing that means something to a file system or a shell. */

@@ -97,7 +97,7 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))
     if (!wantsJson(req)) {
       const { choice } = res.locals
-      return res.render('error-page', { ...texts, errorNumber, look: choice && choiceView(choice) })
+      return res.render('error-page', { ...texts, errorNumber, retryAfterS, look: choice && choiceView(choice) })
     }
     const problem = { type: 'about:blank', status, title: texts.title, detail: texts.advice, errorNumber }
     res.type('application/problem+json').send(JSON.stringify({ ...problem, contact: contact?.href }))

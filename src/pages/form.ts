@@ -167,7 +167,8 @@ function asEntered(given: Record<string, unknown>): Entered {
   return Entered.parse(Object.fromEntries(fields.map((field) => [field, textOf(field)])))
 }
 
-const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
+/** At most 40 characters. */
+export const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
 
 /** Converts a choice back to form fields. */
 export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))

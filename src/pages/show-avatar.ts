@@ -10,9 +10,10 @@ import { form } from '../middleware/form-body.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
-import { sessionTtlS } from '../visitor/session-store.ts'
-import { isKeptFull, type OwnAvatar, type Visitor, withNewAvatar } from '../visitor/visitor.ts'
-import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
+import { keptUntil } from '../visitor/session-store.ts'
+import { isKeptFull, type OwnAvatar, withNewAvatar } from '../visitor/visitor.ts'
+import { fileName } from './avatar-files.ts'
+import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm, shortened } from './form.ts'
 import { formView, goodPart, lackingMoods } from './form-view.ts'
 import { homeView } from './home.ts'
 import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
@@ -38,7 +39,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const wanted = (named === undefined && req.visitor.choice) || choiceOf(avatar)
-    res.render('show-avatar', await pageOf(req.visitor, user, avatar, enteredFrom(wanted)))
+    res.render('show-avatar', await pageOf(req, user, avatar, enteredFrom(wanted)))
   })
 
   showAvatar.post(...form, async (req, res) => {
@@ -75,7 +76,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const { user, avatars } = req.visitor
     const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
-    formRefused(req, res, 'show-avatar', await pageOf(req.visitor, user, newest, entered, problems))
+    formRefused(req, res, 'show-avatar', await pageOf(req, user, newest, entered, problems))
   }
 
   /** The letters that PNG and GIF leave out. Empty if the check fails: a notice is no reason to fail the page. */
@@ -90,7 +91,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return moves ? `/avatars/${id}.gif` : undefined
   }
 
-  async function pageOf(visitor: Visitor, user: User, avatar: OwnAvatar, entered: Entered, problems: Problem[] = []) {
+  async function pageOf(req: Request, user: User, avatar: OwnAvatar, entered: Entered, problems: Problem[] = []) {
+    const { visitor } = req
     return {
       user: {
         displayName: user.globalName ?? user.username,
@@ -101,16 +103,18 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         ...shown(avatar, user),
         cutOff: await avatars.isCutByCircle(avatar),
         gifUrl: await gifUrl(avatar),
+        shortSeed: shortened(avatar.choice.seed || user.username),
+        pngName: fileName(user, avatar.choice, 'png'),
         lettersWithoutFont: await lettersWithoutFont(avatar),
       },
       avatars: visitor.avatars.map((one) => shown(one, user)),
       removed: visitor.removed && shown(visitor.removed.avatar, user),
       isKeptFull: isKeptFull(visitor),
-      keptUntil: new Date(Date.now() + 1000 * sessionTtlS),
+      keptUntil: keptUntil(req),
       form: restyleForm(entered, problems, user),
       friends,
       notices: [],
-      lookLink: lookUrl(choiceOf(avatar)),
+      links: linksTo(avatar, user),
     }
   }
 }
@@ -122,6 +126,15 @@ function signInAgain(res: Response, read: ReadForm): void {
 /** The choice that led to an avatar: its seed is empty if the avatar was made from the Discord username. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
+}
+
+/** The form filled in with the look. A seed that is the username goes into a link to copy only if the visitor says so. */
+function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
+  return {
+    isName: !seedTyped || choice.seed === username,
+    withSeed: lookUrl(choice),
+    withoutSeed: lookUrl({ ...choice, seed: '' }),
+  }
 }
 
 function shown(avatar: OwnAvatar, user: User) {

@@ -4,6 +4,8 @@ import { fill } from '../../public/js/look.js'
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
+/** Of a wait: in minutes where nobody would count the seconds. */
+const duration = (count: number) => (count > 90 ? `${Math.ceil(count / 60)} minutes` : `${count} ${seconds(count)}`)
 /** With a minus sign, not a hyphen. */
 const minus = (number: number) => String(number).replace('-', '−')
 /** The visitor's time zone is not known. */
@@ -71,6 +73,10 @@ const script = {
   seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
   rolled: 'New roll: {seed}',
   backTo: 'Back to {seed}',
+  gifDrawing: 'Drawing…',
+  gifWait: 'A GIF takes a few seconds to draw.',
+  gifQueue: 'Many GIFs are waiting to be drawn. Try again in {seconds} s; the still PNG is ready now.',
+  gifFailed: 'We couldn’t draw the GIF. Try again, or take the still PNG.',
   leaving: 'Off to Discord…',
   working: 'One moment…',
   copied: 'Copied',
@@ -210,18 +216,20 @@ export const words = {
     download: 'Download for Discord',
     downloads: 'Downloads',
     sizeName: 'PNG, {size} pixels',
+    downloadShort: 'Download',
+    share: 'Save or share',
+    still: 'Still PNG',
+    moving: 'Moving GIF (Nitro)',
     svg: 'SVG',
     svgName: 'SVG, the drawing itself',
-    gif: 'GIF',
-    gifName: 'GIF that moves, for Discord Nitro',
-    downloadHint:
-      '512 pixels, just what Discord likes. The others are PNG in other sizes, and SVG for everything but Discord.',
-    gifHint: 'The GIF moves; Discord takes it from members with Nitro.',
+    downloadHint: '512 px PNG, right for Discord.',
+    others: 'Other sizes',
+    gifHint: 'Discord takes a moving GIF only from members with Nitro.',
     noFont: 'No font here has {letters}. The PNG leaves that out, even if your browser shows it above.',
     remixed: ', remixed.',
     creditBy: ' by ',
     circle: 'The circle cuts off some of this one. Try another roll, or a style with more room.',
-    none: 'Without a background it takes on the colour of whoever looks at it, as below.',
+    none: 'See-through: dark in Discord’s dark theme, white in its light one.',
     where: 'Where people will see it',
     dark: 'Dark theme',
     light: 'Light theme',
@@ -231,17 +239,30 @@ export const words = {
     youSay: 'yes! had to roll the dice a few times',
     otherFriend: 'lena',
     steps: 'Wear it in three steps',
-    stepList: [
-      '**Download for Discord** above: a PNG of 512 pixels.',
-      'In Discord open **User Settings**, then **Profiles**.',
-      'Choose **Change Avatar**, pick the file, and save.',
-    ],
+    onPhone: {
+      title: 'On a phone',
+      steps: [
+        'Save the picture with the button at the top.',
+        'In Discord tap **your picture**, then **Edit Profile**, then the picture.',
+        'Choose the one you saved, and **save**.',
+      ],
+    },
+    onComputer: {
+      title: 'On a computer',
+      steps: [
+        'Download the picture with the button at the top.',
+        'In Discord open **User Settings**, then **Profiles**.',
+        'Choose **Change Avatar**, pick the file, and **save**.',
+      ],
+    },
     restyle: 'Not quite you yet?',
-    restyleHint: 'A fresh seed keeps style, mood and colour. No need to sign in again.',
+    restyleHint: 'Another face keeps style, mood and colours. No need to sign in again.',
     rollAgain: 'Roll again',
     change,
     copy: 'Copy link to this look',
-    linkHint: 'The link holds style, mood and colour, and the seed only if you typed it.',
+    copyHint: 'This face is drawn from your username, so a link to it has your username in it.',
+    copyWithName: 'Copy with your username in it',
+    copyWithoutName: 'Copy without it: everybody sees another face',
     here: 'Or change it right here',
     hereSeedHint: 'Left empty, it is your Discord username.',
     ownColour: 'Your own, #{colour}',
@@ -261,8 +282,8 @@ export const words = {
   },
 
   errors: {
-    ask: 'Whom to ask:',
-    number: 'Number of this error, if you ask us about it:',
+    ask: 'If this goes on, ask {contact}.',
+    number: 'The number of this error is {number}.',
     yourLook: 'Your look',
     style: 'Style',
     mood: 'Mood',
@@ -270,6 +291,8 @@ export const words = {
     seed: 'Seed',
     yourUsername: 'your username',
     tryAgain: 'Try again',
+    tryAgainInSeconds: 'Try again in {count} s',
+    tryAgainInMinutes: 'Try again in {count} min',
     back: 'Back to the form',
     start: 'Go to the form',
     crossSiteRequest: {
@@ -338,23 +361,23 @@ export const words = {
     },
     discordRateLimited: (count: number) => ({
       title: 'Too many people at once',
-      advice: `Discord asks us to wait. Try again in ${count} ${seconds(count)}; your choices are safe.`,
+      advice: `Discord asks us to wait. Try again in ${duration(count)}; your choices are safe.`,
     }),
     rateLimited: (count: number) => ({
       title: 'That was very fast',
-      advice: `Too many requests came from your address. Try again in ${count} ${seconds(count)}: go back to the page before, what you chose is still there.`,
+      advice: `Too many requests came from your address. Try again in ${duration(count)}: go back to the page before, what you chose is still there.`,
     }),
     tooManySignIns: (count: number) => ({
       title: 'Many people are signing in',
-      advice: `They are more than we can take at once. Try again in ${count} ${seconds(count)}; your choices are safe.`,
+      advice: `They are more than we can take at once. Try again in ${duration(count)}; your choices are safe.`,
     }),
     overloaded: (count: number) => ({
       title: 'Many pictures at once',
-      advice: `We are still drawing those of others. Try again in ${count} ${seconds(count)}; your choices are safe.`,
+      advice: `We are still drawing those of others. Try again in ${duration(count)}; your choices are safe.`,
     }),
     storeUnavailable: (count: number) => ({
       title: 'We can’t reach our memory',
-      advice: `Something of ours is down for a moment. Try again in ${count} ${seconds(count)}; your choices are safe.`,
+      advice: `Something of ours is down for a moment. Try again in ${duration(count)}; your choices are safe.`,
     }),
     unexpectedError: {
       title: 'Something broke on our side',

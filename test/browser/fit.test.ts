@@ -55,7 +55,7 @@ async function openPages(): Promise<typeof pages> {
   await refused.getByRole('alert').waitFor()
 
   const shown = await comeBack(`style=adventurer-neutral&mood=surprised&seed=${seed}`, 0)
-  await shown.locator('summary').click()
+  await shown.locator('.here > summary').click()
   await context.clearCookies()
   app.discord.fail(at.token, faults.answer(500))
   const failed = await comeBack(`style=adventurer&mood=happy&seed=${seed}`, 0)
@@ -377,14 +377,39 @@ test.each([320, 360, 768, 1440])('at %i px the buttons of the history are 44 px 
   expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
 })
 
-test('on a phone all downloads are in one row', async () => {
+test('a name or a seed of any length moves neither the portrait nor the downloads out of view', async () => {
+  const page = pageNamed('avatar, a long name')
+  await page.evaluate(() => document.documentElement.setAttribute('dir', 'ltr'))
+  const topOf = (selector: string) =>
+    page.locator(selector).evaluate((one) => one.getBoundingClientRect().top + scrollY)
+  await page.setViewportSize({ width: 1280, height: 800 })
+  await textSize(page, 32)
+  expect((await topOf('.portrait')) - (await topOf('.hero'))).toBeLessThan(50)
+  await textSize(page, 16)
+  await page.setViewportSize({ width: 360, height: 740 })
+  const lead = page.locator('.hero .lead')
+  expect([...((await lead.locator('bdi').textContent()) ?? '')].length).toBe(40)
+  expect(await lead.evaluate(({ clientHeight }) => clientHeight)).toBeLessThan(150)
+})
+
+test('on an error page everything is in line with the brand', async () => {
+  const page = pageNamed('error')
+  await page.evaluate(() => document.documentElement.setAttribute('dir', 'ltr'))
+  for (const width of [360, 1440]) {
+    await page.setViewportSize({ width, height: 800 })
+    const starts = await page
+      .locator('.brand-mark, .sorry > *')
+      .evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().left)))
+    expect([width, new Set(starts).size]).toEqual([width, 1])
+  }
+})
+
+test('on a phone the other sizes are in one row', async () => {
   const page = pageNamed('avatar, a name from right')
   for (const width of [320, 360, 390, 430]) {
     await page.setViewportSize({ width, height: 800 })
-    const tops = await page
-      .locator('.downloads div a')
-      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top))
-    expect([width, tops.length, new Set(tops).size]).toEqual([width, 5, 1])
+    const tops = await page.locator('.others a').evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top))
+    expect([width, tops.length, new Set(tops).size]).toEqual([width, 4, 1])
   }
 })
 
@@ -427,6 +452,8 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
     tile: await outline(form, '.tile:has(:checked)'),
     play: await seen(form, '.play', '::before', 'forced-color-adjust'),
     disabled: await seen(form, '.tile:has(:disabled)', '', 'outline-style'),
+    // The drawing of Discord keeps its colours: a dark and a light one.
+    discord: await seen(avatar, '.there-dark', '', 'forced-color-adjust'),
     opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
     tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),
     swatch: await seen(form, '.swatch:has(:checked)', '::after', 'forced-color-adjust'),
@@ -435,7 +462,17 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
   const clear = 'rgba(0, 0, 0, 0)'
   const none = 'none'
   expect(found).toEqual({
-    ...{ roll: ring, look: ring, tile: ring, play: none, disabled: 'dashed', opens: clear, tick: none, swatch: none },
+    ...{
+      roll: ring,
+      look: ring,
+      tile: ring,
+      play: none,
+      disabled: 'dashed',
+      discord: 'none',
+      opens: clear,
+      tick: none,
+      swatch: none,
+    },
   })
 })
 

@@ -122,7 +122,7 @@ describe('accessibility', () => {
       expect(await motion(page)).toEqual({ moving: [], longest: 0 })
       expect((await pictureQuery(page, preview)).has('animated')).toBe(false)
       await walkToAvatar(page, app.url, look)
-      await page.locator('summary').click()
+      await page.locator('.here > summary').click()
       await page.evaluate(async () => {
         for (const image of document.images) image.loading = 'eager'
         await Promise.all([...document.images].map((image) => image.decode()))
@@ -157,7 +157,7 @@ describe('accessibility', () => {
       const [download] = await Promise.all([page.waitForEvent('download'), press(/^Download for Discord$/)])
       expect(download.suggestedFilename()).toMatch(/\.png$/)
       await press(/^Or change it right here$/)
-      await page.locator('details[open]').waitFor()
+      await page.locator('.here[open]').waitFor()
       await page.keyboard.press('Tab')
       await page.keyboard.type('Bottts')
       await press(/^Make this one$/)
@@ -516,7 +516,7 @@ describe('the page of the avatar', () => {
   test('a mood that the style lacks is replaced by “Any” and comes back', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
-      await page.locator('summary').click()
+      await page.locator('.here > summary').click()
       const moods = page.getByRole('combobox', { name: 'Mood' })
       await page.getByRole('combobox', { name: 'Style' }).selectOption('rings')
       expect(await moods.inputValue()).toBe('')
@@ -569,20 +569,26 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('copies a link to the look; the seed is in it only if it was typed', async () => {
-    const copied = (page: Page) => page.evaluate(() => navigator.clipboard.readText())
-    const permissions = ['clipboard-read', 'clipboard-write']
-    await visit({ permissions }, async (page) => {
+  test('copies a link that holds the face, and asks first where the face is drawn from the username', async () => {
+    const copied = async (page: Page, name: string) => {
+      await page.getByRole('button', { name }).click()
+      await page.getByText('Copied').first().waitFor()
+      return page.evaluate(() => navigator.clipboard.readText())
+    }
+    await visit({ permissions: ['clipboard-read', 'clipboard-write'] }, async (page) => {
       await walkToAvatar(page, app.url)
-      await page.getByRole('button', { name: 'Copy link to this look' }).click()
-      await page.getByText('Copied').first().waitFor()
-      expect(await copied(page)).toBe(`${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`)
-    })
-    await visit({ permissions }, async (page) => {
-      await walkToAvatar(page, app.url, 'style=bottts&seed=')
-      await page.getByRole('button', { name: 'Copy link to this look' }).click()
-      await page.getByText('Copied').first().waitFor()
-      expect(await copied(page)).toBe(`${app.url}/?style=bottts&backgroundColor=transparent`)
+      const link = `${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`
+      expect(await copied(page, 'Copy link to this look')).toBe(link)
+      await page.locator('.here > summary').click()
+      await page.locator('.here').getByRole('textbox').fill('')
+      await page.getByRole('button', { name: 'Make this one' }).click()
+      await page.getByText('from the seed “juniper.moss”').first().waitFor()
+      await page.locator('.ask > summary').click()
+      expect(await copied(page, 'Copy with your username in it')).toBe(link.replace('fern', 'juniper.moss'))
+      expect(await copied(page, 'Copy without it')).toBe(link.replace('seed=fern&', ''))
+      // The form opens with the same face.
+      await page.getByRole('link', { name: 'Change style or mood' }).click()
+      expect((await pictureQuery(page, preview)).get('seed')).toBe('juniper.moss')
     })
   })
 
@@ -590,7 +596,7 @@ describe('the page of the avatar', () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       for (const name of ['Roll again', 'Make this one']) {
-        await page.locator('details').evaluate((details) => details.setAttribute('open', ''))
+        await page.locator('.here').evaluate((details) => details.setAttribute('open', ''))
         const pressed = await page.getByRole('button', { name }).evaluate((button) => {
           let sent = 0
           addEventListener('submit', ({ defaultPrevented }) => {
@@ -608,7 +614,7 @@ describe('the page of the avatar', () => {
           }
         })
         expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
-        await page.locator('details:not([open])').waitFor({ state: 'attached' })
+        await page.locator('.here:not([open])').waitFor({ state: 'attached' })
       }
     })
   })
@@ -640,6 +646,7 @@ describe('the error page', () => {
   test.each([true, false])('keeps the look, to be sent again or changed first (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
+      if (script) await page.clock.install()
       await page.goto(`${withoutRedis.url}/?${look}`)
       await page.getByRole('button', { name: 'Continue with Discord' }).click()
       await page.getByRole('heading', { name: 'We can’t reach our memory' }).waitFor()
@@ -652,8 +659,16 @@ describe('the error page', () => {
       ])
       const posts: string[] = []
       page.on('request', (request) => request.method() === 'POST' && posts.push(request.postData() ?? ''))
-      await page.getByRole('button', { name: 'Try again' }).dblclick()
-      await page.getByRole('button', { name: 'Try again' }).waitFor()
+      const tryAgain = page.getByRole('button', { name: /^Try again/ })
+      if (script) {
+        // Without one it can be pressed at once.
+        expect([await tryAgain.textContent(), await tryAgain.isDisabled()]).toEqual(['Try again in 5 s', true])
+        await page.clock.runFor(2000)
+        expect(await tryAgain.textContent()).toBe('Try again in 3 s')
+        await page.clock.runFor(3000)
+      }
+      await tryAgain.dblclick()
+      await tryAgain.waitFor()
       expect(Object.fromEntries(new URLSearchParams(posts[0]))).toEqual({
         seed: 'river otter',
         style: 'bottts',

@@ -37,7 +37,7 @@ test('without CONTACT error pages name nobody', async () => {
   const { url } = await opened({})
   const page = await ask(url, '/nowhere')
   expect(page.text).toMatch(/<bdi>404-[0-9a-f]{8}<\/bdi>/)
-  expect(page.text).not.toContain('Whom to ask')
+  expect(page.text).not.toContain('If this goes on')
   const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
   expect(Object.keys(JSON.parse(problem.text))).not.toContain('contact')
 })

@@ -1,0 +1,131 @@
+// The avatar's page with a script: sharing, the moving form, and the steps.
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
+import { type StartedApp, startApp } from '../support/start-app.ts'
+
+let app: StartedApp
+let browser: Browser
+
+beforeAll(async () => {
+  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+})
+afterAll(async () => {
+  await browser.close()
+  await app.stop()
+})
+
+const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
+const moving = 'style=thumbs&animated=on&seed=fern'
+
+describe('“Save or share”', () => {
+  const share = (page: Page) => page.getByRole('button', { name: 'Save or share' })
+  const download = (page: Page) => page.getByRole('link', { name: /^Download/ }).first()
+
+  /** A browser that shares files, and remembers what it was given; `refusal` is the name of the error that it throws. */
+  const withSharing = (page: Page, refusal = '') =>
+    page.addInitScript((refusal) => {
+      Object.assign(navigator, {
+        canShare: () => true,
+        async share({ files }: { files: File[] }) {
+          document.title = files.map(({ name, type, size }) => `${name} ${type} ${size > 1000}`).join()
+          if (refusal) throw new DOMException('no', refusal)
+        },
+      })
+    }, refusal)
+
+  test('is the main button where the browser can share files, with “Download” beside it', async () => {
+    await visit({}, async (page) => {
+      await withSharing(page)
+      await walkToAvatar(page, app.url)
+      expect((await download(page).textContent())?.trim()).toBe('Download')
+      await share(page).click()
+      await page.waitForFunction(() => document.title === 'juniper.moss-adventurer-happy.png image/png true')
+    })
+  })
+
+  test('becomes a download if the browser refuses, and nothing if the visitor changes their mind', async () => {
+    for (const [refusal, expected] of [
+      ['NotAllowedError', 1],
+      ['AbortError', 0],
+    ] as const) {
+      await visit({}, async (page) => {
+        await withSharing(page, refusal)
+        await walkToAvatar(page, app.url)
+        let downloads = 0
+        page.on('download', () => {
+          downloads += 1
+        })
+        await share(page).click()
+        await page.waitForFunction(() => document.title.startsWith('juniper.moss'))
+        // Whatever the press has begun comes before this download.
+        await Promise.all([page.waitForEvent('download'), download(page).click()])
+        await expect.poll(() => downloads).toBe(expected + 1)
+      })
+    }
+  })
+
+  test('is not there where the browser cannot', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url)
+      expect(await share(page).count()).toBe(0)
+      expect((await download(page).textContent())?.trim()).toBe('Download for Discord')
+    })
+  })
+})
+
+describe('an avatar that moves', () => {
+  const gif = (page: Page) => page.locator('[data-gif]')
+
+  test('has two buttons of one size, and that of the GIF says that it is being drawn until the file is there', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url, moving)
+      const sizes = await page
+        .locator('.kinds a')
+        .evaluateAll((all) => all.map((one) => [one.className, one.clientWidth, one.clientHeight].join()))
+      expect([sizes.length, new Set(sizes).size]).toEqual([2, 1])
+      let release = () => {}
+      const held = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      await page.route(/\.gif/, async (route) => {
+        await held
+        await route.continue()
+      })
+      const downloading = page.waitForEvent('download')
+      // A second press does nothing.
+      for (let i = 0; i < 2; i += 1) await gif(page).click({ force: true })
+      expect((await gif(page).textContent())?.trim()).toBe('Drawing…')
+      expect(await page.getByText('A GIF takes a few seconds to draw.').getAttribute('role')).toBe('status')
+      release()
+      expect((await downloading).suggestedFilename()).toBe('juniper.moss-thumbs.gif')
+      await gif(page).getByText('Moving GIF (Nitro)').waitFor()
+    })
+  })
+
+  test('says what to do when too many GIFs wait, or when it cannot be drawn', async () => {
+    await visit({}, async (page) => {
+      await walkToAvatar(page, app.url, moving)
+      await page.route(/\.gif/, (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '2' } }))
+      await gif(page).click()
+      await page.getByText('Try again in 2 s; the still PNG is ready now.').waitFor()
+      await page.unroute(/\.gif/)
+      await page.route(/\.gif/, (route) => route.abort())
+      await gif(page).click()
+      await page.getByText('We couldn’t draw the GIF.').waitFor()
+      expect(await gif(page).getAttribute('aria-disabled')).toBe(null)
+    })
+  })
+})
+
+test('the steps for the device at hand are open, and the others a press away', async () => {
+  for (const [width, open] of [
+    [360, 'On a phone'],
+    [1440, 'On a computer'],
+  ] as const) {
+    await visit({ viewport: { width, height: 800 } }, async (page) => {
+      await walkToAvatar(page, app.url)
+      expect(await page.locator('.how [open] > summary').allTextContents()).toEqual([open])
+    })
+  }
+})
