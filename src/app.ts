@@ -18,6 +18,7 @@ import { getAvatarPage } from './pages/get-avatar.ts'
 import { historyActions } from './pages/history.ts'
 import { homePage } from './pages/home.ts'
 import { licencesPage } from './pages/licences.ts'
+import { privacyPage } from './pages/privacy.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
 import { viewEngine } from './pages/views.ts'
@@ -44,6 +45,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   homePage(route, parts)
   previewFile(route, parts)
   licencesPage(route)
+  privacyPage(route, config)
   getAvatarPage(route, parts)
   showAvatarPage(route, parts)
   avatarFiles(route, parts)

@@ -1,5 +1,6 @@
 // The English texts of the pages, without HTML: **two stars** are bold, {name} is filled in by fill().
 import { fill } from '../../public/js/look.js'
+import { privacyWords } from './privacy-words.ts'
 
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
@@ -99,6 +100,7 @@ export const words = {
     errorInTitle: 'Error: {title}',
     drawnWith: 'Drawn with ',
     notTheirs: '. Not made by Discord or DiceBear.',
+    privacy: 'What we keep',
     whoDrew: 'Who drew the styles',
     yourLooks: 'Your looks',
     signOut: 'Sign out',
@@ -384,6 +386,8 @@ export const words = {
       advice: 'We have noted it. Nothing of yours was changed; please try again.',
     },
   },
+
+  privacy: privacyWords,
 
   licences: {
     title: 'Who drew the styles',

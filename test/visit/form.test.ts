@@ -728,6 +728,7 @@ describe('addresses', () => {
     ['/sign_out', ['POST']],
     ['/forget_me', ['POST']],
     ['/licences', ['GET', 'HEAD']],
+    ['/privacy', ['GET', 'HEAD']],
     ['/healthz', ['GET', 'HEAD']],
     ['/readyz', ['GET', 'HEAD']],
   ]

@@ -64,6 +64,7 @@ type Kind = [what: string, status: number, answer: (site: Site) => Promise<Asked
 const pages: Kind[] = [
   ['the form', 200, ({ app }) => ask(app.url, '/')],
   ['the licences', 200, ({ app }) => ask(app.url, '/licences')],
+  ['what is kept', 200, ({ app }) => ask(app.url, '/privacy')],
   ['the avatar', 200, (site) => ask(site.app.url, '/show_avatar', withCookies(site))],
   ['an invalid callback', 400, ({ app }) => ask(app.url, '/get_avatar?code=x')],
   ['an invalid size', 400, (site) => ask(site.app.url, `/avatars/${site.id}.png?size=3`, withCookies(site))],

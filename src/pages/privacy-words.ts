@@ -1,0 +1,115 @@
+// What /privacy says, by the habits of words.ts. A test compares the names in `kept` with what is stored after a visit.
+
+/**
+ * What is kept: `name` is the beginning of a key in Redis or of a cookie's name, or the place itself. Of everything
+ * that is neither, `place` says where it is.
+ */
+type Kept = { what: string; name?: string; place?: string; howLong: string }
+
+const store: Kept[] = [
+  {
+    what: 'Your session: your Discord id, username, display name and picture’s name; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks.',
+    name: 'session:',
+    howLong: 'Seven days after your last visit, 90 days after your sign-in at most',
+  },
+  {
+    what: 'The random numbers of your sessions, so that all of them can be ended at once, under a keyed hash of your Discord id.',
+    name: 'sessions:',
+    howLong: '90 days after your last sign-in',
+  },
+  {
+    what: 'What you had chosen when you left for Discord, and an encrypted proof that you are the one who comes back.',
+    name: 'state:',
+    howLong: 'Ten minutes, or one more minute once you are back',
+  },
+  {
+    what: 'That a session has ended or moved, under a hash of its number.',
+    name: 'successor:',
+    howLong: 'One minute',
+  },
+  {
+    what: 'That you asked to be forgotten, under a keyed hash of your Discord id, so that no sign-in from before comes through.',
+    name: 'forgotten:',
+    howLong: '11 minutes',
+  },
+  { what: 'That one of your requests is changing your session.', name: 'lock:', howLong: 'Five seconds' },
+  {
+    what: 'That Discord told us to wait: everybody, or you, under a keyed hash of your Discord id.',
+    name: 'gate:',
+    howLong: 'As long as Discord says, an hour at most',
+  },
+  { what: 'A token that Discord refused, as a hash.', name: 'refused:', howLong: 'Seven days' },
+  { what: 'How many of our requests Discord refused; nothing about you.', name: 'invalid:', howLong: 'Ten minutes' },
+  { what: 'How often your network address asks us for something.', name: 'limit:', howLong: 'One minute' },
+  { what: 'Whether the store works; nothing about you.', name: 'health:', howLong: 'One minute' },
+]
+
+const cookies: Kept[] = [
+  { what: 'Your session’s number, signed.', name: 'avatar-session', howLong: 'As long as your session' },
+  {
+    what: 'That it was this browser that left for Discord.',
+    name: 'state-',
+    howLong: 'Ten minutes, or one more minute once you are back',
+  },
+  {
+    what: 'That you signed out, so that Discord lets you choose an account.',
+    name: 'avatar-switch-account',
+    howLong: 'One day, or until you sign in',
+  },
+]
+
+const elsewhere: Kept[] = [
+  {
+    what: 'The drawing of each look, as a file named by a hash of the choices. It holds neither your name nor your seed, except as the letters that the styles with letters draw.',
+    place: 'Our disk',
+    howLong: 'Until newer ones need the room',
+  },
+  {
+    what: 'Pictures and form pages that were asked for lately, with their addresses, and so with the seeds in them.',
+    place: 'Our memory',
+    howLong: 'Until newer ones need the room, or a restart',
+  },
+  {
+    what: 'For each request the time, the page without what follows “?”, the answer and how long it took. No network address, no name, no cookie. The page of a look holds the hash of its choices.',
+    place: 'Our log',
+    howLong: 'As long as those who run this site keep logs',
+  },
+]
+
+export const privacyWords = {
+  title: 'What we keep, and for how long',
+  lead: 'As little as we can: no e-mail address, no messages, no servers, no friends, no ads, no statistics about you.',
+  kept: 'What we keep',
+  columns: { what: 'What', place: 'Where', howLong: 'How long' },
+  groups: [
+    { title: 'On our server', place: 'Store', rows: store },
+    { title: 'Cookies in your browser', place: 'Cookie', rows: cookies },
+    { title: 'Elsewhere with us', place: '', rows: elsewhere },
+  ],
+  frontServer: 'The web server in front of this one may keep a log of its own, with your network address.',
+  told: 'Who is told what',
+  discord:
+    '**Discord** learns that you sign in here, and tells us your id, username, display name and picture. Your browser loads that picture from Discord, which is not told the page that you are on. When you sign out, we tell Discord to end our access.',
+  dicebear:
+    '**DiceBear**, at {host}, draws the looks. It is told the style, the colours and the seed of a look that you make. If you leave the seed to us, **the seed is your Discord username**. It is not told who or where you are.',
+  embedded: '**Nobody else.** This site draws all looks itself; DiceBear hears nothing.',
+  demo: '**In this demo** stand-ins on our own server play Discord and DiceBear. Neither hears from you.',
+  links:
+    '**Whoever has a link to a look** sees its seed, so the page says so where a link holds your username. Bots that load its picture from us are told nothing more.',
+  nobody: 'Nobody else is told anything.',
+  deletion: 'How to have it deleted',
+  deletionText:
+    'Sign-ins and looks go by themselves, as the table says. To have it done now, sign in and use “Forget me” on the page with your looks, or the button here.',
+  deletionLeft:
+    'What is left is what the table names without a name of yours: the notes that you asked for it, for 11 minutes; counts of your network address, for a minute; and what a log or a memory of pictures holds. Should several servers run this site, drawings may stay on the disks of the others, without your name.',
+  ask: 'Whom to ask',
+  contact: 'Ask those who run this site:',
+  noContact: 'Those who run this site have left no address here.',
+  policy: 'Their own privacy policy:',
+  forget: {
+    title: 'Forget me',
+    hint: 'On all your devices: signs you out, deletes your looks, and has Discord end our access. It can’t be undone.',
+    sure: 'Yes, forget me',
+  },
+  back: 'Make an avatar',
+}
