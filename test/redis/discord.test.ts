@@ -488,6 +488,17 @@ describe('an expired token', () => {
     expect(app.discord.count(at.user)).toBe(3)
   })
 
+  test('a refresh response without a new refresh token: the old one stays good (RFC 6749, 6)', async () => {
+    const visitor = app.visitor()
+    await signInShortly(visitor)
+    app.discord.fail(at.token, faults.json(200, { ...tokens, refresh_token: undefined, expires_in: 1 }))
+    app.discord.fail(at.user, faults.json(200, { id: juniper(), username: 'juniper.moss' }))
+    for (let i = 0; i < 3; i += 1) expectLanding(await restyle(visitor), 303)
+    const [first, ...others] = refreshTokensSent()
+    expect(first).toMatch(/./)
+    expect(others).toEqual([first, first])
+  })
+
   test('at a callback: the code is exchanged', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
@@ -714,6 +725,17 @@ describe('Discord’s 429', () => {
 
     await openGates()
     expectLanding(await restyle(visitor), 303)
+  })
+
+  test('at the user endpoint stops a known visitor whose code is exchanged, because the token has expired', async () => {
+    const visitor = app.visitor()
+    app.discord.tokenLifeS = 1
+    expectLanding(await signIn(app, visitor))
+    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
+    expectToWait(await restyle(visitor), 30, restyled)
+    app.discord.calls.length = 0
+    expectToWait(await signIn(app, visitor), 30)
+    expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 0])
   })
 
   test('at the user endpoint of a first sign-in stops that visitor only', async () => {

@@ -822,6 +822,19 @@ describe('Redis does not answer during the callback', () => {
     expect(exchanges()).toBe(1)
   })
 
+  test('a record that cannot be read for a moment: its lock is released at once, and the right browser finishes', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const [record = ''] = await db.keys('state:*')
+    // Reading a list as text is refused.
+    await db.rename(record, 'put aside')
+    await db.rPush(record, 'no text')
+    expect((await comeBack(visitor, callback)).status).toBe(503)
+    expect(await db.keys('lock:*')).toEqual([])
+    await db.rename('put aside', record)
+    await expectUntouched(visitor, callback)
+  })
+
   test('Redis refuses to give the record: 503, and later the right browser still finishes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
