@@ -56,7 +56,9 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
       const stats = await handle.stat()
       const stored = stats.isFile() && stats.size <= maxFileBytes ? unseal(key, await handle.readFile()) : undefined
       if (stored === undefined) throw new Error(`${path(key)} in the avatar cache is damaged`)
-      if (Date.now() - stats.mtimeMs > touchEveryMs) await handle.utimes(new Date(), new Date()).catch(onError)
+      // Also a time in the future, which was written by a clock that was ahead.
+      if (Math.abs(Date.now() - stats.mtimeMs) > touchEveryMs)
+        await handle.utimes(new Date(), new Date()).catch(onError)
       return stored
     } catch (error) {
       ignoreMissing(error)

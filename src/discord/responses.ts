@@ -3,16 +3,26 @@ import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
 
+/** In characters. Discord allows 32. */
+const maxNameLength = 200
+/** A username decides a sign-in, so a longer one is cut; past this it is no username. */
+const maxUncutLength = 1000
+
 /** Without control characters or halves of surrogate pairs: names are shown in pages and sent to DiceBear. */
-const Name = z
-  .string()
-  .max(200)
-  .transform((name) =>
-    name
-      .toWellFormed()
-      .replace(/\p{Cc}+/gu, ' ')
-      .trim(),
-  )
+const nameUpTo = (maxLength: number) =>
+  z
+    .string()
+    .max(maxLength)
+    .transform((name) =>
+      name
+        .toWellFormed()
+        .replace(/\p{Cc}+/gu, ' ')
+        .trim(),
+    )
+
+const Username = nameUpTo(maxUncutLength)
+  .transform((name) => [...name].slice(0, maxNameLength).join(''))
+  .pipe(z.string().min(1))
 
 /** A character that shows something: no space, no control or format character, no filler, no blank Braille pattern. */
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
@@ -24,8 +34,8 @@ const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 export const UserResponse = z
   .object({
     id: z.string().regex(/^\d{1,20}$/),
-    username: Name.pipe(z.string().min(1)),
-    global_name: Name.pipe(z.string().regex(visible)).optional().catch(undefined),
+    username: Username,
+    global_name: nameUpTo(maxNameLength).pipe(z.string().regex(visible)).optional().catch(undefined),
     discriminator: z
       .string()
       .regex(/^\d{1,4}$/)

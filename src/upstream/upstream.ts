@@ -60,10 +60,14 @@ function checkStatus(response: UpstreamResponse): UpstreamResponse {
   return response
 }
 
-/** Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if missing or not in the future. */
+/**
+ * Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if missing or not in the future. A date is
+ * compared with the server's own clock, as its header Date gives it.
+ */
 function retryAfterS(response: UpstreamResponse): number | undefined {
   const value = headerOf(response, 'retry-after')
-  const seconds = Number.isNaN(Number(value)) ? (Date.parse(value) - Date.now()) / 1000 : Number(value)
+  const sentAt = Date.parse(headerOf(response, 'date')) || Date.now()
+  const seconds = Number.isNaN(Number(value)) ? (Date.parse(value) - sentAt) / 1000 : Number(value)
   return seconds > 0 ? seconds : undefined
 }
 

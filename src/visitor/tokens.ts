@@ -12,7 +12,10 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 /** An access token this close to its expiry could expire on the way to Discord. */
 const marginMs = 1000
 
-/** Whether the access token has not expired. */
+/**
+ * Whether the access token has not expired, by this machine's clock. Where the clock is wrong, a good token is refreshed, or
+ * Discord refuses an expired one (401) and it is refreshed then.
+ */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
 }

@@ -251,6 +251,14 @@ test('reading marks a file as used, once a minute', async () => {
   expect(await ageOf(fileOf(key))).toBeGreaterThanOrEqual(30_000)
 })
 
+test('a file is used now, even if a clock that was ahead has dated it', async () => {
+  const { cache, fileOf } = await open()
+  await cache.write(key, svg)
+  setAge(fileOf(key), -hourMs)
+  await cache.read(key)
+  expect(await ageOf(fileOf(key))).toBeGreaterThan(-10_000)
+})
+
 test('a burst of three times the limit keeps to it, and the files read of late survive', async () => {
   const blocks = 400
   const { cache, folder, errors, fileOf } = await open({ maxBytes: blocks * block })

@@ -371,6 +371,15 @@ describe('the user endpoint', () => {
     expect(text).not.toContain(`<bdi>${name}</bdi>`)
   })
 
+  test('a username that is longer than any of Discord’s is cut', async () => {
+    const visitor = app.visitor()
+    app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: `${'🦊'.repeat(200)}juniper` }))
+    expectLanding(await signIn(app, visitor))
+    const { text } = await visitor.get('/show_avatar')
+    expect(text).toContain('🦊'.repeat(200))
+    expect(text).not.toContain('🦊juniper')
+  })
+
   test('half a surrogate pair in the username becomes U+FFFD, in the seed too', async () => {
     const visitor = app.visitor()
     const line = app.logged.length
@@ -631,6 +640,15 @@ describe('Discord’s 429', () => {
     const answer = await signIn(app, app.visitor())
     expectToWait(answer, 300)
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200)
+  })
+
+  test.each([
+    ['ahead', 3_600_000],
+    ['behind', -3_600_000],
+  ])('with a date, by a clock that is an hour %s of this machine’s', async (_, offsetMs) => {
+    const date = (ms: number) => new Date(Date.now() + offsetMs + ms).toUTCString()
+    app.discord.fail(at.token, faults.answer(429, '', { date: date(0), 'retry-after': date(300_000) }))
+    expect((await signIn(app, app.visitor())).headers['retry-after']).toBe('300')
   })
 
   test('at the token endpoint stops every exchange and refresh, on both instances, until its time is over', async () => {
