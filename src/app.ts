@@ -33,14 +33,14 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const app = express()
   settings(app, parts)
   const limits = createRateLimits(config, store)
-  const route = guardedRoutes(app, config, limits)
+  const route = guardedRoutes(app, config, limits, metrics?.onRoute)
 
   app.use(limitPipelining())
   app.use(requestLog(log, isOurFault), metrics?.countRequest ?? [], headers(config, closing.signal))
   if (standIns) app.use('/demo', nameRoute('demo'), limitDemo(limits, parts.userAgent), standIns, notFound)
   // Compression is safe against BREACH: pages contain no secrets.
   app.use(compression())
-  health(route, config, store, closing.signal)
+  health(route, parts)
   publicFiles(route)
   homePage(route, parts)
   previewFile(route, parts)

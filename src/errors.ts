@@ -72,6 +72,8 @@ export class LockLost extends StoreUnavailable {}
 // Avatars
 /** Too much work is under way or queued, or one piece of it took too long. */
 export class Overloaded extends Failure {}
+/** This installation cannot render pictures: a native part is missing, for example. */
+export class PicturesUnavailable extends Failure {}
 /**
  * No SVG from DiceBear: no connection, circuit breaker open, an error status, a timeout, or another type of content.
  */

@@ -11,6 +11,8 @@ export const logSerializers = {
 type ErrorInLog = { type: string; message?: string; code?: string; stack?: string; cause?: ErrorInLog }
 
 function describe(error: unknown, isCause = false): ErrorInLog {
+  // The client of sentinels reports some of its errors as text.
+  if (typeof error === 'string' && !isCause) return { type: 'string', message: error }
   if (!(error instanceof Error)) return { type: typeof error }
   const { stack } = error
   const isOwn = error instanceof Failure

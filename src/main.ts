@@ -67,6 +67,7 @@ async function start(): Promise<void> {
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
     notifyWatchdog(log)
+    void parts.renderers.picturesState() // what is missing is logged now, not when a visitor needs it
     // In production standard error is read as a log, whose lines are JSON.
     if (config.production && !process.stderr.isTTY) return
     process.stderr.write(

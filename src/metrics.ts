@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { Failure } from './errors.ts'
+import * as errors from './errors.ts'
 import type { BreakerChange, Called } from './upstream/upstream.ts'
 
 // Metrics for Prometheus, https://prometheus.io/docs/practices/naming/
@@ -15,7 +15,10 @@ const breakers: BreakerChange['upstream'][] = ['discord-token', 'discord-user', 
 const breakerStates: BreakerChange['state'][] = ['closed', 'open', 'half-open']
 const caches = ['file', 'preview', 'png', 'gif', 'card'] as const
 const signInOutcomes = ['signed-in', 'declined', 'failed'] as const
-const fallbackReasons = ['DiceBearUnavailable', 'DiceBearRefused', 'UnsafeSvg']
+const fallbackReasons = ['DiceBearUnavailable', 'DiceBearRefused', 'UnsafeSvg', 'Overloaded']
+const serverErrors = [500, 502, 503, 504]
+/** Of `nameOf`. */
+const failures = [...Object.keys(errors).filter((name) => name !== 'Failure'), 'Refused', 'Unexpected']
 
 function defineMetrics(registry: Registry) {
   const registers = [registry]
@@ -92,6 +95,13 @@ export function createMetrics() {
   for (const outcome of signInOutcomes) metrics.signIns.inc({ outcome }, 0)
   for (const reason of fallbackReasons) metrics.fallbacks.inc({ reason }, 0)
   for (const cache of caches) for (const result of ['hit', 'miss']) metrics.cache.inc({ cache, result }, 0)
+  for (const failure of failures) metrics.failures.inc({ failure }, 0)
+  onRoute('other', ['GET', 'POST'])
+
+  /** Server errors of a route are counted from 0. */
+  function onRoute(route: string, methods: string[]): void {
+    for (const method of methods) for (const status of serverErrors) metrics.requests.inc({ route, method, status }, 0)
+  }
 
   const countRequest: RequestHandler = (req, res, next) => {
     const since = performance.now()
@@ -106,6 +116,7 @@ export function createMetrics() {
 
   return {
     registry,
+    onRoute,
     countRequest,
     onBadRequest: (status: number) => metrics.requests.inc({ route: 'other', method: 'other', status }),
     onSignInStart: () => metrics.signInsStarted.inc(),
@@ -146,7 +157,7 @@ export function metricsPage({ registry }: Metrics) {
 
 /** The class name of a `Failure`; "Refused" for a client error that Express found, "Unexpected" for anything else. */
 function nameOf(error: unknown): string {
-  if (error instanceof Failure) return error.name
+  if (error instanceof errors.Failure) return error.name
   const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
   return status >= 400 && status < 500 ? 'Refused' : 'Unexpected'
 }

@@ -54,6 +54,7 @@ export async function openParts(config: Config, log: Logger) {
     ...capacity,
     program: new URL('renderer.ts', import.meta.url),
     onFailure: (err) => log.warn({ err }, 'renderer'),
+    onState: (state, err) => log[state === 'ok' ? 'info' : 'error']({ pictures: state, err }, 'pictures'),
   })
   const timeoutMs = config.upstreamTimeoutMs
   // https://discord.com/developers/docs/reference#user-agent In the demo a secret tells the app's own calls from

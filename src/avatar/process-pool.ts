@@ -48,6 +48,8 @@ const environment = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
+/** 256 MB for type stripping, which otherwise reserves all the address space that `ulimit -v` leaves. See bin/node. */
+const wasmLimit = '--wasm-max-mem-pages=4096'
 /** In megabytes, what a process takes beside its old objects: Node itself, its young objects, sharp. */
 const besideOldSpaceMb = 90
 
@@ -63,7 +65,7 @@ export function createProcessPool(options: PoolOptions) {
 
   function start(): Worker {
     const child = fork(program, [String(maxMb)], {
-      execArgv: [`--max-old-space-size=${maxMb - besideOldSpaceMb}`, '--max-semi-space-size=2'],
+      execArgv: [`--max-old-space-size=${maxMb - besideOldSpaceMb}`, '--max-semi-space-size=2', wasmLimit],
       env: environment,
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -124,7 +126,7 @@ export function createProcessPool(options: PoolOptions) {
     const [job, ...others] = worker.jobs
     if (job) {
       const error = new Overloaded(`renderer process ${reason}. ${worker.stderr}`.trim())
-      onFailure(error)
+      if (!closed) onFailure(error)
       job.reject(error)
     }
     waiting.unshift(...others)

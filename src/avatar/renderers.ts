@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Overloaded } from '../errors.ts'
+import { Overloaded, PicturesUnavailable } from '../errors.ts'
 import type { Choice } from './choice.ts'
 import { createProcessPool } from './process-pool.ts'
 
@@ -23,7 +23,12 @@ export type RenderersOptions = {
   drawingMaxMb: number
   /** Called when a process was killed, or ended by itself, with a job under way. */
   onFailure: (error: Overloaded) => void
+  /** Called when `picturesState` changes, with the error if there is one. */
+  onState?: (state: PicturesState, error?: unknown) => void
 }
+
+/** Whether PNGs, GIFs and cards can be rendered: with `no font` they have no letters, and a card cannot be without. */
+export type PicturesState = 'ok' | 'no font' | 'down'
 
 /** For what came from outside. With the rendering of what replaces it, the visitor has an answer after about three seconds. */
 const timeoutMs = 2500
@@ -35,6 +40,11 @@ export const drawingConcurrency = 8
 /** sharp takes 25 MB of memory, and a tenth of a second to load. */
 const renderingIdleMs = 60_000
 
+/** After a failed trial the next one is made no sooner. */
+const trialPauseMs = 5000
+const trialSvg = (content: string) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
+
 const Problem = z.string().optional()
 const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
@@ -42,9 +52,9 @@ const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.
  * Renderer processes check SVGs from outside, draw new ones with the embedded library and turn them into pixels, within
  * limits of time and memory: a few kilobytes of SVG can take hours, or all memory. Bounds of the bench need it as well: new
  * previews, and the form page beside them. Every method throws Overloaded when a limit is reached, and an Error when the
- * work fails.
+ * work fails; those that return a picture throw PicturesUnavailable where this installation can render none.
  */
-export function createRenderers({ program, onFailure, ...limits }: RenderersOptions) {
+export function createRenderers({ program, onFailure, onState, ...limits }: RenderersOptions) {
   const drawing = createProcessPool({
     program,
     onFailure,
@@ -62,9 +72,51 @@ export function createRenderers({ program, onFailure, ...limits }: RenderersOpti
     idleMs: renderingIdleMs,
   })
   const draw = (task: Task, timeoutMs: number) => drawing.run(task, timeoutMs)
-  const render = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
+  const run = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
+  let isClosed = false
+  let state: PicturesState = 'ok'
+  let trial: Promise<PicturesState> | undefined
+  let triedAt = Number.NEGATIVE_INFINITY
+
+  function changeState(next: PicturesState, error?: unknown): PicturesState {
+    if (next !== state && !isClosed) onState?.(next, error)
+    state = next
+    return next
+  }
+
+  /** Renders a letter and no letter: the same picture if there is no font. */
+  async function tryRendering(): Promise<PicturesState> {
+    const draw = (content: string) => run({ name: 'png', svg: trialSvg(content), size: 32 }, trustedTimeoutMs)
+    try {
+      const letter = await draw('A')
+      return changeState(letter.equals(await draw('')) ? 'no font' : 'ok')
+    } catch (error) {
+      return changeState('down', error)
+    }
+  }
+
+  /** Whether pictures can be rendered. Tries it once, and after a failure again at later calls. Never rejects. */
+  function picturesState(): Promise<PicturesState> {
+    const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs
+    if (trial === undefined || isOver) {
+      triedAt = performance.now()
+      trial = tryRendering()
+    }
+    return trial
+  }
+
+  async function render(task: Task, timeoutMs: number): Promise<Buffer> {
+    try {
+      return await run(task, timeoutMs)
+    } catch (cause) {
+      if (cause instanceof Overloaded || (await picturesState()) === 'ok') throw cause
+      throw new PicturesUnavailable('pictures cannot be rendered', { cause })
+    }
+  }
 
   return {
+    picturesState,
+
     /** What is wrong with an SVG from outside; undefined when it is safe. See `svgProblem`. */
     async check(svg: Uint8Array): Promise<string | undefined> {
       return Problem.parse(await draw({ name: 'check', svg }, timeoutMs))
@@ -101,6 +153,7 @@ export function createRenderers({ program, onFailure, ...limits }: RenderersOpti
     },
 
     close(): void {
+      isClosed = true
       drawing.close()
       rendering.close()
     },

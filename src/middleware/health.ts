@@ -5,12 +5,19 @@ import type { Config } from '../config.ts'
 import type { Store } from '../store/store.ts'
 import type { AddRoute } from './routes.ts'
 
+type Checked = {
+  config: Config
+  store: Store
+  renderers: { picturesState(): Promise<string> }
+  closing: AbortController
+}
+
 /**
  * GET /healthz: the process is alive. GET /readyz: it can serve visitors, and is not shutting down. With
  * ?exclude=dependencies it only says whether it is shutting down, for load balancers: when Redis is down it is down for
  * all instances, and they still serve what needs no session.
  */
-export function health(route: AddRoute, config: Config, store: Store, closing: AbortSignal): void {
+export function health(route: AddRoute, { config, store, renderers, closing: { signal: closing } }: Checked): void {
   route('/healthz', { GET: 'none' }).get((_req, res) => {
     res.logLevel = 'debug'
     res.json({ status: 'ok' })
@@ -21,16 +28,18 @@ export function health(route: AddRoute, config: Config, store: Store, closing: A
     if (req.query.exclude === 'dependencies') {
       return void res.status(closing.aborted ? 503 : 200).json({ status: closing.aborted ? 'closing' : 'ok' })
     }
-    const [redis, cache] = await Promise.all([
+    const [redis, cache, pictures] = await Promise.all([
       store.state(),
       // The trailing slash makes access() fail for a file that is not a folder.
       stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
+      renderers.picturesState(),
     ])
     // Without the cache folder every avatar is still served, drawn anew.
-    const status = closing.aborted ? 'closing' : redis === 'ok' ? 'ok' : 'not ready'
+    const isReady = redis === 'ok' && pictures === 'ok'
+    const status = closing.aborted ? 'closing' : isReady ? 'ok' : 'not ready'
     res
       .status(status === 'ok' ? 200 : 503)
-      .json({ status, dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache } })
+      .json({ status, dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache, pictures } })
   })
 }
 

@@ -25,14 +25,17 @@ export type RouteOptions = {
  */
 export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
+type OnRoute = ((name: string, methods: string[]) => void) | undefined
+
 /** Returns the only function with which pages add routes, so that every route has these checks. */
-export function guardedRoutes(app: Express, config: Config, limits: RateLimits): AddRoute {
+export function guardedRoutes(app: Express, config: Config, limits: RateLimits, onRoute: OnRoute): AddRoute {
   return (path, { name = path, otherNames = false, ...methods }) => {
     const limitOf = (method: string) => (method === 'POST' ? methods.POST : methods.GET) ?? 'page'
     const count: RequestHandler = (req, res, next) => {
       res.routeName = name
       limits[limitOf(req.method)](req, res, next)
     }
+    onRoute?.(name, Object.keys(methods))
     const allowed = [...(methods.GET ? ['GET', 'HEAD'] : []), ...(methods.POST ? ['POST'] : [])]
     return app.route(path).all(count, refuseOtherMethods(allowed), refuseCrossSite(config, { otherNames }))
   }

@@ -14,6 +14,7 @@ import {
   NotFound,
   NotSignedIn,
   Overloaded,
+  PicturesUnavailable,
   RateLimited,
   SignInFailed,
   StoreUnavailable,
@@ -48,6 +49,7 @@ const answers = new Map<unknown, Answer>([
   [UnsupportedMediaType, { status: 415, texts: texts.unsupportedMediaType }],
   [DiscordRefusedClient, { status: 502, texts: texts.discordRefusedClient }],
   [DiscordUnavailable, { status: 502, texts: texts.discordUnavailable }],
+  [PicturesUnavailable, { status: 503, texts: texts.picturesUnavailable, retryAfterS: 60 }],
 ])
 
 /** Express and its body parser throw errors with a status. */
@@ -77,9 +79,13 @@ function retryLater(status: number, textsFor: (seconds: number) => Texts, retryA
   return { status, texts: textsFor(retryAfterS), retryAfterS }
 }
 
-/** Whether somebody has to act: an unexpected error, or Discord does not accept this app's credentials. */
+/**
+ * Whether somebody has to act: an unexpected error, Discord does not accept this app's credentials, or something is not
+ * installed.
+ */
 export function isOurFault(error: unknown): boolean {
-  return answerTo(error, 0).status === 500 || error instanceof DiscordRefusedClient
+  const isInstallation = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
+  return isInstallation || answerTo(error, 0).status === 500
 }
 
 /**

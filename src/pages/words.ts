@@ -377,6 +377,11 @@ export const words = {
       title: 'Many pictures at once',
       advice: `We are still drawing those of others. Try again in ${duration(count)}; your choices are safe.`,
     }),
+    picturesUnavailable: {
+      title: 'We can’t draw this one right now',
+      advice:
+        'Something that makes PNGs and GIFs is missing on our side, and we have noted it. The SVG is still there.',
+    },
     storeUnavailable: (count: number) => ({
       title: 'We can’t reach our memory',
       advice: `Something of ours is down for a moment. Try again in ${duration(count)}; your choices are safe.`,

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
-import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { ask } from '../support/ask.ts'
+import { main, startApp } from '../support/start-app.ts'
 
 const root = join(import.meta.dirname, '../..')
 const run = promisify(execFile)
@@ -139,4 +141,79 @@ test('npm ci needs no install scripts, and installs a Node for Linux and macOS, 
     'linux arm64',
     'linux x64',
   ])
+})
+
+describe('where something is missing', () => {
+  /** A copy of the app that finds all packages but these. */
+  async function copyWithout(...missing: string[]): Promise<string> {
+    for (const name of ['src', 'views', 'public', 'package.json']) {
+      await cp(join(root, name), join(folder, name), { recursive: true })
+    }
+    const link = async (name: string) => symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
+    await mkdir(join(folder, 'node_modules/@img'), { recursive: true })
+    const names = await readdir(join(root, 'node_modules'))
+    const images = (await readdir(join(root, 'node_modules/@img'))).map((name) => `@img/${name}`)
+    // Not a link to sharp: Node would look for its native part beside the original.
+    const linked = [...names, ...images].filter((name) => !['.bin', '@img', 'sharp', ...missing].includes(name))
+    await Promise.all(linked.map(link))
+    await cp(join(root, 'node_modules/sharp'), join(folder, 'node_modules/sharp'), { recursive: true })
+    return join(folder, 'src/main.ts')
+  }
+
+  const errorsIn = (log: string) => log.split('\n').filter((line) => line.startsWith('{"level":50'))
+  const card = '/og.png?style=rings&seed=fern'
+
+  test('sharp’s native part: the log and /readyz say so from the start, and visitors get 503 for pictures', async () => {
+    const native = (await readdir(join(root, 'node_modules/@img'))).filter((name) => name.startsWith('sharp-linux'))
+    expect(native.length).toBeGreaterThan(0)
+    const copy = await copyWithout(...native.map((name) => `@img/${name}`))
+    const app = await startApp({}, undefined, [process.execPath, copy])
+    onTestFinished(() => app.stop())
+    // Nobody has asked for anything yet.
+    await expect.poll(() => errorsIn(app.output.stdout).join(), { timeout: 10_000 }).toMatch(/"pictures":"down".*sharp/)
+    const ready = await ask(app.url, '/readyz')
+    expect([ready.status, JSON.parse(ready.text)]).toEqual([
+      503,
+      { status: 'not ready', dependencies: { redis: 'not used', cache: 'ok', pictures: 'down' } },
+    ])
+    expect((await ask(app.url, '/readyz?exclude=dependencies')).status).toBe(200)
+    const { status, headers, text } = await ask(app.url, card)
+    expect([status, headers['retry-after'], text]).toEqual([503, '60', expect.stringContaining('PNGs')])
+    expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
+  })
+
+  test('every font: the log and /readyz say so, and link pictures, which need letters, get 503', async () => {
+    const copy = await copyWithout('dejavu-fonts-ttf', '@embedpdf', '@expo-google-fonts')
+    const fontsFile = join(folder, 'src/pictures/fonts.conf')
+    const fonts = await readFile(fontsFile, 'utf8')
+    await writeFile(fontsFile, fonts.replaceAll(/<dir( prefix="xdg")?>.*<\/dir>/g, '')) // nor those of this machine
+    const app = await startApp({}, undefined, [process.execPath, copy])
+    onTestFinished(() => app.stop())
+    await expect.poll(() => errorsIn(app.output.stdout).join(), { timeout: 10_000 }).toContain('"pictures":"no font"')
+    const ready = await ask(app.url, '/readyz')
+    expect([ready.status, JSON.parse(ready.text).dependencies.pictures]).toEqual([503, 'no font'])
+    expect((await ask(app.url, card)).status).toBe(503)
+  })
+})
+
+describe('with a limit of virtual memory', () => {
+  /** As `npm start` does it, after `ulimit -v`. */
+  const limited = (megabytes: number): [string, ...string[]] => {
+    const start = `ulimit -v ${megabytes * 1024}; exec sh ${join(root, 'bin/node')} ${main}`
+    return ['/bin/sh', '-c', start]
+  }
+
+  // With 2.5 and 3.5 GB Node itself reserves so much for type stripping that nothing is left for the rest.
+  test.each([2048, 2560, 3584, 4096])('%i MB are enough: previews and pictures are drawn', async (megabytes) => {
+    const app = await startApp({}, undefined, limited(megabytes))
+    onTestFinished(() => app.stop())
+    expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
+    expect((await ask(app.url, '/og.png?style=rings&seed=fern')).status).toBe(200)
+  })
+
+  test('less than 2 GB end the start with a sentence that says so', async () => {
+    await expect(startApp({}, undefined, limited(1900))).rejects.toThrow(
+      'This app needs 2 GB of virtual memory, or no limit of it: `ulimit -v` says 1945600 KB here.',
+    )
+  })
 })

@@ -92,7 +92,7 @@ function sum(samples: Sample[], name: string, labels: Record<string, string> = {
 const answers = (samples: Sample[]) =>
   Object.fromEntries(
     samples
-      .filter(({ name }) => name === 'http_requests_total')
+      .filter(({ name, value }) => name === 'http_requests_total' && value > 0)
       .map(({ labels, value }) => [`${labels.method} ${labels.route} ${labels.status}`, value]),
   )
 
@@ -173,7 +173,7 @@ describe('a visit is counted', () => {
     expect(buckets.at(-1)).toMatchObject({ labels: { le: '+Inf' }, value: 3 })
     expect(sum(samples, 'http_request_duration_seconds_count', pngs)).toBe(3)
     expect(sum(samples, 'http_request_duration_seconds_sum', pngs)).toBeGreaterThan(0)
-    const failures = samples.filter(({ name }) => name === 'http_failures_total')
+    const failures = samples.filter(({ name, value }) => name === 'http_failures_total' && value > 0)
     expect(Object.fromEntries(failures.map(({ labels, value }) => [labels.failure, value]))).toEqual({
       InvalidValues: 1,
       MethodNotAllowed: 1,
@@ -263,6 +263,34 @@ describe('a visit is counted', () => {
       expect(await fallbacks(reason)).toBe(before + 1)
     }
     expect(sum(await read(app), 'avatar_fallbacks_total')).toBe(reasons.length)
+  })
+
+  test('begins at 0 for everything that can fail, so that the first failure shows', async () => {
+    const redis = await openRedis()
+    cleanUps.push(() => redis.stop())
+    const app = await watchedApp({ redisUrl: redis.url })
+    const isFailure = ({ name, labels }: Sample) =>
+      /^(http_failures|upstream_requests|avatar_fallbacks|store_failures|sign_ins)_total$/.test(name) ||
+      (name === 'http_requests_total' && /^5/.test(labels.status ?? ''))
+    const failures = async () => (await read(app)).filter(isFailure)
+    const keyOf = ({ name, labels }: Sample) => JSON.stringify([name, labels])
+    const atStart = await failures()
+    expect(atStart.filter(({ value }) => value !== 0)).toEqual([])
+
+    app.dicebear.fail(at.svg, faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' }))
+    app.discord.fail(at.user, faults.answer(500), { times: 1 })
+    await signIn(app, app.visitor())
+    app.discord.fail(at.token, faults.rateLimited(1), { times: 1 })
+    await signIn(app, app.visitor())
+    for (const path of ['/nowhere', '/get_avatar?code=x&state=y']) await app.visitor().get(path)
+    await redis.kill()
+    await app.visitor().get('/show_avatar').set('Cookie', 'avatar-session=s%3Ax.y')
+    await app.visitor().post('/get_avatar').type('form').send(look)
+
+    const counted = (await failures()).filter(({ value }) => value > 0)
+    expect(counted.length).toBeGreaterThan(10)
+    const known = new Set(atStart.map(keyOf))
+    expect(counted.filter((one) => !known.has(keyOf(one)))).toEqual([])
   })
 
   test('refused requests (429) count for their route', async () => {
@@ -403,7 +431,7 @@ describe('no request can create a time series', () => {
     for (const path of ['*', 'http://evil.example/get_avatar', '//', '/%', '/__proto__']) {
       await ask(app.url, path, { method: 'OPTIONS' })
     }
-    const samples = (await read(app)).filter(({ name }) => name === 'http_requests_total')
+    const samples = (await read(app)).filter(({ name, value }) => name === 'http_requests_total' && value > 0)
     expect(sum(samples, 'http_requests_total')).toBe(14)
     for (const { labels } of samples) {
       expect(labels.method).toBe('other')
@@ -440,7 +468,7 @@ test('every route of the app is counted under its own name', async () => {
   const app = await watchedApp()
   for (const pattern of patterns) await ask(app.url, pattern.replaceAll(/:\w+/g, 'made-up'))
   const counted = (await read(app))
-    .filter(({ name }) => name === 'http_requests_total')
+    .filter(({ name, value }) => name === 'http_requests_total' && value > 0)
     .map(({ labels }) => labels.route)
   expect(new Set(counted)).toEqual(patterns)
 })

@@ -267,6 +267,17 @@ describe('a master behind a sentinel', () => {
     }
   })
 
+  test('sentinels that cannot be reached are logged, with the reason in words', async () => {
+    const lonely = await openApp({ redisUrl: `sentinel://127.0.0.1:${await freePort()}/mymaster` })
+    await expect.poll(() => lonely.logged.filter((line) => line.includes('"redis"')).length).toBeGreaterThan(2)
+    await lonely.close()
+    const errors = lonely.logged
+      .map((line) => JSON.parse(line))
+      .flatMap(({ msg, err }) => (msg === 'redis' && err) || [])
+    expect(errors.map(({ message }) => message)).toContainEqual(expect.stringMatching(/client error: .*ECONNREFUSED/))
+    expect(errors.filter(({ message }) => !message)).toEqual([])
+  })
+
   test('reads go to the master only', async () => {
     const visitor = app.visitor()
     await flow(app)

@@ -261,7 +261,7 @@ describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
     const ready = async () => get(`${app.url}/readyz`, agent)
     await context.expect.poll(ready, { interval: 1, timeout: 5000 }).toMatchObject({
       status: 503,
-      text: '{"status":"closing","dependencies":{"redis":"not used","cache":"ok"}}',
+      text: '{"status":"closing","dependencies":{"redis":"not used","cache":"ok","pictures":"ok"}}',
       headers: { connection: 'close' },
     })
     expect(await app.exited).toEqual([0, null])

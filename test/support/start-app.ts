@@ -18,14 +18,18 @@ type Prepare = (folder: string) => Promise<unknown>
 
 /**
  * The app as `npm start` runs it, in a folder of its own: with no settings it is the demo. `prepare` puts files into the
- * folder before the start.
+ * folder before the start; `command` starts another copy, or in another way.
  */
-export async function startApp(settings: Record<string, string> = {}, prepare: Prepare = async () => {}) {
+export async function startApp(
+  settings: Record<string, string> = {},
+  prepare: Prepare = async () => {},
+  [command, ...words]: [string, ...string[]] = [process.execPath, main],
+) {
   const folder = await mkdtemp(join(tmpdir(), 'app-'))
   await prepare(folder)
   const port = settings.PORT ?? String(await freePort())
   const environment = { PATH: process.env.PATH, NODE_COMPILE_CACHE: compiled, PORT: port, ...settings }
-  const child = spawn(process.execPath, [main], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, words, { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (part: Buffer) => {
     output.stdout += part
