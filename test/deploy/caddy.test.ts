@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { ask, formOf } from '../support/ask.ts'
 import { openCaddy } from '../support/caddy.ts'
 import { freePort } from '../support/free-port.ts'
+import { otherPaths } from '../support/nginx.ts'
 import { look } from '../support/open-app.ts'
 import { connectRaw } from '../support/raw-connection.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
@@ -131,12 +132,13 @@ describe('with two instances', () => {
     expect((await ask(url, '/get_avatar', formOf(look))).text).not.toContain('Back in a moment')
   }, 60_000)
 
-  test('/readyz is not for visitors', async () => {
-    const { url } = await site()
+  test('/readyz is not for visitors, a path with a slash at its end is another path, and no query is logged', async () => {
+    const { url, log } = await site()
     expect((await ask(url, '/healthz')).text).toBe('{"status":"ok"}')
-    for (const path of ['/readyz', '/readyz/']) {
+    for (const path of ['/readyz', ...otherPaths]) {
       const { status, text } = await ask(url, path)
-      expect([status, text]).toEqual([404, expect.not.stringContaining('dependencies')])
+      expect([path, status, text]).toEqual([path, 404, expect.not.stringContaining('dependencies')])
     }
+    expect(log()).not.toMatch(/c0de|st4te/)
   }, 60_000)
 })

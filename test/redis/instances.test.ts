@@ -6,7 +6,7 @@ import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { freePort } from '../support/free-port.ts'
-import { type Nginx, openNginx, siteFile, siteUrl } from '../support/nginx.ts'
+import { type Nginx, openNginx, otherPaths, siteFile, siteUrl } from '../support/nginx.ts'
 import { clientId, clientSecret, comeBack, leave, look, sessionSecret, shownAvatar } from '../support/open-app.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
@@ -70,7 +70,7 @@ function nextVisitor(): Browser {
 const signIn = async (browser: Browser) => comeBack(browser, discord.codeFor(await leave(browser)))
 
 describe('behind nginx', () => {
-  test('cookies and headers are those of https, and health routes are not public', async () => {
+  test('cookies and headers are those of https, /readyz is not public, and other paths than the app’s are 404', async () => {
     const browser = nextVisitor()
     const form = await browser.get('/')
     expect(form.headers['strict-transport-security']).toMatch(/^max-age=31536000; includeSubDomains$/)
@@ -83,7 +83,13 @@ describe('behind nginx', () => {
       /; Path=\/;.* HttpOnly; Secure; SameSite=Lax; Max-Age=604800$/,
     )
     expect((await browser.get('/healthz')).body).toEqual({ status: 'ok' })
-    expect((await browser.get('/readyz')).status).toBe(404)
+    for (const path of ['/readyz', ...otherPaths]) {
+      const { status, text } = await browser.get(path)
+      expect([path, status, text]).toEqual([path, 404, expect.not.stringContaining('dependencies')])
+    }
+    for (const name of ['avatars.log', 'access.log', 'error.log'] as const) {
+      expect(await nginx.log(name)).not.toMatch(/c0de|st4te/)
+    }
     expect((await ask(instances[0].url, '/readyz')).text).toContain('"redis":"ok"')
     const { stderr, stdout } = instances[0].output
     expect(stderr).toBe('')

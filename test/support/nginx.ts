@@ -14,6 +14,22 @@ import { freePort } from './free-port.ts'
 export const siteName = 'avatars.example'
 export const siteUrl = `https://${siteName}`
 
+/** Paths that are none of the app, though they look like some: the app and the proxies must agree about them. */
+export const otherPaths = [
+  ...[
+    '/readyz/',
+    '/READYZ',
+    '/readyz/x',
+    '//readyz',
+    '/%72eadyz',
+    '/readyz%2f',
+    '/./readyz',
+    '/healthz/',
+    '/'.repeat(2),
+  ],
+  ...['/get_avatar/', '//get_avatar', '/Get_avatar'].map((path) => `${path}?code=c0de&state=st4te`),
+]
+
 export const siteFile = join(import.meta.dirname, '../../deploy/nginx.conf')
 
 /** A real nginx on loopback with deploy/nginx.conf; only ports, folders and the certificate differ. */
