@@ -205,7 +205,7 @@ describe('with a limit of virtual memory', () => {
 
   // With 2.5 and 3.5 GB Node itself reserves so much for type stripping that nothing is left for the rest.
   test.each([2048, 2560, 3584, 4096])('%i MB are enough: previews and pictures are drawn', async (megabytes) => {
-    const app = await startApp({}, undefined, limited(megabytes))
+    const app = await startApp({ NODE_COMPILE_CACHE: '' }, undefined, limited(megabytes)) // types are stripped anew
     onTestFinished(() => app.stop())
     expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
     expect((await ask(app.url, '/og.png?style=rings&seed=fern')).status).toBe(200)

@@ -117,7 +117,7 @@ function afterOthers<Prepared>(prepare: () => Promise<Prepared>): Promise<Prepar
 async function openFaulty(step: Step) {
   const proxy = await openRedisProxy(redis.port)
   const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
-  await until(async () => (await faulty.visitor().get('/readyz')).status === 200)
+  await until(async () => (await faulty.parts.store.state()) === 'ok')
   visits += 1
   const accountId = people[visits % people.length]?.id ?? ''
   const visitor = await withThreeAvatars(accountId)
