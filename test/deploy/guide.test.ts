@@ -53,7 +53,7 @@ describe('the backup of Redis', () => {
     port = await freePort()
     await writeFile(join(folder, 'avatars.env'), 'SESSION_SECRET=…')
     const settings = await readFile(join(root, 'deploy/redis.conf'), 'utf8')
-    await writeFile(join(folder, 'avatars.conf'), `${settings}requirepass secret\n`)
+    await writeFile(join(folder, 'avatars.conf'), `${settings}requirepass secret\nrepl-diskless-sync-delay 0\n`)
     await mkdir(join(folder, 'data'))
     await shell(`${systemctl()} systemctl start`)
   })
@@ -62,12 +62,14 @@ describe('the backup of Redis', () => {
   test('is readable by its owner only, and brings the sessions back to a new Redis, for good', async () => {
     await redis('set session:one kept EX 1000')
     const backups = join(folder, 'backups/avatars')
-    await shell(
-      here(commandsWith('redis-cli --rdb /var'), [
+    const umask = await shell('umask')
+    const printed = await shell(
+      `${here(commandsWith('redis-cli --rdb /var'), [
         ['/var/backups', join(folder, 'backups')],
         ['/etc/avatars.env', join(folder, 'avatars.env')],
-      ]),
+      ])} umask`,
     )
+    expect(printed.endsWith(umask)).toBe(true) // other commands of the same shell make files that others read
     const modes = await Promise.all(['', 'avatars.env', 'redis.rdb'].map((name) => stat(join(backups, name))))
     expect(modes.map(({ mode }) => mode & 0o077)).toEqual([0, 0, 0])
 
