@@ -1,8 +1,9 @@
 // Checks of single settings: each takes text, and says in words what it must be.
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { mkdtempSync, rmdirSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { z } from 'zod'
+import { makeFolder } from './make-folder.ts'
 import { parseRedisAddress } from './store/redis-address.ts'
 
 export const flag = z.enum(['on', 'off'], 'must be "on" or "off"')
@@ -38,17 +39,6 @@ export const writableFolder = z.string().transform((folder, context) => {
     return z.NEVER
   }
 })
-
-// Node's recursive mkdir loops for ever in a folder such as /proc, which exists and takes no new folders.
-function makeFolder(folder: string): void {
-  if (existsSync(folder)) return
-  makeFolder(dirname(folder))
-  try {
-    mkdirSync(folder)
-  } catch (error) {
-    if (!existsSync(folder)) throw error // another instance may have created it
-  }
-}
 
 /**
  * An http(s) URL without query or fragment, because paths are appended. A semicolon or comma in the host would end its

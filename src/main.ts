@@ -23,16 +23,16 @@ function settings(): Config {
   const config = readConfig({ ...readEnvFile('.env'), ...process.env })
   if (!config.demo) return config
   // The app calls its stand-ins over HTTP, with the same clients as the real servers.
-  const standIns = `${ownOrigin(config)}/demo`
+  const standInsUrl = `${ownOrigin(config)}/demo`
   return {
     ...config,
     discord: {
       ...config.discord,
-      apiUrl: `${standIns}/discord/api/v10`,
+      apiUrl: `${standInsUrl}/discord/api/v10`,
       authorizeUrl: `${config.baseUrl}/demo/discord/oauth2/authorize`,
       cdnUrl: `${config.baseUrl}/demo/discord/cdn`,
     },
-    dicebearUrl: config.dicebearUrl && `${standIns}/dicebear/10.x`,
+    dicebearUrl: config.dicebearUrl && `${standInsUrl}/dicebear/10.x`,
   }
 }
 
@@ -43,7 +43,7 @@ function ownOrigin({ host, port }: Config): string {
 }
 
 /** The demo's Discord and DiceBear; imported only where they are used. */
-async function standIns(config: Config): Promise<Router> {
+async function createStandIns(config: Config): Promise<Router> {
   const { standInDiscord } = await import('./demo/discord.ts')
   const { standInDiceBear } = await import('./demo/dicebear.ts')
   const { clientId, clientSecret } = config.discord
@@ -56,7 +56,7 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   for (const warning of config.warnings) log.warn(warning)
   const parts = await openParts(config, log)
-  const server = createAppServer(parts, config.demo ? await standIns(config) : undefined)
+  const server = createAppServer(parts, config.demo ? await createStandIns(config) : undefined)
   if (parts.metrics) {
     const { metricsPage } = await import('./metrics.ts')
     const metrics = createServer(metricsPage(parts.metrics)).unref()

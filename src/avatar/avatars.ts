@@ -66,14 +66,23 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     })
   }
 
+  async function make(choice: Choice, seedTyped: boolean, deadline: number): Promise<Avatar> {
+    const id = avatarId(choice)
+    await svgOf(id, choice, deadline)
+    return { id, choice, seedTyped }
+  }
+
   return {
     /**
-     * The avatar of this choice, its SVG stored as a file. DiceBear may take until `deadline` (`performance.now()`).
+     * Makes the avatar of a choice and stores its SVG as a file. If a seed was typed, it begins at once, so that DiceBear
+     * is asked while Discord is; otherwise when the function returned is called with the username, which is then the seed.
+     * DiceBear may take until `deadline` (`performance.now()`).
      */
-    async make(choice: Choice, seedTyped: boolean, deadline: number): Promise<Avatar> {
-      const id = avatarId(choice)
-      await svgOf(id, choice, deadline)
-      return { id, choice, seedTyped }
+    begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
+      if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)
+      const avatar = make(choice, true, deadline)
+      avatar.catch(() => undefined) // the error is thrown where the avatar is awaited, if that point is reached
+      return () => avatar
     },
 
     /**

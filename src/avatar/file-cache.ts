@@ -4,8 +4,9 @@
 // Lifetime: until then. The folder itself is the only index, so several processes can share it.
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { lstat, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { makeFolder } from '../make-folder.ts'
 
 /** An SVG and the SHA-256 of its key and content in hex, which serves as ETag. */
 export type StoredSvg = { svg: Buffer; checksum: string }
@@ -54,7 +55,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
       // O_NOFOLLOW: a link could lead out of the folder. O_NONBLOCK: opening a pipe would wait for its writer.
       await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
       const stats = await handle.stat()
-      const stored = stats.isFile() && stats.size <= maxFileBytes ? unseal(key, await handle.readFile()) : undefined
+      const stored = stats.isFile() && stats.size <= maxFileBytes ? checkedSvg(key, await handle.readFile()) : undefined
       if (stored === undefined) throw new Error(`${path(key)} in the avatar cache is damaged`)
       // Also a time in the future, which was written by a clock that was ahead.
       if (Math.abs(Date.now() - stats.mtimeMs) > touchEveryMs)
@@ -73,7 +74,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     const temporary = `${file}.${randomUUID()}`
     try {
       await makeSubfolder(dirname(file))
-      await writeFile(temporary, seal(stored), { flag: 'wx' })
+      await writeFile(temporary, withChecksum(stored), { flag: 'wx' })
       await moveInto(file, temporary)
       writtenBytes += onDisk(svg.length)
       if (writtenBytes > maxBytes / 10) void trim()
@@ -93,7 +94,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     const stats = await lstat(subfolder).catch(ignoreMissing)
     if (stats?.isDirectory()) return
     if (stats) await rm(subfolder)
-    await makeFolder(subfolder)
+    makeFolder(subfolder)
   }
 
   function trim(): Promise<void> {
@@ -157,23 +158,6 @@ async function moveInto(file: string, temporary: string): Promise<void> {
   }
 }
 
-/** Node's own recursive mkdir never returns where a folder exists but takes no children, as below /proc. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await makeOneFolder(folder)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error
-    await makeFolder(dirname(folder))
-    await makeOneFolder(folder)
-  }
-}
-
-async function makeOneFolder(folder: string): Promise<void> {
-  await mkdir(folder).catch((error: unknown) => {
-    if (codeOf(error) !== 'EEXIST') throw error
-  })
-}
-
 function path(key: string): string {
   if (!/^[0-9a-f]{64}$/.test(key)) throw new TypeError('A cache key is a SHA-256 in lower-case hex')
   return `${key.slice(0, 2)}/${key}.svg`
@@ -182,12 +166,12 @@ function path(key: string): string {
 const checksumOf = (key: string, svg: Buffer) => createHash('sha256').update(key).update(svg).digest('hex')
 
 /** The file: the SVG, then its checksum in a comment, so that the file is a valid SVG too. */
-const seal = ({ svg, checksum }: StoredSvg) => Buffer.concat([svg, Buffer.from(comment(checksum))])
+const withChecksum = ({ svg, checksum }: StoredSvg) => Buffer.concat([svg, Buffer.from(comment(checksum))])
 const comment = (checksum: string) => `\n<!-- ${checksum} -->\n`
 const commentLength = comment('0'.repeat(64)).length
 
 /** The SVG of a file; undefined when the file is not what was stored under this key. */
-function unseal(key: string, content: Buffer): StoredSvg | undefined {
+function checkedSvg(key: string, content: Buffer): StoredSvg | undefined {
   const svg = content.subarray(0, -commentLength)
   const checksum = checksumOf(key, svg)
   return content.toString('latin1', svg.length) === comment(checksum) ? { svg, checksum } : undefined

@@ -76,11 +76,9 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const { code } = callback
     const deadline = performance.now() + visitTimeoutMs
     const isStranger = req.visitor.user === undefined
-    // If a seed was entered, DiceBear's request does not depend on Discord's answer: both run in parallel.
-    const early = choice.seed === '' ? undefined : avatars.make(choice, true, deadline)
-    early?.catch(() => undefined)
+    const finishAvatar = avatars.begin(choice, deadline)
     const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, verifier }, deadline)
-    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
+    const avatar = await finishAvatar(user.username)
     try {
       return await states.withOtherTabs(key, cookies.all(req), async (otherTabs) => {
         const sessionId = await sessions.signIn(req, res, { user, otherTabs, startedAt }, (visitor) => ({

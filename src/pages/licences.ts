@@ -8,13 +8,13 @@ export function licencesPage(route: AddRoute): void {
   const page = {
     count: styles.length,
     attributionCount: styles.filter(({ attribution }) => attribution).length,
-    styles: stylesByTitle.map((style) => ({ ...style, picture: pictureOf(style.name) })),
+    styles: stylesByTitle.map((style) => ({ ...style, picture: exampleOf(style.name) })),
   }
   route('/licences', { GET: 'page' }).get((_req, res) => res.render('licences', page))
 }
 
-/** Adds a background colour unless the style draws its own. */
-function pictureOf(style: string): string {
+/** The address of an example of the style, on a background colour unless the style draws its own. */
+function exampleOf(style: string): string {
   const backgroundColor = isSeeThrough({ style, backgroundColor: '' }) ? (palette[0]?.value ?? '') : ''
   return pictureUrl({ seed: exampleSeed, style, backgroundColor })
 }

@@ -3,7 +3,7 @@ import { rolledSeed } from '../../public/js/look.js'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
-import { pictureOf } from '../discord/picture.ts'
+import { discordPictureUrl } from '../discord/picture.ts'
 import type { User } from '../discord/responses.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
 import { form } from '../middleware/form-body.ts'
@@ -60,11 +60,10 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   /** The sequence without the trip to Discord: user -> DiceBear -> file -> session. False if the tokens are refused. */
   async function restyle(req: Request, choice: Choice): Promise<boolean> {
     const deadline = performance.now() + visitTimeoutMs
-    const early = choice.seed === '' ? undefined : avatars.make(choice, true, deadline)
-    early?.catch(() => undefined)
+    const finishAvatar = avatars.begin(choice, deadline)
     const user = await accounts.identify(req, deadline)
     if (user === undefined) return false
-    const avatar = await (early ?? avatars.make({ ...choice, seed: user.username }, false, deadline))
+    const avatar = await finishAvatar(user.username)
     await sessions.change(req, (visitor) => withNewAvatar(visitor, { user, choice, avatar }))
     return true
   }
@@ -97,7 +96,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       user: {
         displayName: user.globalName ?? user.username,
         username: user.username,
-        pictureUrl: pictureOf(config.discord.cdnUrl, user),
+        pictureUrl: discordPictureUrl(config.discord.cdnUrl, user),
       },
       avatar: {
         ...shown(avatar, user),

@@ -50,7 +50,6 @@ export function createUpstream({ name, breaker, onCall, onBreaker, ...options }:
     }
   }
 }
-export type Upstream = ReturnType<typeof createUpstream>
 
 function checkStatus(response: UpstreamResponse): UpstreamResponse {
   const { status } = response

@@ -132,7 +132,6 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
 
   return { identifyByCode, identify, revoke }
 }
-export type Accounts = ReturnType<typeof createAccounts>
 
 /** The user; undefined if Discord refused the token. */
 async function undefinedIfRefused(user: Promise<User>): Promise<User | undefined> {

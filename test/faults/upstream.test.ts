@@ -214,7 +214,7 @@ describe('DiceBear', () => {
     const before = app.dicebear.count(at.svg)
     for (let i = 0; i < 4; i++) {
       const choice = { ...look, seed: `late ${i}`, backgroundColor: '', animated: false }
-      await app.parts.avatars.make(choice, true, performance.now())
+      await app.parts.avatars.begin(choice, performance.now())('kit')
     }
     expect(app.dicebear.count(at.svg)).toBe(before)
     await wear(await signedIn())
