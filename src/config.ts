@@ -60,15 +60,18 @@ function isPublic(baseUrl: string | undefined): boolean {
   return hostname !== undefined && !isLoopback(hostname)
 }
 
-/** True for NODE_ENV=production or a public BASE_URL, except for a demo that DEMO=on declares public. */
+/**
+ * Whether production's rules apply: with NODE_ENV=production or a public BASE_URL, unless DEMO=on declares a public
+ * demo.
+ */
 function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET }: NodeJS.ProcessEnv) {
   if (DEMO === 'on' && !DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) return false
   return NODE_ENV === 'production' || isPublic(BASE_URL)
 }
 
 /**
- * Problems of settings in combination. Not a zod refinement, because zod skips it when a single setting is invalid, and
- * all problems are reported at once.
+ * Problems between settings. They are not a zod refinement, because zod skips it when a single setting is invalid, and
+ * all problems are to be reported at once.
  */
 function problemsBetween(given: NodeJS.ProcessEnv): string[] {
   const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET } = given
@@ -116,7 +119,7 @@ function defaultOrigin(host: string, port: number): string {
  * and no value.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
-  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // also written like this, as for curl
+  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // curl reads these names, too
   const given = withoutEmpty({ ...environment, ...withoutEmpty({ HTTPS_PROXY, NO_PROXY }) })
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
@@ -131,7 +134,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const baseUrl = new URL(settings.BASE_URL ?? defaultOrigin(settings.HOST, settings.PORT))
   return Object.freeze({
     demo: settings.DISCORD_CLIENT_ID === undefined,
-    /** Told so, or a public site. */
+    /** Whether NODE_ENV says so, or the site is public. */
     production: settings.NODE_ENV === 'production' || isPublic(settings.BASE_URL),
     host: settings.HOST,
     port: settings.PORT,
@@ -149,11 +152,11 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
       authorizeUrl: settings.DISCORD_AUTHORIZE_URL,
       cdnUrl: 'https://cdn.discordapp.com',
     },
-    /** Address of DiceBear's HTTP API, or undefined: everything is drawn in this process. */
+    /** Address of DiceBear's HTTP API; undefined if everything is drawn in this process. */
     dicebearUrl: settings.DICEBEAR_URL === 'embedded' ? undefined : settings.DICEBEAR_URL.replace(/\/$/, ''),
     cacheDir: settings.CACHE_DIR.folder,
     cacheMaxBytes: settings.CACHE_MAX_MB * 1024 * 1024,
-    /** For the `proxyEnv` of Node's agents. Loopback is never behind the proxy. */
+    /** For the option `proxyEnv` of Node's HTTP agents. Loopback addresses are never called through the proxy. */
     proxyEnv: {
       HTTPS_PROXY: settings.HTTPS_PROXY,
       NO_PROXY: [...loopbackHosts, settings.NO_PROXY].join(),
@@ -162,11 +165,11 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     trustProxy: settings.TRUST_PROXY,
     rateLimit: settings.RATE_LIMIT === 'on',
     logLevel: settings.LOG_LEVEL,
-    /** Whom visitors may ask. */
+    /** Whom visitors may ask for help. */
     contact: settings.CONTACT,
     /** The operator's own privacy policy. */
     privacyUrl: settings.PRIVACY_URL,
-    /** What the operator should know, though the app starts. */
+    /** Warnings for the operator that do not prevent the start. */
     warnings: settings.CACHE_DIR.isFull ? ['CACHE_DIR is on a disk that is full: avatars are not kept as files'] : [],
   })
 }

@@ -4,9 +4,9 @@ import { writeFile } from 'node:fs/promises'
 import type { Reply } from './avatar/process-pool.ts'
 import type { Task } from './avatar/renderers.ts'
 
-/** Of this process, all included; given in megabytes. */
+/** Memory limit of this process; the argument is in megabytes. */
 const maxRssBytes = Number(process.argv[2]) * 1024 * 1024
-/** Pixels are drawn in threads, which take 4 MB more in each millisecond at the most. */
+/** sharp renders in threads, which take at most 4 MB more in each millisecond. */
 const memoryCheckMs = 3
 
 async function work(task: Task): Promise<unknown> {
@@ -28,7 +28,7 @@ async function work(task: Task): Promise<unknown> {
   }
 }
 
-/** Does not wait for threads at work, as process.exit() does. */
+/** Unlike process.exit(), this does not wait for running threads. */
 const endAtOnce = () => process.kill(process.pid, 'SIGKILL')
 
 async function answer(task: Task): Promise<void> {
@@ -50,8 +50,9 @@ process.on('message', (message) => {
   if (isTask(message)) previous = previous.then(() => answer(message))
 })
 process.on('disconnect', endAtOnce)
-// Sent to the whole group of processes at a shutdown. Requests that are still open may need this one.
+// At a shutdown the whole process group may get these signals, while open requests still need this process. It ends
+// when the server disconnects.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
-// Where memory runs out, Linux kills this process rather than the server.
+// If memory runs out, Linux should kill this process rather than the server.
 await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined)
 process.send?.('ready')

@@ -10,18 +10,18 @@ import type { FileCache, StoredSvg } from './file-cache.ts'
 export const Avatar = z.object({
   /** Hash of the choice: the same choice has the same id. The path of the file in the cache follows from it. */
   id: z.string().regex(/^[0-9a-f]{64}$/),
-  /** With the seed that was drawn. */
+  /** Its seed is the one that was drawn: the Discord username if the visitor entered none. */
   choice: Choice,
   /** False where the seed is the Discord username. */
   seedTyped: z.boolean(),
 })
 export type Avatar = z.infer<typeof Avatar>
 
-/** Part of every id: another major version of DiceBear draws another face from the same seed. */
+/** Part of every id, because another major version of DiceBear draws another face from the same seed. */
 const drawnBy = 'dicebear-10'
 
 export type AvatarsOptions = {
-  /** DiceBear's HTTP API; undefined when everything is drawn in this process. Returns a checked SVG. */
+  /** Asks DiceBear's HTTP API and returns a checked SVG; undefined if everything is drawn in this process. */
   askDiceBear: ((choice: Choice, deadline?: number) => Promise<Buffer>) | undefined
   cache: FileCache
   /** Called with whether the file was found in the cache. */
@@ -31,13 +31,16 @@ export type AvatarsOptions = {
 }
 
 /**
- * Returns the SVG of an avatar: from the cache, else from DiceBear's API, else from the embedded library. A failure of
- * DiceBear's API is never the visitor's.
+ * Makes avatars and returns their SVGs: from the file cache, else from DiceBear's API, else from the embedded library,
+ * so that visitors do not notice when DiceBear's API fails.
  */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
-  /** By id: concurrent requests for one avatar share one read or drawing of it. */
+  /** By id. Concurrent requests for one avatar wait for the same read or drawing. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
-  /** By id, whether Discord's circle cuts something off. For the bound of /show_avatar: without it each view reads a file. */
+  /**
+   * By id, whether Discord's round crop cuts something off. Without it each view of /show_avatar would read a file, and
+   * its bound in test/bench would be missed.
+   */
   const cutByCircle = new LRUCache<string, boolean>({ max: 10_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
@@ -74,20 +77,21 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 
   return {
     /**
-     * Makes the avatar of a choice and stores its SVG as a file. If a seed was typed, it begins at once, so that DiceBear
-     * is asked while Discord is; otherwise when the function returned is called with the username, which is then the seed.
-     * DiceBear may take until `deadline` (`performance.now()`).
+     * Starts to make the avatar of a choice; the function returned finishes it and stores the SVG as a file. With a
+     * typed seed the request to DiceBear starts at once, in parallel with those to Discord. Otherwise the Discord
+     * username becomes the seed, and it starts with that function. DiceBear has time until `deadline`
+     * (`performance.now()`).
      */
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)
       const avatar = make(choice, true, deadline)
-      avatar.catch(() => undefined) // the error is thrown where the avatar is awaited, if that point is reached
+      avatar.catch(() => undefined) // whoever awaits it gets the error
       return () => avatar
     },
 
     /**
-     * Whether Discord's circle cuts something off. Also false if the file is missing: the page does not wait for a
-     * drawing.
+     * Whether Discord's round crop cuts something off. Also false if the file is missing, because the page does not
+     * wait for a drawing.
      */
     async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
       const found = cutByCircle.has(id) ? undefined : await cache.read(id)

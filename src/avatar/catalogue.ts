@@ -2,20 +2,20 @@
 import moodsJson from './moods.json' with { type: 'json' }
 import stylesJson from './styles.json' with { type: 'json' }
 
-/** Options of one style by DiceBear's names. From a list the seed picks one. */
+/** Options of a style, by DiceBear's names. If an option is a list, the seed decides which of its values is used. */
 export type StyleOptions = Readonly<Record<string, string[] | number>>
 
 export type Style = {
-  /** As in DiceBear's addresses. */
+  /** The name in DiceBear's addresses. */
   name: string
   title: string
   /** Filter group on the form, assigned by hand. */
   group: string
-  /** Whether it has a moving form. */
+  /** Whether DiceBear can draw it animated. */
   animated: boolean
   /** Whether it draws a background of its own when none is chosen. */
   ownBackground: boolean
-  /** A pattern that ends at the edges of the picture: at a scale below 1 they would show. */
+  /** Whether it is a pattern up to the edges of the picture, which would become visible at a scale below 1. */
   edgeToEdge: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
@@ -27,7 +27,7 @@ export type Style = {
   /** The licence requires that creator, source and licence be named. */
   attribution: boolean
   hasFace: boolean
-  /** The moods that it can show; none without a face. */
+  /** The moods that the style can show; none if it has no face. */
   moods: readonly string[]
 }
 
@@ -36,12 +36,12 @@ type MoodMap = {
   moods: readonly string[]
   /** By style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
-  /** By style, with every mood: glasses and beards that would hide it are left out. */
+  /** By style, options that apply with every mood: they leave out glasses and beards that would hide it. */
   always: Readonly<Record<string, StyleOptions>>
 }
 const moodMap: MoodMap = moodsJson
 
-/** DiceBear knows no moods: here each is a selection of mouths, eyes and brows. */
+/** DiceBear has no moods: a mood of this app is a selection of mouths, eyes and brows for each style. */
 export const moods = moodMap.moods
 
 /** DiceBear 10's styles. */

@@ -3,19 +3,19 @@ import { flips, gradients } from '../../public/js/look.js'
 import { findStyle, moodOptions, moods } from './catalogue.ts'
 
 /**
- * What a visitor chose, checked and normalised. A field that is optional is absent at DiceBear's default, so that one
- * picture has one id.
+ * What a visitor chose, checked and normalised. An optional field is left out if it has DiceBear's default, so that
+ * equal pictures have equal ids.
  */
 export const Choice = z.object({
   /** Empty until the Discord username is known. */
   seed: z.string(),
   style: z.string().refine((name) => findStyle(name) !== undefined),
-  /** Six lower-case hex digits, `own` for the style's own, or empty for none. */
+  /** Six lower-case hex digits, `own` for the style's own background, or empty for none. */
   backgroundColor: z.string().regex(/^([0-9a-f]{6}|own)?$/),
   /** Empty for any. */
   mood: z.string().refine((name) => name === '' || moods.includes(name)),
   animated: z.boolean(),
-  /** From `backgroundColor` to a second colour. */
+  /** A gradient from `backgroundColor` to `backgroundColor2`. */
   backgroundColorFill: z.enum(gradients).optional(),
   backgroundColor2: z
     .string()
@@ -37,15 +37,16 @@ export type Choice = z.infer<typeof Choice>
 const transparent = 'ffffff00'
 
 /**
- * Styles that are light on dark or nearly invisible without a background: if no colour is chosen they keep DiceBear's.
+ * Styles that are light on dark, or nearly invisible without a background: they keep DiceBear's background if no colour
+ * is chosen.
  */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>
 
 /**
- * The choice as DiceBear's options, the same for its HTTP API and its library.
- * Names and types: https://www.dicebear.com/guides/core-options/
+ * The choice as options of DiceBear, for both its HTTP API and its library. Names and types:
+ * https://www.dicebear.com/guides/core-options/
  */
 export function dicebearOptions(choice: Choice): DiceBearOptions {
   return {

@@ -8,13 +8,13 @@ export type DiceBearOptions = Observers &
   Omit<CallOptions, 'maxBytes'> & {
     url: string
     userAgent: string
-    /** Resolves with what is wrong with an SVG, or undefined. */
+    /** Resolves with what is wrong with an SVG; undefined if it is safe. */
     check: (svg: Buffer) => Promise<string | undefined>
   }
 
 /**
- * An unusable 2xx or 4xx is no failure: the next picture may be fine. Neither is a missed deadline, because
- * the calls to Discord may have used up the time.
+ * A 2xx or 4xx without a usable picture is not counted as a failure, because the next picture may be fine. A missed
+ * deadline is not either, because the calls to Discord may have used up the time.
  */
 const breaker = {
   failures: 3,
@@ -23,10 +23,9 @@ const breaker = {
 }
 
 /**
- * A client of DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/
- * The function returned resolves with a checked SVG; `deadline` is when the visitor must have an answer, by
- * `performance.now()`. It throws DiceBearUnavailable, DiceBearRefused, UnsafeSvg, or
- * Overloaded when the check took too much time or memory.
+ * A client of DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/ The function returned
+ * resolves with a checked SVG. `deadline` is when the visitor must have an answer, by `performance.now()`. It throws
+ * DiceBearUnavailable, DiceBearRefused, UnsafeSvg, or Overloaded if the check took too much time or memory.
  */
 export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOptions) {
   const request = createUpstream({ ...options, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
@@ -51,7 +50,9 @@ export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOp
   }
 }
 
-/** Commas separate the items of a list, so those inside an item are encoded: servers differ on an encoded separator. */
+/**
+ * Only the commas between the items of a list are left unencoded, because servers disagree about encoded separators.
+ */
 function query(choice: Choice): string {
   const parameters = Object.entries(dicebearOptions(choice)).map(([name, value]) => {
     const items = [value].flat().map(encodeURIComponent)

@@ -1,7 +1,7 @@
 import { Avatar, Style } from '@dicebear/core'
 import { type Choice, dicebearOptions } from './choice.ts'
 
-/** By name. A style's definition is up to 300 KB of JSON, so each is loaded when it is first needed. */
+/** Styles by name. The definition of a style is up to 300 KB of JSON, so it is loaded when it is first needed. */
 const loadedStyles = new Map<string, Promise<Style>>()
 
 async function loadStyle(name: string): Promise<Style> {
@@ -18,7 +18,10 @@ function styleOf(name: string): Promise<Style> {
   return style
 }
 
-/** The SVG drawn in this process by the DiceBear library: the same options as at its HTTP API, the same picture. */
+/**
+ * The SVG drawn in this process by the DiceBear library. It is the same picture as from the HTTP API with the same
+ * options.
+ */
 export async function drawEmbedded(choice: Choice): Promise<string> {
   return new Avatar(await styleOf(choice.style), dicebearOptions(choice)).toString()
 }

@@ -1,7 +1,7 @@
-// The avatar files.
+// The cache of avatar files.
 // Key: the avatar's id, a SHA-256 in hex, never text from outside. File: {folder}/{first two digits}/{id}.svg.
 // Bound: maxBytes. Above it the least recently used files are deleted until the rest takes 90 % of it.
-// Lifetime: until then. The folder itself is the only index, so several processes can share it.
+// Lifetime: until then. There is no index besides the folder itself, so several processes can share it.
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
@@ -14,13 +14,16 @@ export type StoredSvg = { svg: Buffer; checksum: string }
 export type FileCache = {
   /** The SVG stored under this key; undefined when there is none or its file is damaged. */
   read(key: string): Promise<StoredSvg | undefined>
-  /** Stores an SVG, over whatever is in its place. A full or read-only disk is reported to `onError`, never thrown. */
+  /**
+   * Stores an SVG, and replaces whatever is in its place. A full or read-only disk is reported to `onError`, never
+   * thrown.
+   */
   write(key: string, svg: Buffer): Promise<StoredSvg>
   /** Deletes the file. A failure is reported to `onError`, never thrown. */
   delete(key: string): Promise<void>
   /** Path of the file, relative to the folder. */
   path(key: string): string
-  /** Deletes the least recently used files if the folder is over its bound. Runs by itself, see `trimEveryMs`. */
+  /** Deletes the least recently used files if the folder is over its bound. A timer calls it, see `trimEveryMs`. */
   trim(): Promise<void>
   /** Stops the timer; a trim that is under way may be interrupted at any point. */
   close(): void
@@ -28,25 +31,28 @@ export type FileCache = {
 
 type Options = { folder: string; maxBytes: number; onError: (error: unknown) => void }
 
-/** Other processes' files are only noticed by listing the folder, and the bound must hold within a minute. */
+/**
+ * Only listing the folder finds the files that other processes have written, and the bound must be restored within a
+ * minute.
+ */
 const trimEveryMs = 45_000
-/** A file's time of use is its mtime, written at most this often. */
+/** The time of a file's last use is kept as its mtime, which is written at most this often. */
 const touchEveryMs = 60_000
-/** 256 KiB of SVG and the checksum; a larger file is damaged, and not read into memory. */
+/** 256 KiB of SVG and the checksum. A larger file must be damaged, and is not read into memory. */
 const maxFileBytes = 257 * 1024
 /** Disks allocate whole blocks. */
 const blockBytes = 4096
-/** Avatar files, and temporary ones that killed writers left behind. */
+/** Names of avatar files, and of temporary files that a killed process has left behind. */
 const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
 const subfolderName = /^[0-9a-f]{2}$/
 
 /**
- * Opens a folder, which need not exist yet: a full disk may have had no room for it. Returns before the folder has been
+ * Opens the cache in a folder, which is created later if the disk is full now. Returns before the folder has been
  * listed for the first time.
  */
 export async function openFileCache({ folder, maxBytes, onError }: Options): Promise<FileCache> {
   const root = await realpath(folder).catch(() => resolve(folder))
-  let writtenBytes = 0 // by this process since the last trim
+  let writtenBytes = 0 // what this process has written since the last trim
   let trimming: Promise<void> | undefined
 
   async function read(key: string): Promise<StoredSvg | undefined> {
@@ -70,7 +76,8 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   async function write(key: string, svg: Buffer): Promise<StoredSvg> {
     const stored = { svg, checksum: checksumOf(key, svg) }
     const file = join(root, path(key))
-    // Written beside its place and renamed, so that a reader finds the whole file or none, even after a kill.
+    // The file is written under another name and renamed, so that a reader finds a whole file or none, even after a
+    // kill.
     const temporary = `${file}.${randomUUID()}`
     try {
       await makeSubfolder(dirname(file))
@@ -134,7 +141,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return files
   }
 
-  /** Another process, or an operator, may have deleted the file or folder meanwhile. */
+  /** Reports an error unless the file or folder is missing: another process, or an operator, may have deleted it. */
   function ignoreMissing(error: unknown): undefined {
     if (codeOf(error) !== 'ENOENT') onError(error)
   }
@@ -147,7 +154,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   return { read, write, delete: deleteFile, path, trim, close }
 }
 
-/** Moves a file to its name, over whatever has that name. */
+/** Renames a file, and replaces a file or folder that has its new name. */
 async function moveInto(file: string, temporary: string): Promise<void> {
   try {
     await rename(temporary, file)
@@ -165,12 +172,12 @@ function path(key: string): string {
 
 const checksumOf = (key: string, svg: Buffer) => createHash('sha256').update(key).update(svg).digest('hex')
 
-/** The file: the SVG, then its checksum in a comment, so that the file is a valid SVG too. */
+/** The content of a file: the SVG, then its checksum in a comment, so that the file is a valid SVG, too. */
 const withChecksum = ({ svg, checksum }: StoredSvg) => Buffer.concat([svg, Buffer.from(comment(checksum))])
 const comment = (checksum: string) => `\n<!-- ${checksum} -->\n`
 const commentLength = comment('0'.repeat(64)).length
 
-/** The SVG of a file; undefined when the file is not what was stored under this key. */
+/** Reads the content of a file; undefined if it is not what was stored under this key. */
 function checkedSvg(key: string, content: Buffer): StoredSvg | undefined {
   const svg = content.subarray(0, -commentLength)
   const checksum = checksumOf(key, svg)

@@ -3,17 +3,20 @@ import { z } from 'zod'
 import { Overloaded } from '../errors.ts'
 
 export type PoolOptions = {
-  /** The module that each process runs. It sends "ready" once, and then a reply to each message, in their order. */
+  /**
+   * The module that each process runs. It sends "ready" once, and then one reply to each message, in the order of the
+   * messages.
+   */
   program: URL
-  /** Processes are started when they are needed. */
+  /** The processes start when they are needed. */
   maxProcesses: number
-  /** Of one process, all included, in megabytes: it ends itself when it takes more. */
+  /** Memory limit of a process, in megabytes. The process ends itself when it takes more. */
   maxMb: number
-  /** How many jobs a process has at once, one under way and the others waiting in it. */
+  /** How many jobs are sent to a process at once. It does one after the other. */
   jobsPerProcess: number
   /** A process without jobs ends after this time. */
   idleMs?: number
-  /** Called when a process has ended with a job under way. */
+  /** Called when a process has ended before it finished a job. */
   onFailure: (error: Overloaded) => void
 }
 
@@ -30,9 +33,9 @@ type Job = {
 type Worker = {
   process: ChildProcess
   isReady: boolean
-  /** The first one is under way. */
+  /** The process is doing the first of them. */
   jobs: Job[]
-  /** The start of what it has written there. */
+  /** The first characters that the process has written to its standard error. */
   stderr: string
   timer?: NodeJS.Timeout
 }
@@ -40,22 +43,22 @@ type Worker = {
 const startTimeoutMs = 10_000
 const maxStderrLength = 300
 
-/** What a process inherits of the environment: none of the settings, some of which are secret. */
+/** The environment variables that a process inherits: none of the settings, because some are secret. */
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
-  // With these glibc returns large blocks to the system at once. Otherwise some 1024-pixel PNGs in a row keep 300 MB.
+  // With these glibc returns freed memory to the system at once. Otherwise a few 1024-pixel PNGs in a row keep 300 MB.
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
 /** 256 MB for type stripping, which otherwise reserves all the address space that `ulimit -v` leaves. See bin/node. */
 const wasmLimit = '--wasm-max-mem-pages=4096'
-/** In megabytes, what a process takes beside its old objects: Node itself, its young objects, sharp. */
+/** What a process takes besides V8's old space, in megabytes: Node itself, V8's young generation, sharp. */
 const besideOldSpaceMb = 90
 
 /**
- * Child processes for work that may take too much time or memory: such a process is killed, and the next one started. In
- * a thread native code could not be stopped.
+ * Child processes for work that may take too much time or memory. A process that does is killed, and the next one is
+ * started; native code in a worker thread could not be stopped.
  */
 export function createProcessPool(options: PoolOptions) {
   const { program, maxProcesses, maxMb, jobsPerProcess, idleMs, onFailure } = options
@@ -94,7 +97,7 @@ export function createProcessPool(options: PoolOptions) {
     else job?.resolve(reply.value)
   }
 
-  /** Starts the timer of what the process does now: a job, its start, or nothing. */
+  /** Starts the timer for the current job of the process, for its start, or for its idle time. */
   function watch(worker: Worker): void {
     clearTimeout(worker.timer)
     const [job] = worker.jobs
@@ -114,11 +117,13 @@ export function createProcessPool(options: PoolOptions) {
 
   function assign(worker: Worker, job: Job): void {
     worker.jobs.push(job)
-    worker.process.send(job.message, () => undefined) // should that fail, the process has ended, and an event says so
+    worker.process.send(job.message, () => undefined) // a failure means that the process has ended, which its event 'exit' reports
     if (worker.jobs.length === 1) watch(worker)
   }
 
-  /** Kills the process unless it has ended. The job under way fails; those that waited behind it go to another process. */
+  /**
+   * Kills the process unless it has ended. Its current job fails; the jobs that waited for it go to another process.
+   */
   function end(worker: Worker, reason: string): void {
     if (!workers.delete(worker)) return
     clearTimeout(worker.timer)
@@ -143,7 +148,7 @@ export function createProcessPool(options: PoolOptions) {
       })
     },
 
-    /** Ends all processes; jobs that are left fail. */
+    /** Ends all processes. Jobs that are not finished fail. */
     close(): void {
       closed = true
       for (const job of waiting.splice(0)) job.reject(new Overloaded('closed'))

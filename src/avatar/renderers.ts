@@ -18,10 +18,10 @@ export type RenderersOptions = {
   program: URL
   /** How many processes render PNGs, GIFs and cards, one at a time. */
   renderingProcesses: number
-  /** The most memory of one of these, and of the process that checks and draws. */
+  /** Memory limits of a process that renders, and of the process that checks and draws. */
   renderingMaxMb: number
   drawingMaxMb: number
-  /** Called when a process was killed, or ended by itself, with a job under way. */
+  /** Called when a process was killed or has ended while it had a task. */
   onFailure: (error: Overloaded) => void
   /** Called when `picturesState` changes, with the error if there is one. */
   onState?: (state: PicturesState, error?: unknown) => void
@@ -30,14 +30,22 @@ export type RenderersOptions = {
 /** Whether PNGs, GIFs and cards can be rendered: with `no font` they have no letters, and a card cannot be without. */
 export type PicturesState = 'ok' | 'no font' | 'down'
 
-/** For what came from outside. With the rendering of what replaces it, the visitor has an answer after about three seconds. */
+/**
+ * For an SVG from outside. If it takes longer, it is replaced by a drawing of the embedded library, so that the visitor
+ * has an answer after about three seconds.
+ */
 const timeoutMs = 2500
-/** For what the embedded library has drawn: that ends by itself, but it may be slow on a busy machine. */
+/** For an SVG of the embedded library, which always ends, but may be slow on a busy machine. */
 const trustedTimeoutMs = 15_000
 
-/** Checks and drawings handed to their process at once: with one at a time it would wait for this process after each. */
+/**
+ * How many tasks are sent to the drawing process ahead. With one it would be idle until this process sends the next.
+ */
 export const drawingConcurrency = 8
-/** sharp takes 25 MB of memory, and a tenth of a second to load. */
+/**
+ * A rendering process ends after this idle time, because sharp takes 25 MB of memory. Loading it takes a tenth of a
+ * second.
+ */
 const renderingIdleMs = 60_000
 
 /** After a failed trial the next one is made no sooner. */
@@ -49,10 +57,10 @@ const Problem = z.string().optional()
 const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
 /**
- * Renderer processes check SVGs from outside, draw new ones with the embedded library and turn them into pixels, within
- * limits of time and memory: a few kilobytes of SVG can take hours, or all memory. Bounds of the bench need it as well: new
- * previews, and the form page beside them. Every method throws Overloaded when a limit is reached, and an Error when the
- * work fails; those that return a picture throw PicturesUnavailable where this installation can render none.
+ * Child processes that check SVGs from outside, draw new ones with the embedded library and render them as pixels,
+ * within limits of time and memory: rendering a few kilobytes of SVG can take hours, or all memory. Drawing is there
+ * because of two bounds of test/bench: new previews, and the form page beside them. Every method throws Overloaded when
+ * a limit is reached, and an Error when the work fails.
  */
 export function createRenderers({ program, onFailure, onState, ...limits }: RenderersOptions) {
   const drawing = createProcessPool({
@@ -62,7 +70,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     maxMb: limits.drawingMaxMb,
     jobsPerProcess: drawingConcurrency,
   })
-  // Apart from the others, who take milliseconds and need not wait for these.
+  // Processes of their own, because checks and drawings take milliseconds and must not wait for pictures.
   const rendering = createProcessPool({
     program,
     onFailure,
@@ -132,7 +140,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
       return z.boolean().parse(await draw({ name: 'moves', choice }, trustedTimeoutMs))
     },
 
-    /** The letters in this avatar that pictures are without. See `lettersWithoutFont` in pictures/letters.ts. */
+    /** The letters in this avatar that are missing in its pictures. See `lettersWithoutFont` in pictures/letters.ts. */
     async lettersWithoutFont(choice: Choice): Promise<string[]> {
       return z.array(z.string()).parse(await draw({ name: 'lettersWithoutFont', choice }, trustedTimeoutMs))
     },

@@ -1,23 +1,27 @@
-// The CSS in an SVG from outside: an allow list of tokens, and in a stylesheet of selectors. What DiceBear's styles are made
-// of; test/parts/safe-svg.test.ts tells what is missing here, or no longer needed, after an upgrade of DiceBear.
+// Checks the CSS in an SVG from outside by an allow list of tokens, and in a stylesheet of selectors, too. It lists
+// what DiceBear's styles use; test/parts/safe-svg.test.ts names what is missing here, or no longer needed, after an
+// upgrade of DiceBear.
 import { type CSSToken, TokenType, tokenize } from '@csstools/css-tokenizer'
 import { UnsafeSvg } from '../errors.ts'
 
 // A function or at-keyword is listed by its name, a declaration by its property and colon (`--:` is any custom property),
 // every other token by its type.
-/** In an attribute whose value has a bracket. */
+/** Tokens in an attribute whose value contains a bracket. */
 export const VALUE_TOKENS = namesIn(`
   )-token EOF-token comma-token matrix( number-token rotate( scale( translate( url-token whitespace-token`)
-/** In `style="…"`. */
+/** Tokens in an attribute `style`. */
 export const DECLARATION_TOKENS = namesIn('EOF-token ident-token mask-type: mix-blend-mode:')
-/** In `<style>`: what moves and how. No url and no string, so nothing can be loaded. */
+/** Tokens in an element `<style>`: those of animations. There is no url and no string, so nothing can be loaded. */
 export const STYLESHEET_TOKENS = namesIn(`
   (-token )-token --: @keyframes @media EOF-token animation-play-state: animation-timing-function: animation: calc(
   comma-token delim-token dimension-token has( ident-token number-token opacity: percentage-token
   prefers-reduced-motion: rotate( scale( scaleY( semicolon-token svg: transform-box: transform-origin: transform:
   translate( translateX( translateY( var( whitespace-token {-token }-token`)
 
-/** What may stand before a curly bracket. No combinators: the cost of some grows with a power of the number of elements. */
+/**
+ * The selectors that are allowed. Combinators are not, because the cost of some grows with a power of the number of
+ * elements.
+ */
 const SELECTOR = /^(\.[\w-]+|svg:has\(\.[\w-]+\)|from|to|[\d.]+%)$/
 const AT_RULE = /^(@keyframes [\w-]+|@media \(prefers-reduced-motion: no-preference\))$/
 
@@ -39,7 +43,7 @@ export function checkCss(css: string, allowed: ReadonlySet<string>): string[] {
 export function checkStylesheet(css: string): void {
   checkCss(css, STYLESHEET_TOKENS)
   let isInRule = false
-  // No other token holds one of these characters.
+  // No other token contains one of these characters.
   for (const part of css.split(/(?<=[{};])/)) {
     const text = part.slice(0, -1).trim()
     if (part.endsWith('{') && !AT_RULE.test(text)) {
@@ -47,19 +51,19 @@ export function checkStylesheet(css: string): void {
       isInRule = true
     }
     if (part.endsWith('}')) isInRule = false
-    // Variables made of other variables can grow exponentially.
+    // A variable whose value refers to other variables can grow exponentially.
     if (text.startsWith('--') && text.includes('(')) refuse('CSS custom property', text)
   }
 }
 
-/** The name under which the lists above have this token. */
+/** The name of this token in the lists above. */
 function tokenName([type, text]: CSSToken, previousText: string): string {
   if (type === TokenType.Function || type === TokenType.AtKeyword) return text
   if (type === TokenType.Colon) return previousText.startsWith('--') ? '--:' : `${previousText}:`
   return type
 }
 
-/** Throws UnsafeSvg. The name comes from outside. */
+/** Throws UnsafeSvg. `name` comes from outside, so it is cut off. */
 export function refuse(what: string, name = ''): never {
   throw new UnsafeSvg(name ? `${what} ${name.slice(0, 40)}` : what)
 }

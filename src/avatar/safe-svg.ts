@@ -8,8 +8,8 @@ import { type Cost, coordinatesIn, costOf, isTooMuch, type SvgElement } from './
 
 export const MAX_SVG_BYTES = 256 * 1024
 
-// The allow list: what DiceBear's styles are made of. test/parts/safe-svg.test.ts draws each variant of each style and
-// tells what is missing here, or no longer needed, after an upgrade of DiceBear.
+// The allow list: the elements and attributes that DiceBear's styles use. test/parts/safe-svg.test.ts draws each
+// variant of each style, and names what is missing here, or no longer needed, after an upgrade of DiceBear.
 export const NAMESPACES: ReadonlyMap<string, string> = new Map([
   ['xmlns', 'http://www.w3.org/2000/svg'],
   ['xmlns:dc', 'http://purl.org/dc/elements/1.1/'],
@@ -21,7 +21,7 @@ export const ROOT = namesIn('svg')
 export const ELEMENTS = namesIn(`
   circle clipPath defs ellipse feBlend feColorMatrix feComposite feFlood feGaussianBlur feOffset filter g
   linearGradient mask metadata path radialGradient rect stop style text use`)
-/** The licence, inside `metadata`. Its addresses are text that nothing follows. */
+/** The elements that name the licence, inside `metadata`. Addresses in them are text that no program follows. */
 export const METADATA = namesIn(`
   dc:creator dc:rights dc:source dc:title dcterms:license rdf:Description rdf:RDF`)
 export const ATTRIBUTES = namesIn(`
@@ -32,18 +32,18 @@ export const ATTRIBUTES = namesIn(`
   text-anchor transform values viewBox width x x1 x2 xsi:type y y1 y2`)
 const NO_CHILDREN: ReadonlySet<string> = new Set()
 
-// Bounds of the document as it is written. DiceBear's own drawings have half as much at most.
+// Bounds of the document as it is written, at least twice what DiceBear's own drawings have.
 const MAX_DEPTH = 20
 const MAX_ELEMENTS = 640
 /** Elements that a stylesheet may move. */
 const MAX_CLASSES = 40
 const MAX_CSS_LENGTH = 3_000
-/** Of one outline: the time to fill it grows with their square. */
+/** Limit for one path: the time to fill it grows with the square of its coordinates. */
 const MAX_COORDINATES = 16_000
 
 /**
- * What is wrong with an SVG from outside, in a few words; undefined when it is safe. Returned, not thrown: an error
- * that crosses from another process loses its class.
+ * What is wrong with an SVG from outside, in a few words; undefined if it is safe. It is returned instead of thrown
+ * because an error that is sent to another process loses its class.
  */
 export function svgProblem(bytes: Uint8Array): string | undefined {
   try {
@@ -66,7 +66,7 @@ function decode(bytes: Uint8Array): string {
 /** Throws UnsafeSvg unless the SVG is a drawing and nothing more. Returns what it costs to render. */
 export function checkSvg(svg: string): Cost {
   if (Buffer.byteLength(svg) > MAX_SVG_BYTES) refuse('too long')
-  // saxes takes the character after a lone surrogate, even a "<", as its other half; in UTF-8 it would be a "<" again.
+  // saxes joins a lone surrogate with the character after it, even with a "<", which browsers would read as a tag.
   if (!svg.isWellFormed()) refuse('not Unicode')
 
   const open: SvgElement[] = []
@@ -139,7 +139,10 @@ function allowedChildren(parent: SvgElement | undefined): ReadonlySet<string> {
   return parent.name === 'metadata' || METADATA.has(parent.name) ? METADATA : ELEMENTS
 }
 
-/** A prefix is only ever bound to its one namespace, so the prefixed name determines the namespace. */
+/**
+ * Namespace prefixes are checked to have their usual namespaces, so a name with its prefix is enough to identify an
+ * attribute.
+ */
 function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement): void {
   if (NAMESPACES.has(name)) {
     if (NAMESPACES.get(name) !== value) refuse('namespace', name)
@@ -158,7 +161,7 @@ function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement):
   }
 }
 
-/** Only plain ids: a browser reads "#%61" as "#a", and the cost of the wrong element would be counted. */
+/** Only plain ids are allowed: a browser reads "#%61" as "#a", and the cost of another element would be counted. */
 function idIn(address: string): string {
   if (!/^#[\w-]+$/.test(address)) refuse('an outside reference')
   return address.slice(1)

@@ -5,29 +5,29 @@ import { namesIn, refuse } from './safe-css.ts'
 export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
   children: SvgElement[]
   text: string
-  /** Ids of what is drawn where this element is. */
+  /** Ids of the elements that are drawn in the place of this one. */
   references: string[]
-  /** Ids of the gradients that its shapes are painted with. */
+  /** Ids of the gradients that fill or outline its shapes. */
   paints: string[]
 }
 
 /**
- * What takes time or memory to render, and how much of it an SVG may have with each reference written out: ten groups that
- * each use the next one ten times are a short SVG. The most that DiceBear's own drawings have is about half of it.
+ * Limits of what costs time or memory to render. Elements that are referenced count once for each reference: ten groups
+ * that each use the next one ten times are a short SVG. DiceBear's own drawings stay below about half of each.
  */
 export const MAX_COST = {
   elements: 3_600,
-  /** Each may cover the whole picture. */
+  /** Each of them may cover the whole picture. */
   shapes: 1_200,
-  /** Of the outlines of all shapes. */
+  /** In the paths of all shapes. */
   coordinates: 72_000,
-  /** A seed of 128 combining characters is one letter. */
+  /** High enough for a seed of 128 combining characters, which is drawn as one letter. */
   letters: 520,
-  /** Of the gradients that shapes are painted with. */
+  /** Colour stops of the gradients that fill or outline shapes. */
   stops: 2_400,
-  /** Each is first drawn into a picture of its own. */
+  /** Each is first rendered into a picture of its own. */
   layers: 60,
-  /** The results of each are another picture, with a margin, so four times as large. */
+  /** Each step renders another picture, which with its margin is four times as large. */
   filterSteps: 26,
   blurs: 4,
 }
@@ -46,10 +46,10 @@ export const COST_KINDS = [
 
 const shapes = namesIn('circle ellipse path rect')
 const layerAttributes = namesIn('clip-path filter mask opacity style')
-/** They are drawn only where something refers to them. */
+/** Elements that are drawn only where another element refers to them. */
 const drawnByReference = namesIn('clipPath defs filter linearGradient mask radialGradient')
 
-/** The cost of an element with its content and all that it refers to. Throws UnsafeSvg when it refers to itself. */
+/** The cost of an element with all that it contains and refers to. Throws UnsafeSvg if it refers to itself. */
 export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>): Cost {
   const costs = new Map<SvgElement, Cost | 'in progress'>()
 
@@ -76,7 +76,7 @@ export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>):
   return totalCost(root)
 }
 
-/** Whether an SVG has more of anything than MAX_COST. */
+/** Whether any part of the cost is above its limit in MAX_COST. */
 export function isTooMuch(cost: Cost): boolean {
   return COST_KINDS.some((kind) => cost[kind] > MAX_COST[kind])
 }
@@ -94,7 +94,7 @@ function ownCost({ name, attributes, text }: SvgElement): Cost {
   }
 }
 
-/** Numbers with a fraction count twice. */
+/** The number of coordinates; those with a fraction count twice. */
 export function coordinatesIn(path: string): number {
   return path.match(/\d+/g)?.length ?? 0
 }

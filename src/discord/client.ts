@@ -29,8 +29,8 @@ export const issuer = 'https://discord.com'
 const maxResponseBytes = 64 * 1024
 
 /**
- * Only timeouts count: a refused connection or a 5xx delays a visitor hardly at all, and may be over the next moment.
- * The pause is short because visitors are refused while it lasts.
+ * Only timeouts open the circuit: a refused connection or a 5xx costs a visitor almost no time, and the next call may
+ * succeed. The pause is short because visitors are refused while it lasts.
  */
 const breaker = { failures: 5, pauseMs: 2000, isFailure: (error: unknown) => error instanceof UpstreamTimeout }
 
@@ -56,7 +56,8 @@ export function createDiscord(options: DiscordOptions) {
   const { clientId, clientSecret, apiUrl, redirectUri, userAgent, limits } = options
   const { connections, timeoutMs, onCall, onBreaker } = options
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
-  // Each endpoint is a service of its own and may fail alone. A revocation has no breaker: nobody waits long for it.
+  // Each endpoint has a circuit breaker of its own, because it may fail alone. A revocation has none: a sign-out waits
+  // for it only briefly.
   const upstreams = {
     token: createUpstream({ ...calls, name: 'discord-token', breaker }),
     user: createUpstream({ ...calls, name: 'discord-user', breaker }),
@@ -104,7 +105,7 @@ export function createDiscord(options: DiscordOptions) {
   async function refresh(refreshToken: string, deadline?: number): Promise<Tokens> {
     await limits.check(['token'])
     const tokens = await requestTokens({ grant_type: 'refresh_token', refresh_token: refreshToken }, deadline)
-    // A response without a new refresh token means that the old one stays good.
+    // If the response contains no new refresh token, the old one stays valid (RFC 6749, 6).
     return { refreshToken, ...tokens }
   }
 
@@ -161,7 +162,9 @@ export function createDiscord(options: DiscordOptions) {
     throw new DiscordRefusedClient(`the ${endpoint} endpoint answered ${status}${hint}`)
   }
 
-  /** One request; after a 429 the next ones wait for the time that it names, and invalid requests are counted. */
+  /**
+   * Makes one request. After a 429 later requests wait for the time that Discord names; 401, 403 and 429 are counted.
+   */
   async function request(
     endpoint: keyof typeof urls,
     bucket: Bucket,

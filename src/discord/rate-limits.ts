@@ -3,29 +3,30 @@ import { DiscordRateLimitActive, DiscordRateLimited, TokenRefused } from '../err
 import type { Store } from '../store/store.ts'
 
 /**
- * What a rate limit covers: the token or revocation endpoint for everybody, the user endpoint for one visitor, or all of
- * them. `sign-in` is this app's own, see `countInvalid`. https://discord.com/developers/docs/topics/rate-limits
+ * What a rate limit covers: the token or revocation endpoint for everybody, the user endpoint for one visitor, or all
+ * of them. The bucket `sign-in` is this app's own, see `countInvalid`.
+ * https://discord.com/developers/docs/topics/rate-limits
  */
 export type Bucket = 'everywhere' | 'token' | 'revoke' | 'sign-in' | `user:${string}`
 
-/** The key exists as long as requests of this bucket must wait. */
+/** Key in the store; it exists as long as requests of this bucket must wait. */
 const keyOf = (bucket: Bucket) => `gate:${bucket}`
-/** For messages: without the visitor's id. */
+/** The bucket in error messages, which do not name the visitor. */
 const nameOf = (bucket: Bucket) => bucket.split(':')[0]
 
 // Discord bans an IP address for a while after 10,000 invalid requests (401, 403, 429) in ten minutes.
 const maxInvalid = 2000
 const invalidWindowMs = 600_000
 
-/** As long as Discord's access tokens live. */
+/** Discord's access tokens expire after the same time. */
 const refusedTtlS = 7 * 24 * 60 * 60
 const refusedKey = (accessToken: string) => `refused:${hash('sha256', accessToken, 'base64url')}`
 
 /** Discord's rate limits and the tokens that it has refused, shared by all instances through the store. */
 export function createDiscordLimits(store: Store) {
   /**
-   * Copy of the `sign-in` limit in this process, by `performance.now()`, so that starting a sign-in needs no extra Redis
-   * command (the bench allows 9 per visit).
+   * When the wait of the bucket `sign-in` ends, by `performance.now()`: a copy in this process, so that starting a
+   * sign-in needs no extra Redis command (the bench limits the commands of a visit).
    */
   let signInWaitsUntil = 0
 
@@ -59,7 +60,9 @@ export function createDiscordLimits(store: Store) {
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)
     },
 
-    /** Counts a 401, 403 or 429. At `maxInvalid` new sign-ins are refused until the window ends. */
+    /**
+     * Counts a 401, 403 or 429 of Discord. Once there are `maxInvalid`, new sign-ins are refused until the window ends.
+     */
     async countInvalid(): Promise<void> {
       const { hits, resetMs } = await store.count('invalid:discord', 1, invalidWindowMs)
       if (hits < maxInvalid) return

@@ -1,4 +1,4 @@
-// Discord's answers: a schema for each, and what the app keeps of them.
+// The schemas of Discord's responses, and of the parts that the app keeps.
 import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
@@ -8,7 +8,7 @@ const maxNameLength = 200
 /** A username decides a sign-in, so a longer one is cut; past this it is no username. */
 const maxUncutLength = 1000
 
-/** Without control characters or halves of surrogate pairs: names are shown in pages and sent to DiceBear. */
+/** A name without control characters and lone surrogates, because names are shown in pages and sent to DiceBear. */
 const nameUpTo = (maxLength: number) =>
   z
     .string()
@@ -24,7 +24,7 @@ const Username = nameUpTo(maxUncutLength)
   .transform((name) => [...name].slice(0, maxNameLength).join(''))
   .pipe(z.string().min(1))
 
-/** A character that shows something: no space, no control or format character, no filler, no blank Braille pattern. */
+/** A visible character: no space, control or format character, Hangul filler or blank Braille pattern. */
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 
 /**
@@ -70,15 +70,16 @@ export const Tokens = z.object({
 })
 export type Tokens = z.infer<typeof Tokens>
 
-/** The scopes granted: Discord may grant more than `identify`. Without the field they are those that were asked for. */
+/**
+ * The granted scopes. Discord may grant more than `identify`; if the field is missing, those asked for were granted
+ * (RFC 6749, 5.1).
+ */
 const Scope = z
   .string()
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
-/**
- * The token response of RFC 6749, 5.1. Other fields are ignored, as it demands; an unasked `id_token` is one of them.
- */
+/** The token response of RFC 6749, 5.1. As it demands, other fields are ignored, such as an `id_token`. */
 export const TokenResponse = z
   .object({
     access_token: z.string().min(1),
@@ -106,7 +107,7 @@ const RateLimitResponse = z
 
 /** The body as JSON, or undefined: a 429 may be plain text, and a 5xx an HTML page from Cloudflare. */
 export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
-  // With the suffix of RFC 6839 too, such as application/problem+json.
+  // The media type may also end in +json (RFC 6839), such as application/problem+json.
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined
   try {
     // TextDecoder drops a byte order mark, which JSON.parse would refuse.
@@ -121,7 +122,7 @@ const defaultWaitS = 60
 const maxWaitS = 3600
 
 /**
- * How long to wait, by the larger of header and body, and whether the limit is for all endpoints.
+ * How long to wait, the larger value of header and body, and whether the limit is global.
  * https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
  */
 export function readRateLimit({ response, retryAfterS = 0 }: UpstreamRateLimited): {

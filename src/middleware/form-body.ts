@@ -4,14 +4,14 @@ import { UnsupportedMediaType } from '../errors.ts'
 
 const maxFormBytes = 16 * 1024
 /**
- * express.text() reads and discards a body over its limit, so that the browser receives the 413. Past this size the
- * connection is destroyed.
+ * express.text() reads and discards a body over its limit, so that the browser receives the 413. If a body is larger
+ * than this, the connection is destroyed.
  */
 const maxReadBytes = 16 * 1024 * 1024
 
 /**
- * The fields of a form or a query. `maxKeys: 0`: by default fields after the thousandth are dropped, and a repeated one
- * there would not be noticed.
+ * Parses a form or a query. `maxKeys: 0` means no limit: by default only 1,000 fields are read, and a repeated field
+ * after them would not be noticed.
  */
 export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 })
 

@@ -20,21 +20,22 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
         'img-src': ["'self'", new URL(config.discord.cdnUrl).origin],
         // No script of ours fetches anything, but Lighthouse fetches robots.txt from within the page.
         'connect-src': ["'self'"],
-        // The form's redirect leads to Discord, under another name of this site to BASE_URL. Chrome and Safari apply
-        // form-action to redirects, too.
+        // The post of the form is redirected to Discord, or to BASE_URL if the form was opened under another name of
+        // this site. Chrome and Safari apply form-action to redirects, too.
         'form-action': [
           "'self'",
           (req) => (isOtherName(req.headers.host, config) ? `${discord} ${config.baseUrl}` : discord),
         ],
         'base-uri': ["'none'"],
         'frame-ancestors': ["'none'"],
-        // On plain http Safari would upgrade the stylesheet of localhost, too, and get no answer.
+        // On plain http Safari would request even the stylesheet of localhost by https, and fail.
         ...(config.https ? { 'upgrade-insecure-requests': [] } : {}),
       },
     },
-    // Discord's pictures carry no Cross-Origin-Resource-Policy; 'credentialless' loads them without cookies.
+    // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them, without
+    // cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },
-    // 'no-referrer' would make browsers send "Origin: null" with our own form.
+    // With 'no-referrer' browsers would send "Origin: null" with our own form, which looks like a cross-site post.
     referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },
@@ -44,18 +45,18 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
     onHeaders(res, () => {
       if (closing.aborted) res.setHeader('Connection', 'close')
     })
-    // Pages and redirects are one visitor's; routes whose responses may be cached override this.
+    // Pages and redirects are for one visitor. Routes whose responses may be cached replace this header.
     res.setHeader('Cache-Control', 'no-store')
     next()
   }
   return [security, connectionAndCaching]
 }
 
-/** The content policy of an SVG that is opened by itself: it can be drawn, and do nothing else. */
+/** The content policy of an SVG that is opened in a tab of its own: it can be drawn, and do nothing else. */
 export const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 /**
- * For a PNG or GIF that is opened by itself. The browser wraps it in a page and requests /favicon.ico, whose
- * Cross-Origin-Resource-Policy demands the same origin.
+ * The content policy of a PNG or GIF that is opened in a tab of its own. Browsers show it in a page that requests
+ * /favicon.ico, which only pages of the same origin may load.
  */
 export const rasterPolicy = `${svgPolicy} allow-same-origin; img-src 'self'`

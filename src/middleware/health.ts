@@ -13,9 +13,9 @@ type Checked = {
 }
 
 /**
- * GET /healthz: the process is alive. GET /readyz: it can serve visitors, and is not shutting down. With
- * ?exclude=dependencies it only says whether it is shutting down, for load balancers: when Redis is down it is down for
- * all instances, and they still serve what needs no session.
+ * GET /healthz: whether the process is alive. GET /readyz: whether it can serve visitors, and is not shutting down.
+ * With `?exclude=dependencies` it tells only whether it is shutting down. Load balancers ask this: when Redis is down
+ * it is down for all instances, and pages without a session still work.
  */
 export function health(route: AddRoute, { config, store, renderers, closing: { signal: closing } }: Checked): void {
   route('/healthz', { GET: 'none' }).get((_req, res) => {
@@ -34,7 +34,7 @@ export function health(route: AddRoute, { config, store, renderers, closing: { s
       stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
       renderers.picturesState(),
     ])
-    // Without the cache folder every avatar is still served, drawn anew.
+    // The cache folder does not count: without it every avatar is drawn anew and served.
     const isReady = redis === 'ok' && pictures === 'ok'
     const status = closing.aborted ? 'closing' : isReady ? 'ok' : 'not ready'
     res

@@ -1,7 +1,10 @@
 import type { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 
-/** Requests of one connection that are not answered completely. Clients that use pipelining send some 10 to 20 at once. */
+/**
+ * Limit of requests on one connection that are not answered yet. Clients that use pipelining send some 10 to 20 at
+ * once.
+ */
 const maxOpenPerConnection = 32
 
 /**
@@ -11,7 +14,7 @@ const maxOpenPerConnection = 32
 export function limitPipelining(): RequestHandler {
   const openRequests = new WeakMap<Socket, number>()
   return ({ socket }, res, next) => {
-    // Parsed together with the request that was one too many.
+    // This request was in the same packet as the one that was too many.
     if (socket.destroyed) return
     const open = (openRequests.get(socket) ?? 0) + 1
     if (open > maxOpenPerConnection) return void socket.destroy()

@@ -7,7 +7,8 @@ import { type Count, createExactCounter, createSharedCounter, windowMs } from '.
 import type { Store } from '../store/store.ts'
 
 /**
- * Requests per client address and minute, for all instances together. A card is a hundred times the work of a preview.
+ * Limits of requests per client address and minute, for all instances together. A card (the picture of a link preview)
+ * takes a hundred times the processor time of a preview.
  */
 const maxPerMinute = { 'sign-in': 30, card: 60, file: 1200, page: 600 }
 
@@ -15,15 +16,15 @@ export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
 
 /**
- * How many times the limit of a client whole networks of IPv6 have, by the length of their prefix. One customer may get a
- * /56 or a /48, which hold 256 and 65,536 networks of households.
+ * Limits for whole IPv6 networks, as multiples of a client's limit. A provider may give one customer a /56 or a /48,
+ * which contain 256 and 65,536 networks of the size that a household has.
  */
 const networks = [
   { prefix: 56, factor: 4 },
   { prefix: 48, factor: 16 },
 ]
 
-/** A middleware for each limit, which answers 429 past it. */
+/** A middleware for each limit. It answers 429 when the limit is exceeded. */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
   if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
@@ -37,7 +38,10 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
   }
 }
 
-/** Counts requests to the demo's stand-ins, but for the app's own. Pictures are drawn for each request. */
+/**
+ * Rate limits for the demo's stand-ins, because they draw a picture for each request. The app's own calls to them are
+ * not counted.
+ */
 export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHandler {
   return (req, res, next) => {
     if (req.get('user-agent') === ownUserAgent) return next()
@@ -46,21 +50,21 @@ export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHand
   }
 }
 
-/** Identifies a client: by its address, for IPv6 by its /64, because a household has a whole network. */
+/** Identifies a client by its IPv4 address or its IPv6 /64 network, because a household has a whole /64. */
 export const clientOf = (req: Request) => networkOf(req, 64)
 
 /** The network of an IPv6 address, or the address of a client with IPv4. */
 const networkOf = (req: Request, prefix: number) => ipKeyGenerator(req.ip ?? '', prefix)
 
-/** Each waiting refusal holds its request in memory. Past this many, connections are destroyed without an answer. */
+/**
+ * Limit of 429 responses that wait to be sent, because each holds its request in memory. Beyond it connections are
+ * destroyed without a response.
+ */
 const maxWaitingRefusals = 1000
 let waitingRefusals = 0
 let lastRefusal: Promise<unknown> = Promise.resolve()
 
-/**
- * Delays each 429 to an event loop iteration of its own, so that a burst of refused requests does not delay other
- * clients.
- */
+/** Sends at most one 429 per event loop iteration, so that a burst of refused requests does not delay other clients. */
 async function waitForTurn(): Promise<void> {
   waitingRefusals += 1
   lastRefusal = lastRefusal.then(() => nextTurn())
@@ -68,7 +72,10 @@ async function waitForTurn(): Promise<void> {
   waitingRefusals -= 1
 }
 
-/** Counts for the client, then for the networks that it is in: what the client's own limit refuses does not harm others. */
+/**
+ * Counts a request for the client first, then for the networks that contain it. A request that the client's own limit
+ * refuses does not count for the networks, so it does not harm its neighbours.
+ */
 function limits(name: keyof typeof maxPerMinute, store: Store, countClient?: Counter): RequestHandler {
   const max = maxPerMinute[name]
   const wider = networks.map(({ prefix, factor }) => {
@@ -88,7 +95,7 @@ function limit({ name, max, prefix, count }: Limit): RequestHandler {
     limit: max,
     identifier: name,
     keyGenerator: (req) => `limit:${name}:${networkOf(req, prefix)}`,
-    // An IPv4 address is in no network that is known to be one customer's.
+    // Only IPv6 has these networks: an IPv4 network is not known to belong to one customer.
     skip: (req) => prefix < 64 && !networkOf(req, prefix).includes('/'),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
@@ -98,7 +105,7 @@ function limit({ name, max, prefix, count }: Limit): RequestHandler {
         const { hits, endsInMs } = await count(key)
         return { totalHits: hits, resetTime: new Date(Date.now() + endsInMs) }
       },
-      // Required by the type and never called: every response counts.
+      // express-rate-limit requires these two, and never calls them with these options.
       decrement: () => undefined,
       resetKey: () => undefined,
     },

@@ -8,17 +8,17 @@ declare module 'node:http' {
     id: string
   }
   interface ServerResponse {
-    /** The error that this answer is about, for the log and the metrics. */
+    /** The error behind this response, for the log and the metrics. */
     err?: unknown
-    /** Level of the request's line in the log; by default it follows from the answer. */
+    /** Log level of this request. By default it depends on the response. */
     logLevel?: 'debug'
   }
 }
 
 /**
- * Logs each request as one JSON line, when its answer is sent or the client is gone. Without the query: a callback's
- * holds code and state. `isOurFault` returns whether an error needs an operator; such requests are logged at level
- * error.
+ * Logs each request as one JSON line when the response is sent or the client has disconnected. The query is left out,
+ * because that of a callback contains code and state. If `isOurFault` returns true for its error, an operator is
+ * needed, and the level is error.
  */
 export function requestLog(log: Logger, isOurFault: (error: unknown) => boolean): RequestHandler {
   return (req, res, next) => {

@@ -4,9 +4,9 @@ import type { RequestListener } from 'node:http'
 const noPage = '/%'
 
 /**
- * Replaces a request target that Express cannot match, so that it gets our 404. Where Express cannot parse the target,
- * such as `http://[`, or decode the path, the request would pass by our middleware, without our headers and not counted
- * (SECURITY.md, H8).
+ * Replaces a request target that Express cannot handle by a path that gets our 404. If Express cannot parse the target,
+ * such as `http://[`, or decode its path, it would answer without our middleware: without our headers, and not counted
+ * by the rate limits (SECURITY.md, H8).
  */
 export function withRequestTarget(app: RequestListener): RequestListener {
   return (req, res) => {
@@ -16,7 +16,7 @@ export function withRequestTarget(app: RequestListener): RequestListener {
   }
 }
 
-/** Of a target in origin form or absolute form, RFC 9112, 3.2. */
+/** The path and query of a request target in origin form or absolute form (RFC 9112, 3.2). */
 function pathAndQuery(target: string): string {
   if (target.startsWith('/')) return target
   const url = URL.parse(target)

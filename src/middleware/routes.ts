@@ -6,28 +6,29 @@ import { refuseCrossSite } from './same-origin.ts'
 
 declare module 'node:http' {
   interface ServerResponse {
-    /** Name of the route that answers, for the metrics: its path unless it has another name. */
+    /** Name of the route in the metrics: its path, unless it has another name. */
     routeName?: string
   }
 }
 
-/** The methods of a route, and the rate limit that each counts for. GET includes HEAD. */
+/** The methods of a route, each with the rate limit that its requests count for. GET includes HEAD. */
 export type RouteOptions = {
   GET?: LimitName
   POST?: LimitName
   name?: string
-  /** Accepts posts from pages of this site under another name than BASE_URL's. */
+  /** Accepts posts that `isFromOtherName` recognises. */
   otherNames?: boolean
 }
 
 /**
- * Adds a route to the app. Every request to its path is counted; 405 for other methods, 403 for posts of other sites.
+ * Adds a route to the app. All requests to its path are counted by the rate limits; other methods get 405, posts from
+ * other sites 403.
  */
 export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
 type OnRoute = ((name: string, methods: string[]) => void) | undefined
 
-/** Returns the only function with which pages add routes, so that every route has these checks. */
+/** Returns the function with which all pages add their routes, so that every route has these checks. */
 export function guardedRoutes(app: Express, config: Config, limits: RateLimits, onRoute: OnRoute): AddRoute {
   return (path, { name = path, otherNames = false, ...methods }) => {
     const limitOf = (method: string) => (method === 'POST' ? methods.POST : methods.GET) ?? 'page'
@@ -41,7 +42,7 @@ export function guardedRoutes(app: Express, config: Config, limits: RateLimits, 
   }
 }
 
-/** Names what answers under a prefix, without any check. */
+/** Sets the route name for the metrics, for handlers that are not added by `AddRoute`. */
 export function nameRoute(name: string): RequestHandler {
   return (_req, res, next) => {
     res.routeName = name

@@ -3,8 +3,9 @@ import type { Config } from '../config.ts'
 import { CrossSiteRequest } from '../errors.ts'
 
 /**
- * Throws CrossSiteRequest for a POST that no page of this site sent. `Sec-Fetch-Site` decides, without it `Origin`; a client
- * that sends neither is no browser. `otherNames` accepts posts for which `isFromOtherName` is true, too.
+ * Throws CrossSiteRequest for a POST that does not come from a page of this site. `Sec-Fetch-Site` decides, or `Origin`
+ * if that header is missing; a request with neither does not come from a browser and passes. With `otherNames` posts
+ * from other names of this site (see `isFromOtherName`) pass, too.
  * https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site
  */
 export function refuseCrossSite(config: Config, { otherNames }: { otherNames: boolean }): RequestHandler {
@@ -24,27 +25,28 @@ function isFromThisSite(req: Request, { baseUrl }: Config): boolean {
 }
 
 /**
- * Whether a request comes from a page of this site under another name than BASE_URL's, to that name. Cookies set there do
- * not reach BASE_URL, where Discord sends the visitor back to. The Host alone does not tell: a proxy may send its own.
+ * Whether a page of this site under another name than BASE_URL's (such as `www.`) sent this request to that name. Its
+ * cookies do not reach BASE_URL, to which Discord redirects the visitor. The Host header alone does not show this,
+ * because a proxy may replace it.
  */
 export function isFromOtherName(req: Request, config: Config): boolean {
   const origin = URL.parse(req.get('origin') ?? '')
   const base = new URL(config.baseUrl)
   if (origin === null || origin.origin === base.origin) return false
-  // An https page is no other name of a plain http site, which may be another program.
+  // If BASE_URL is plain http, an https page may belong to another program.
   if (origin.protocol !== base.protocol && origin.protocol !== 'http:') return false
   if (siteOf(origin) !== siteOf(base)) return false
   return req.get('sec-fetch-site') === undefined ? origin.hostname === req.hostname : isFromThisSite(req, config)
 }
 
-/** Whether a Host header has another name of this site than BASE_URL's. */
+/** Whether a Host header holds another name of this site than BASE_URL's. */
 export function isOtherName(host: string | undefined, { baseUrl }: Config): boolean {
   const base = new URL(baseUrl)
   const url = URL.parse(`${base.protocol}//${host}`)
   return url !== null && url.host !== base.host && siteOf(url) === siteOf(base)
 }
 
-/** The host and port, the same for all names of a site: with or without `www.`, or any loopback name. */
+/** Host and port, equal for all names of one site: with and without `www.`, and all loopback names. */
 function siteOf({ hostname, port }: URL): string {
   const name = hostname.replace(/\.$/, '').replace(/^www\./, '')
   const isOwn = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)

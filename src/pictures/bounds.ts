@@ -6,7 +6,7 @@ export type Document = ReturnType<typeof parseDocument>
 export type Element = ReturnType<typeof DomUtils.findAll>[number]
 export type Box = [left: number, top: number, right: number, bottom: number]
 
-/** Elements that are rendered only where something refers to them, or never. */
+/** Elements that are never rendered, or only where another element refers to them. */
 const notRendered = new Set([
   'clipPath',
   'defs',
@@ -18,16 +18,16 @@ const notRendered = new Set([
   'style',
 ])
 
-/** Returns the bounds of an element; undefined when nothing of it is rendered. */
+/** Returns the bounding box of an element; undefined if nothing of it is rendered. */
 export type Bounds = (element: Element) => Box | undefined
 
 /**
- * Measures elements in their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has
- * the element that `<use href="#id">` refers to. For each moment of an animation the returned function is called with
- * the transform that every element has then. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
+ * Returns a function that, given the transform of every element at one moment of an animation, measures elements in
+ * their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has the elements that
+ * `<use href="#id">` refers to. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
  */
 export function createMeasure(byId: ReadonlyMap<string, Element>) {
-  /** The same at every moment: what moves is the group around a shape. */
+  /** The bounding boxes of shapes are measured once: animations move the groups around them, never the shapes. */
   const shapes = new Map<Element, Box | undefined>()
 
   return function boundsAt(transformOf: (element: Element) => string): Bounds {
@@ -77,7 +77,10 @@ function shapeBounds({ name, attribs }: Element): Box | undefined {
   }
 }
 
-/** The bounds of the transformed box, as browsers measure: for a rotated circle they are wider than the circle. */
+/**
+ * The bounding box of a transformed box, as browsers measure it: for a rotated circle it is larger than that of the
+ * circle.
+ */
 function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box
   const [left, top, right, bottom] = box

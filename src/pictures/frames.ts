@@ -6,24 +6,25 @@ import { type Box, createMeasure, type Element } from './bounds.ts'
 import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
 export type Frames = {
-  /** Of each animation in the drawing. */
+  /** The timing of each animation in the drawing. */
   timings: Timing[]
   /**
-   * The drawing at one moment, as a still SVG. `iterations` returns how often an animation has run by then: 2.25 is a
-   * quarter into its third iteration.
+   * The drawing at one moment, as an SVG without animations. `iterations` returns how many times an animation has run
+   * by then: 2.25 is a quarter into its third run.
    */
   at(iterations: (timing: Timing) => number): string
 }
 
-/** Whether anything in this avatar moves; with some seeds nothing does in a style that can. */
+/** Whether anything in this avatar moves. In an animated style some seeds yield a drawing in which nothing does. */
 export async function moves(choice: Choice): Promise<boolean> {
   if (!choice.animated || !findStyle(choice.style)?.animated) return false
   return framesOf(await drawEmbedded(choice)).timings.length > 0
 }
 
 /**
- * Turns a checked SVG that is animated by CSS into stills that need no CSS: each animated element has the `transform` and
- * `opacity` of that moment as attributes. Throws when an animation uses CSS that DiceBear's styles do not.
+ * Turns a checked SVG with CSS animations into SVGs of single moments that need no CSS: each animated element has the
+ * `transform` and `opacity` of that moment as attributes. Throws if an animation uses CSS that DiceBear's styles do
+ * not.
  */
 export function framesOf(svg: string): Frames {
   const document = parseDocument(svg, { xmlMode: true })
@@ -40,7 +41,8 @@ export function framesOf(svg: string): Frames {
       const transforms = new Map<Element, string>()
       const bounds = boundsAt(transformOf)
 
-      // Recursive by way of `bounds`: the origin of a group depends on where the animated elements inside it are.
+      // Indirectly recursive through `bounds`: the origin of a group depends on the positions of the animated elements
+      // inside it.
       function transformOf(element: Element): string {
         const animation = animations.get(element)
         if (!animation?.transform.length) return element.attribs.transform ?? ''
@@ -60,7 +62,9 @@ export function framesOf(svg: string): Frames {
   }
 }
 
-/** The `transform` attribute. It has no origin of its own, so the origin is moved to 0 and back. */
+/**
+ * The value of the `transform` attribute. The attribute has no origin, so the drawing is moved to the origin and back.
+ */
 function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]
   const [originX = '0', originY = '0'] = animation.origin.replace(/^center$/, '50% 50%').split(' ')
@@ -93,7 +97,7 @@ function interpolate({ name, numbers }: Step, to: Step | undefined, share: numbe
   return { name, numbers: numbers.map((number, i) => number + ((to.numbers[i] ?? 0) - number) * share) }
 }
 
-/** The function in an SVG attribute that does what the CSS function does. */
+/** The function of an SVG `transform` attribute that corresponds to this CSS function. */
 function svgFunction({ name, numbers: [first = 0, second] }: Step): string {
   switch (name) {
     case 'rotate':

@@ -3,27 +3,30 @@ import { framesOf } from './frames.ts'
 import type { Timing } from './motion.ts'
 import { drawPixels } from './png.ts'
 
-/** In pixels. Discord shows avatars at up to 128, on screens with two physical pixels for each. */
+/** In pixels. Discord shows avatars at up to 128 CSS pixels, on screens with up to two physical pixels for each. */
 const defaultSize = 256
-/** For drawings with a filter (blur), which are the slowest to render and have no finer detail. */
+/** Size of drawings with a filter such as blur: they are the slowest to render, and show no finer detail. */
 const sizeWithFilter = 128
 const frameMs = 80
-/** A loop of 4 to 8 seconds; 6 when no animation decides. */
+/** Length of the loop: 4 to 8 seconds, 6 if no animation decides. */
 const minFrames = 50
 const maxFrames = 100
 const defaultFrames = 75
-/** An animation with a longer period is not adjusted; the loop cuts it off, and its last frames fade into the first. */
+/**
+ * An animation with a longer period keeps its speed. The loop ends before it does, so the last frames of the loop are
+ * blended with its first ones.
+ */
 const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
 /**
- * GIF has no partial opacity. Anti-aliased edges may lose it; a drawing with a larger share of translucent pixels gets
- * a white background.
+ * GIF has no partial transparency. Anti-aliased edges do without it; a drawing with a larger share of translucent
+ * pixels gets a white background.
  */
 const maxTranslucentShare = 0.2
 
 /**
- * Renders a checked SVG that is animated by CSS as a GIF that loops without end. DiceBear's own take a second or two.
- * Throws when an animation uses CSS that DiceBear's styles do not.
+ * Renders a checked SVG with CSS animations as a GIF that repeats without end. DiceBear's own drawings take a second or
+ * two. Throws if an animation uses CSS that DiceBear's styles do not.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
   const size = svg.includes('<filter') ? sizeWithFilter : defaultSize
@@ -42,7 +45,8 @@ export async function drawGif(svg: string): Promise<Buffer> {
   for (let frame = 0; frame < count; frame += 1) {
     const drawn = await drawFrame(frame)
     const fadedShare = (frame - count + fadingFrames) / fadingFrames
-    // A negative frame lies before the start of the loop, which it leads into.
+    // A negative frame number is a moment before the start of the loop, so blending with it leads smoothly into the
+    // start.
     if (fadedShare > 0 && adjusted.length < frames.timings.length)
       blend(drawn, await drawFrame(frame - count), fadedShare)
     drawn.copy(pixels, frame * drawn.length)
@@ -54,10 +58,10 @@ export async function drawGif(svg: string): Promise<Buffer> {
     .toBuffer()
 }
 
-/** Whether an animation's speed is changed a little, so that it runs a whole number of times in a loop. */
+/** Whether the speed of an animation is changed a little, so that it runs a whole number of times in a loop. */
 const isAdjusted = ({ periodMs }: Timing) => periodMs <= maxAdjustedPeriodMs
 
-/** How often an animation has run at a frame of the loop. */
+/** How many times an animation has run at a frame of the loop. */
 function iterationsAt(frame: number, count: number, timing: Timing): number {
   const perLoop = (count * frameMs) / timing.periodMs
   return (frame / count) * (isAdjusted(timing) ? wholeIterations(perLoop) : perLoop) - timing.delayMs / timing.periodMs

@@ -6,18 +6,18 @@ import { drawPixels } from './png.ts'
 
 /** Whether a font has the character. Key: the character. Bound: 1,000, LRU; no expiry. */
 const known = new LRUCache<string, boolean>({ max: 1000 })
-/** The styles draw one or two letters, of a few characters each. */
+/** The text styles draw one or two letters, which consist of a few characters each. */
 const maxCharacters = 16
 
 /**
- * The letters in this avatar that no font at hand has: a PNG or a GIF of it is without them, while a browser may show
- * them.
+ * The letters in this avatar that no installed font has. They are missing in a PNG or GIF of it, while browsers may
+ * show them.
  */
 export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   const svg = await drawEmbedded(choice)
   if (!svg.includes('<text')) return []
   const texts = DomUtils.getElementsByTagName('text', parseDocument(svg, { xmlMode: true }))
-  // Neither spaces nor characters that never show, such as a zero-width joiner.
+  // Spaces and invisible characters, such as a zero-width joiner, need no font.
   const visible = DomUtils.textContent(texts).match(/[^\p{White_Space}\p{Default_Ignorable_Code_Point}]/gu) ?? []
   const characters = [...new Set(visible)].slice(0, maxCharacters)
   const drawn = await Promise.all(characters.map(canBeDrawn))
@@ -25,7 +25,8 @@ export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
 }
 
 /**
- * Renders the character as the PNG would: where no other font has it, fonts.conf takes blank.ttf, and nothing shows.
+ * Whether anything is visible when the character is rendered as in a PNG. If no other font has it, fonts.conf chooses
+ * blank.ttf, which shows nothing.
  */
 async function canBeDrawn(character: string): Promise<boolean> {
   const answer = known.get(character)

@@ -4,22 +4,25 @@ import { type Block, type FunctionNode, generate, parse, walk } from 'css-tree'
 import { DomUtils } from 'htmlparser2'
 import type { Document, Element } from './bounds.ts'
 
-/** The timing of an animation. All of DiceBear's repeat without end. */
+/** The timing of an animation. All animations of DiceBear's styles repeat without end. */
 export type Timing = { periodMs: number; delayMs: number }
 /** One function of a `transform` with its arguments, or an opacity. */
 export type Step = { name: string; numbers: number[] }
-/** Maps a share of the time between two keyframes to a share of the way. */
+/** Maps the elapsed share of the time between two keyframes to the share of the change, both 0 to 1. */
 export type Easing = (progress: number) => number
-/** `at` is a share of the period, 0 to 1. */
+/** `at` is the share of the period that has passed, 0 to 1. */
 export type Keyframe = { at: number; steps: Step[]; easing: Easing | undefined }
 export type Animation = Timing & {
   easing: Easing
-  /** Keyframes at 0, at 1 and between, in order; empty when the animation leaves the property as it is. */
+  /** Keyframes in order, the first at 0 and the last at 1; empty if the animation does not change this property. */
   transform: Keyframe[]
   opacity: Keyframe[]
   /** `transform-origin` as it is written. */
   origin: string
-  /** Whether the origin is relative to the element's own bounds (`transform-box: fill-box`), not to the drawing. */
+  /**
+   * Whether the origin is relative to the bounding box of the element (`transform-box: fill-box`) instead of the
+   * drawing.
+   */
   inBounds: boolean
 }
 type Declarations = Map<string, string>
@@ -28,7 +31,7 @@ type KeyframeRule = { selector: string; style: Declarations }
 /** Ten times DiceBear's longest stylesheet. */
 const maxCssLength = 20_000
 
-/** https://www.w3.org/TR/css-easing-1/ */
+/** CSS easing functions by name: https://www.w3.org/TR/css-easing-1/ */
 const easings = new Map<string, Easing>([
   ['linear', (progress) => progress],
   ['ease', bezier(0.25, 0.1, 0.25, 1)],
@@ -39,8 +42,8 @@ const easings = new Map<string, Easing>([
 ])
 
 /**
- * Reads the animations in a stylesheet, by the element that each moves. Supports the part of CSS that DiceBear's styles are
- * written in; throws when there is more.
+ * Reads the animations in a stylesheet, by the element that each of them moves. Supports the CSS that DiceBear's styles
+ * use, and throws for any other.
  */
 export function readAnimations(css: string, document: Document): Map<Element, Animation> {
   const { keyframes, styles } = readRules(css, document)
@@ -84,7 +87,10 @@ function readRules(css: string, document: Document) {
   return { keyframes, styles }
 }
 
-/** The elements of a selector: `.name`, or `svg:has(.name)` for the outermost one where there is such an element. */
+/**
+ * The elements that a selector matches. `.name` matches by class; `svg:has(.name)` matches the root element if an
+ * element has that class.
+ */
 function elementsOf(selector: string, document: Document): Element[] {
   const [, ofDrawing, name] = /^(svg:has\()?\.([\w-]+)\)?$/.exec(selector) ?? unsupported(selector)
   const elements = DomUtils.getElementsByTagName('*', document)
@@ -97,7 +103,7 @@ function declarationsIn(block: Block): Declarations {
   return new Map(declarations.map(({ property, value }) => [property, generate(value).trim()]))
 }
 
-/** The value with each `var(--name, fallback)` and `calc()` replaced by what it stands for. */
+/** Replaces each `var(--name, fallback)` and `calc()` in a CSS value by what it evaluates to. */
 function evaluate(value: string, variables: Declarations): string {
   return calc(
     value.replace(
@@ -118,7 +124,10 @@ function readShorthand(value: string) {
   return { name, periodMs, delayMs, easing: easings.get(easing ?? 'ease') ?? unsupported(value) }
 }
 
-/** The keyframes of one property in order. Where the start or the end is missing, the property has its initial value. */
+/**
+ * The keyframes of one property in order. If there is none at the start or the end, one with the initial value of the
+ * property is added.
+ */
 function readKeyframes(property: 'transform' | 'opacity', rules: KeyframeRule[]): Keyframe[] {
   const keyframes = rules.flatMap(({ selector, style }) => {
     const value = style.get(property)

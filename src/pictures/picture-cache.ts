@@ -5,13 +5,13 @@ export type Picture = { bytes: Buffer; etag: string }
 
 export type PictureCacheOptions = {
   maxBytes: number
-  /** Called with true when the picture is known or being drawn, with false when a new one has been drawn. */
+  /** Called with true if the picture is in the cache or is being drawn, with false after a new one has been drawn. */
   onLookup: (found: boolean) => void
 }
 
 /**
- * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one
- * picture share one drawing of it. The key must name everything that decides what the picture looks like.
+ * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one picture wait for the same drawing.
+ * The key must contain everything that decides what the picture looks like.
  */
 export function createPictureCache({ maxBytes, onLookup }: PictureCacheOptions) {
   const pictures = new LRUCache<string, Picture>({

@@ -1,17 +1,17 @@
 import { fileURLToPath } from 'node:url'
 import sharp, { type Sharp } from 'sharp'
 
-// A picture is rendered in a process of its own, once: nothing is gained by keeping what led to it.
+// Each picture is rendered once, in a process of its own, so a cache would not be used.
 sharp.cache(false)
-// As much memory on a machine with many cores as on one with few. SVGs are rendered no faster by more threads.
+// With one thread rendering takes the same memory on all machines. More threads do not render an SVG faster.
 sharp.concurrency(1)
 
 const fontConfig = fileURLToPath(new URL('fonts.conf', import.meta.url))
 
 /**
- * Renders a checked SVG as a square PNG, `size` pixels wide. Letters come from the fonts installed by npm, so that the
- * picture is the same on every machine, else from the machine's fonts; see letters.ts for those that no font has. Throws when
- * sharp cannot render it.
+ * Renders a checked SVG as a square PNG, `size` pixels wide. Letters come from the fonts that npm installs, so that the
+ * picture is the same on every machine. Letters that these lack come from the machine's fonts; for those that no font
+ * has see letters.ts. Throws if sharp cannot render it.
  */
 export async function drawPng(svg: string, size: number): Promise<Buffer> {
   return (await render(svg, size)).png().toBuffer()
@@ -29,7 +29,10 @@ async function render(svg: string, size: number): Promise<Sharp> {
   return sharp(Buffer.from(svg)).resize(size, size, { fit: 'contain', background: 'transparent' })
 }
 
-/** librsvg, unlike browsers, drops what lies beyond the edge before it blurs. With a margin there is no edge to be seen. */
+/**
+ * Unlike browsers, librsvg crops the drawing before it blurs it. With a margin around the drawing the cropped edge is
+ * outside the picture.
+ */
 async function renderWithMargin(svg: string, size: number): Promise<Sharp> {
   const { width, height } = await sharp(Buffer.from(svg)).metadata()
   const margin = Math.ceil(size / 2)

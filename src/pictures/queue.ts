@@ -1,32 +1,35 @@
 import { Overloaded } from '../errors.ts'
 
 export type QueueOptions = {
-  /** How many pieces of work run at the same time. */
+  /** How many tasks run at the same time. */
   concurrency: number
-  /** How many of these may be one client's, so that another client need not wait for them to end. */
+  /** How many running tasks may be one client's, so that another client need not wait for them to end. */
   perClient?: number
-  /** How many may wait to be run. */
+  /** How many tasks may wait. */
   maxWaiting: number
-  /** How many of these may be one client's, so that it cannot fill the queue. */
+  /** How many waiting tasks may be one client's, so that it cannot fill the queue. */
   maxWaitingPerClient?: number
 }
 
-/** Runs `work` as soon as there is room. Rejects as it does, or at once with Overloaded when the queue is full. */
+/**
+ * Runs `work` as soon as there is room, and resolves or rejects like it. Rejects with Overloaded at once if the queue
+ * is full.
+ */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
 type Client = { running: number; waiting: number; lastRound: number }
 
 /**
- * A bounded queue that is fair to its clients. Each round has one task of each client, so a client that asks for one
- * picture waits for at most one task of every other client (fair queueing, RFC 970). Within a round: first in, first
- * out.
+ * A bounded queue that is fair to its clients (fair queueing, RFC 970). Each round has one task of each client, so a
+ * client that asks for one picture waits for at most one task of every other client. Tasks of one round run in the
+ * order of their arrival.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options
   const clients = new Map<string, Client>()
   const waiting: { client: Client; round: number; start: () => void }[] = []
   let running = 0
-  /** The latest round of which work was started. */
+  /** The highest round of which a task was started. */
   let currentRound = 0
 
   function clientNamed(name: string): Client {

@@ -3,7 +3,10 @@ import { CircuitOpen, UpstreamRateLimited } from '../errors.ts'
 export type BreakerState = 'closed' | 'open' | 'half-open'
 
 export type BreakerOptions = {
-  /** The circuit opens after this many consecutive failures, or after one 429 (if `isFailure` accepts it). */
+  /**
+   * The circuit opens after this many consecutive failures, or after a single 429. Only errors that `isFailure` accepts
+   * count.
+   */
   failures: number
   /** How long the circuit stays open. A 429 with a shorter Retry-After shortens it. */
   pauseMs: number
@@ -12,14 +15,14 @@ export type BreakerOptions = {
 }
 
 /**
- * A circuit breaker: visitors need not wait for a server that has just failed others. While it is open each call throws
- * CircuitOpen at once; after the pause it is half-open, and one trial call decides whether it closes.
+ * A circuit breaker, so that visitors do not wait for a server that has just failed for others. While it is open each
+ * call throws CircuitOpen at once. After the pause it is half-open, and one trial call decides whether it closes.
  * https://learn.microsoft.com/en-us/azure/architecture/patterns/circuit-breaker
  */
 export function createBreaker({ failures, pauseMs, isFailure, onState }: BreakerOptions) {
   let state: BreakerState = 'closed'
   let failuresInARow = 0
-  /** By `performance.now()`, which a change of the system's clock does not move. */
+  /** By `performance.now()`, which does not change when the system clock is set. */
   let trialAtMs = 0
 
   function change(next: BreakerState): void {
@@ -34,7 +37,7 @@ export function createBreaker({ failures, pauseMs, isFailure, onState }: Breaker
     change('open')
   }
 
-  // A call that was under way when the circuit opened changes nothing by its result.
+  // Calls that started before the circuit opened do not change its state when they end.
   function succeeded(isTrial: boolean): void {
     if (isTrial) change('closed')
     else if (state === 'closed') failuresInARow = 0
@@ -46,7 +49,7 @@ export function createBreaker({ failures, pauseMs, isFailure, onState }: Breaker
     if (isTrial || (state === 'closed' && isEnough)) open(error)
   }
 
-  /** Makes the call, or throws CircuitOpen; what the call throws is passed on. */
+  /** Makes the call, or throws CircuitOpen without making it. Errors of the call are thrown on. */
   return async function guarded<T>(call: () => Promise<T>): Promise<T> {
     const isTrial = state === 'open' && performance.now() >= trialAtMs
     if (state !== 'closed' && !isTrial) throw new CircuitOpen(`circuit breaker is ${state}`)

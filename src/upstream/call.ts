@@ -6,7 +6,7 @@ export type UpstreamRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** Latest time for the complete response, on the clock of `performance.now()`. Consecutive requests share it. */
+  /** When the complete response must be here, by `performance.now()`. The requests of one visit share a deadline. */
   deadline?: number | undefined
 }
 
@@ -20,8 +20,8 @@ export function headerOf({ headers }: Pick<UpstreamResponse, 'headers'>, name: s
 export type Connections = ReturnType<typeof createConnections>
 
 /**
- * Connections for all upstreams: `kept` are kept alive between requests, `single` serve one request. Those by https go
- * through the proxy, if there is one. https://nodejs.org/api/http.html#built-in-proxy-support
+ * HTTP agents for all upstream calls: connections of `kept` stay open between requests, those of `single` serve one
+ * request. https calls go through the proxy, if there is one. https://nodejs.org/api/http.html#built-in-proxy-support
  */
 export function createConnections(proxyEnv: http.ProxyEnv = {}) {
   const kept = agents({ proxyEnv, keepAlive: true, timeout: idleTimeoutMs })
@@ -38,14 +38,16 @@ function agents(options: https.AgentOptions) {
   return { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
 }
 
-/** Shorter than servers keep an idle connection, so that few requests meet one that is just being closed. */
+/**
+ * Servers keep an idle connection longer than this, so few requests are sent on one that the server is just closing.
+ */
 const idleTimeoutMs = 4000
 
 export type CallOptions = {
   connections: Connections
-  /** For the whole response, head and body. */
+  /** Time limit for the whole response, head and body. */
   timeoutMs: number
-  /** Limit of the body. */
+  /** Size limit of the body. */
   maxBytes: number
 }
 
@@ -72,7 +74,7 @@ export async function call(url: URL, request: UpstreamRequest, options: CallOpti
   }
 }
 
-/** The server closed a kept-alive connection just when a request was sent on it; nothing of a response had come. */
+/** The server closed a kept-alive connection just as a request was sent on it, before any byte of the response. */
 class StaleConnection extends Error {}
 
 /**
@@ -107,7 +109,7 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
   })
 }
 
-/** The status alone decides how these are handled, so an incomplete body is accepted. */
+/** Only the status of these responses matters, so an incomplete body is accepted. */
 const statusesThatNeedNoBody = new Set([401, 429])
 
 async function readResponse(response: IncomingMessage, maxBytes: number): Promise<UpstreamResponse> {
@@ -123,7 +125,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   const encoding = headerOf(response, 'content-encoding')
   if (!/^(identity)?$/i.test(encoding)) {
     response.destroy()
-    // Not decoded: 64 KiB of gzip can hold 60 MiB, and no other encoding than identity was asked for.
+    // The body is not decompressed, because 64 KiB of gzip can expand to 60 MiB. The request asked for no compression.
     throw new UpstreamUnavailable(`content-encoding ${encoding.slice(0, 20)}`)
   }
   const chunks: Buffer[] = []

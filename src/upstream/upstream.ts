@@ -6,15 +6,15 @@ import { type CallOptions, call, headerOf, type UpstreamRequest, type UpstreamRe
 type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
 
 /**
- * How a request ended, in this order: 2xx; 4xx; 429; no complete response, 3xx or 5xx; timeout; no request was made,
- * because the circuit breaker was open.
+ * How a request ended: `ok` is a 2xx, `refused` a 4xx, `rate-limited` a 429, `unavailable` a 3xx, a 5xx or no complete
+ * response, `circuit-open` that no request was made because the circuit breaker was open.
  */
 type Outcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
 
 export type Called = { upstream: UpstreamName; outcome: Outcome; durationMs: number }
 export type BreakerChange = { upstream: UpstreamName; state: BreakerState }
 
-/** Called after each request, and when a circuit breaker changes. */
+/** `onCall` is called after each request, `onBreaker` when a circuit breaker changes its state. */
 export type Observers = {
   onCall?: ((call: Called) => void) | undefined
   onBreaker?: ((change: BreakerChange) => void) | undefined
@@ -23,7 +23,7 @@ export type Observers = {
 export type UpstreamOptions = Observers &
   CallOptions & {
     name: UpstreamName
-    /** Without one every request is made. */
+    /** Without a circuit breaker every request is made. */
     breaker?: Omit<BreakerOptions, 'onState'>
   }
 
