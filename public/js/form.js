@@ -7,15 +7,15 @@ import {
   lookName,
   lookUrl,
   maxSeedLength,
+  measure,
   pictureUrl,
   seedLength,
   stillHint,
 } from './look.js'
-import { createMoods, titleOf } from './moods.js'
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
 import { createRolls } from './rolls.js'
-import { createTiles, keepLastPictures } from './tiles.js'
+import { createMoods, createTiles, keepLastPictures, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
 /** A change that nothing follows for so long is a step in the browser's history. */
@@ -25,7 +25,6 @@ const smallPicturesWaitMs = 180
 function enhance(form) {
   const find = (selector) => form.querySelector(selector)
   const seedField = find('[name="seed"]')
-  const ownColour = find('[data-own]')
   const hasAddress = 'address' in form.dataset
   const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
 
@@ -79,6 +78,7 @@ function enhance(form) {
     if (style) moods.update(style)
     describe(style)
     sayWhatMoves(style)
+    if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
     const seed = seedField.value.trim()
     rolls.mark(seed)
     updateSmallPictures(waitMs)
@@ -120,11 +120,9 @@ function enhance(form) {
   form.addEventListener('input', ({ target }) => {
     if (target.name === 'filter') return
     if (target.name === 'mood') moods.choose(target.value)
-    if ('ownColour' in target.dataset) {
-      ownColour.value = target.value.slice(1)
-      ownColour.checked = true
-    }
-    if (ownColour?.checked) find('.own-value').textContent = ` #${hexColour(ownColour.value)}`
+    if ('ownColour' in target.dataset) chooseOwn(target.closest('.own'), target.value.slice(1))
+    if ('scale' in target.dataset) chooseOwn(target.closest('.framing'), String(target.value / 100))
+    showNumbers(form)
     update()
     if (hasAddress) writeAddress()
   })
@@ -134,6 +132,7 @@ function enhance(form) {
       if (!state) return
       const query = new URL(state, location.href).searchParams
       fillForm(form, query)
+      showNumbers(form)
       moods.choose(query.get('mood') ?? '')
       update()
     })
@@ -151,6 +150,36 @@ function enhance(form) {
   reducedMotion.addEventListener('change', () => update())
 }
 
+/** The style draws a background of its own, or it is chosen all the same. */
+const offersOwn = (style) =>
+  'ownBackground' in style.dataset || style.form.querySelector('[data-styles-own] :checked') !== null
+
+/** Sets the radio button whose value is the visitor's own, and chooses it. */
+function chooseOwn(group, value) {
+  const radio = group.querySelector('[data-own]')
+  Object.assign(radio, { value, checked: true })
+}
+
+/** Writes the values that sliders, and what stands for them, have now. */
+function showNumbers(form) {
+  for (const own of form.querySelectorAll('.own [data-own]:checked')) {
+    own.parentElement.querySelector('.own-value').textContent = ` #${hexColour(own.value)}`
+  }
+  const size = form.querySelector('[data-scale]')
+  if (size) {
+    const scale = form.querySelector('[name="scale"]:checked')
+    size.value = 100 * (scale?.value || 1)
+    scale?.closest('.own-pick')?.removeAttribute('hidden')
+    const ownValue = form.querySelector('.framing .own-value')
+    if ('own' in (scale?.dataset ?? {})) ownValue.textContent = measure(size.value, texts.units.scale)
+  }
+  for (const slider of form.querySelectorAll('[data-slider]')) {
+    const output = slider.querySelector('output')
+    const { value } = slider.querySelector('input')
+    if (output) output.textContent = measure(value, texts.units[slider.dataset.slider])
+  }
+}
+
 /** Fills in the fields as the server would for this query. */
 function fillForm(form, query) {
   for (const name of lookFields) {
@@ -161,7 +190,7 @@ function fillForm(form, query) {
     if (radio) Object.assign(radio, { value, checked: true })
     for (const control of controls) {
       if (control.type === 'checkbox') control.checked = control.value === value
-      else if (control.type !== 'radio') control.value = value
+      else if (control.type !== 'radio') control.value = value || control.defaultValue
     }
   }
 }

@@ -38,6 +38,13 @@ export const ranges = {
 /** @type {Map<string, number>} */
 const initialOf = new Map(Object.entries(ranges).map(([name, { initial }]) => [name, initial]))
 
+/**
+ * "−5°", or "120 %": a number with its unit, and a minus sign instead of a hyphen.
+ * @param {string} number
+ * @param {string} unit
+ */
+export const measure = (number, unit) => number.replace('-', '−') + unit
+
 /** A background of two colours. */
 export const gradients = /** @type {const} */ (['linear', 'radial'])
 

@@ -79,6 +79,13 @@ export const popular: readonly string[] = [
   'thumbs',
 ]
 
+/** Sizes of the drawing on the form. `name` is a key of `words.framings`. */
+export const framings: readonly { name: string; scale: number }[] = [
+  { name: 'close', scale: 1.25 },
+  { name: 'normal', scale: 1 },
+  { name: 'roomy', scale: 0.8 },
+]
+
 /** Background colours on the form, light to dark. `name` is a key of `words.colours`. */
 export const palette: readonly { value: string; name: string }[] = [
   { value: 'ffd29d', name: 'apricot' },

@@ -1,5 +1,17 @@
-import { backgroundOf, fill, hexColour, type Look, moodHint, wallCount, wallSeeds } from '../../public/js/look.js'
-import { findStyle, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
+import {
+  backgroundOf,
+  fill,
+  flips,
+  gradients,
+  hexColour,
+  type Look,
+  measure,
+  moodHint,
+  ranges,
+  wallCount,
+  wallSeeds,
+} from '../../public/js/look.js'
+import { findStyle, framings, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import type { Entered, Field, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
@@ -14,6 +26,16 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   const style = findStyle(entered.style)
   const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
+  /** The entered values that can be drawn, for previews. Not animated. */
+  const look = {
+    ...good,
+    seed: good.seed || fallbackSeed,
+    style: style?.name ?? popular[0] ?? '',
+    backgroundColor: backgroundOf(entered.backgroundColor),
+    backgroundColor2: hexColour(entered.backgroundColor2) ?? '',
+    mood,
+    animated: '',
+  }
   return {
     entered,
     problems,
@@ -24,18 +46,10 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     name: style ? nameOfLook({ style: style.name, mood }) : '',
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered.mood),
-    background: backgroundView(entered.backgroundColor),
+    background: backgroundView(entered, style),
+    framing: framingView(entered, look),
     carried: carried.map((name) => ({ name, value: entered[name], message: problem.get(name) })),
-    /** The entered values that can be drawn, for previews. Not animated. */
-    look: {
-      ...good,
-      seed: good.seed || fallbackSeed,
-      style: style?.name ?? popular[0] ?? '',
-      backgroundColor: backgroundOf(entered.backgroundColor),
-      backgroundColor2: hexColour(entered.backgroundColor2) ?? '',
-      mood,
-      animated: '',
-    },
+    look,
   }
 }
 
@@ -44,18 +58,6 @@ export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'prob
   const wrong = problems.map(({ field }) => [field, ''])
   return { ...entered, ...Object.fromEntries(wrong) }
 }
-
-/** Fields that have no control on the page: what came with a link is sent on. */
-const carried: Field[] = [
-  'backgroundColorFill',
-  'backgroundColor2',
-  'backgroundColorAngle',
-  'scale',
-  'translateX',
-  'translateY',
-  'rotate',
-  'flip',
-]
 
 /** The mood, or none if the style cannot show it. */
 export const moodFor = (style: Style, mood: string) => (style.moods.includes(mood) ? mood : '')
@@ -78,20 +80,110 @@ function moodsView(style: Style | undefined, entered: string) {
   }
 }
 
-function backgroundView(entered: string) {
-  const colour = hexColour(entered)
-  const isNone = entered === '' || entered === 'transparent'
-  const isOwn = entered === 'own'
-  return {
+const backgroundFields = [
+  'backgroundColor',
+  'backgroundColorFill',
+  'backgroundColor2',
+  'backgroundColorAngle',
+] as const satisfies Field[]
+
+function backgroundView(entered: Entered, style: Style | undefined) {
+  const isOwn = entered.backgroundColor === 'own'
+  const isNone = ['', 'transparent'].includes(entered.backgroundColor)
+  const first = {
+    ...coloursView(isNone || isOwn ? '' : entered.backgroundColor),
+    none: true,
     isNone,
-    /** The style's own. */
+    stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
+  }
+  return {
+    ...first,
     isOwn,
+    fields: backgroundFields,
+    first,
+    fills: ['', ...gradients].map((value) => ({
+      value,
+      title: words.fills[value],
+      isChosen: value === entered.backgroundColorFill.replace('solid', ''),
+    })),
+    second: coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
+    angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),
+  }
+}
+
+/** Chosen at first beside the first swatch, so that two colours are two. */
+const secondSwatch = 3
+
+/** The swatches, and a colour of the visitor's own. `initial` is chosen where nothing was entered. */
+function coloursView(entered: string, initial?: string) {
+  const colour = hexColour(entered) ?? (entered === '' ? initial : undefined)
+  return {
     swatches: palette.map(({ value, name }) => ({ value, title: words.colours[name], isChosen: value === colour })),
     /** In the colour well: the colour that was entered, or the first swatch. */
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
     /** What was entered, if it is no colour. */
-    invalidColour: isNone || isOwn || colour ? undefined : entered,
+    invalidColour: entered === '' || colour ? undefined : entered,
+  }
+}
+
+const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
+
+/** Fields that have no control on the avatar's page: what came with a link is sent on. */
+const carried: Field[] = [...backgroundFields.slice(1), ...framingFields]
+
+function framingView(entered: Entered, look: PictureLook) {
+  const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
+  const mirror = entered.flip === 'none' ? '' : entered.flip
+  const isOwnScale = !framings.some(({ scale: one }) => one === scale)
+  const sliders = (['translateX', 'translateY', 'rotate'] as const).map((name) => sliderView(name, entered[name]))
+  const percent = Math.round(100 * scale)
+  return {
+    fields: framingFields,
+    scales: framings.map(({ name, scale: one }) => {
+      const value = one === ranges.scale.initial ? '' : String(one)
+      return {
+        value,
+        title: words.framings[name],
+        isChosen: one === scale,
+        picture: pictureUrl({ ...look, scale: value }),
+      }
+    }),
+    /** Set by the slider. */
+    ownScale: {
+      value: entered.scale,
+      isChosen: isOwnScale,
+      text: isOwnScale ? measure(String(percent), words.script.units.scale) : '',
+    },
+    size: {
+      min: 100 * ranges.scale.min,
+      max: 100 * ranges.scale.max,
+      value: percent,
+      text: measure(String(percent), words.script.units.scale),
+    },
+    sliders,
+    mirror: { value: flips.find((one) => one === mirror) ?? flips[0], isChosen: flips.some((one) => one === mirror) },
+    isAdjusted: isOwnScale || mirror !== '' || sliders.some(({ isSet }) => isSet),
+  }
+}
+
+type PictureLook = Parameters<typeof pictureUrl>[0]
+
+function sliderView(name: 'backgroundColorAngle' | 'translateX' | 'translateY' | 'rotate', entered: string, own = {}) {
+  const { min, max, initial } = { ...ranges[name], ...own }
+  const value = entered === '' ? String(initial) : entered
+  // Any step, where the number entered is between two of them: a browser would round it.
+  const step = { step: 1, ...own }.step
+  return {
+    name,
+    title: words.sliders[name],
+    entered,
+    value,
+    isSet: Number(value) !== initial,
+    text: measure(value, words.script.units[name]),
+    min: Math.min(min, Number(value) || 0),
+    max,
+    step: Number(value) % step === 0 ? step : 'any',
   }
 }
 

@@ -72,6 +72,7 @@ const script = {
   failed: 'Couldn’t draw that one. Showing the last.',
   tryAgain: 'Try again',
   seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
+  units: { scale: ' %', translateX: ' %', translateY: ' %', rotate: '°', backgroundColorAngle: '°' },
   rolled: 'New roll: {seed}',
   backTo: 'Back to {seed}',
   gifDrawing: 'Drawing…',
@@ -125,6 +126,14 @@ export const words = {
     none: 'See-through',
     stylesOwn: 'The style’s own',
     gradient: '{first} and {second}',
+    fill: 'One colour or two',
+    secondColour: 'Second colour',
+    firstColourMissing: 'Pick a first colour above, too.',
+    framing: 'Framing',
+    adjust: 'Adjust',
+    scale: 'Size',
+    ownScale: 'Your own size',
+    mirror: 'Mirror it',
     ownColour: 'Your own colour',
     otherColour: 'As you wrote it: {colour}',
     seed: 'Name or word',
@@ -157,6 +166,15 @@ export const words = {
 
   moods: moodTitles,
   colours,
+
+  /** By the values of `backgroundColorFill`. */
+  fills: { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' } as Record<string, string>,
+
+  /** By the names in the catalogue. */
+  framings: { close: 'Close', normal: 'Normal', roomy: 'Roomy' } as Record<string, string>,
+
+  /** By the names of their fields. */
+  sliders: { backgroundColorAngle: 'Direction', translateX: 'Sideways', translateY: 'Up and down', rotate: 'Tilt' },
 
   problems: {
     error: 'Error:',

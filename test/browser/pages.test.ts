@@ -438,6 +438,58 @@ describe('the form', () => {
     })
   })
 
+  test.each([true, false])('two colours and the framing are in the picture (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d`)
+      const second = page
+        .getByRole('group', { name: 'Second colour' })
+        .or(page.locator('.two-colours [role="radiogroup"]'))
+      expect(await second.first().isVisible()).toBe(false)
+      await page.getByRole('radio', { name: 'Fade across' }).check({ force: true })
+      await second.getByRole('radio', { name: 'Sky' }).first().check({ force: true })
+      await page.locator('#backgroundColorAngle').fill('45')
+      await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
+      await page.getByText('Adjust').click()
+      await page.getByRole('slider', { name: 'Tilt' }).fill('-10')
+      await page.getByRole('checkbox', { name: 'Mirror it' }).check()
+      if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
+      const expected = {
+        ...{ seed: 'fern', style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' },
+        ...{ backgroundColorFill: 'linear', backgroundColor2: 'a9d6f5', backgroundColorAngle: '45' },
+        ...{ scale: '0.8', rotate: '-10', flip: 'horizontal' },
+      }
+      await expect.poll(async () => Object.fromEntries(await pictureQuery(page, preview))).toEqual(expected)
+      const numbers = page.locator('.framing output, .two-colours output')
+      expect(await numbers.allTextContents()).toEqual(['45°', '80 %', '0 %', '0 %', '−10°'])
+      if (script) await page.waitForURL(/flip=horizontal/)
+      await page.reload()
+      expect(Object.fromEntries(await pictureQuery(page, preview))).toEqual(expected)
+    })
+  })
+
+  test('the slider for the size chooses a size of the visitor’s own', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&seed=fern`)
+      await page.getByText('Adjust').click()
+      await page.getByRole('slider', { name: 'Size' }).fill('93')
+      expect(await page.getByRole('radio', { name: 'Your own size 93 %' }).isChecked()).toBe(true)
+      await expect.poll(async () => (await pictureQuery(page, preview)).get('scale')).toBe('0.93')
+      await page.getByRole('radio', { name: 'Normal' }).check({ force: true })
+      expect(await page.getByRole('slider', { name: 'Size' }).inputValue()).toBe('100')
+    })
+  })
+
+  test('“The style’s own” background is offered where the style has one', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&seed=fern`)
+      const own = page.getByRole('radio', { name: 'The style’s own' })
+      expect(await own.isVisible()).toBe(false)
+      await page.locator('[name="style"][value="thumbs"]').check({ force: true })
+      await own.check()
+      await expect.poll(async () => (await pictureQuery(page, preview)).get('backgroundColor')).toBe('own')
+    })
+  })
+
   test('the own colour starts with the colour of the well beside it', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)

@@ -544,7 +544,7 @@ describe('an expired token', () => {
     expectSignInAgain(answer, restyled)
     const form = await visitor.get(locationOf(answer))
     expect(form.status).toBe(200)
-    expect(form.text).toContain('Discord would like to see you again')
+    expect(form.text).toContain('Discord wants you to sign in again')
     expect(form.text).toMatch(/name="seed"[^>]*value="restyled"/)
 
     expectSignInAgain(await restyle(visitor), restyled)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { wallCount, wallSeeds } from '../../public/js/look.js'
+import { lookEntries, wallCount, wallSeeds } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { wallView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
@@ -46,10 +46,12 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
   return hasFace && lacks[0] !== undefined ? [name, lacks[0]] : []
 })
 
-/** The known fields that a page's form would send. */
+/** The known fields that a page's form would send; of background and framing those that are not at their default. */
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
-  return Object.fromEntries(Object.entries(sent).filter(([name]) => [...fieldNames, ...framingNames].includes(name)))
+  const framing = lookEntries(sent).filter(([name]) => framingNames.includes(name))
+  const others = Object.entries(sent).filter(([name]) => fieldNames.includes(name))
+  return Object.fromEntries([...others, ...framing])
 }
 
 describe('GET /', () => {
@@ -64,7 +66,7 @@ describe('GET /', () => {
     ])
     const named = await page.find('form [name]')
     const names = new Set(named.map(({ attributes }) => attributes.get('name')))
-    expect(names).toEqual(new Set([...fieldNames, 'filter']))
+    expect(names).toEqual(new Set([...fieldNames, ...framingNames, 'filter']))
     const offered = await page.find('[name="style"]')
     expect(offered.map(({ attributes }) => attributes.get('value')).sort()).toEqual(
       styleList.map(({ name }) => name).sort(),
