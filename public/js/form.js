@@ -1,4 +1,5 @@
 // The form with its live picture. Everything here only adds to a form that works without a script.
+import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
 import {
   backgroundOf,
   fill,
@@ -28,7 +29,7 @@ function enhance(form) {
   const hasAddress = 'address' in form.dataset
   const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
 
-  const preview = createPreview(form, () => updateSmallPictures())
+  const preview = createPreview(form, { onShown: checkCircle, onRetried: () => updateSmallPictures() })
   const moods = createMoods(form)
   const rolls = createRolls(form, { currentLook, chooseSeed })
   const tiles = createTiles(form, moods)
@@ -78,6 +79,7 @@ function enhance(form) {
     if (style) moods.update(style)
     describe(style)
     sayWhatMoves(style)
+    if (style) boundScales(style)
     if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
     const seed = seedField.value.trim()
     rolls.mark(seed)
@@ -100,6 +102,37 @@ function enhance(form) {
     if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
   }
 
+  /** Shows a warning, with its cure, if the circle cuts the picture at this address. */
+  async function checkCircle(url) {
+    const look = enteredLook()
+    const svg = mayBeCutByCircle(look.style) ? await textOf(url) : ''
+    if (url !== preview.images[0].getAttribute('src')) return
+    const isCut = isCutByCircle(look, svg)
+    for (const warning of form.querySelectorAll('[data-cut]')) {
+      warning.hidden = !isCut
+      if (!isCut) continue
+      const scale = fittingScale(look.style, svg)
+      const link = warning.querySelector('[data-fit]')
+      link.dataset.fit = scale
+      link.href = lookUrl({ ...look, scale })
+    }
+  }
+
+  /** The pattern of some styles would show its edge if it were zoomed out. */
+  function boundScales(style) {
+    const isBound = 'edgeToEdge' in style.dataset
+    const hint = find('[data-scale-hint]')
+    if (!hint) return
+    hint.textContent = isBound ? fill(texts.edgeToEdge, { style: titleOf(style) }) : ''
+    for (const radio of form.querySelectorAll('.tile [name="scale"]')) {
+      radio.disabled = isBound && radio.value !== '' && radio.value < 1
+      if (radio.disabled) radio.setAttribute('aria-describedby', hint.id)
+      else radio.removeAttribute('aria-describedby')
+    }
+    if (isBound && find('[name="scale"]:checked').value < 1) find('[name="scale"][value=""]').checked = true
+    showNumbers(form)
+  }
+
   /** "Animate" does nothing for most styles: it says so, and names some that move. */
   function sayWhatMoves(style) {
     const hint = find('[data-moves]')
@@ -117,6 +150,17 @@ function enhance(form) {
     if (hasAddress) writeAddress()
   }
 
+  form.addEventListener('click', (event) => {
+    const fit = event.target.closest('[data-fit]')
+    if (!fit) return
+    event.preventDefault()
+    chooseOwn(find('.framing'), fit.dataset.fit)
+    showNumbers(form)
+    // The link is about to be hidden.
+    find('[name="scale"]:checked').focus({ preventScroll: true })
+    update()
+    writeAddress()
+  })
   form.addEventListener('input', ({ target }) => {
     if (target.name === 'filter') return
     if (target.name === 'mood') moods.choose(target.value)
@@ -149,6 +193,13 @@ function enhance(form) {
   addEventListener('pageshow', () => update())
   reducedMotion.addEventListener('change', () => update())
 }
+
+/** The text of a picture that is shown already, from the browser's cache; empty if it cannot be had. */
+const textOf = (url) =>
+  fetch(url).then(
+    (answer) => answer.text(),
+    () => '',
+  )
 
 /** The style draws a background of its own, or it is chosen all the same. */
 const offersOwn = (style) =>

@@ -6,8 +6,11 @@ const minIntervalMs = 60
 /** A picture that takes longer than this is dimmed. */
 const staleMs = 150
 
-/** `onRetried` is called when "Try again" has succeeded: the small pictures may have failed, too. */
-export function createPreview(form, onRetried) {
+/**
+ * `onShown` is called with the address of each picture that is shown; `onRetried` when "Try again" has succeeded: the small
+ * pictures may have failed, too.
+ */
+export function createPreview(form, { onShown, onRetried }) {
   const images = [...form.querySelectorAll('[data-preview]')]
   const status = form.querySelector('[data-state]')
   const retryButton = document.createElement('button')
@@ -76,6 +79,7 @@ export function createPreview(form, onRetried) {
     for (const image of images) image.src = url
     // A <source> for reduced motion takes precedence over img.src.
     for (const source of form.querySelectorAll('source')) source.remove()
+    onShown(url)
   }
 
   function markStale() {

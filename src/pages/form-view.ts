@@ -47,7 +47,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered.mood),
     background: backgroundView(entered, style),
-    framing: framingView(entered, look),
+    framing: framingView(entered, look, style),
     carried: carried.map((name) => ({ name, value: entered[name], message: problem.get(name) })),
     look,
   }
@@ -132,7 +132,9 @@ const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as
 /** Fields that have no control on the avatar's page: what came with a link is sent on. */
 const carried: Field[] = [...backgroundFields.slice(1), ...framingFields]
 
-function framingView(entered: Entered, look: PictureLook) {
+function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
+  /** Zoomed out, its pattern would show its edge. */
+  const isEdgeToEdge = style?.edgeToEdge === true
   const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
   const mirror = entered.flip === 'none' ? '' : entered.flip
   const isOwnScale = !framings.some(({ scale: one }) => one === scale)
@@ -140,12 +142,15 @@ function framingView(entered: Entered, look: PictureLook) {
   const percent = Math.round(100 * scale)
   return {
     fields: framingFields,
+    hint: style && isEdgeToEdge ? fill(words.script.edgeToEdge, { style: style.title }) : '',
     scales: framings.map(({ name, scale: one }) => {
       const value = one === ranges.scale.initial ? '' : String(one)
       return {
         value,
         title: words.framings[name],
         isChosen: one === scale,
+        // What was entered is never disabled: a disabled field would not be sent again.
+        isDisabled: isEdgeToEdge && one < ranges.scale.initial && one !== scale,
         picture: pictureUrl({ ...look, scale: value }),
       }
     }),

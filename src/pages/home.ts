@@ -51,7 +51,9 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
     const page = pageFor(query, openingSeed, config)
-    return { ...page, form: { ...page.form, fittingScale: await fittingScaleOf(page.form.look) } }
+    const fittingScale = await fittingScaleOf(page.form.look)
+    const fitUrl = lookUrl({ ...page.form.entered, scale: fittingScale ?? '' })
+    return { ...page, form: { ...page.form, fittingScale, fitUrl } }
   }
 
   /** The scale at which the circle does not cut the look; undefined if it is not cut, or if it could not be drawn. */

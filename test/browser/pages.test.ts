@@ -1,6 +1,7 @@
 import axe from 'axe-core'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
 import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
@@ -487,6 +488,42 @@ describe('the form', () => {
       await page.locator('[name="style"][value="thumbs"]').check({ force: true })
       await own.check()
       await expect.poll(async () => (await pictureQuery(page, preview)).get('backgroundColor')).toBe('own')
+    })
+  })
+
+  test.each([true, false])(
+    'where the circle cuts the look, a warning has the cure beside it (script: %s)',
+    async (script) => {
+      // Glasses as wide as the picture.
+      const look = 'style=fun-emoji&mood=&backgroundColor=ffd29d'
+      await visit({ javaScriptEnabled: script, viewport: { width: 1440, height: 900 } }, async (page) => {
+        const warning = page.getByText(words.home.cut).first()
+        const fit = page.getByRole('link', { name: words.home.fit }).first()
+        await page.goto(`${app.url}/?${look}&seed=s2`)
+        expect(await warning.isVisible()).toBe(false)
+        if (script) await page.locator('#seed').fill('s1')
+        else await page.goto(`${app.url}/?${look}&seed=s1`)
+        await fit.click()
+        await warning.waitFor({ state: 'hidden' })
+        await page.waitForURL(/scale=0\.9$/)
+        expect((await pictureQuery(page, preview)).get('scale')).toBe('0.9')
+        expect(await page.locator('[name="scale"]:checked').inputValue()).toBe('0.9')
+      })
+    },
+  )
+
+  test('a style that fills the whole picture cannot be zoomed out', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&seed=fern&scale=0.8`)
+      await page.locator('#filter-all').check({ force: true })
+      await page.locator('[name="style"][value="identicon"]').check({ force: true })
+      const roomy = page.getByRole('radio', { name: 'Roomy' })
+      expect([await roomy.isDisabled(), await roomy.getAttribute('aria-describedby')]).toEqual([true, 'scale-hint'])
+      expect(await page.locator('#scale-hint').textContent()).toMatch(/^Identicon fills the whole picture/)
+      await expect.poll(async () => (await pictureQuery(page, preview)).get('style')).toBe('identicon')
+      expect((await pictureQuery(page, preview)).has('scale')).toBe(false)
+      await page.locator('[name="style"][value="micah"]').check({ force: true })
+      expect(await roomy.isDisabled()).toBe(false)
     })
   })
 
