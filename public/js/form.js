@@ -1,21 +1,9 @@
 // The form with its live picture. Everything here only adds to a form that works without a script.
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
-import {
-  backgroundOf,
-  fill,
-  hexColour,
-  lookFields,
-  lookName,
-  lookUrl,
-  maxSeedLength,
-  measure,
-  pictureUrl,
-  seedLength,
-  stillHint,
-} from './look.js'
+import { backgroundOf, fill, hexColour, lookFields, lookName, lookUrl, measure, pictureUrl, stillHint } from './look.js'
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
-import { createRolls } from './rolls.js'
+import { createRolls, createSeedCheck, isGoodSeed } from './rolls.js'
 import { createMoods, createTiles, keepLastPictures, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
@@ -35,6 +23,9 @@ function enhance(form) {
   const tiles = createTiles(form, moods)
   const checkSeed = createSeedCheck(seedField, preview.status)
 
+  /** Whether the seed will be the Discord username: the word stays in its field, as an example. */
+  const isFromUsername = () => find('[name="seedFrom"]:checked')?.value === 'username'
+
   /** What is entered, without what the server would refuse. */
   function enteredLook() {
     const fields = new FormData(form)
@@ -42,19 +33,20 @@ function enhance(form) {
     const style = chosenStyle()
     return {
       ...Object.fromEntries(lookFields.map((name) => [name, text(name)])),
-      seed: isGoodSeed(text('seed')) ? text('seed') : '',
+      seed: isFromUsername() || !isGoodSeed(text('seed')) ? '' : text('seed'),
       backgroundColor: backgroundOf(text('backgroundColor')),
       mood: style ? moods.moodFor(style) : '',
       animated: fields.has('animated'),
     }
   }
 
-  /** The entered values, not animated, with the example's seed or the first style where these are empty. */
+  /** The entered values, not animated, with an example's seed or the first style where these are empty. */
   function currentLook() {
-    const { seed, style, ...look } = enteredLook()
+    const { seed: _, style, ...look } = enteredLook()
+    const word = seedField.value.trim()
     return {
       ...look,
-      seed: seed || form.dataset.example,
+      seed: (isGoodSeed(word) && word) || form.dataset.example,
       style: style || find('[name="style"]').value,
       animated: false,
     }
@@ -84,14 +76,11 @@ function enhance(form) {
     const seed = seedField.value.trim()
     rolls.mark(seed)
     updateSmallPictures(waitMs)
-    const problem = checkSeed(seed)
+    const problem = checkSeed(isFromUsername() ? '' : seed)
     if (problem) return preview.refuse(problem)
     const animated = enteredLook().animated && !reducedMotion.matches && style?.closest('.moving')
-    const isExample = 'sample' in form.dataset && seed === ''
-    preview.show(
-      pictureUrl({ ...currentLook(), seed: seed || form.dataset.example, animated }),
-      isExample ? texts.example : '',
-    )
+    const isExample = 'sample' in form.dataset && (seed === '' || isFromUsername())
+    preview.show(pictureUrl({ ...currentLook(), animated }), isExample ? texts.example : '')
   }
 
   /** The name of the look and who drew the style. */
@@ -144,8 +133,14 @@ function enhance(form) {
     if (isStill) announce(text)
   }
 
+  function chooseWord() {
+    const radio = find('[name="seedFrom"][value="word"]')
+    if (radio) radio.checked = true
+  }
+
   function chooseSeed(seed, waitMs) {
     seedField.value = seed
+    chooseWord()
     update(waitMs)
     if (hasAddress) writeAddress()
   }
@@ -164,6 +159,9 @@ function enhance(form) {
   form.addEventListener('input', ({ target }) => {
     if (target.name === 'filter') return
     if (target.name === 'mood') moods.choose(target.value)
+    if (target === seedField) chooseWord()
+    if (target.name === 'seedFrom' && !['word', 'username'].includes(target.value)) seedField.value = target.value
+    if (target.name === 'backgroundColorFill' && target.value) addSecondWell(form)
     if ('ownColour' in target.dataset) chooseOwn(target.closest('.own'), target.value.slice(1))
     if ('scale' in target.dataset) chooseOwn(target.closest('.framing'), String(target.value / 100))
     showNumbers(form)
@@ -205,6 +203,15 @@ const textOf = (url) =>
 const offersOwn = (style) =>
   'ownBackground' in style.dataset || style.form.querySelector('[data-styles-own] :checked') !== null
 
+/** The field for a second colour of the visitor's own. */
+function addSecondWell(form) {
+  const own = form.querySelector('.two-colours .own')
+  if (own.querySelector('[type="color"]')) return
+  const well = form.querySelector('[data-own-colour]').cloneNode()
+  well.value = `#${own.querySelector('[data-own]').value}`
+  own.append(well)
+}
+
 /** Sets the radio button whose value is the visitor's own, and chooses it. */
 function chooseOwn(group, value) {
   const radio = group.querySelector('[data-own]')
@@ -214,14 +221,14 @@ function chooseOwn(group, value) {
 /** Writes the values that sliders, and what stands for them, have now. */
 function showNumbers(form) {
   for (const own of form.querySelectorAll('.own [data-own]:checked')) {
-    own.parentElement.querySelector('.own-value').textContent = ` #${hexColour(own.value)}`
+    own.parentElement.querySelector('[data-own-value]').textContent = ` #${hexColour(own.value)}`
   }
   const size = form.querySelector('[data-scale]')
   if (size) {
     const scale = form.querySelector('[name="scale"]:checked')
     size.value = 100 * (scale?.value || 1)
     scale?.closest('.own-pick')?.removeAttribute('hidden')
-    const ownValue = form.querySelector('.framing .own-value')
+    const ownValue = form.querySelector('.framing [data-own-value]')
     if ('own' in (scale?.dataset ?? {})) ownValue.textContent = measure(size.value, texts.units.scale)
   }
   for (const slider of form.querySelectorAll('[data-slider]')) {
@@ -233,6 +240,8 @@ function showNumbers(form) {
 
 /** Fills in the fields as the server would for this query. */
 function fillForm(form, query) {
+  const from = form.querySelector(`[name="seedFrom"][value="${query.has('seed') ? 'word' : 'username'}"]`)
+  if (from) from.checked = true
   for (const name of lookFields) {
     const value = (query.get(name) ?? '').replace(/^transparent$/, '')
     const controls = [...form.querySelectorAll(`[name="${name}"]`)]
@@ -243,29 +252,6 @@ function fillForm(form, query) {
       if (control.type === 'checkbox') control.checked = control.value === value
       else if (control.type !== 'radio') control.value = value || control.defaultValue
     }
-  }
-}
-
-const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
-
-/** Returns a function that returns the problem with a seed, or ''; a new problem is announced and marks the field. */
-function createSeedCheck(field, status) {
-  // A field that the server refused stays marked, as its message stays beside it.
-  const isRefused = field.hasAttribute('aria-invalid')
-  const describedBy = field.getAttribute('aria-describedby')
-  const isTooLong = (seed) => seedLength(seed) > maxSeedLength
-  let wasTooLong = isRefused && isTooLong(field.value.trim())
-
-  return (seed) => {
-    const problem = isTooLong(seed) ? fill(texts.seedTooLong, { count: seedLength(seed), most: maxSeedLength }) : ''
-    if (isTooLong(seed) !== wasTooLong) {
-      wasTooLong = isTooLong(seed)
-      announce(problem)
-      if (problem || isRefused) field.setAttribute('aria-invalid', 'true')
-      else field.removeAttribute('aria-invalid')
-      field.setAttribute('aria-describedby', problem ? `${status.id} ${describedBy}` : describedBy)
-    }
-    return problem
   }
 }
 

@@ -16,3 +16,18 @@ export function debounce(work, waitMs) {
     timer = setTimeout(work, thisWaitMs)
   }
 }
+
+/**
+ * Replaces an element by what the page at this address has under the same id: what depends on the server's tables is
+ * written there only. Resolves with the new element; undefined if there was no answer.
+ */
+export async function replaceByServers(element, url) {
+  const html = await fetch(url).then(
+    (answer) => (answer.ok ? answer.text() : ''),
+    () => '',
+  )
+  const fresh = new DOMParser().parseFromString(html, 'text/html').getElementById(element.id)
+  if (!fresh) return undefined
+  document.getElementById(element.id)?.replaceWith(fresh)
+  return fresh
+}

@@ -1,6 +1,6 @@
-// The dice, and the last seeds that they rolled.
-import { fill, isolate, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
-import { announce, texts } from './page.js'
+// The seed: the dice, the last words that they rolled, the wall of faces, and a word that is too long.
+import { fill, isolate, lookQuery, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
+import { announce, replaceByServers, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
 /** The large picture comes first; the small ones follow once nobody rolls on. */
@@ -57,13 +57,55 @@ export function createRolls(form, { currentLook, chooseSeed }) {
 
   function updateFaces() {
     for (const button of buttons()) setPicture(button.firstChild, faceUrl(button.dataset.seed))
+    for (const radio of form.querySelectorAll('.wall-faces input'))
+      setPicture(radio.nextElementSibling, faceUrl(radio.value))
   }
 
-  form.addEventListener('click', ({ target }) => {
+  /** Replaces the wall by its next twelve faces, as the server has them; without an answer the form is sent for them. */
+  async function openWall(button) {
+    const wall = button.closest('[data-wall]')
+    button.setAttribute('aria-disabled', 'true')
+    const query = `${lookQuery(currentLook())}&wall=${button.value}`
+    const opened = await replaceByServers(wall, `${wall.dataset.wall}?${query}`)
+    if (!opened) return form.requestSubmit(button)
+    updateFaces()
+    opened.querySelector('button').focus({ preventScroll: true })
+    announce(texts.facesShown)
+  }
+
+  form.addEventListener('click', (event) => {
+    const { target } = event
     if (target.closest('[data-roll]')) roll()
     const button = target.closest('[data-rolls] button')
     if (button) chooseSeed(button.dataset.seed)
+    const more = target.closest('[data-wall] button')
+    if (!more) return
+    event.preventDefault()
+    if (!more.hasAttribute('aria-disabled')) openWall(more)
   })
 
   return { mark, updateFaces }
+}
+
+export const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
+
+/** Returns a function that returns the problem with a seed, or ''; a new problem is announced and marks the field. */
+export function createSeedCheck(field, status) {
+  // A field that the server refused stays marked, as its message stays beside it.
+  const isRefused = field.hasAttribute('aria-invalid')
+  const describedBy = field.getAttribute('aria-describedby')
+  const isTooLong = (seed) => seedLength(seed) > maxSeedLength
+  let wasTooLong = isRefused && isTooLong(field.value.trim())
+
+  return (seed) => {
+    const problem = isTooLong(seed) ? fill(texts.seedTooLong, { count: seedLength(seed), most: maxSeedLength }) : ''
+    if (isTooLong(seed) !== wasTooLong) {
+      wasTooLong = isTooLong(seed)
+      announce(problem)
+      if (problem || isRefused) field.setAttribute('aria-invalid', 'true')
+      else field.removeAttribute('aria-invalid')
+      field.setAttribute('aria-describedby', problem ? `${status.id} ${describedBy}` : describedBy)
+    }
+    return problem
+  }
 }

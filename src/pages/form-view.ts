@@ -43,6 +43,8 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     style,
     fallbackSeed,
     isAnimated: entered.animated === 'on',
+    /** The seed will be the Discord username. */
+    isFromUsername: entered.seed === '' && !problem.has('seed'),
     name: style ? nameOfLook({ style: style.name, mood }) : '',
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered.mood),
@@ -92,6 +94,7 @@ function backgroundView(entered: Entered, style: Style | undefined) {
   const isNone = ['', 'transparent'].includes(entered.backgroundColor)
   const first = {
     ...coloursView(isNone || isOwn ? '' : entered.backgroundColor),
+    hasWell: true,
     none: true,
     isNone,
     stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
@@ -106,7 +109,11 @@ function backgroundView(entered: Entered, style: Style | undefined) {
       title: words.fills[value],
       isChosen: value === entered.backgroundColorFill.replace('solid', ''),
     })),
-    second: coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
+    second: {
+      ...coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
+      // The script adds it once two colours are wanted.
+      hasWell: gradients.some((one) => one === entered.backgroundColorFill),
+    },
     angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),
   }
 }

@@ -527,11 +527,71 @@ describe('the form', () => {
     })
   })
 
+  test.each([true, false])(
+    '“More faces” opens twelve, and the one picked is the visitor’s (script: %s)',
+    async (script) => {
+      await visit({ javaScriptEnabled: script }, async (page) => {
+        await page.goto(`${app.url}/?style=micah&seed=fern&backgroundColor=a9d6f5`)
+        const faces = page.locator('.wall-faces [type="radio"]')
+        const values = () => faces.evaluateAll((all) => all.map((one) => one.getAttribute('value') ?? ''))
+        expect(await faces.count()).toBe(0)
+        await page.getByRole('button', { name: 'More faces' }).click()
+        await faces.first().waitFor()
+        const first = await values()
+        expect(first).toHaveLength(12)
+        expect(Object.fromEntries(await pictureQuery(page, '.wall-faces img'))).toEqual({
+          seed: first[0],
+          style: 'micah',
+          backgroundColor: 'a9d6f5',
+        })
+        await page.getByRole('button', { name: 'Twelve more' }).click()
+        await page.locator(`.wall-faces [value="${first[0]}"]`).waitFor({ state: 'detached' })
+        const second = await values()
+        expect(new Set([...first, ...second]).size).toBe(24)
+        if (script) {
+          expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Twelve more')
+          await style(page, 'Lorelei').check({ force: true })
+          await expect.poll(async () => (await pictureQuery(page, '.wall-faces img')).get('style')).toBe('lorelei')
+        }
+        await faces.nth(4).check({ force: true })
+        if (script) expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe(second[4])
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('button', { name: 'Agree and go on' }).click()
+        await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+        expect(await page.locator('.lead bdi').first().textContent()).toBe(second[4])
+      })
+    },
+  )
+
+  test.each([true, false])('the Discord username is a choice of its own (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      await page.goto(app.url)
+      const state = page.locator('[data-state]')
+      const word = await page.getByRole('textbox', { name: 'Name or word' }).inputValue()
+      expect(word).toMatch(/^\w+ \w+$/)
+      expect(await state.textContent()).toBe('')
+      await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
+      if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
+      expect(await state.textContent()).toBe(words.script.example)
+      if (script) await page.waitForURL((url) => url.search !== '' && !url.searchParams.has('seed'))
+      await page.reload()
+      expect(await page.getByRole('radio', { name: /^Use my Discord username/ }).isChecked()).toBe(true)
+      await page.getByRole('textbox', { name: 'Name or word' }).fill('moss')
+      if (script) expect(await page.getByRole('radio', { name: /^Use my Discord username/ }).isChecked()).toBe(false)
+      else await page.getByRole('radio', { name: words.home.thisWord }).check()
+      await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
+      await page.getByRole('button', { name: 'Continue with Discord' }).click()
+      await page.getByRole('button', { name: 'Agree and go on' }).click()
+      await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+      expect(await page.locator('.lead bdi').first().textContent()).toBe('juniper.moss')
+    })
+  })
+
   test('the own colour starts with the colour of the well beside it', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)
-      await page.getByRole('radio', { name: 'Your own colour' }).check()
-      expect(await page.locator('.own-value').textContent()).toBe(' #a9d6f5')
+      await page.getByRole('radio', { name: 'Your own colour' }).first().check()
+      expect(await page.locator('.own-value').first().textContent()).toBe(' #a9d6f5')
       expect(await page.locator('input[type="color"]').inputValue()).toBe('#a9d6f5')
     })
   })
