@@ -246,8 +246,11 @@ function fillForm(form, query) {
     const value = (query.get(name) ?? '').replace(/^transparent$/, '')
     const controls = [...form.querySelectorAll(`[name="${name}"]`)]
     const radios = controls.filter(({ type }) => type === 'radio')
-    const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset)
-    if (radio) Object.assign(radio, { value, checked: true })
+    const radio = radios.find((one) => one.value === value)
+    const own = radios.find((one) => 'own' in one.dataset)
+    if (radio) radio.checked = true
+    else if (value && own) Object.assign(own, { value, checked: true })
+    else for (const one of radios) one.checked = one.defaultChecked
     for (const control of controls) {
       if (control.type === 'checkbox') control.checked = control.value === value
       else if (control.type !== 'radio') control.value = value || control.defaultValue

@@ -48,9 +48,9 @@ describe('pictures', () => {
       const first = await requestedUrls(page)
       await page.goto(look)
       await untilMoodsLoaded(page)
-      // The twelve popular styles and the moods; none of the other styles.
+      // The preview, the twelve popular styles, the moods and two sizes; none of the other styles.
       expect(pictures(first()).length).toBeGreaterThan(11)
-      expect(pictures(first()).length).toBeLessThanOrEqual(21)
+      expect(pictures(first()).length).toBeLessThanOrEqual(24)
       const last = page.locator('.tile img[src*="style=weave"]')
       const isLoaded = () => last.evaluate((image) => image instanceof HTMLImageElement && image.naturalWidth > 0)
       // The browser decides how near to the window a lazy picture loads, also by its network.

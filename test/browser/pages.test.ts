@@ -360,8 +360,9 @@ describe('the form', () => {
       await page.waitForURL(/seed=fern\+tree/)
       const filled = () =>
         page.locator('form').evaluate((form: HTMLFormElement) => {
-          const { filter: _, ...fields } = Object.fromEntries(new FormData(form))
-          return fields
+          const names = ['seed', 'seedFrom', 'style', 'mood', 'backgroundColor', 'backgroundColor2', 'animated']
+          const fields = new FormData(form)
+          return Object.fromEntries(names.map((name) => [name, fields.get(name)]))
         })
       const end = await filled()
       const steps: object[] = []
@@ -369,7 +370,10 @@ describe('the form', () => {
         await page.goBack()
         steps.push(await filled())
       }
-      const first = { seed: 'fern', style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d', animated: 'on' }
+      const first = {
+        ...{ seed: 'fern', seedFrom: 'word', style: 'adventurer', mood: 'happy', animated: 'on' },
+        ...{ backgroundColor: 'ffd29d', backgroundColor2: 'c9c3f5' },
+      }
       const second = { ...first, style: 'bottts' }
       const third = { ...second, backgroundColor: '123456' }
       expect(steps).toEqual([{ ...third, mood: '' }, third, second, first])
@@ -459,7 +463,9 @@ describe('the form', () => {
         ...{ backgroundColorFill: 'linear', backgroundColor2: 'a9d6f5', backgroundColorAngle: '45' },
         ...{ scale: '0.8', rotate: '-10', flip: 'horizontal' },
       }
-      await expect.poll(async () => Object.fromEntries(await pictureQuery(page, preview))).toEqual(expected)
+      await expect
+        .poll(async () => Object.fromEntries(await pictureQuery(page, preview)), { timeout: 15_000 })
+        .toEqual(expected)
       const numbers = page.locator('.framing output, .two-colours output')
       expect(await numbers.allTextContents()).toEqual(['45°', '80 %', '0 %', '0 %', '−10°'])
       if (script) await page.waitForURL(/flip=horizontal/)
@@ -474,7 +480,7 @@ describe('the form', () => {
       await page.getByText('Adjust').click()
       await page.getByRole('slider', { name: 'Size' }).fill('93')
       expect(await page.getByRole('radio', { name: 'Your own size 93 %' }).isChecked()).toBe(true)
-      await expect.poll(async () => (await pictureQuery(page, preview)).get('scale')).toBe('0.93')
+      await expect.poll(async () => (await pictureQuery(page, preview)).get('scale'), { timeout: 15_000 }).toBe('0.93')
       await page.getByRole('radio', { name: 'Normal' }).check({ force: true })
       expect(await page.getByRole('slider', { name: 'Size' }).inputValue()).toBe('100')
     })
@@ -487,7 +493,9 @@ describe('the form', () => {
       expect(await own.isVisible()).toBe(false)
       await page.locator('[name="style"][value="thumbs"]').check({ force: true })
       await own.check()
-      await expect.poll(async () => (await pictureQuery(page, preview)).get('backgroundColor')).toBe('own')
+      await expect
+        .poll(async () => (await pictureQuery(page, preview)).get('backgroundColor'), { timeout: 15_000 })
+        .toBe('own')
     })
   })
 
@@ -520,7 +528,9 @@ describe('the form', () => {
       const roomy = page.getByRole('radio', { name: 'Roomy' })
       expect([await roomy.isDisabled(), await roomy.getAttribute('aria-describedby')]).toEqual([true, 'scale-hint'])
       expect(await page.locator('#scale-hint').textContent()).toMatch(/^Identicon fills the whole picture/)
-      await expect.poll(async () => (await pictureQuery(page, preview)).get('style')).toBe('identicon')
+      await expect
+        .poll(async () => (await pictureQuery(page, preview)).get('style'), { timeout: 15_000 })
+        .toBe('identicon')
       expect((await pictureQuery(page, preview)).has('scale')).toBe(false)
       await page.locator('[name="style"][value="micah"]').check({ force: true })
       expect(await roomy.isDisabled()).toBe(false)
@@ -551,7 +561,9 @@ describe('the form', () => {
         if (script) {
           expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Twelve more')
           await style(page, 'Lorelei').check({ force: true })
-          await expect.poll(async () => (await pictureQuery(page, '.wall-faces img')).get('style')).toBe('lorelei')
+          await expect
+            .poll(async () => (await pictureQuery(page, '.wall-faces img')).get('style'), { timeout: 15_000 })
+            .toBe('lorelei')
         }
         await faces.nth(4).check({ force: true })
         if (script) expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe(second[4])
