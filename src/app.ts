@@ -18,6 +18,7 @@ import { getAvatarPage } from './pages/get-avatar.ts'
 import { historyActions } from './pages/history.ts'
 import { homePage } from './pages/home.ts'
 import { licencesPage } from './pages/licences.ts'
+import { lookPictures } from './pages/look-picture.ts'
 import { privacyPage } from './pages/privacy.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
@@ -44,6 +45,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   publicFiles(route)
   homePage(route, parts)
   previewFile(route, parts)
+  lookPictures(route, parts)
   licencesPage(route)
   privacyPage(route, config)
   getAvatarPage(route, parts)

@@ -1,4 +1,4 @@
-// Buttons that copy a link.
+// Buttons that copy a link, or a text.
 import { announce, debounce, texts } from './page.js'
 
 const copiedMs = 2500
@@ -12,7 +12,8 @@ for (const button of document.querySelectorAll('[data-copy]')) {
     label.textContent = text
   })
   button.addEventListener('click', async () => {
-    const isCopied = await copy(new URL(button.dataset.copy, location.href).href)
+    const { copy: content, copyAs } = button.dataset
+    const isCopied = await copy(copyAs === 'text' ? content : new URL(content, location.href).href)
     button.style.minInlineSize = `${button.offsetWidth}px`
     label.textContent = isCopied ? texts.copied : texts.notCopied
     announce(label.textContent)

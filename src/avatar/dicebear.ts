@@ -4,6 +4,9 @@ import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
 
+/** DiceBear's own server. Its terms: non-commercial use, no promises. https://www.dicebear.com/how-to-use/http-api/ */
+export const publicApiUrl = 'https://api.dicebear.com/10.x'
+
 export type DiceBearOptions = Observers &
   Omit<CallOptions, 'maxBytes'> & {
     url: string
@@ -32,11 +35,9 @@ export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOp
   const headers = { accept: 'image/svg+xml', 'user-agent': userAgent }
 
   return async function requestSvg(choice: Choice, deadline?: number): Promise<Buffer> {
-    const response = await request(`${url}/${choice.style}/svg?${query(choice)}`, { headers, deadline }).catch(
-      (cause) => {
-        throw new DiceBearUnavailable('no picture', { cause })
-      },
-    )
+    const response = await request(svgUrl(url, choice), { headers, deadline }).catch((cause) => {
+      throw new DiceBearUnavailable('no picture', { cause })
+    })
     if (response.status >= 400) {
       throw new DiceBearRefused(`answered ${response.status} (style ${choice.style}, mood ${choice.mood})`)
     }
@@ -49,6 +50,9 @@ export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOp
     return response.body
   }
 }
+
+/** Address of a picture at a server of DiceBear's HTTP API. */
+export const svgUrl = (apiUrl: string, choice: Choice) => `${apiUrl}/${choice.style}/svg?${query(choice)}`
 
 /**
  * Only the commas between the items of a list are left unencoded, because servers disagree about encoded separators.

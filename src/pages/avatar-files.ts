@@ -1,6 +1,6 @@
 import { create as contentDisposition } from 'content-disposition'
 import type { Request, Response } from 'express'
-import { type Avatar, avatarId, sha256 } from '../avatar/avatars.ts'
+import { type Avatar, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { drawingConcurrency, type Renderers } from '../avatar/renderers.ts'
 import type { User } from '../discord/responses.ts'
@@ -12,8 +12,6 @@ import type { Parts } from '../parts.ts'
 import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
 import { readForm } from './form.ts'
-import { exampleSeed, nameOfLook } from './look.ts'
-import { words } from './words.ts'
 
 const pngSizes = ['128', '256', '512', '1024']
 const defaultPngSize = '512'
@@ -21,24 +19,19 @@ const defaultPngSize = '512'
 const svgType = 'image/svg+xml; charset=utf-8'
 const avatarCaching = 'private, max-age=31536000, immutable'
 /** A week: long, but a new version of DiceBear's styles should show before long. */
-const previewCaching = 'public, max-age=604800'
-const mebibyte = 1024 * 1024
+export const previewCaching = 'public, max-age=604800'
+export const mebibyte = 1024 * 1024
 
-/**
- * GET /preview.svg: the live preview beside the form. GET /og.png: the picture beside a link. Both by the embedded
- * library.
- */
+/** GET /preview.svg: the live preview beside the form, by the embedded library. */
 export function previewFile(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
   const maxBytes = capacity.pictureCacheMb * mebibyte
   const previews = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('preview', found) })
-  const cards = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('card', found) })
   const previewQueue = createQueue({
     concurrency: drawingConcurrency,
     perClient: 4,
     maxWaiting: 1000,
     maxWaitingPerClient: 300,
   })
-  const cardQueue = createQueue({ concurrency: 1, maxWaiting: 60, maxWaitingPerClient: 20 })
 
   route('/preview.svg', { GET: 'file' }).get(async (req, res) => {
     // Keyed by the address, so that the values of a known preview are not parsed again.
@@ -47,18 +40,6 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
       return previewQueue(async () => svgPicture(await renderers.draw(choice)), clientOf(req))
     })
     sendPicture(res, svgType, preview, previewCaching)
-  })
-
-  route('/og.png', { GET: 'card' }).get(async (req, res) => {
-    const choice = choiceIn(req.query)
-    const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
-    const title = nameOfLook(choice)
-    async function draw(): Promise<Picture> {
-      const bytes = await renderers.card(await renderers.draw(still), title, words.home.title)
-      return { bytes, etag: etagOf(bytes) }
-    }
-    const card = await cards(avatarId(still), () => cardQueue(draw, clientOf(req)))
-    sendPicture(res, 'image/png', card, previewCaching)
   })
 }
 
@@ -83,12 +64,11 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   })
 
   route('/avatars/:id.png', { GET: 'file' }).get(session, async (req, res) => {
-    const size = pngSizes.find((one) => one === (req.query.size ?? defaultPngSize))
-    if (size === undefined) throw new InvalidValues('not a size of a PNG')
+    const size = sizeIn(req.query)
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-${size}"`
-    const draw = (one: string, trusted: boolean) => renderers.png(one, Number(size), trusted)
+    const draw = (one: string, trusted: boolean) => renderers.png(one, size, trusted)
     const picture = async () => ({ bytes: await drawAvatar(renderers, avatar, svg, draw), etag })
     const png = await pngs(etag, () => pngQueue(picture, clientOf(req)))
     attachIfDownload(req, res, avatar.choice, 'png')
@@ -116,8 +96,15 @@ function ownAvatar(req: Request): Avatar {
   return avatar
 }
 
+/** The size of a PNG, in pixels; throws InvalidValues. */
+export function sizeIn({ size = defaultPngSize }: Request['query']): number {
+  const known = pngSizes.find((one) => one === size)
+  if (known === undefined) throw new InvalidValues('not a size of a PNG')
+  return Number(known)
+}
+
 /** The choice in a query; throws InvalidValues. */
-function choiceIn(query: unknown): Choice {
+export function choiceIn(query: unknown): Choice {
   const { choice } = readForm(query)
   if (!choice) throw new InvalidValues('not a choice that can be drawn')
   return choice
@@ -147,9 +134,9 @@ function svgPicture(svg: string): Picture {
 }
 
 /** A hash of the content, not of the URL: after an upgrade of DiceBear the same URL may return another picture. */
-const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
+export const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
 
-function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {
+export function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {
   const policy = type === svgType ? svgPolicy : rasterPolicy
   res.set({ 'Content-Type': type, ETag: etag, 'Cache-Control': caching, 'Content-Security-Policy': policy })
   res.send(bytes)

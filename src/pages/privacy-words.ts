@@ -8,7 +8,7 @@ type Kept = { what: string; name?: string; place?: string; howLong: string }
 
 const store: Kept[] = [
   {
-    what: 'Your session: your Discord id, username, display name and picture’s name; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks.',
+    what: 'Your session: your Discord id, username, display name and picture’s name; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks and the one that you removed last.',
     name: 'session:',
     howLong: 'Seven days after your last visit, 90 days after your sign-in at most',
   },

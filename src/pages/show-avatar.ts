@@ -13,6 +13,7 @@ import { stateCookies } from '../visitor/cookies.ts'
 import { keptUntil } from '../visitor/session-store.ts'
 import { isKeptFull, type OwnAvatar, withNewAvatar } from '../visitor/visitor.ts'
 import { fileName } from './avatar-files.ts'
+import { elsewhereView } from './elsewhere.ts'
 import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm, shortened } from './form.ts'
 import { formView, goodPart, lackingMoods } from './form-view.ts'
 import { homeView } from './home.ts'
@@ -114,6 +115,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       friends,
       notices: [],
       links: linksTo(avatar, user),
+      elsewhere: elsewhereView(config, avatar),
     }
   }
 }

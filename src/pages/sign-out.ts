@@ -24,7 +24,8 @@ export function signOut(route: AddRoute, parts: Parts): void {
     const { user } = req.visitor
     if (user === undefined) return res.redirect(303, '/?notice=not-signed-in')
     const ended = await endSessions(parts, req, res, user)
-    await avatars.forget(ended.flatMap((visitor) => visitor.avatars.map(({ id }) => id)))
+    const looks = ended.flatMap((visitor) => [...visitor.avatars, visitor.removed?.avatar ?? []].flat())
+    await avatars.forget(looks.map(({ id }) => id))
     // The browser's copies of the avatars, which it may otherwise keep for a year.
     res.set('Clear-Site-Data', '"cache"').redirect(303, '/?notice=forgotten')
   })

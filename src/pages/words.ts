@@ -1,5 +1,6 @@
 // The English texts of the pages, without HTML: **two stars** are bold, {name} is filled in by fill().
 import { fill } from '../../public/js/look.js'
+import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
 import { privacyWords } from './privacy-words.ts'
 
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
@@ -420,6 +421,8 @@ export const words = {
     },
   },
 
+  elsewhere: elsewhereWords,
+  yourData: yourDataWords,
   privacy: privacyWords,
 
   licences: {

@@ -92,6 +92,8 @@ test(
   longMs,
 )
 
+test('GET /look.png', () => app.holds({ target: query.map((asked) => `/look.png${asked || '?'}&animated=no`) }), longMs)
+
 test(
   'GET /licences',
   () => app.holds({ method: fc.constantFrom('GET', 'HEAD'), target: query.map((asked) => `/licences${asked}`) }),

@@ -319,6 +319,7 @@ describe('with Redis', () => {
 
 test.each([
   ['/og.png', perMinute.cards],
+  ['/look.png', perMinute.cards],
   ['/preview.svg', perMinute.files],
   ['/avatars/x.svg', perMinute.files],
   ['/style.css', perMinute.files],

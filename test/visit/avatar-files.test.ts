@@ -670,6 +670,7 @@ describe('the answer with a picture', () => {
     ['PNG of another size', () => `/avatars/${id}.png?size=128`, 'image/png', /^private, max-age=\d{6,}/],
     ['preview', () => '/preview.svg?style=rings&seed=x', 'image/svg+xml; charset=utf-8', /max-age=\d{4,}/],
     ['picture beside a link', () => '/og.png?style=rings&seed=z', 'image/png', /max-age=\d{4,}/],
+    ['look for other sites', () => '/look.png?style=rings&seed=z', 'image/png', /^public, max-age=86400$/],
   ]
 
   test.each(files)('%s: can draw, and nothing else', async (_what, path, type, caching) => {
@@ -679,7 +680,7 @@ describe('the answer with a picture', () => {
       'content-type': type,
       'content-security-policy': type === 'image/png' ? `${svgPolicy} allow-same-origin; img-src 'self'` : svgPolicy,
       'x-content-type-options': 'nosniff',
-      'cross-origin-resource-policy': 'same-origin',
+      'cross-origin-resource-policy': /^\/(og|look)\.png/.test(path()) ? 'cross-origin' : 'same-origin',
       'cache-control': expect.stringMatching(caching),
     })
     expect(headers['access-control-allow-origin']).toBeUndefined()
@@ -700,7 +701,7 @@ describe('the answer with a picture', () => {
   })
 
   // An ETag of the address would keep a picture of the styles as they were before an upgrade of DiceBear.
-  test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z'])(
+  test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z', '/look.png?style=rings&seed=z'])(
     '%s: the ETag is a hash of the content',
     async (path) => {
       const { headers, body } = await visitor.get(path).responseType('blob')
@@ -768,7 +769,7 @@ describe('the picture beside a link', () => {
     'style=rings&seed=%00x%01',
     `style=rings&seed=${'x'.repeat(129)}`,
   ])('with %o is refused, and so is the preview', async (values) => {
-    for (const path of ['/og.png', '/preview.svg']) {
+    for (const path of ['/og.png', '/look.png', '/preview.svg']) {
       const { status, headers } = await ask(app.url, `${path}?${values}`)
       expect([path, status]).toEqual([path, 400])
       expect(headers['content-type']).toBe('text/html; charset=utf-8')

@@ -728,6 +728,7 @@ describe('addresses', () => {
     ]),
     ['/preview.svg', ['GET', 'HEAD']],
     ['/og.png', ['GET', 'HEAD']],
+    ['/look.png', ['GET', 'HEAD']],
     ['/sign_out', ['POST']],
     ['/forget_me', ['POST']],
     ['/licences', ['GET', 'HEAD']],

@@ -150,6 +150,7 @@ const pictures: Kind[] = [
   ['an avatar’s PNG', 200, (site) => ask(site.app.url, `/avatars/${site.id}.png`, withCookies(site))],
   ['a preview', 200, ({ app }) => ask(app.url, '/preview.svg?style=rings')],
   ['a link preview picture', 200, ({ app }) => ask(app.url, '/og.png?style=rings')],
+  ['a look for other sites', 200, ({ app }) => ask(app.url, '/look.png?style=rings&seed=fern')],
 ]
 
 const everything = [...pages, ...redirects, ...machines, ...files, ...refusedFiles, ...pictures]
@@ -158,7 +159,7 @@ describe.each([
   ['http', () => plain],
   ['https', () => secure],
 ])('over %s', (scheme, site) => {
-  test.each(everything)('security headers of %s (%i)', async (_what, status, answer) => {
+  test.each(everything)('security headers of %s (%i)', async (what, status, answer) => {
     const { headers, ...answered } = await answer(site())
     expect(answered.status).toBe(status)
 
@@ -168,7 +169,8 @@ describe.each([
     expect(headers['referrer-policy']).toBe('same-origin')
     // H7
     expect(headers['cross-origin-opener-policy']).toBe('same-origin')
-    expect(headers['cross-origin-resource-policy']).toBe('same-origin')
+    const isPublic = what === 'a link preview picture' || what === 'a look for other sites'
+    expect(headers['cross-origin-resource-policy']).toBe(isPublic ? 'cross-origin' : 'same-origin')
     expect(['require-corp', 'credentialless']).toContain(headers['cross-origin-embedder-policy'])
     // H3
     expect(headers['x-frame-options']).toBe('DENY')
@@ -347,6 +349,7 @@ test('304 for a picture has the security headers, too', async () => {
         `/avatars/${site.id}.png`,
         '/preview.svg?style=rings',
         '/og.png?style=rings',
+        '/look.png?style=rings&seed=fern',
       ]
       const known = await Promise.all(
         path.map((one) => ask(site.app.url, one, withCookies(site, { headers: { 'If-None-Match': String(etag) } }))),
@@ -354,7 +357,8 @@ test('304 for a picture has the security headers, too', async () => {
       const [same, ...others] = known.filter(({ status }) => status === 304)
       expect(others).toEqual([])
       expect(same?.headers['x-content-type-options']).toBe('nosniff')
-      expect(same?.headers['cross-origin-resource-policy']).toBe('same-origin')
+      expect(same?.headers['cross-origin-opener-policy']).toBe('same-origin')
+      expect(same?.headers['cross-origin-resource-policy']).toMatch(/^(same|cross)-origin$/)
       expect(same?.text).toBe('')
     }
   }

@@ -1,0 +1,15 @@
+import type { Avatar } from '../avatar/avatars.ts'
+import { dicebearOptions } from '../avatar/choice.ts'
+import { publicApiUrl, svgUrl } from '../avatar/dicebear.ts'
+import type { Config } from '../config.ts'
+import { lookQuery } from './look.ts'
+
+/** What "Use it elsewhere" shows: addresses of the look that work without a session, and its options for the library. */
+export function elsewhereView({ baseUrl }: Config, { choice, seedTyped }: Avatar) {
+  return {
+    hasName: !seedTyped,
+    pictureUrl: `${baseUrl}/look.png?${lookQuery({ ...choice, animated: false })}`,
+    dicebearUrl: svgUrl(publicApiUrl, choice),
+    options: JSON.stringify(dicebearOptions(choice), null, 2),
+  }
+}

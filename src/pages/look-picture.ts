@@ -1,0 +1,45 @@
+import { avatarId } from '../avatar/avatars.ts'
+import { clientOf } from '../middleware/rate-limit.ts'
+import type { AddRoute } from '../middleware/routes.ts'
+import type { Parts } from '../parts.ts'
+import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
+import { createQueue } from '../pictures/queue.ts'
+import { choiceIn, etagOf, mebibyte, previewCaching, sendPicture, sizeIn } from './avatar-files.ts'
+import { exampleSeed, nameOfLook } from './look.ts'
+import { words } from './words.ts'
+
+/** Shorter than a preview's: it is embedded in other places, where nobody can ask for a new one. */
+const lookCaching = 'public, max-age=86400'
+
+/**
+ * Public pictures of a look, by the embedded library, that other sites may show. GET /og.png: the picture beside a link.
+ * GET /look.png: the look itself, still, for webhooks, bots and READMEs.
+ */
+export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
+  const maxBytes = capacity.pictureCacheMb * mebibyte
+  const pictures = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('card', found) })
+  const queue = createQueue({ concurrency: 1, maxWaiting: 60, maxWaitingPerClient: 20 })
+
+  route('/og.png', { GET: 'card' }).get(async (req, res) => {
+    const choice = choiceIn(req.query)
+    const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
+    const draw = async () => renderers.card(await renderers.draw(still), nameOfLook(choice), words.home.title)
+    const card = await pictures(`card ${avatarId(still)}`, () => queue(() => pictureOf(draw()), clientOf(req)))
+    res.set('Cross-Origin-Resource-Policy', 'cross-origin')
+    sendPicture(res, 'image/png', card, previewCaching)
+  })
+
+  route('/look.png', { GET: 'card' }).get(async (req, res) => {
+    const still = { ...choiceIn(req.query), animated: false }
+    const size = sizeIn(req.query)
+    const draw = async () => renderers.png(await renderers.draw(still), size, true)
+    const png = await pictures(`${size} ${avatarId(still)}`, () => queue(() => pictureOf(draw()), clientOf(req)))
+    res.set('Cross-Origin-Resource-Policy', 'cross-origin')
+    sendPicture(res, 'image/png', png, lookCaching)
+  })
+}
+
+async function pictureOf(drawing: Promise<Buffer>): Promise<Picture> {
+  const bytes = await drawing
+  return { bytes, etag: etagOf(bytes) }
+}

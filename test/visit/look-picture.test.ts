@@ -1,0 +1,97 @@
+// What of a look can be used elsewhere: GET /look.png, and what the avatar's page says about it.
+import { Avatar, Style } from '@dicebear/core'
+import adventurer from '@dicebear/styles/adventurer.json' with { type: 'json' }
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { ask } from '../support/ask.ts'
+import { at } from '../support/doubles.ts'
+import { look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { openReader, type Reader } from '../support/page.ts'
+
+let app: TestApp
+let reader: Reader
+
+beforeAll(async () => {
+  ;[app, reader] = await Promise.all([openApp(), openReader()])
+})
+afterAll(() => Promise.all([app.close(), reader.close()]))
+
+const png = (fields: Record<string, string>) => ask(app.url, `/look.png?${new URLSearchParams(fields)}`)
+
+describe('GET /look.png', () => {
+  test.each(['128', '256', '512', '1024'])('is a PNG of %s pixels, for other sites too', async (size) => {
+    const answer = await png({ ...look, size })
+    expect(answer.status).toBe(200)
+    expect(answer.headers).toMatchObject({
+      'content-type': 'image/png',
+      'cross-origin-resource-policy': 'cross-origin',
+      'cache-control': 'public, max-age=86400',
+    })
+    expect(answer.headers['set-cookie']).toBeUndefined()
+    const { width, height, format } = await sharp(answer.body).metadata()
+    expect([width, height, format]).toEqual([Number(size), Number(size), 'png'])
+  })
+
+  test('is 512 pixels wide by default, and still for a look that moves', async () => {
+    const { width } = await sharp((await png(look)).body).metadata()
+    expect(width).toBe(512)
+    const sprouts = { style: 'sprouts', seed: 'fern' }
+    expect((await png({ ...sprouts, animated: 'on' })).body).toEqual((await png(sprouts)).body)
+  })
+
+  test.each([
+    ['size=100', 'size=0512', 'size=', 'size=1e3', 'size=128&size=128', 'size[]=128&size=-1'],
+    ['style=nope', 'style=', 'style=rings&style=rings', 'style=micah&mood=sleepy', 'style=rings&backgroundColor=red'],
+  ])('refuses %s and the like', async (...queries) => {
+    for (const query of queries) {
+      const answer = await ask(app.url, `/look.png?${query.startsWith('size') ? `style=rings&seed=a&${query}` : query}`)
+      expect([query, answer.status]).toEqual([query, 400])
+    }
+  })
+})
+
+describe('“Use it elsewhere” on the avatar’s page', () => {
+  async function elsewhereOf(visitor: Visitor) {
+    const { text } = await visitor.get('/show_avatar')
+    const page = await reader.read(text)
+    const [picture, dicebear] = await page.find('.elsewhere input')
+    const [options] = await page.find('.elsewhere textarea')
+    return {
+      id: shownAvatar(text),
+      picture: new URL(picture?.attributes.get('value') ?? ''),
+      dicebear: new URL(dicebear?.attributes.get('value') ?? ''),
+      options: JSON.parse(options?.text ?? ''),
+      notices: (await page.find('.elsewhere .notice')).map(({ text }) => text.trim()),
+      copies: (await page.find('.elsewhere [data-copy]')).map(({ attributes }) => attributes.get('data-copy')),
+    }
+  }
+
+  test('has an address of the same picture for everybody, the same look at DiceBear, and its options', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor, { ...look, seed: 'a, b & “c”', scale: '0.9', flip: 'horizontal' })
+    const { id, picture, dicebear, options, notices, copies } = await elsewhereOf(visitor)
+    expect(notices).toEqual([])
+    expect(copies).toHaveLength(3)
+
+    expect(`${picture.origin}${picture.pathname}`).toBe(`${app.url}/look.png`)
+    const own = await visitor.get(`/avatars/${id}.png`)
+    const seen = await ask(app.url, picture.pathname + picture.search)
+    expect(seen.body.equals(own.body)).toBe(true)
+
+    const asked = app.dicebear.calls.findLast(({ path }) => at.svg.test(path))
+    expect(dicebear.origin + dicebear.pathname).toBe('https://api.dicebear.com/10.x/adventurer/svg')
+    expect([...dicebear.searchParams]).toEqual([...(asked?.query ?? [])])
+
+    const svg = await visitor.get(`/avatars/${id}.svg`)
+    expect(new Avatar(new Style(adventurer), options).toString()).toBe(svg.body.toString())
+  })
+
+  test('says that the username is in it, where the seed is the username', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor, { ...look, seed: '' })
+    const { picture, notices } = await elsewhereOf(visitor)
+    expect(picture.searchParams.get('seed')).toBe('juniper.moss')
+    expect(notices).toEqual([words.elsewhere.hasName])
+  })
+})
