@@ -1,6 +1,17 @@
 // The form with its live picture. Everything here only adds to a form that works without a script.
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
-import { backgroundOf, fill, hexColour, lookFields, lookName, lookUrl, measure, pictureUrl, stillHint } from './look.js'
+import {
+  backgroundOf,
+  fill,
+  hexColour,
+  isPin,
+  lookFields,
+  lookName,
+  lookUrl,
+  measure,
+  pictureUrl,
+  stillHint,
+} from './look.js'
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
 import { createRolls, createSeedCheck, isGoodSeed } from './rolls.js'
@@ -33,6 +44,7 @@ function enhance(form) {
     const style = chosenStyle()
     return {
       ...Object.fromEntries(lookFields.map((name) => [name, text(name)])),
+      pins: Object.fromEntries([...fields].filter(([name]) => isPin(name))),
       seed: isFromUsername() || !isGoodSeed(text('seed')) ? '' : text('seed'),
       backgroundColor: backgroundOf(text('backgroundColor')),
       mood: style ? moods.moodFor(style) : '',

@@ -20,8 +20,16 @@ export const lookFields = /** @type {const} */ ([
 
 /**
  * The fields as entered or as checked. A missing or empty one has DiceBear's default.
- * @typedef {{ [Name in (typeof lookFields)[number]]?: string | number | boolean | undefined }} Look
+ * `pins` are the parts and colours that are chosen, under DiceBear's names.
+ * @typedef {{ [Name in (typeof lookFields)[number]]?: string | number | boolean | undefined }
+ *   & { pins?: Readonly<Record<string, string>> | undefined }} Look
  */
+
+/**
+ * Whether a field of the form pins a part or a colour.
+ * @param {string} field
+ */
+export const isPin = (field) => /^[a-z]\w*(Variant|Color)$/.test(field) && field !== 'backgroundColor'
 
 /**
  * The fields that are numbers, with DiceBear's default as `initial`. Beyond these bounds DiceBear would draw next to
@@ -65,11 +73,13 @@ export function lookEntries(look) {
     isColour(backgroundColor2)
   /** @type {Look} */
   const known = isGradient ? look : others
-  return lookFields.flatMap((name) => {
+  /** @type {[name: string, value: string][]} */
+  const entries = lookFields.flatMap((name) => {
     const value = name === 'animated' && known.animated ? 'on' : String(known[name] || '')
     const isDefault = value === '' || Number(value) === initialOf.get(name) || (name === 'flip' && value === 'none')
     return isDefault ? [] : [[name, value]]
   })
+  return [...entries, ...Object.entries(look.pins ?? {}).filter(([, value]) => value !== '')]
 }
 
 /** @param {unknown} value */

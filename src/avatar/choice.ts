@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { flips, gradients } from '../../public/js/look.js'
 import { findStyle, moodOptions, moods } from './catalogue.ts'
+import { pinOptions } from './parts.ts'
 
 /**
  * What a visitor chose, checked and normalised. An optional field is left out if it has DiceBear's default, so that
@@ -30,6 +31,8 @@ export const Choice = z.object({
   /** Degrees. */
   rotate: z.number().optional(),
   flip: z.enum(flips).optional(),
+  /** See `Pins`. Never empty. */
+  pins: z.record(z.string(), z.string()).optional(),
 })
 export type Choice = z.infer<typeof Choice>
 
@@ -54,6 +57,7 @@ export function dicebearOptions(choice: Choice): DiceBearOptions {
     ...background(choice),
     ...framing(choice),
     ...moodOptions(choice.style, choice.mood),
+    ...pinOptions(choice.style, choice.pins),
     ...(choice.animated && findStyle(choice.style)?.animated ? { tags: ['animation'] } : {}),
   }
 }

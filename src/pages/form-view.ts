@@ -13,7 +13,8 @@ import {
 } from '../../public/js/look.js'
 import { findStyle, framings, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
-import type { Entered, Field, Problem, ReadForm } from './form.ts'
+import type { Field } from './fields.ts'
+import type { Entered, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
@@ -36,6 +37,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     mood,
     animated: '',
   }
+  const fieldView = (name: string, value: string, label: string) => ({ name, value, label, message: problem.get(name) })
   return {
     entered,
     problems,
@@ -50,15 +52,20 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     ...moodsView(style, entered.mood),
     background: backgroundView(entered, style),
     framing: framingView(entered, look, style),
-    carried: carried.map((name) => ({ name, value: entered[name], message: problem.get(name) })),
+    carried: carried.map((name) => fieldView(name, entered[name], words.problems.fields[name])),
+    /** What is pinned, also for other styles. */
+    pins: Object.entries(entered.pins).map(([name, value]) => fieldView(name, value, words.problems.pins(name))),
     look,
   }
 }
 
 /** What was entered, with an empty text for each field that is wrong. */
 export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
-  const wrong = problems.map(({ field }) => [field, ''])
-  return { ...entered, ...Object.fromEntries(wrong) }
+  const { pins, ...texts } = entered
+  const wrong = Object.fromEntries(problems.map(({ field }) => [field, '']))
+  const goodPins = Object.entries(pins).filter(([field]) => !(field in wrong))
+  const goodTexts = Object.entries(texts).map(([field, value]) => [field, wrong[field] ?? value])
+  return { ...entered, ...Object.fromEntries(goodTexts), pins: Object.fromEntries(goodPins) }
 }
 
 /** The mood, or none if the style cannot show it. */

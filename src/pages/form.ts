@@ -1,9 +1,12 @@
 import type { Request, Response } from 'express'
 import { z } from 'zod'
-import { flips, gradients, hexColour, lookEntries, maxSeedLength, ranges, seedLength } from '../../public/js/look.js'
+import { flips, gradients, hexColour, type Look, lookEntries, maxSeedLength, seedLength } from '../../public/js/look.js'
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { pinFields, pinFieldsOf } from '../avatar/parts.ts'
 import { wantsJson } from './error-page.ts'
+import { colourIn, number, oneOf, shortened, text } from './fields.ts'
+import { readPins } from './pins.ts'
 import { words } from './words.ts'
 
 /** The form's fields, in the order of the page; what else is sent is ignored. */
@@ -22,11 +25,14 @@ export const fields = [
   'flip',
   'seed',
 ] as const
-export type Field = (typeof fields)[number]
-export type Problem = { field: Field; message: string }
+/** A field of `fields`, or one of a part or colour of the style. */
+export type Problem = { field: string; message: string }
 
 /** What was entered, trimmed but unchecked, for showing the form again. */
-const Entered = z.record(z.enum(fields), z.string())
+const Entered = z.record(z.enum(fields), z.string()).and(
+  // The parts and colours of any style: what this one lacks is for the next.
+  z.object({ pins: z.record(z.string(), z.string()) }),
+)
 export type Entered = z.infer<typeof Entered>
 
 export type ReadForm =
@@ -34,47 +40,6 @@ export type ReadForm =
   | { choice?: undefined; entered: Entered; problems: Problem[] }
 
 const texts = words.problems
-
-// Control characters are refused: they break file names and terminals. (White space at the ends has been trimmed.)
-const controlCharacter = /\p{Cc}/u
-
-/** One field's text, trimmed: missing counts as empty, twice is an error. */
-const text = (field: Field) =>
-  z
-    .string(texts.repeated(texts.fields[field]))
-    .trim()
-    .refine((value) => !controlCharacter.test(value), texts.controlCharacter(texts.fields[field]))
-    .prefault('')
-
-/** How HTML writes a number: https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#floating-point-numbers */
-const numberFormat = /^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i
-
-/** Undefined at DiceBear's default. */
-const number = (field: keyof typeof ranges) =>
-  text(field).transform((entered, context) => {
-    const { min, max, initial } = ranges[field]
-    if (entered === '') return undefined
-    const value = numberFormat.test(entered) ? Number(entered) : Number.NaN
-    if (value >= min && value <= max) return value === initial ? undefined : value
-    context.addIssue({ code: 'custom', message: texts.outOfRange(texts.fields[field], min, max) })
-    return z.NEVER
-  })
-
-/** Undefined at DiceBear's default. */
-const oneOf = <Word extends string>(field: Field, offered: readonly Word[], initial: string) =>
-  text(field).transform((entered, context) => {
-    const word = offered.find((one) => one === entered)
-    if (word !== undefined || entered === '' || entered === initial) return word
-    context.addIssue({ code: 'custom', message: texts.notOffered(texts.fields[field]) })
-    return z.NEVER
-  })
-
-/** Six hex digits. */
-function colourIn(entered: string, context: z.core.$RefinementCtx): string {
-  const hex = hexColour(entered)
-  if (hex === undefined) context.addIssue({ code: 'custom', message: texts.colourWrong(shortened(entered)) })
-  return hex ?? z.NEVER
-}
 
 /** The fields in the order of the page, which is the order of the problems. */
 const Fields = z.object({
@@ -139,9 +104,17 @@ function withChosenSeed(given: Record<string, unknown>): Record<string, unknown>
 export function readForm(sent: unknown): ReadForm {
   const given = withChosenSeed(Sent.parse(sent))
   const entered = asEntered(given)
-  const { data: choice, error } = Form.safeParse(given)
-  return choice ? { choice, entered, problems: [] } : { entered, problems: problemsOf(error.issues) }
+  const form = Form.safeParse(given)
+  const { pins, issues: pinIssues } = readPins(entered.style, given)
+  if (form.success && pinIssues.length === 0) {
+    return { choice: pins ? { ...form.data, pins } : form.data, entered, problems: [] }
+  }
+  const issues = [...(form.error?.issues ?? []), ...pinIssues]
+  return { entered, problems: problemsOf(issues, entered.style) }
 }
+
+/** Reads a look, as an address would hold it. */
+export const readLook = (look: Look): ReadForm => readForm(Object.fromEntries(lookEntries(look)))
 
 /** A style without a face ignores mood, whatever it says. */
 function moodProblem(styleName: string, mood: string): string | undefined {
@@ -152,8 +125,9 @@ function moodProblem(styleName: string, mood: string): string | undefined {
 }
 
 /** At most one problem for each field, in the order of the page. */
-function problemsOf(issues: z.core.$ZodIssue[]): Problem[] {
-  return fields.flatMap((field) => {
+function problemsOf(issues: z.core.$ZodIssue[], style: string): Problem[] {
+  const inOrder = fields.flatMap((field) => (field === 'mood' ? [field, ...pinFieldsOf(style)] : [field]))
+  return inOrder.flatMap((field) => {
     const issue = issues.find(({ path }) => path[0] === field)
     return issue ? [{ field, message: issue.message }] : []
   })
@@ -163,12 +137,13 @@ const AnyText = z.string().catch('')
 
 function asEntered(given: Record<string, unknown>): Entered {
   // A repeated field counts with its first value.
-  const textOf = (field: Field) => AnyText.parse([given[field]].flat()[0]).trim()
-  return Entered.parse(Object.fromEntries(fields.map((field) => [field, textOf(field)])))
+  const textOf = (field: string): [string, string] => [field, AnyText.parse([given[field]].flat()[0]).trim()]
+  const pins = Object.keys(given).filter((field) => pinFields.has(field))
+  return Entered.parse({
+    ...Object.fromEntries(fields.map(textOf)),
+    pins: Object.fromEntries(pins.map(textOf).filter(([, value]) => value !== '')),
+  })
 }
-
-/** At most 40 characters. */
-export const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)
 
 /** Converts a choice back to form fields. */
 export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))

@@ -2,10 +2,11 @@ import { LRUCache } from 'lru-cache'
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
 import { fill, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
+import { pinFields } from '../avatar/parts.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
-import { type Entered, fields, type Problem, readForm } from './form.ts'
+import { type Entered, fields, type Problem, readForm, readLook } from './form.ts'
 import { formView, goodPart, lackingMoods, moodFor, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { rendered } from './views.ts'
@@ -58,7 +59,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 
   /** The scale at which the circle does not cut the look; undefined if it is not cut, or if it could not be drawn. */
   async function fittingScaleOf(look: Entered): Promise<number | undefined> {
-    const { choice } = readForm(look)
+    const { choice } = readLook(look)
     if (!choice || !mayBeCutByCircle(choice.style)) return undefined
     const svg = await renderers.draw(choice).catch(() => '')
     return isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
@@ -66,14 +67,15 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 }
 
 /** Whether the address holds a look. Then no seed in it means that the seed is the visitor's Discord username. */
-const isLink = (query: Record<string, unknown>) => ['seedFrom', ...fields].some((field) => query[field] !== undefined)
+const isLink = (query: Record<string, unknown>) =>
+  ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 
 function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
   const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
   const good = goodPart(read)
   const entered = { ...good, style: good.style || firstLook.style }
   // Drops values that the style ignores, such as a mood for a style without a face.
-  const look = readForm(entered).choice ?? entered
+  const look = readLook(entered).choice ?? entered
   const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   const view = homeView(entered)

@@ -204,6 +204,12 @@ export const words = {
       `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
     notOffered: (field: string): string => `Choose ${field} from what is offered.`,
     repeated: (field: string): string => `The form sent ${field} twice. Choose it once.`,
+    /** A part or colour of the style, by its field: "the facial hair", "the skin colour". */
+    pins: (field: string): string =>
+      `the ${field
+        .replace(/Variant$/, '')
+        .replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+        .replace(/ color$/, ' colour')}`,
     fields: {
       seed: 'the seed',
       style: 'the style',

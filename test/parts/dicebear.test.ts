@@ -1,4 +1,5 @@
 // The client of DiceBear's HTTP API against a server that reads queries as DiceBear's strictest version does.
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
@@ -7,6 +8,7 @@ import { readForm } from '../../src/pages/form.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
 import { type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn, moodMap, styleList } from '../support/drawn.ts'
+import { partTable } from '../support/parts.ts'
 
 const pairs = Object.entries(moodMap.styles).flatMap(([style, moods]) =>
   Object.keys(moods).map((mood) => ({ style, mood })),
@@ -27,6 +29,26 @@ afterAll(async () => {
 })
 
 const choice = { seed: 'fern', style: 'lorelei', mood: '', backgroundColor: 'ffd29d', animated: false }
+
+/** Any pins of any style, as a form has them. */
+const Pinned = fc.constantFrom(...styleList).chain(({ name: style, moods }) => {
+  const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
+  const ofParts = parts.map(({ name, optional, variants }): [string, fc.Arbitrary<string>] => {
+    const one = fc.constantFrom(...variants, ...(optional ? ['none'] : []))
+    const several = fc.subarray(variants, { minLength: 1 }).map((names) => names.join(','))
+    return [`${name}Variant`, fc.oneof(one, several)]
+  })
+  const ofColours = colours.map(({ name }): [string, fc.Arbitrary<string>] => [
+    `${name}Color`,
+    fc.stringMatching(/^#?[0-9a-fA-F]{6}$/),
+  ])
+  return fc.record({
+    style: fc.constant(style),
+    seed: fc.string({ maxLength: 20 }),
+    mood: fc.constantFrom('', ...moods),
+    pins: fc.record(Object.fromEntries([...ofParts, ...ofColours]), { requiredKeys: [] }),
+  })
+})
 
 /** Each new option by itself, and all together. */
 const framings: Record<string, string>[] = [
@@ -113,6 +135,19 @@ describe('DiceBear’s HTTP API', () => {
     }
     expect(pictures.size).toBe(framings.length + 1)
   })
+
+  test('draws any parts and colours of any style as the library draws them', async () => {
+    const seen = new Set<string>()
+    const property = fc.asyncProperty(Pinned, async ({ pins, ...look }) => {
+      const { choice } = readForm({ ...look, ...pins })
+      if (choice === undefined) throw new Error(`refused: ${JSON.stringify({ ...look, ...pins })}`)
+      expect(String(await askDiceBear(choice))).toBe(drawn({ ...look, seed: choice.seed }, choice.pins))
+      expect(Object.keys(choice.pins ?? {}).sort()).toEqual(Object.keys(pins).sort())
+      seen.add(look.style)
+    })
+    await fc.assert(property, { numRuns: 300 })
+    expect(seen.size).toBeGreaterThan(40)
+  }, 60_000)
 
   test.each(['a,b', ',', 'fern, moss & co', '100%25', 'a+b c', '🦊&seed=x#y'])(
     'takes the seed %s as one',

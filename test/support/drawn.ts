@@ -52,7 +52,10 @@ const furtherFields = [
 ] as const
 
 /** The picture that a look must give: drawn by DiceBear's library alone. */
-export function drawn({ seed, style, backgroundColor = '', mood = '', animated = '', ...more }: Look): string {
+export function drawn(
+  { seed, style, backgroundColor = '', mood = '', animated = '', ...more }: Look,
+  pins: Record<string, string> = {},
+): string {
   const colour = backgroundColor.replace('#', '').toLowerCase()
   const isNone = colour === '' || colour === 'transparent'
   // These two are next to nothing without a ground, so they keep their own.
@@ -70,8 +73,25 @@ export function drawn({ seed, style, backgroundColor = '', mood = '', animated =
     ),
     ...(flip ? { flip } : {}),
     ...face,
+    ...pinned(style, pins),
     ...(moves ? { tags: ['animation'] } : {}),
   }).toString()
+}
+
+/** A part that is pinned is there; colours have six digits. */
+function pinned(style: string, pins: Record<string, string>) {
+  return Object.fromEntries(
+    Object.entries(pins).flatMap(([field, value]): [string, string[] | number][] => {
+      const part = /^(.+)Variant$/.exec(field)?.[1]
+      if (part === undefined) return [[field, [value.replace('#', '').toLowerCase()]]]
+      if (value === 'none') return [[`${part}Probability`, 0]]
+      const isOptional = (styleOf(style).components().get(part)?.probability() ?? 100) < 100
+      return [
+        [field, value.split(',')],
+        ...(isOptional ? [[`${part}Probability`, 100] satisfies [string, number]] : []),
+      ]
+    }),
+  )
 }
 
 function background(style: string, colour: string, more: Partial<Look>) {

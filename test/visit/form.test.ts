@@ -27,6 +27,7 @@ afterAll(async () => {
 type Fields = [string, string][]
 /** In the order of the page. */
 const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
+const pinNames = ['hairVariant', 'glassesVariant', 'hairColor']
 const framingNames = [
   'backgroundColorFill',
   'backgroundColor2',
@@ -50,7 +51,7 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
   const framing = lookEntries(sent).filter(([name]) => framingNames.includes(name))
-  const others = Object.entries(sent).filter(([name]) => fieldNames.includes(name))
+  const others = Object.entries(sent).filter(([name]) => [...fieldNames, ...pinNames].includes(name))
   return Object.fromEntries([...others, ...framing])
 }
 
@@ -98,6 +99,7 @@ describe('GET /', () => {
     [{ seed: 'рябина 🦊', style: 'rings', backgroundColor: 'ffd29d', mood: '' }],
     [{ seed: '', style: 'lorelei', backgroundColor: 'transparent', mood: 'sleepy' }],
     [{ style: 'thumbs', backgroundColor: '' }],
+    [{ style: 'micah', backgroundColor: '', hairVariant: 'full,pixie', glassesVariant: 'none', hairColor: '123456' }],
     [{ style: 'thumbs', backgroundColor: 'own', scale: '1.5', translateX: '-10', flip: 'horizontal' }],
     [
       {
@@ -321,6 +323,8 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['a mirror that there is not', [['flip', 'true']], 'flip'],
   ['the size twice', [['scale', '1'], ['scale', '1']], 'scale'], // biome-ignore format: a pair
   ['a control character in the mirror', [['flip', 'no\0ne']], 'flip'],
+  ['a hair colour by its name', [['hairColor', 'red']], 'hairColor'],
+  ['the hair twice', [['hairVariant', 'long01'], ['hairVariant', 'long02']], 'hairVariant'], // biome-ignore format: a pair
   ['the background twice', [...Object.entries(look), ['backgroundColor', 'c9c3f5']], 'backgroundColor'],
   ['animated other than on', [['animated', 'yes']], 'animated'],
   ['animated in capitals', [['animated', 'ON']], 'animated'],
@@ -443,7 +447,9 @@ async function expectProblems(page: Page, wrong: string[]): Promise<void> {
 }
 
 const inFormOrder = (fields: string[]) =>
-  [...fieldNames.slice(0, -1), ...framingNames, 'seed'].filter((name) => fields.includes(name))
+  [...fieldNames.slice(0, 3), ...pinNames, 'backgroundColor', ...framingNames, 'seed'].filter((name) =>
+    fields.includes(name),
+  )
 
 describe('the colour well and the radio beside it', () => {
   const well = async (page: Page) => {

@@ -1,0 +1,59 @@
+// What a style is made of: hair, eyes, skin colour … `npm run parts` makes the table after an upgrade of DiceBear.
+import partsJson from './parts.json' with { type: 'json' }
+
+/** A part that some drawings of the style lack is `optional`. */
+export type Part = { name: string; optional: boolean; variants: readonly string[] }
+/** `palette` holds what the seed picks from, as six hex digits. */
+export type Colour = { name: string; palette: readonly string[] }
+
+type StyleParts = { parts: readonly Part[]; colours: readonly Colour[] }
+const table = new Map<string, StyleParts>(Object.entries(partsJson))
+
+/** The parts and colours of a style, in the order of the form; none for a style that does not exist. */
+export const partsOf = (style: string): StyleParts => table.get(style) ?? { parts: [], colours: [] }
+
+/** DiceBear's names for what is pinned, which are the form's fields. */
+export const variantField = ({ name }: Part) => `${name}Variant`
+export const colourField = ({ name }: Colour) => `${name}Color`
+
+/** The fields of one style, in the order of the form. */
+export function pinFieldsOf(style: string): string[] {
+  const { parts, colours } = partsOf(style)
+  return [...parts.map(variantField), ...colours.map(colourField)]
+}
+
+/** The fields of all styles. */
+export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(pinFieldsOf))
+
+/** For a part that is left out. No optional part has a variant of this name. */
+export const noVariant = 'none'
+
+/**
+ * By field, what the visitor has chosen for a part or colour instead of leaving it to the seed: a variant, several with
+ * commas between, of which the seed picks one, `none`, or six hex digits.
+ */
+export type Pins = Readonly<Record<string, string>>
+
+/** The variants in a list that the part has, in its own order: DiceBear draws a face without a part for an unknown one. */
+export function knownVariants({ optional, variants }: Part, entered: string): string {
+  const asked = entered.split(',').map((variant) => variant.trim())
+  const known = variants.filter((variant) => asked.includes(variant))
+  return known.length === 0 && optional && asked.includes(noVariant) ? noVariant : known.join(',')
+}
+
+/** The pins of a style as DiceBear's options. */
+export function pinOptions(style: string, pins: Pins = {}): Record<string, string[] | number> {
+  const { parts, colours } = partsOf(style)
+  const ofParts = parts.flatMap((part): [string, string[] | number][] => {
+    const pinned = pins[variantField(part)]
+    if (pinned === undefined) return []
+    if (part.optional && pinned === noVariant) return [[`${part.name}Probability`, 0]]
+    const shown: [string, number][] = part.optional ? [[`${part.name}Probability`, 100]] : []
+    return [[variantField(part), pinned.split(',')], ...shown]
+  })
+  const ofColours = colours.flatMap((colour): [string, string[]][] => {
+    const pinned = pins[colourField(colour)]
+    return pinned === undefined ? [] : [[colourField(colour), [pinned]]]
+  })
+  return Object.fromEntries([...ofParts, ...ofColours])
+}

@@ -1,0 +1,119 @@
+// What can be pinned: src/avatar/parts.json against DiceBear's installed styles, and every part, variant and colour in it.
+import { Avatar } from '@dicebear/core'
+import { expect, test } from 'vitest'
+import { lookUrl } from '../../public/js/look.js'
+import { avatarId } from '../../src/avatar/avatars.ts'
+import { dicebearOptions } from '../../src/avatar/choice.ts'
+import partsJson from '../../src/avatar/parts.json' with { type: 'json' }
+import { readForm, readLook } from '../../src/pages/form.ts'
+import { readVisitor, writeVisitor } from '../../src/visitor/visitor.ts'
+import { styleList, styleOf } from '../support/drawn.ts'
+import { partTable } from '../support/parts.ts'
+
+function choiceOf(sent: Record<string, string>) {
+  const { choice, problems } = readForm({ seed: 'fern', ...sent })
+  if (choice === undefined) throw new Error(JSON.stringify(problems))
+  return choice
+}
+
+/** What DiceBear's library made of a form. */
+function resolved(sent: Record<string, string>): Record<string, unknown> {
+  const choice = choiceOf(sent)
+  return new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON().options
+}
+
+test('the table is that of the installed styles: npm run parts writes it', () => {
+  expect(partsJson).toEqual(partTable)
+  const all = Object.values(partTable)
+  const count = (of: (style: (typeof all)[number]) => number) => all.reduce((sum, style) => sum + of(style), 0)
+  expect(count(({ parts }) => parts.length)).toBe(259)
+  expect(count(({ parts }) => parts.reduce((sum, { variants }) => sum + variants.length, 0))).toBe(2835)
+  expect(count(({ colours }) => colours.length)).toBe(180)
+})
+
+test.each(Object.entries(partTable))(
+  '%s has each of its variants when it is pinned, in any mood',
+  (style, { parts }) => {
+    const moods = styleList.find(({ name }) => name === style)?.moods ?? []
+    for (const { name, optional, variants } of parts) {
+      for (const [i, variant] of variants.entries()) {
+        const sent = { style, mood: moods[i % (moods.length + 1)] ?? '', [`${name}Variant`]: variant }
+        expect(dicebearOptions(choiceOf(sent))[`${name}Probability`]).toBe(optional ? 100 : undefined)
+        // A part of another part is drawn only with that one.
+        expect([undefined, variant]).toContain(resolved(sent)[`${name}Variant`])
+      }
+      if (variants.includes('none')) continue
+      const without = resolved({ style, [`${name}Variant`]: 'none' })
+      expect([name, without]).toEqual([
+        name,
+        optional ? { ...without, [`${name}Variant`]: undefined } : resolved({ style }),
+      ])
+    }
+  },
+)
+
+test('several variants leave the choice among them to the seed', () => {
+  const seen = new Set<unknown>()
+  for (let n = 0; n < 60; n++) {
+    const options = resolved({
+      style: 'adventurer',
+      seed: `seed ${n}`,
+      hairVariant: 'short03,long02,nope,long01,long02',
+    })
+    seen.add(options.hairVariant)
+  }
+  expect(seen).toEqual(new Set(['long01', 'long02', 'short03']))
+})
+
+test('what a style lacks or does not know is dropped, and the look keeps its id', () => {
+  const plain = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d', seed: 'fern' }
+  const others = {
+    topVariant: 'hat',
+    hairVariant: 'nope,NONE,__proto__',
+    mouthVariant: 'none',
+    hatColor: 'red',
+    glassesVariant: '',
+  }
+  expect(choiceOf({ ...plain, ...others })).toEqual(choiceOf(plain))
+  expect(avatarId(choiceOf({ ...plain, ...others }))).toBe(
+    '6126af50d5493b60bc5e5e9f124ab42628d562c781153d627ac5c26b00cb6059',
+  )
+})
+
+/** Every part of the style with the most parts and the longest names. */
+function fullyPinned(style: string): Record<string, string> {
+  const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
+  const longest = (names: string[]) => names.toSorted((one, other) => other.length - one.length)[0] ?? ''
+  return Object.fromEntries([
+    ...parts.map(({ name, variants }) => [`${name}Variant`, longest(variants)]),
+    ...colours.map(({ name }) => [`${name}Color`, '123456']),
+  ])
+}
+
+test('links and sessions stay short', () => {
+  const lengths = styleList.map(({ name: style }) => {
+    const choice = choiceOf({ style, seed: 'amber acorn', mood: '', backgroundColor: 'ffd29d', ...fullyPinned(style) })
+    expect(readLook(choice).choice).toEqual(choice)
+    return lookUrl(choice).length
+  })
+  expect(Math.max(...lengths)).toBeLessThan(700)
+  expect(lengths.sort((one, other) => one - other)[30]).toBeLessThan(250)
+
+  const pins = { hairVariant: 'long15', glassesVariant: 'variant03', hairColor: '6a4e35', skinColor: 'ecad80' }
+  const avatars = Array.from({ length: 12 }, (_, n) => {
+    const choice = choiceOf({
+      style: 'adventurer',
+      seed: `amber acorn ${n}`,
+      mood: 'happy',
+      backgroundColor: 'ffd29d',
+      ...pins,
+    })
+    return { id: avatarId(choice), choice, seedTyped: true, kept: false }
+  })
+  const bytes = (visitor: Parameters<typeof writeVisitor>[0]) => JSON.stringify(writeVisitor(visitor)).length
+  expect(readVisitor(writeVisitor({ avatars }))).toEqual({ avatars })
+  expect(bytes({ avatars })).toBeLessThan(2600)
+  expect(
+    bytes({ avatars: avatars.map(({ choice, ...rest }) => ({ ...rest, choice: { ...choice, pins: undefined } })) }),
+  ).toBeLessThan(1200)
+})
