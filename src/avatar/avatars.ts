@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import { isCutByCircle } from '../../public/js/circle.js'
+import { fittingScale } from '../../public/js/circle.js'
 import { Choice, dicebearOptions } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
 import type { FileCache, StoredSvg } from './file-cache.ts'
@@ -38,10 +38,10 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   /** By id. Concurrent requests for one avatar wait for the same read or drawing. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
   /**
-   * By id, whether Discord's round crop cuts something off. Without it each view of /show_avatar would read a file, and
-   * its bound in test/bench would be missed.
+   * By id, the scale at which Discord's round crop cuts nothing off. Without it each view of /show_avatar would read a
+   * file, and its bound in test/bench would be missed.
    */
-  const cutByCircle = new LRUCache<string, boolean>({ max: 10_000 })
+  const fittingScales = new LRUCache<string, number>({ max: 10_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const svg = inFlight.get(id) ?? readOrDraw(id, choice, deadline).finally(() => inFlight.delete(id))
@@ -53,12 +53,12 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     const found = await cache.read(id)
     onRead(found !== undefined)
     const stored = found ?? (await cache.write(id, await draw(choice, deadline)))
-    rememberCut(id, choice, stored)
+    rememberScale(id, choice, stored)
     return stored
   }
 
-  function rememberCut(id: string, choice: Choice, { svg }: StoredSvg): void {
-    if (!cutByCircle.has(id)) cutByCircle.set(id, isCutByCircle(choice, svg.toString()))
+  function rememberScale(id: string, choice: Choice, { svg }: StoredSvg): void {
+    if (!fittingScales.has(id)) fittingScales.set(id, fittingScale(choice.style, svg.toString()))
   }
 
   async function draw(choice: Choice, deadline?: number): Promise<Buffer> {
@@ -90,13 +90,14 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     },
 
     /**
-     * Whether Discord's round crop cuts something off. Also false if the file is missing, because the page does not
-     * wait for a drawing.
+     * The scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off now. Also undefined if
+     * the file is missing, because the page does not wait for a drawing.
      */
-    async isCutByCircle({ id, choice }: Avatar): Promise<boolean> {
-      const found = cutByCircle.has(id) ? undefined : await cache.read(id)
-      if (found) rememberCut(id, choice, found)
-      return cutByCircle.get(id) ?? false
+    async fittingScale({ id, choice }: Avatar): Promise<number | undefined> {
+      const found = fittingScales.has(id) ? undefined : await cache.read(id)
+      if (found) rememberScale(id, choice, found)
+      const scale = fittingScales.get(id)
+      return scale !== undefined && (choice.scale ?? 1) > scale ? scale : undefined
     },
 
     /** Deletes the files of avatars in this cache. Whoever has the same avatar still gets it: it is drawn again. */

@@ -1,5 +1,4 @@
 import type { Request, Response } from 'express'
-import { rolledSeed } from '../../public/js/look.js'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
@@ -16,10 +15,9 @@ import { fileName } from './avatar-files.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { shortened } from './fields.ts'
 import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
-import { formView, goodPart, lackingMoods } from './form-view.ts'
+import { formView, goodPart, lackingMoods, wallView } from './form-view.ts'
 import { homeView } from './home.ts'
 import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
-import { words } from './words.ts'
 
 /**
  * GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token.
@@ -45,7 +43,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   })
 
   showAvatar.post(...form, async (req, res) => {
-    const read = readForm(withRolledSeed(req.body))
+    const read = readForm(req.body)
     // Before anything can fail: the error page offers the same choice again.
     res.locals.choice = read.choice
     await sessions.loadNow(req, res)
@@ -86,6 +84,12 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
   }
 
+  /** The choice with the scale at which Discord's circle cuts off nothing; undefined if it cuts off nothing now. */
+  async function fitting(avatar: Avatar): Promise<Choice | undefined> {
+    const scale = await avatars.fittingScale(avatar)
+    return scale === undefined ? undefined : { ...choiceOf(avatar), scale }
+  }
+
   /** Address of the moving form; none when nothing moves, or when it is not known in time. */
   async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
     const moves = choice.animated && (await renderers.moves(choice).catch(() => false))
@@ -102,7 +106,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       },
       avatar: {
         ...shown(avatar, user),
-        cutOff: await avatars.isCutByCircle(avatar),
+        fitting: await fitting(avatar),
         gifUrl: await gifUrl(avatar),
         shortSeed: shortened(avatar.choice.seed || user.username),
         pngName: fileName(user, avatar.choice, 'png'),
@@ -112,6 +116,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       removed: visitor.removed && shown(visitor.removed.avatar, user),
       isKeptFull: isKeptFull(visitor),
       keptUntil: keptUntil(req),
+      wall: wallOf(avatar, req.query.wall),
       form: restyleForm(entered, problems, user),
       friends,
       notices: [],
@@ -137,6 +142,15 @@ function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
     withSeed: lookUrl(choice),
     withoutSeed: lookUrl({ ...choice, seed: '' }),
   }
+}
+
+/** Twelve other faces in the look of an avatar, one of them to be picked. `entered` is the number of the wall. */
+function wallOf({ id, choice }: Avatar, entered: unknown) {
+  const look = { ...choice, animated: false }
+  const opened = wallView(entered, look)
+  const { faces = [], next = 1 } = opened ?? wallView('1', look) ?? {}
+  const query = new URLSearchParams({ avatar: id, wall: String(next) })
+  return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#wall` }
 }
 
 function shown(avatar: OwnAvatar, user: User) {
@@ -165,9 +179,4 @@ const styleOptions = stylesByTitle.map((style) => ({ ...style, lacks: lackingMoo
 const friends = {
   first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
   second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),
-}
-
-/** "Roll again" sends `roll` instead of a seed. */
-function withRolledSeed(fields: Record<string, unknown> = {}): Record<string, unknown> {
-  return fields.roll === undefined ? fields : { ...fields, seed: rolledSeed(words.script) }
 }

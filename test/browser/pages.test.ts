@@ -694,8 +694,9 @@ describe('the page of the avatar', () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await walkToAvatar(page, app.url)
-        await page.getByRole('button', { name: 'Roll again' }).click()
-        await page.getByRole('listitem').nth(1).waitFor()
+        await page.getByText('Pick another face').click()
+        await page.getByRole('button', { name: 'amber acorn' }).click()
+        await page.getByText('from the seed “amber acorn”.').waitFor()
         const looks = page.locator('a[href^="/show_avatar?avatar="]')
         await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
         await looks.last().click()
@@ -712,7 +713,8 @@ describe('the page of the avatar', () => {
   test('names each avatar with its seed, and an older one like a new one', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
-      await page.getByRole('button', { name: 'Roll again' }).click()
+      await page.getByText('Pick another face').click()
+      await page.getByRole('button', { name: 'amber acorn' }).click()
       const looks = page.locator('.looks')
       await looks
         .getByRole('link', { name: /^Adventurer, happy/ })
@@ -756,27 +758,25 @@ describe('the page of the avatar', () => {
   test('a restyle is posted once, and its button says that it is in progress', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
-      for (const name of ['Roll again', 'Make this one']) {
-        await page.locator('.here').evaluate((details) => details.setAttribute('open', ''))
-        const pressed = await page.getByRole('button', { name }).evaluate((button) => {
-          let sent = 0
-          addEventListener('submit', ({ defaultPrevented }) => {
-            if (!defaultPrevented) sent += 1
-          })
-          const before = button.getBoundingClientRect().width
-          for (let i = 0; i < 2; i += 1)
-            button.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))
-          const { width } = button.getBoundingClientRect()
-          return {
-            sent,
-            text: button.textContent,
-            off: button.getAttribute('aria-disabled'),
-            isAsWide: width >= before,
-          }
+      await page.locator('.here').evaluate((details) => details.setAttribute('open', ''))
+      const pressed = await page.getByRole('button', { name: 'Make this one' }).evaluate((button) => {
+        let sent = 0
+        addEventListener('submit', ({ defaultPrevented }) => {
+          if (!defaultPrevented) sent += 1
         })
-        expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
-        await page.locator('.here:not([open])').waitFor({ state: 'attached' })
-      }
+        const before = button.getBoundingClientRect().width
+        for (let i = 0; i < 2; i += 1)
+          button.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }))
+        const { width } = button.getBoundingClientRect()
+        return {
+          sent,
+          text: button.textContent,
+          off: button.getAttribute('aria-disabled'),
+          isAsWide: width >= before,
+        }
+      })
+      expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
+      await page.locator('.here:not([open])').waitFor({ state: 'attached' })
     })
   })
 })

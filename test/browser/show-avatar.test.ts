@@ -118,6 +118,44 @@ describe('an avatar that moves', () => {
   })
 })
 
+test.each([true, false])('“Pick another face” stays in its place and keeps the focus (script: %s)', async (script) => {
+  await visit({ javaScriptEnabled: script, viewport: { width: 360, height: 740 } }, async (page) => {
+    await walkToAvatar(page, app.url)
+    const open = page.getByText('Pick another face')
+    await open.click()
+    const faces = page.locator('.faces button')
+    const first = await faces.allTextContents()
+    await page.getByRole('link', { name: 'Twelve more' }).click()
+    await page.waitForURL(/wall=2#wall$/)
+    const second = await faces.allTextContents()
+    expect([first.length, new Set([...first, ...second]).size]).toEqual([12, 24])
+    expect(await faces.first().isVisible()).toBe(true)
+    // It is the picture that was picked, in the same look.
+    const picked = new URL((await faces.nth(4).locator('img').getAttribute('src')) ?? '', app.url)
+    await faces.nth(4).click()
+    await page.getByText(`from the seed “${second[4]}”.`).waitFor()
+    const shown = await page.request.get(
+      new URL((await page.locator('.portrait').getAttribute('src')) ?? '', app.url).href,
+    )
+    expect(await shown.text()).toBe(await (await page.request.get(picked.href)).text())
+    // The portrait is in view, and the next press picks again.
+    expect(await page.evaluate(() => [scrollY, document.activeElement?.id])).toEqual([0, 'faces'])
+    await page.keyboard.press('Enter')
+    expect(await faces.first().isVisible()).toBe(true)
+  })
+})
+
+test('“Make it fit” makes the avatar at a scale at which the circle does not cut it', async () => {
+  await visit({}, async (page) => {
+    await walkToAvatar(page, app.url, 'style=fun-emoji&seed=s1')
+    await page.getByRole('button', { name: 'Make it fit' }).click()
+    await page.getByRole('listitem').nth(1).waitFor()
+    await expect.poll(() => page.getByRole('button', { name: 'Make it fit' }).count()).toBe(0)
+    const link = await page.getByRole('link', { name: 'Change style or mood' }).getAttribute('href')
+    expect(link).toBe('/?seed=s1&style=fun-emoji&backgroundColor=transparent&scale=0.9')
+  })
+})
+
 test('the steps for the device at hand are open, and the others a press away', async () => {
   for (const [width, open] of [
     [360, 'On a phone'],

@@ -182,5 +182,5 @@ test.each([
   const visitor = app.visitor()
   await signIn(app, visitor, { style: 'adventurer', seed, scale, backgroundColor: '#ffd29d' })
   const { text } = await visitor.get('/show_avatar')
-  expect(text.includes(words.show.circle)).toBe(cut)
+  expect(text.includes(words.home.cut)).toBe(cut)
 })

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { words } from '../../src/pages/words.ts'
 import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
 import { at } from '../support/doubles.ts'
 import { type Fault, faults } from '../support/faults.ts'
@@ -124,30 +123,6 @@ test('a restyle asks Discord who the visitor is, without a redirect there', asyn
   expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([exchanges, users + 1])
   const page = await visitor.get('/show_avatar')
   expect(page.text).toContain('Bottts')
-})
-
-test('"Roll again" makes another avatar in the same style and mood each time', async () => {
-  const visitor = app.visitor()
-  await signIn(app, visitor)
-  const seeds = new Set<string>()
-  for (let roll = 1; roll <= 5; roll += 1) {
-    const page = await visitor.get('/show_avatar')
-    const [form = ''] = /<form[^>]*>(?:(?!<\/form>).)*name="roll".*?<\/form>/s.exec(page.text) ?? []
-    const fields = [...form.matchAll(/name="([^"]+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value])
-    const rolled = await visitor.post('/show_avatar').type('form').send(Object.fromEntries(fields))
-    expect([rolled.status, rolled.headers.location]).toEqual([303, '/show_avatar'])
-    const { text } = await visitor.get('/show_avatar')
-    expect(text).toContain('Adventurer, happy')
-    seeds.add(/from the seed “<bdi>([^<]*)<\/bdi>”/.exec(text)?.[1] ?? 'no seed')
-  }
-  // Of 1,720 seeds two of five are the same once in 170 times, and all five once in a million million times.
-  expect(seeds.size).toBeGreaterThan(1)
-  for (const seed of seeds) {
-    const [first = '', second = '', ...more] = seed.split(' ')
-    expect(words.script.rollFirst.split(' ')).toContain(first)
-    expect(words.script.rollSecond.split(' ')).toContain(second)
-    expect(more).toEqual([])
-  }
 })
 
 test('the last twelve avatars are kept, newest first, and each can be shown or removed', async () => {
