@@ -15,8 +15,10 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
 
   function addAction(name: string, alter: Alter, isTheirs: IsTheirs = () => false): void {
     route(`/avatars/:id/${name}`, { POST: 'page' }).post(session, async (req, res) => {
-      const id = String(req.params.id)
-      if (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id)) {
+      const { removed } = req.visitor
+      // The form, which knows of no session, asks for the one that was "removed".
+      const id = req.params.id === 'removed' ? removed?.avatar.id : req.params.id
+      if (typeof id !== 'string' || (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id))) {
         throw new NotFound('not an avatar of this visitor')
       }
       await sessions.change(req, (visitor) => alter(visitor, id))

@@ -84,6 +84,7 @@ function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl 
     form: { ...view.form, wall: wallView(query.wall, view.form.look) },
     filter,
     notices: reasons.filter((notice) => notice !== undefined),
+    mayRestore: query.notice === 'no-looks',
     canonical: `${baseUrl}${isLink(query) ? lookUrl(look) : '/'}`,
     ogImage: `${baseUrl}/og.png?${lookQuery(isLink(query) ? look : firstLook)}`,
     isLink: isLink(query),

@@ -231,6 +231,7 @@ export const words = {
     declined: 'You cancelled at Discord. Nothing was shared; your choices are still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
     noLooks: 'You have no looks yet. Make your first one here.',
+    removedLast: 'Removed your last look.',
     noSession:
       'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check your device’s clock, and try again.',
     signedOut: 'You are signed out. Your looks, and what Discord told us about you, are gone from here.',

@@ -156,6 +156,24 @@ test('“Make it fit” makes the avatar at a scale at which the circle does not
   })
 })
 
+test.each([true, false])(
+  'removing the only look leads to the form, where it can be undone (script: %s)',
+  async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      const undo = page.getByRole('button', { name: 'Undo' })
+      const noLooks = page.getByText('You have no looks yet.')
+      await page.goto(`${app.url}/?notice=no-looks`)
+      expect([await undo.isVisible(), await noLooks.isVisible()]).toEqual([false, true])
+      await walkToAvatar(page, app.url)
+      await page.getByRole('button', { name: /^Remove/ }).click()
+      await page.getByText('Removed your last look.').waitFor()
+      expect(await noLooks.isVisible()).toBe(false)
+      await undo.click()
+      await page.getByText('from the seed “fern”.').waitFor()
+    })
+  },
+)
+
 test('the steps for the device at hand are open, and the others a press away', async () => {
   for (const [width, open] of [
     [360, 'On a phone'],
