@@ -149,7 +149,7 @@ function wallOf({ id, choice }: Avatar, entered: unknown) {
   const look = { ...choice, animated: false }
   const opened = wallView(entered, look)
   const { faces = [], next = 1 } = opened ?? wallView('1', look) ?? {}
-  const query = new URLSearchParams({ avatar: id, wall: String(next) })
+  const query = new URLSearchParams({ wall: String(next), avatar: id })
   return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#wall` }
 }
 
