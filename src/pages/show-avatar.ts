@@ -150,7 +150,7 @@ function wallOf({ id, choice }: Avatar, entered: unknown) {
   const opened = wallView(entered, look)
   const { faces = [], next = 1 } = opened ?? wallView('1', look) ?? {}
   const query = new URLSearchParams({ wall: String(next), avatar: id })
-  return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#wall` }
+  return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#twelve` }
 }
 
 function shown(avatar: OwnAvatar, user: User) {

@@ -126,7 +126,7 @@ test.each([true, false])('“Pick another face” stays in its place and keeps t
     const faces = page.locator('.faces button')
     const first = await faces.allTextContents()
     await page.getByRole('link', { name: 'Twelve more' }).click()
-    await page.waitForURL(/wall=2&.*#wall$/)
+    await page.waitForURL(/wall=2&.*#twelve$/)
     const second = await faces.allTextContents()
     expect([first.length, new Set([...first, ...second]).size]).toEqual([12, 24])
     expect(await faces.first().isVisible()).toBe(true)
