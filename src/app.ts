@@ -28,7 +28,10 @@ import type { Parts } from './parts.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
 
-/** The path of a request, top to bottom. `standIns` are the demo's Discord and DiceBear, which have no same-origin check. */
+/**
+ * Everything that a request passes, from top to bottom. `standIns` are the demo's Discord and DiceBear, which have no
+ * same-origin check.
+ */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
   const app = express()

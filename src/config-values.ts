@@ -1,4 +1,4 @@
-// Checks of single settings: each takes text, and says in words what it must be.
+// The checks of single settings. Each parses a text, or says in words what it must be.
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -24,8 +24,8 @@ export const host = z
   )
 
 /**
- * Created and written to while the settings are read, so that a failure is named together with all other problems. A
- * full disk is none: it may have room again while the app runs.
+ * A folder that is created and written to while the settings are read, so that a failure is reported together with all
+ * other problems. A full disk is no problem, because it may have room later.
  */
 export const writableFolder = z.string().transform((folder, context) => {
   try {
@@ -56,7 +56,7 @@ export const origin = address.refine(
   'must be an origin: no path',
 )
 
-/** As for curl, a host and port without a scheme mean http. */
+/** A host and port without a scheme mean http, as for curl. */
 export const proxyAddress = z
   .string()
   .transform((text) => (/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`))
@@ -68,7 +68,7 @@ function isProxyUrl(text: string): boolean {
   return [url.username, url.password].every((part) => !/%(?![\da-f]{2})/i.test(part))
 }
 
-/** What examples and guides say in place of a value: "…", "<your id>", "change-me", "your-client-secret", "xxxx". */
+/** Texts that stand for a value in examples: "…", "<your id>", "change-me", "your-client-secret", "xxxx". */
 const placeholders = [
   /…|\.\.\./,
   /^[<[{].*[>\]}]$/,
@@ -100,7 +100,7 @@ const isPage = (text: string) => {
 
 export const page = z.string().refine(isPage, 'must be the address of a page, beginning with https:// or http://')
 
-/** Whom to ask: where a link leads, and how it is shown. */
+/** Whom to ask, as the address of a link and its text. */
 export const contact = z.string().transform((text, context) => {
   if (isPage(text)) return { href: text, text: text.replace(/^https?:\/\//i, '').replace(/\/$/, '') }
   const [, mailAddress] = /^(?:mailto:)?([\w.!#$%&'*+/=?^`{|}~-]+@[a-z\d.-]+)$/i.exec(text) ?? []
@@ -125,7 +125,8 @@ export const metricsPort = z
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
 /**
- * Express's `trust proxy`. A client at a trusted address can claim any client address, so "all addresses" is refused.
+ * The setting `trust proxy` of Express. A client at a trusted address can claim any client address, so "all addresses"
+ * is refused.
  */
 export const trustedProxies = z
   .string()
@@ -146,8 +147,8 @@ function isProxyAddress(text: string): boolean {
 }
 
 /**
- * The widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in ::/7 may hold all of IPv4
- * (::ffff:0:0/96).
+ * The shortest prefix that is accepted: the widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in
+ * ::/7 may contain all IPv4 addresses (::ffff:0:0/96).
  */
 function minPrefix(ip: string): number {
   if (isIP(ip) === 4) return 8

@@ -6,9 +6,9 @@ import { z } from 'zod'
 const SystemError = z.object({ code: z.string(), errno: z.number() })
 
 /**
- * The settings in a file, by name; none if there is no such file. The text may be UTF-8, or UTF-16 with a byte order
- * mark, as editors on Windows write it. Throws an Error, in one sentence, for a file that cannot be read or is not
- * text: Node's own loadEnvFile would lose the first setting after a byte order mark, and all settings in UTF-16.
+ * Reads the settings in a file, by name; none if there is no such file. The text may be UTF-8, or UTF-16 with a byte
+ * order mark, as editors on Windows write it. Throws an Error, in one sentence, for a file that cannot be read or is
+ * not text. Node's own loadEnvFile would lose the first setting after a byte order mark, and all settings in UTF-16.
  */
 export function readEnvFile(file: string): Record<string, string> {
   const bytes = readIfExists(resolve(file))
@@ -25,7 +25,7 @@ export function readEnvFile(file: string): Record<string, string> {
 
 function readIfExists(path: string): Buffer | undefined {
   try {
-    // lstat, not exists: a dangling symbolic link is reported as an error, not ignored.
+    // lstat finds a dangling symbolic link, too: it is reported as an error, not ignored.
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     return readFileSync(path)
   } catch (cause) {
@@ -36,7 +36,7 @@ function readIfExists(path: string): Buffer | undefined {
   }
 }
 
-/** Undefined if it is no text, or text in an encoding without a byte order mark that is not UTF-8. */
+/** Decodes the text; undefined if it is not text, or in another encoding than these. */
 function decode(bytes: Buffer): string | undefined {
   const [first, second] = bytes
   const encoding =

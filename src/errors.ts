@@ -1,8 +1,8 @@
-// The expected errors, one class each. pages/error-page.ts maps each class to a status and a text of words.ts.
+// The expected errors, a class each. pages/error-page.ts assigns a status and a text of words.ts to each class.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** The base of all failures that we expect; the original stays in `cause` for the log and is never shown. */
+/** The base class of all expected errors. The original error is the `cause`, which is logged and never shown. */
 export class Failure extends Error {
   override get name(): string {
     return this.constructor.name
@@ -25,7 +25,7 @@ export class RateLimited extends Failure {
 }
 
 // Signing in
-/** More visitors are away at Discord than may be stored. */
+/** More sign-ins have started in this minute than the records in Redis have room for. */
 export class TooManySignIns extends Failure {
   readonly retryAfterS: number
   constructor(message: string, retryAfterS: number) {
@@ -41,13 +41,16 @@ export class SignInFailed extends Failure {}
 export class GrantRefused extends Failure {}
 /** Discord refused an access token (401). */
 export class TokenRefused extends Failure {}
-/** Discord refused this app, not the visitor: wrong client credentials, or a fresh token that it does not accept. */
+/**
+ * Discord refused this app, not the visitor: wrong client credentials, or it does not accept a token that it has just
+ * issued.
+ */
 export class DiscordRefusedClient extends Failure {}
-/** No connection to Discord, a 5xx, or an answer that is incomplete, too large or malformed. */
+/** No connection to Discord, a 5xx, or a response that is incomplete, too large or malformed. */
 export class DiscordUnavailable extends Failure {}
-/** No complete answer from Discord within the time limit. */
+/** No complete response from Discord within the time limit. */
 export class DiscordTimeout extends Failure {}
-/** No request was made: the circuit breaker is open after timeouts at Discord. */
+/** No request was made, because the circuit breaker is open after timeouts of Discord. */
 export class DiscordCircuitOpen extends DiscordTimeout {}
 /** Discord answered 429. */
 export class DiscordRateLimited extends Failure {
@@ -57,20 +60,22 @@ export class DiscordRateLimited extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
-/** No request was made: still within the Retry-After of an earlier 429, or after too many invalid requests. */
+/**
+ * No request was made, because Retry-After of an earlier 429 has not passed, or there were too many invalid requests.
+ */
 export class DiscordRateLimitActive extends DiscordRateLimited {}
 
-/** The session holds no Discord user, or it has ended. */
+/** There is no signed-in user in the session, or the session has ended. */
 export class NotSignedIn extends Failure {}
 
 // Storage
 /** Redis is down, does not answer in time, or refuses a command. */
 export class StoreUnavailable extends Failure {}
-/** A lock expired while its owner was stopped, so nothing was written. */
+/** A lock expired while its owner was stopped, so the owner wrote nothing. */
 export class LockLost extends StoreUnavailable {}
 
 // Avatars
-/** Too much work is under way or queued, or one piece of it took too long. */
+/** Too many tasks are running or queued, or one of them took too long. */
 export class Overloaded extends Failure {}
 /** This installation cannot render pictures: a native part is missing, for example. */
 export class PicturesUnavailable extends Failure {}
@@ -80,11 +85,11 @@ export class PicturesUnavailable extends Failure {}
 export class DiceBearUnavailable extends Failure {}
 /** DiceBear refused the request (a 4xx, not 429): this app sent something wrong, or to the wrong address. */
 export class DiceBearRefused extends Failure {}
-/** An SVG that holds more than a drawing. */
+/** An SVG that contains more than a drawing. */
 export class UnsafeSvg extends Failure {}
 
-// Requests to upstream servers, in general: the clients of Discord and DiceBear turn these into their own failures.
-/** No connection, an incomplete or oversized answer, a 5xx, or a redirect. */
+// Errors of upstream requests in general. The clients of Discord and DiceBear turn them into their own errors.
+/** No connection, an incomplete or oversized response, a 5xx, or a redirect. */
 export class UpstreamUnavailable extends Failure {}
 /** The upstream answered 429. */
 export class UpstreamRateLimited extends Failure {
@@ -101,9 +106,9 @@ export class UpstreamRateLimited extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
-/** No complete answer within the time limit of one request. */
+/** No complete response within the time limit of one request. */
 export class UpstreamTimeout extends Failure {}
-/** No complete answer before the deadline of the visitor's whole request, which earlier steps have used up in part. */
+/** No complete response before the deadline that the requests of one visit share. */
 export class DeadlineExceeded extends UpstreamTimeout {}
-/** No request was made: the circuit breaker is open after earlier failures. */
+/** No request was made, because the circuit breaker is open after earlier failures. */
 export class CircuitOpen extends Failure {}

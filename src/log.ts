@@ -1,8 +1,8 @@
 import { Failure } from './errors.ts'
 
 /**
- * Serializers for pino. A library's error that is the `cause` of ours may quote a response that could not be parsed,
- * tokens included, so of such a cause only type and code are logged. Messages of `Failure` contain no secrets.
+ * Serializers for pino. If a library's error is the `cause` of one of ours, only its type and code are logged, because
+ * its message may quote an unparsable response with tokens. Messages of `Failure` contain no secrets.
  */
 export const logSerializers = {
   err: (error: unknown) => describe(error),

@@ -12,11 +12,11 @@ import { logSerializers } from './log.ts'
 import { answerBadRequest } from './pages/bad-request.ts'
 import { openParts, type Parts } from './parts.ts'
 
-/** After SIGTERM connections are accepted for this long, so that load balancers notice /readyz. */
+/** After SIGTERM connections are still accepted for this long, so that load balancers notice the 503 of /readyz. */
 const drainMs = 1000
 /** After SIGTERM open requests may take this long; the contract says 10 s in all. */
 const closeMs = 9000
-/** Under npm one Ctrl-C arrives twice, from the terminal and from npm. A signal later than this is a second one. */
+/** Under npm one Ctrl-C sends two signals, from the terminal and from npm. After this time a signal is a new one. */
 const sameSignalMs = 1000
 
 function settings(): Config {
@@ -36,7 +36,7 @@ function settings(): Config {
   }
 }
 
-/** The origin at which this process reaches itself. */
+/** The origin at which this process can call itself. */
 function ownOrigin({ host, port }: Config): string {
   const address = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
   return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`
@@ -68,7 +68,7 @@ async function start(): Promise<void> {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
     notifyWatchdog(log)
     void parts.renderers.picturesState() // what is missing is logged now, not when a visitor needs it
-    // In production standard error is read as a log, whose lines are JSON.
+    // In production standard error is collected as a log, whose lines must be JSON.
     if (config.production && !process.stderr.isTTY) return
     process.stderr.write(
       `Open ${config.baseUrl} in a browser${config.demo ? ' (demo: no Discord, no DiceBear)' : ''}\n`,
@@ -83,8 +83,9 @@ async function start(): Promise<void> {
 }
 
 /**
- * Tells systemd twice per WatchdogSec that the event loop runs; a process that does not is restarted. This needs systemd's
- * own program, because Node has no datagrams on Unix sockets. https://www.freedesktop.org/software/systemd/man/sd_notify
+ * Tells systemd, twice in each WatchdogSec, that the event loop runs; systemd restarts a process that does not.
+ * systemd's own program does the telling, because Node does not support datagrams on Unix sockets.
+ * https://www.freedesktop.org/software/systemd/man/sd_notify
  */
 function notifyWatchdog(log: Logger): void {
   const intervalMs = Number(process.env.WATCHDOG_USEC) / 1000 / 2
@@ -97,12 +98,14 @@ function notifyWatchdog(log: Logger): void {
 function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   const app = createApp(parts, standIns)
   const server = createServer({ connectionsCheckingInterval: 5000 }, app)
-  // An unknown expectation may be ignored (RFC 9110, 10.1.1); Node's own 417 has none of our headers (SECURITY.md, H8).
+  // A header Expect that is not known may be ignored (RFC 9110, 10.1.1). Node's own 417 would have none of our headers
+  // (SECURITY.md, H8).
   server.on('checkExpectation', app)
   server.on('clientError', answerBadRequest(parts))
-  // Longer than a proxy's 60 s, so that it never writes into a connection that we have just closed (SECURITY.md, U5).
+  // A proxy closes its connections after 60 s, so it never sends a request on one that we have just closed
+  // (SECURITY.md, U5).
   server.keepAliveTimeout = 65_000
-  // Slow clients (SECURITY.md, U4).
+  // Limits for slow clients (SECURITY.md, U4).
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
   // Idle timeout of a socket. It also runs while a response waits for Discord, so it is longer than all upstream
@@ -122,7 +125,7 @@ function gracefulClose(server: Server): () => Promise<void> {
     await wait(drainMs)
     const closed = once(server, 'close')
     server.close()
-    // server.close() closes idle connections, but not those that browsers open in advance and have not used yet.
+    // server.close() closes idle connections, but not those that a browser has opened in advance and never used.
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     setTimeout(() => server.closeAllConnections(), closeMs - drainMs).unref()
     await closed

@@ -89,7 +89,7 @@ export function createMetrics() {
     for (const one of breakerStates) metrics.breaker.set({ upstream, state: one }, one === state ? 1 : 0)
   }
 
-  // Every series exists from the start: rate() does not see the event that creates one.
+  // Every time series is created at the start, because rate() does not count the event that creates one.
   for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
   for (const upstream of upstreams) for (const outcome of callOutcomes) metrics.calls.inc({ upstream, outcome }, 0)
   for (const outcome of signInOutcomes) metrics.signIns.inc({ outcome }, 0)
@@ -130,7 +130,7 @@ export function createMetrics() {
       metrics.cache.inc({ cache, result: found ? 'hit' : 'miss' }),
     onFallback: (error: unknown) => metrics.fallbacks.inc({ reason: nameOf(error) }),
     onStoreFailure: () => metrics.storeFailures.inc(),
-    /** Adds a metric that asks for the state of Redis whenever the metrics are read. */
+    /** Adds a metric that asks for the state of Redis each time the metrics are read. */
     watchRedis(state: () => Promise<string>): void {
       new Gauge({
         registers: [registry],

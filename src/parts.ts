@@ -23,10 +23,10 @@ import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 import { createUserSessions } from './visitor/user-sessions.ts'
 
-/** Time for Redis, files and rendering, in addition to the upstream timeout. */
+/** Additional time for Redis, files and rendering, besides the upstream timeout. */
 const marginMs = 1500
 
-/** Start-up waits at most this long for the first connection to Redis, then continues without it. */
+/** The start waits at most this long for the first connection to Redis, then continues without it. */
 const connectRedisMs = 300
 
 /** Creates everything that lives as long as the process, from the settings. */
@@ -57,8 +57,8 @@ export async function openParts(config: Config, log: Logger) {
     onState: (state, err) => log[state === 'ok' ? 'info' : 'error']({ pictures: state, err }, 'pictures'),
   })
   const timeoutMs = config.upstreamTimeoutMs
-  // https://discord.com/developers/docs/reference#user-agent In the demo a secret tells the app's own calls from
-  // others.
+  // The format is Discord's: https://discord.com/developers/docs/reference#user-agent In the demo a random part
+  // distinguishes the app's own calls to the stand-ins from others.
   const userAgent = `DiscordBot (${config.baseUrl}, ${packageJson.version})${config.demo ? ` ${randomUUID()}` : ''}`
   const calls = {
     timeoutMs,
@@ -100,8 +100,8 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // Three upstream timeouts, for the first request of a callback (its calls, then two locks), and at least the TTL
-      // of a lock whose process was killed.
+      // As long as the first request of a callback may take (its calls, then two locks): three upstream timeouts, and
+      // at least the TTL of a lock whose process was killed.
       waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,

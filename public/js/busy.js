@@ -1,6 +1,7 @@
-// A form is sent once; its button says so until the next page is there, or the visitor comes back.
+// Prevents that a form is sent twice. Its button says that it is being sent, until the next page is shown or the
+// visitor comes back.
 
-/** After this time the visitor may try again. */
+/** After this time the form may be sent again. */
 const giveUpMs = 20_000
 
 /** The forms that are being sent. */

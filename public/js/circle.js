@@ -1,9 +1,9 @@
 // What Discord's round crop cuts off. The server imports this module too, so that form and avatar page say the same.
 
 /**
- * By style and part, the variants that reach out of the circle, each with the largest scale, in steps of 0.05, at which
- * it does not. test/parts/circle.test.ts measures each variant of each style; when it fails after an upgrade of DiceBear,
- * it prints what the table should be.
+ * By style and part, the variants that the circle cuts at scale 1, each with the largest scale, in steps of 0.05, at
+ * which it does not. test/parts/circle.test.ts measures each variant of each style. When it fails after an upgrade of
+ * DiceBear, it prints the table as it should be.
  * @type {Record<string, Record<string, Record<string, number>>>}
  */
 export const cutVariants = {
@@ -29,8 +29,8 @@ export const cutVariants = {
 }
 
 /**
- * The largest scale at which the circle cuts off nothing of a face, or of what it wears; infinite where its parts lie in
- * the circle at their own size. DiceBear draws a part once, under its name and variant.
+ * The largest scale at which the circle cuts off nothing of a face or of what it wears; infinite if none of its parts
+ * is in the table. DiceBear draws each part once, with its name and variant as the id.
  * @param {string} style
  * @param {string} svg
  */
@@ -42,14 +42,15 @@ export function fittingScale(style, svg) {
 }
 
 /**
- * Whether the circle cuts off part of a face at this scale. A shift, which the visitor sees at once, is not counted.
+ * Whether the circle cuts off part of a face at this scale. How far the drawing is shifted does not count, because the
+ * visitor sees its effect at once.
  * @param {{ style: string, scale?: number | string | undefined }} look
  * @param {string} svg
  */
 export const isCutByCircle = ({ style, scale }, svg) => Number(scale || 1) > fittingScale(style, svg)
 
 /**
- * Whether some drawings of the style are cut.
+ * Whether the circle cuts some drawings of the style.
  * @param {string} style
  */
 export const mayBeCutByCircle = (style) => Object.hasOwn(cutVariants, style)

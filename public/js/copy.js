@@ -2,7 +2,7 @@
 import { announce, debounce, texts } from './page.js'
 
 const copiedMs = 2500
-/** What to do instead takes a while to read. */
+/** How long the message stays that says what to do instead: it takes a while to read. */
 const notCopiedMs = 10_000
 
 for (const button of document.querySelectorAll('[data-copy]')) {
@@ -21,7 +21,10 @@ for (const button of document.querySelectorAll('[data-copy]')) {
   })
 }
 
-/** Whether the text was copied. There is no clipboard on plain http, and a browser may refuse it elsewhere. */
+/**
+ * Copies a text. Returns whether that succeeded: on plain http there is no clipboard, and a browser may refuse it
+ * elsewhere.
+ */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text)
@@ -31,7 +34,7 @@ async function copy(text) {
   }
 }
 
-/** The older way: selects the text in a field that is there for a moment. */
+/** Copies in the way of older browsers: selects the text in a temporary field. */
 function copyFromField(text) {
   const { activeElement } = document
   const field = document.createElement('textarea')

@@ -1,4 +1,4 @@
-// The downloads: "Save or share" where the browser can share files, and a GIF that says that it is being drawn.
+// Downloads: "Save or share" in browsers that can share files, and a link to the GIF that says while it is being drawn.
 import { fill } from './look.js'
 import { texts } from './page.js'
 
@@ -10,14 +10,14 @@ const pngFile = (parts) => new File(parts, shareButton.dataset.name, { type: 'im
 if (navigator.canShare?.({ files: [pngFile([])] })) offerSharing()
 gifLink?.addEventListener('click', downloadGif)
 
-/** Sharing is the main button then: on a phone it is the way into the photos. */
+/** Makes sharing the main button: on a phone it is the way to save a picture among the photos. */
 function offerSharing() {
   shareButton.hidden = false
   for (const link of document.querySelectorAll('[data-download]')) {
     link.classList.replace('next', 'second')
     if (link.dataset.download) link.querySelector('span').textContent = link.dataset.download
   }
-  // Fetched early: a browser shares only for a short time after a press.
+  // The file is fetched early, because a browser allows sharing only for a short time after a press.
   let file
   const load = () => {
     file ??= fetchFile().catch((error) => {
@@ -40,7 +40,7 @@ async function share(load) {
   try {
     await navigator.share({ files: [await load()] })
   } catch (error) {
-    // The visitor has closed the dialog; anything else ends in a download.
+    // An AbortError means that the visitor has closed the dialog. After any other error the file is downloaded instead.
     if (error.name !== 'AbortError') document.querySelector('[data-download]').click()
   }
 }
@@ -63,7 +63,7 @@ async function downloadGif(event) {
   if (!problem) location.assign(gifLink.href)
 }
 
-/** Loads a picture. Returns why it did not come; an empty text if it did. */
+/** Loads a picture. Returns why it failed, or an empty text. */
 async function problemWith(url) {
   try {
     const answer = await fetch(url)

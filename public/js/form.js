@@ -1,4 +1,4 @@
-// The form with its live picture. Everything here only adds to a form that works without a script.
+// The form with its live preview. Without this script the form works, too.
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
 import {
   backgroundOf,
@@ -18,7 +18,7 @@ import { createRolls, createSeedCheck, isGoodSeed } from './rolls.js'
 import { createMoods, createTiles, keepLastPictures, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
-/** A change that nothing follows for so long is a step in the browser's history. */
+/** When this time has passed after a change, it becomes a step in the browser's history. */
 const settledMs = 300
 const smallPicturesWaitMs = 180
 
@@ -37,7 +37,7 @@ function enhance(form) {
   /** Whether the seed will be the Discord username: the word stays in its field, as an example. */
   const isFromUsername = () => find('[name="seedFrom"]:checked')?.value === 'username'
 
-  /** What is entered, without what the server would refuse. */
+  /** The entered values, without those that the server would refuse. */
   function enteredLook() {
     const fields = new FormData(form)
     const text = (name) => (fields.get(name) ?? '').trim()
@@ -52,7 +52,7 @@ function enhance(form) {
     }
   }
 
-  /** The entered values, not animated, with an example's seed or the first style where these are empty. */
+  /** The entered values without animation. An empty seed becomes the example's, an empty style the first one. */
   function currentLook() {
     const { seed: _, style, ...look } = enteredLook()
     const word = seedField.value.trim()
@@ -64,7 +64,7 @@ function enhance(form) {
     }
   }
 
-  /** Each settled change is a step back for the browser's button; `state` is the look as a query. */
+  /** Adds a step to the browser's history. Its `state` is the look as a query. */
   const writeAddress = debounce(() => {
     const url = lookUrl(enteredLook())
     if (url !== history.state) history.pushState(url, '', url)
@@ -134,7 +134,7 @@ function enhance(form) {
     showNumbers(form)
   }
 
-  /** "Animate" does nothing for most styles: it says so, and names some that move. */
+  /** If the style cannot move, "Animate" does nothing: the hint says so, and names some styles that can. */
   function sayWhatMoves(style) {
     const hint = find('[data-moves]')
     if (!hint || !style) return
@@ -190,7 +190,8 @@ function enhance(form) {
       moods.choose(query.get('mood') ?? '')
       update()
     })
-    // Without its button the preview still updates; Enter in the seed field updates it instead of submitting the form.
+    // The button that updates the preview is not needed with this script. Enter in the seed field updates the preview
+    // instead of submitting the form.
     find('.update')?.remove()
     seedField.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.isComposing) return
@@ -199,7 +200,7 @@ function enhance(form) {
     })
   }
   keepLastPictures(form)
-  // A browser that comes back, or reloads, may have filled in the form otherwise than the server did.
+  // When the visitor comes back or reloads, the browser may fill in the form otherwise than the server did.
   addEventListener('pageshow', () => update())
   reducedMotion.addEventListener('change', () => update())
 }

@@ -1,4 +1,4 @@
-// A look - style, mood, background, seed - as an address and in words. The server imports this module too, so that both
+// A look (style, mood, background, seed) as an address and in words. The server imports this module too, so that both
 // sides build the same addresses and texts.
 
 /** The fields of a look, in the order of an address. */
@@ -19,7 +19,7 @@ export const lookFields = /** @type {const} */ ([
 ])
 
 /**
- * The fields as entered or as checked. A missing or empty one has DiceBear's default.
+ * The fields of a look, entered or checked. A field that is missing or empty has DiceBear's default.
  * `pins` are the parts and colours that are chosen, under DiceBear's names.
  * @typedef {{ [Name in (typeof lookFields)[number]]?: string | number | boolean | undefined }
  *   & { pins?: Readonly<Record<string, string>> | undefined }} Look
@@ -32,8 +32,8 @@ export const lookFields = /** @type {const} */ ([
 export const isPin = (field) => /^[a-z]\w*(Variant|Color)$/.test(field) && field !== 'backgroundColor'
 
 /**
- * The fields that are numbers, with DiceBear's default as `initial`. Beyond these bounds DiceBear would draw next to
- * nothing.
+ * The fields that are numbers, with DiceBear's default as `initial`. Outside these limits almost nothing would be
+ * visible.
  */
 export const ranges = {
   backgroundColorAngle: { min: -360, max: 360, initial: 0 },
@@ -53,15 +53,15 @@ const initialOf = new Map(Object.entries(ranges).map(([name, { initial }]) => [n
  */
 export const measure = (number, unit) => number.replace('-', '−') + unit
 
-/** A background of two colours. */
+/** The kinds of gradient between two background colours. */
 export const gradients = /** @type {const} */ (['linear', 'radial'])
 
-/** Mirrored left to right, upside down, or both. */
+/** The ways to mirror a drawing: left to right, upside down, or both. */
 export const flips = /** @type {const} */ (['horizontal', 'vertical', 'both'])
 
 /**
- * The fields of a look that are not at their default, as names and values of a form. What describes a gradient is left
- * out unless there are two colours for it.
+ * The fields of a look that differ from their default, as names and values of a form. Those of a gradient are left out
+ * unless it has two colours.
  * @param {Look} look
  * @returns {[name: string, value: string][]}
  */
@@ -85,20 +85,20 @@ export function lookEntries(look) {
 /** @param {unknown} value */
 const isColour = (value) => typeof value === 'string' && hexColour(value) !== undefined
 
-/** In code points, after trimming. */
+/** The longest seed after trimming, in code points. */
 export const maxSeedLength = 128
 
 /** @param {string} seed */
 export const seedLength = (seed) => [...seed].length
 
 /**
- * A colour as six lower-case hex digits; undefined if the text is none.
+ * A colour as six lower-case hex digits; undefined if the text is not a colour.
  * @param {string} text
  */
 export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLowerCase()
 
 /**
- * A background as entered: six lower-case hex digits, "own", or empty for none and for what is no colour.
+ * The entered background: six lower-case hex digits, "own", or empty for none and for a text that is not a colour.
  * @param {string} text
  */
 export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
@@ -110,8 +110,8 @@ export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) 
 export const pictureUrl = (look) => `/preview.svg?${new URLSearchParams(lookEntries(look))}`
 
 /**
- * The fields of a look in an address. No background is written as "transparent", because a missing field could mean
- * that the background was not chosen.
+ * The fields of a look as a query. "No background" is written as "transparent", because a missing field could mean that
+ * no background was chosen yet.
  * @param {Look} look
  */
 export const lookQuery = (look) =>
@@ -133,8 +133,8 @@ export function fill(text, values) {
 }
 
 /**
- * A name or seed for a text where no <bdi> can stand: its direction does not change that of the text around it, as it has
- * no control of its own that would end the isolate. https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
+ * Isolates the writing direction of a name or seed from the text around it, where no <bdi> can be used. Control
+ * characters that would end the isolate are removed. https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
  * @param {string} name
  */
 export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')}\u2069`
@@ -180,7 +180,7 @@ export function moodHint(texts, styleTitle, lacking) {
 }
 
 /**
- * What is said instead of moving: the style does not, these others do.
+ * The hint for a style that does not move: which other styles do.
  * @param {LookTexts} texts
  * @param {string} styleTitle
  * @param {readonly string[]} movers titles of styles that move
@@ -191,21 +191,24 @@ export function stillHint(texts, styleTitle, movers) {
 }
 
 /**
- * The words of rolled seeds, from src/pages/words.ts, each in a text with spaces between.
+ * The words of which rolled seeds are made, from src/pages/words.ts. Each text is a list with spaces between.
  * @typedef {object} SeedTexts
  * @property {string} rollFirst
  * @property {string} rollSecond
  */
 
 const facesPerWall = 12
-/** Prime, and no divisor of the number of pairs: counting by it meets each pair once, in no order that shows. */
+/**
+ * Step from one seed of a wall to the next. It is a prime that does not divide the number of pairs, so all pairs are
+ * met once, in no visible order.
+ */
 const step = 997
 
 /** @param {SeedTexts} texts */
 const wordsOf = ({ rollFirst, rollSecond }) => ({ firsts: rollFirst.split(' '), seconds: rollSecond.split(' ') })
 
 /**
- * The number of walls on which no seed is repeated; they are numbered from 1.
+ * How many walls have different seeds. Their numbers begin with 1.
  * @param {SeedTexts} texts
  */
 export function wallCount(texts) {
@@ -214,7 +217,7 @@ export function wallCount(texts) {
 }
 
 /**
- * The twelve seeds of a wall of faces: the same number is the same wall for everybody.
+ * The twelve seeds of a wall of faces. A wall of one number is the same for everybody.
  * @param {SeedTexts} texts
  * @param {number} wall
  */
@@ -227,7 +230,7 @@ export function wallSeeds(texts, wall) {
 }
 
 /**
- * A seed by chance.
+ * A random seed.
  * @param {SeedTexts} texts
  */
 export function rolledSeed(texts) {

@@ -1,4 +1,4 @@
-// What the scripts of a page share.
+// Functions that the scripts of a page share.
 
 /** The texts of the scripts, from src/pages/words.ts. */
 export const texts = JSON.parse(document.body.dataset.words)

@@ -1,7 +1,7 @@
-// The large picture, and the line beside it that says what is happening to it.
+// The large picture, and the line beside it that says whether it is loading.
 import { announce, texts } from './page.js'
 
-/** While a word is typed or a colour dragged, pictures are requested no more often than this. */
+/** While the visitor types or drags a colour, pictures are requested no more often than this. */
 const minIntervalMs = 60
 /** A picture that takes longer than this is dimmed. */
 const staleMs = 150
@@ -28,7 +28,7 @@ export function createPreview(form, { onShown, onRetried }) {
   let waiting
   let stale
 
-  /** Shows the picture at this address as soon as it has come; `text` is for the time after that. */
+  /** Shows the picture at this address as soon as it is loaded, and then `text` beside it. */
   function show(url, text) {
     idleText = text
     clearTimeout(waiting)
@@ -36,7 +36,7 @@ export function createPreview(form, { onShown, onRetried }) {
     else if (lastRequest === lastShown) setStatus(idleText)
   }
 
-  /** Shows the problem until the next picture is requested; ignores earlier requests. */
+  /** Shows a problem until the next picture is requested. Responses to earlier requests are ignored. */
   function refuse(problem) {
     clearTimeout(waiting)
     lastRequest += 1
@@ -52,7 +52,10 @@ export function createPreview(form, { onShown, onRetried }) {
     else request(url)
   }
 
-  /** Answers can overtake each other: an older one never replaces a newer one. Resolves with whether it was shown. */
+  /**
+   * Requests a picture and shows it, unless one that was requested later has been shown already. Resolves with whether
+   * it was loaded and is still wanted.
+   */
   async function request(url) {
     const number = ++lastRequest
     lastRequestMs = performance.now()
@@ -77,7 +80,7 @@ export function createPreview(form, { onShown, onRetried }) {
   function showLoaded(url, number) {
     lastShown = number
     for (const image of images) image.src = url
-    // A <source> for reduced motion takes precedence over img.src.
+    // A <source> for reduced motion would take precedence over img.src.
     for (const source of form.querySelectorAll('source')) source.remove()
     onShown(url)
   }
@@ -96,7 +99,7 @@ export function createPreview(form, { onShown, onRetried }) {
     form.classList.toggle('failed', canRetry)
     if (status.textContent === (canRetry ? `${text} ${texts.tryAgain}` : text)) return
     if (document.activeElement === retryButton) {
-      // The button is about to go: the picture takes the focus.
+      // The button will disappear, so the picture gets the focus.
       images[0].tabIndex = -1
       images[0].focus()
     }

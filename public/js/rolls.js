@@ -3,7 +3,7 @@ import { fill, isolate, lookQuery, maxSeedLength, pictureUrl, rolledSeed, seedLe
 import { announce, replaceByServers, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
-/** The large picture comes first; the small ones follow once nobody rolls on. */
+/** The large picture is requested first, the small ones once the visitor has stopped rolling for this long. */
 const smallPicturesWaitMs = 500
 
 export function createRolls(form, { currentLook, chooseSeed }) {
@@ -26,7 +26,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     announce(fill(texts.rolled, { seed }))
   }
 
-  /** Reuses existing buttons: the picture of a new one would have to load. */
+  /** Shows the last rolls. Existing buttons are reused, because the picture of a new one would have to load. */
   function list() {
     const existing = new Map(buttons().map((button) => [button.dataset.seed, button.parentElement]))
     places.replaceChildren(...seeds.map((seed) => existing.get(seed) ?? createPlace(seed)))

@@ -1,3 +1,3 @@
-// The steps for the device at hand are open.
+// On a narrow screen the steps for phones are open.
 const isNarrow = matchMedia('(width < 40rem)').matches
 if (isNarrow) document.querySelector('[data-narrow]').open = true

@@ -23,7 +23,10 @@ export function createTiles(form, moods) {
 
 const imageOf = (radio) => radio.nextElementSibling
 
-/** Lazily: outside the window a new address costs nothing until the image is scrolled to. */
+/**
+ * Images are loaded lazily: changing the address of one outside the window costs nothing until it is scrolled into
+ * view.
+ */
 export function setPicture(image, url) {
   if (image.getAttribute('src') === url) return
   image.loading = 'lazy'
@@ -31,8 +34,8 @@ export function setPicture(image, url) {
 }
 
 /**
- * Restores the last loaded picture when a new one fails to load; without one, removes src so that the next change loads
- * again.
+ * If a new picture fails to load, shows the last one again. If there is none, removes `src`, so that the next change
+ * loads a picture.
  */
 export function keepLastPictures(form) {
   const lastLoaded = new WeakMap()

@@ -1,4 +1,4 @@
-// A button that has to wait counts down to the time at which it can be pressed.
+// Counts down on a button until it can be pressed.
 import { fill } from './look.js'
 
 for (const button of document.querySelectorAll('[data-wait]')) {

@@ -117,7 +117,7 @@ export function createProcessPool(options: PoolOptions) {
 
   function assign(worker: Worker, job: Job): void {
     worker.jobs.push(job)
-    worker.process.send(job.message, () => undefined) // a failure means that the process has ended, which its event 'exit' reports
+    worker.process.send(job.message, () => undefined) // 'exit' reports why it failed
     if (worker.jobs.length === 1) watch(worker)
   }
 

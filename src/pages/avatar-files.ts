@@ -18,11 +18,11 @@ const defaultPngSize = '512'
 
 const svgType = 'image/svg+xml; charset=utf-8'
 const avatarCaching = 'private, max-age=31536000, immutable'
-/** A week: long, but a new version of DiceBear's styles should show before long. */
+/** A week, because a new version of DiceBear's styles should be seen soon. */
 export const previewCaching = 'public, max-age=604800'
 export const mebibyte = 1024 * 1024
 
-/** GET /preview.svg: the live preview beside the form, by the embedded library. */
+/** GET /preview.svg: the live preview beside the form, drawn by the embedded library. */
 export function previewFile(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
   const maxBytes = capacity.pictureCacheMb * mebibyte
   const previews = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('preview', found) })
@@ -34,7 +34,7 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
   })
 
   route('/preview.svg', { GET: 'file' }).get(async (req, res) => {
-    // Keyed by the address, so that the values of a known preview are not parsed again.
+    // The key is the address, so that the fields of a known preview are not parsed again.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
       return previewQueue(async () => svgPicture(await renderers.draw(choice)), clientOf(req))
@@ -53,7 +53,7 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   // A visitor may ask for each of twelve avatars in each of four sizes at once.
   const concurrency = capacity.renderingProcesses
   const pngQueue = createQueue({ concurrency, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
-  // A GIF is the work of a hundred PNGs.
+  // Rendering a GIF takes as long as a hundred PNGs.
   const gifQueue = createQueue({ concurrency: 1, maxWaiting: 12, maxWaitingPerClient: 4 })
 
   route('/avatars/:id.svg', { GET: 'file' }).get(session, async (req, res) => {
@@ -103,7 +103,7 @@ export function sizeIn({ size = defaultPngSize }: Request['query']): number {
   return Number(known)
 }
 
-/** The choice in a query; throws InvalidValues. */
+/** Reads the choice from a query. Throws InvalidValues. */
 export function choiceIn(query: unknown): Choice {
   const { choice } = readForm(query)
   if (!choice) throw new InvalidValues('not a choice that can be drawn')
@@ -111,9 +111,9 @@ export function choiceIn(query: unknown): Choice {
 }
 
 /**
- * Draws an avatar's SVG, or, where it came from outside and cannot be drawn within the limits, that of the embedded
- * library: it may take too much time or memory, be too large for a picture, or move in ways that only browsers can
- * follow.
+ * Renders the SVG of an avatar. If it came from outside and cannot be rendered within the limits, that of the embedded
+ * library is rendered instead: an SVG may take too much time or memory, be too large for a picture, or have animations
+ * that only browsers support.
  */
 async function drawAvatar(
   renderers: Renderers,
@@ -154,7 +154,7 @@ export function fileName(user: User | undefined, { style, mood }: Choice, extens
   return `${parts.join('-')}.${extension}`
 }
 
-/** Letters, marks and digits of any script; nothing that means something to a file system or a shell. */
+/** Keeps letters, marks and digits of any script, and replaces what has a meaning for a file system or a shell. */
 function fileNamePart(name: string): string {
   if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
   const safe = name

@@ -30,12 +30,12 @@ type Answer = { status: number; texts: Texts; retryAfterS?: number }
 
 const texts = words.errors
 
-/** Retry-After while Redis is down: the app reconnects within 5 s. */
+/** Retry-After while Redis is down. The app reconnects within 5 s of Redis's return. */
 const storeRetryS = 5
-/** Retry-After for a full queue. */
+/** Retry-After when a queue is full. */
 const queueRetryS = 2
 
-/** The answers that depend on the kind of error alone. */
+/** The responses to errors whose class alone decides. */
 const answers = new Map<unknown, Answer>([
   [InvalidCallback, { status: 400, texts: texts.invalidValues }],
   [InvalidValues, { status: 400, texts: texts.invalidValues }],
@@ -52,7 +52,7 @@ const answers = new Map<unknown, Answer>([
   [PicturesUnavailable, { status: 503, texts: texts.picturesUnavailable, retryAfterS: 60 }],
 ])
 
-/** Express and its body parser throw errors with a status. */
+/** Texts for errors of Express and its body parser, by their status. */
 const textsOfStatus = new Map<number, Texts>([
   [413, texts.tooLarge],
   [415, texts.unsupportedMediaType],
@@ -80,8 +80,8 @@ function retryLater(status: number, textsFor: (seconds: number) => Texts, retryA
 }
 
 /**
- * Whether somebody has to act: an unexpected error, Discord does not accept this app's credentials, or something is not
- * installed.
+ * Whether an operator must act: the error is unexpected, Discord does not accept this app's credentials, or something
+ * is not installed.
  */
 export function isOurFault(error: unknown): boolean {
   const isInstallation = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
@@ -89,7 +89,8 @@ export function isOurFault(error: unknown): boolean {
 }
 
 /**
- * Answers every error by a page, or by problem+json (RFC 9457) to a program. Its message and cause go to the log alone.
+ * Answers every error by a page, or by problem+json (RFC 9457) to a program. The message and cause of the error are
+ * only logged.
  */
 export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestHandler {
   return (error, req, res, next) => {
@@ -97,7 +98,7 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
     const { status, texts, retryAfterS } = answerTo(error, upstreamTimeoutMs)
     const errorNumber = `${status}-${String(req.id).slice(0, 8)}`
     res.err = error
-    // Headers that a route may have set before it failed.
+    // A route may have set these headers before it failed.
     for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
     res.status(status).set('Cache-Control', 'no-store').vary('Accept')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))

@@ -19,15 +19,15 @@ import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
 /**
- * What a view shows of a form: what was entered, what is wrong with it, and what there is to choose from.
- * `fallbackSeed` is for the pictures, where the seed is empty or wrong.
+ * What a view shows of a form: what was entered, what is wrong with it, and what can be chosen. The pictures use
+ * `fallbackSeed` if the seed is empty or wrong.
  */
 export function formView(entered: Entered, problems: Problem[], fallbackSeed: string) {
   const problem = new Map(problems.map(({ field, message }) => [field, message]))
   const style = findStyle(entered.style)
   const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
-  /** The entered values that can be drawn, for previews. Not animated. */
+  /** The entered values that can be drawn, for still previews. */
   const look = {
     ...good,
     seed: good.seed || fallbackSeed,
@@ -68,13 +68,13 @@ export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'prob
   return { ...entered, ...Object.fromEntries(goodTexts), pins: Object.fromEntries(goodPins) }
 }
 
-/** The mood, or none if the style cannot show it. */
+/** The mood if the style can show it, else none. */
 export const moodFor = (style: Style, mood: string) => (style.moods.includes(mood) ? mood : '')
 
 /** The moods that a style cannot show. */
 export const lackingMoods = (style: Style) => moods.filter((mood) => !style.moods.includes(mood))
 
-/** The mood that was entered is never disabled: a disabled field would not be sent again. */
+/** The mood that was entered is never disabled, because browsers do not send a disabled field. */
 function moodsView(style: Style | undefined, entered: string) {
   const lacking = style ? lackingMoods(style) : []
   return {
@@ -133,17 +133,17 @@ function coloursView(entered: string, initial?: string) {
   const colour = hexColour(entered) ?? (entered === '' ? initial : undefined)
   return {
     swatches: palette.map(({ value, name }) => ({ value, title: words.colours[name], isChosen: value === colour })),
-    /** In the colour well: the colour that was entered, or the first swatch. */
+    /** Value of the colour input: the colour that was entered, or the first swatch. */
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
-    /** What was entered, if it is no colour. */
+    /** What was entered if it is not a colour. */
     invalidColour: entered === '' || colour ? undefined : entered,
   }
 }
 
 const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
 
-/** Fields that have no control on the avatar's page: what came with a link is sent on. */
+/** Fields without a control on the avatar page: values from a link are sent on. */
 const carried: Field[] = [...backgroundFields.slice(1), ...framingFields]
 
 function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
@@ -215,7 +215,7 @@ export function wallView(entered: unknown, look: Look & { seed: string; style: s
   return { number, next: (number % count) + 1, faces }
 }
 
-/** A choice in words, with its picture and the address of the form filled in with it. */
+/** A choice described in words, with its picture and the address of the form filled in with it. */
 export function choiceView(choice: Choice) {
   return {
     choice,

@@ -9,7 +9,7 @@ import { colourIn, number, oneOf, shortened, text } from './fields.ts'
 import { readPins } from './pins.ts'
 import { words } from './words.ts'
 
-/** The form's fields, in the order of the page; what else is sent is ignored. */
+/** The fields of the form, in the order of the page. Other fields in a post are ignored. */
 export const fields = [
   'style',
   'animated',
@@ -28,7 +28,7 @@ export const fields = [
 /** A field of `fields`, or one of a part or colour of the style. */
 export type Problem = { field: string; message: string }
 
-/** What was entered, trimmed but unchecked, for showing the form again. */
+/** What was entered, trimmed and not checked, with which the form is shown again. */
 const Entered = z.record(z.enum(fields), z.string()).and(
   // The parts and colours of any style: what this one lacks is for the next.
   z.object({ pins: z.record(z.string(), z.string()) }),
@@ -41,7 +41,7 @@ export type ReadForm =
 
 const texts = words.problems
 
-/** The fields in the order of the page, which is the order of the problems. */
+/** In the order of the page, because the problems are listed in this order. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
     if (style === '') context.addIssue({ code: 'custom', message: texts.styleMissing })
@@ -79,7 +79,7 @@ const Form = Fields.superRefine(
   { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
 ).transform(normalised)
 
-/** Without what the style ignores, and without what describes a gradient unless there are two colours for it. */
+/** Drops fields that the style ignores, and those of a gradient unless it has two colours. */
 function normalised(checked: z.infer<typeof Fields>): Choice {
   const { backgroundColorFill, backgroundColor2, backgroundColorAngle, ...others } = checked
   const choice = findStyle(checked.style)?.hasFace ? others : { ...others, mood: '' }
@@ -90,9 +90,9 @@ function normalised(checked: z.infer<typeof Fields>): Choice {
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * The seed is the text in the field `seed`; `seedFrom` goes before it. Empty or `word` it says just that, `username` is
- * an empty seed, and anything else is the seed itself: without a script the visitor picks a face of the wall so, from
- * the same radio buttons. Links and choices have `seed` alone.
+ * The seed comes from the field `seed`, but `seedFrom` takes precedence: `username` means an empty seed; empty or
+ * `word` means the field `seed`; any other value is the seed itself. Without a script a visitor chooses a face of the
+ * wall with these radio buttons. Links and choices have only `seed`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
@@ -116,7 +116,7 @@ export function readForm(sent: unknown): ReadForm {
 /** Reads a look, as an address would hold it. */
 export const readLook = (look: Look): ReadForm => readForm(Object.fromEntries(lookEntries(look)))
 
-/** A style without a face ignores mood, whatever it says. */
+/** What is wrong with the mood. A style without a face ignores it. */
 function moodProblem(styleName: string, mood: string): string | undefined {
   const style = findStyle(styleName)
   if (mood === '' || style?.hasFace === false) return undefined
@@ -136,7 +136,7 @@ function problemsOf(issues: z.core.$ZodIssue[], style: string): Problem[] {
 const AnyText = z.string().catch('')
 
 function asEntered(given: Record<string, unknown>): Entered {
-  // A repeated field counts with its first value.
+  // The first value of a repeated field is shown.
   const textOf = (field: string): [string, string] => [field, AnyText.parse([given[field]].flat()[0]).trim()]
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
@@ -148,7 +148,7 @@ function asEntered(given: Record<string, unknown>): Entered {
 /** Converts a choice back to form fields. */
 export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))
 
-/** 422: the page with the form again, filled in as it was sent; a program gets the problems as JSON (RFC 9457). */
+/** Responds 422: the page with the form, filled in as it was sent. A program gets the problems as JSON (RFC 9457). */
 export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
   const { problems } = page.form
   res.status(422).vary('Accept')

@@ -89,7 +89,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
       })
     } catch (error) {
       // A second request has taken the state, or the visitor has signed out. A session that this request has just
-      // created is deleted.
+      // created is deleted again.
       if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
       if (!(error instanceof NotSignedIn)) throw error
       if (newTokens) await accounts.revoke([newTokens])
@@ -127,10 +127,13 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
 
-/** Errors to `prompt=none`: the next sign-in shows Discord's pages. OpenID Connect Core 1.0, 3.1.2.6 */
+/**
+ * Discord's answers to `prompt=none` if it has to show its pages: the next sign-in lets it. OpenID Connect Core 1.0,
+ * 3.1.2.6
+ */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
-// Nothing was sent to Discord, or it could not be stored: the state and the code may still be good.
+// After these errors nothing was sent to Discord, or the result could not be stored: state and code may still be valid.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
 /** A prefetch or a HEAD must not use up the code. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose */
@@ -140,7 +143,7 @@ const refusePrefetch: RequestHandler = (req, res, next) => {
   else next()
 }
 
-// Visible ASCII, RFC 6749 appendix A; Discord's codes have 30 characters, and may grow.
+// Visible ASCII (RFC 6749, appendix A). Discord's codes have 30 characters, and may become longer.
 const parameter = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
 
 const CallbackQuery = z

@@ -8,7 +8,7 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
   const session = sessions.load({ rolling: false })
 
   addAction('forget', withoutAvatar)
-  // One that is in the history is restored already: the button was pressed twice.
+  // If the avatar is in the history, it was restored already: the button was pressed twice.
   addAction('restore', withRestored, ({ removed }, id) => removed?.avatar.id === id)
   addAction('keep', (visitor, id) => withKept(visitor, id, true))
   addAction('unkeep', (visitor, id) => withKept(visitor, id, false))

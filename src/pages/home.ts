@@ -15,10 +15,13 @@ import { words } from './words.ts'
 /** The form's initial values, but for the seed. */
 const firstLook = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
 
-/** With one of these the form opens, so that what is shown is what the visitor gets. Few, so that pages can be cached. */
+/**
+ * The seeds with which the form may open. They are shown in the field, so the visitor gets what the preview shows. They
+ * are few, so that pages can be cached.
+ */
 const openingSeeds = wallSeeds(words.script, 1)
 
-/** Why the visitor was sent here, as named in the address. */
+/** Why the visitor was redirected here, by the name in the address. */
 const notices = new Map<unknown, string>([
   ['declined', words.notices.declined],
   ['sign-in', words.notices.signInAgain],
@@ -35,8 +38,8 @@ const maxCachedBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
 export function homePage(route: AddRoute, { config, renderers }: Parts): void {
-  // Rendering 61 tiles takes longer than the rest of the answer: the bound of / in test/bench needs this cache. The
-  // page depends on its address and the opening seed alone.
+  // Rendering 61 tiles takes longer than the rest of the response. Without this cache the bound of / in test/bench
+  // would be missed. A page depends only on its address and the opening seed.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
     sizeCalculation: (page, url) => page.length + url.length,
@@ -57,7 +60,10 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
     return { ...page, form: { ...page.form, fittingScale, fitUrl } }
   }
 
-  /** The scale at which the circle does not cut the look; undefined if it is not cut, or if it could not be drawn. */
+  /**
+   * The scale at which the circle cuts nothing off; undefined if nothing is cut off now, or if the look could not be
+   * drawn.
+   */
   async function fittingScaleOf(look: Entered): Promise<number | undefined> {
     const { choice } = readLook(look)
     if (!choice || !mayBeCutByCircle(choice.style)) return undefined
@@ -74,7 +80,7 @@ function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl 
   const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
   const good = goodPart(read)
   const entered = { ...good, style: good.style || firstLook.style }
-  // Drops values that the style ignores, such as a mood for a style without a face.
+  // Without the values that the style ignores, such as a mood for a style without a face.
   const look = readLook(entered).choice ?? entered
   const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
@@ -133,7 +139,7 @@ export function homeView(entered: Entered, problems: Problem[] = []) {
       stillHint:
         form.style && form.isAnimated && !isMoving ? stillHint(words.script, form.style.title, moves.names) : '',
       preview: pictureUrl({ ...form.look, animated: isMoving }),
-      /** For a visitor who prefers reduced motion. */
+      /** The preview for visitors who prefer reduced motion. */
       stillPreview: isMoving ? pictureUrl(form.look) : undefined,
       styles: styleTiles.map((style) => ({
         ...style,

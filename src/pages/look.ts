@@ -6,7 +6,7 @@ import { words } from './words.ts'
 
 export { lookQuery, lookUrl, pictureUrl } from '../../public/js/look.js'
 
-/** Stands for the username in pictures of a visitor who has not signed in and entered no seed. */
+/** The seed of pictures for a visitor who has not signed in and has entered none. */
 export const exampleSeed = 'juniper'
 
 /** "Adventurer, happy", or "Adventurer" without a mood. */

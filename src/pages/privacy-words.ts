@@ -1,8 +1,9 @@
-// What /privacy says, by the habits of words.ts. A test compares the names in `kept` with what is stored after a visit.
+// The texts of /privacy, in the format of words.ts. A test compares the names in `kept` with what is stored after a
+// visit.
 
 /**
- * What is kept: `name` is the beginning of a key in Redis or of a cookie's name, or the place itself. Of everything
- * that is neither, `place` says where it is.
+ * What is kept. `name` is the beginning of a key in Redis or of a cookie's name, or the place itself. `place` says
+ * where data is that is in neither.
  */
 type Kept = { what: string; name?: string; place?: string; howLong: string }
 

@@ -9,7 +9,7 @@ export function privacyPage(route: AddRoute, config: Config): void {
     dicebearHost: dicebearUrl === undefined ? undefined : new URL(dicebearUrl).host,
     isDemo: demo,
     privacyUrl,
-    /** With https browsers take the cookies from this host alone, because of their prefix. */
+    /** With https the prefix of the cookies limits them to this host. */
     cookieName: (name: string) => (name.endsWith('-') ? `${https ? '__Host-' : ''}${name}…` : cookieName(config, name)),
   }
   route('/privacy', { GET: 'page' }).get((_req, res) => res.render('privacy', page))

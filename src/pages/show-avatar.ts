@@ -19,9 +19,7 @@ import { formView, goodPart, lackingMoods, wallView } from './form-view.ts'
 import { homeView } from './home.ts'
 import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
 
-/**
- * GET /show_avatar shows an avatar in the places where Discord shows it. POST makes another one with the cached token.
- */
+/** GET /show_avatar shows an avatar as it will look in Discord. POST makes another one with the cached token. */
 export function showAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, states, sessions, accounts, avatars, renderers, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
@@ -33,7 +31,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const named = req.query.avatar
     const avatar = named === undefined ? history[0] : history.find(({ id }) => id === named)
     if (user === undefined || history.length === 0) {
-      // A browser that has just signed in and sends no session has not kept its cookie.
+      // If the browser has just signed in but sends no session cookie, it did not keep it.
       const hasSignedIn = !sessions.hasCookie(req) && (await states.sessionIds(cookies.all(req))).length > 0
       return res.redirect(303, `/?notice=${hasSignedIn ? 'no-session' : 'no-looks'}`)
     }
@@ -44,7 +42,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
 
   showAvatar.post(...form, async (req, res) => {
     const read = readForm(req.body)
-    // Before anything can fail: the error page offers the same choice again.
+    // Set before anything can fail, because the error page offers this choice again.
     res.locals.choice = read.choice
     await sessions.loadNow(req, res)
     if (!req.visitor.user || !req.visitor.tokens) return signInAgain(res, read)
@@ -57,7 +55,9 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     else signInAgain(res, read)
   })
 
-  /** The sequence without the trip to Discord: user -> DiceBear -> file -> session. False if the tokens are refused. */
+  /**
+   * Like a callback, without the trip to Discord: user -> DiceBear -> file -> session. False if the tokens are refused.
+   */
   async function restyle(req: Request, choice: Choice): Promise<boolean> {
     const deadline = performance.now() + visitTimeoutMs
     const finishAvatar = avatars.begin(choice, deadline)
@@ -69,7 +69,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * The form again, with what is wrong: on this page, or on the first one for a visitor who has removed every avatar.
+   * Shows the form again with its problems: on this page, or on the first page for a visitor who has removed every
+   * avatar.
    */
   async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
     const { user, avatars } = req.visitor
@@ -78,7 +79,10 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     formRefused(req, res, 'show-avatar', await pageOf(req, user, newest, entered, problems))
   }
 
-  /** The letters that PNG and GIF leave out. Empty if the check fails: a notice is no reason to fail the page. */
+  /**
+   * The letters that are missing in PNG and GIF. Empty if they cannot be found out, because the page can do without
+   * this notice.
+   */
   async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
     const hasLetters = findStyle(choice.style)?.group === 'text'
     return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
@@ -90,7 +94,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return scale === undefined ? undefined : { ...choiceOf(avatar), scale }
   }
 
-  /** Address of the moving form; none when nothing moves, or when it is not known in time. */
+  /** The address of the GIF; none if nothing moves, or if that is not known in time. */
   async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
     const moves = choice.animated && (await renderers.moves(choice).catch(() => false))
     return moves ? `/avatars/${id}.gif` : undefined
@@ -130,12 +134,15 @@ function signInAgain(res: Response, read: ReadForm): void {
   res.redirect(303, `${lookUrl(read.choice ?? goodPart(read))}&notice=sign-in`)
 }
 
-/** The choice that led to an avatar: its seed is empty if the avatar was made from the Discord username. */
+/** The choice from which an avatar was made: its seed is empty if the seed was the Discord username. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
 }
 
-/** The form filled in with the look. A seed that is the username goes into a link to copy only if the visitor says so. */
+/**
+ * Links to the form filled in with this look. If the seed is the visitor's username, the link to copy contains it only
+ * if the visitor wants that.
+ */
 function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
   return {
     isName: !seedTyped || choice.seed === username,
@@ -175,7 +182,7 @@ function restyleForm(entered: Entered, problems: Problem[], user: User) {
 
 const styleOptions = stylesByTitle.map((style) => ({ ...style, lacks: lackingMoods(style).join(' ') }))
 
-/** The others in the chat and in the list of members. */
+/** The other people in the drawn chat and list of members. */
 const friends = {
   first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
   second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),

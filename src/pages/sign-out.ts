@@ -26,14 +26,14 @@ export function signOut(route: AddRoute, parts: Parts): void {
     const ended = await endSessions(parts, req, res, user)
     const looks = ended.flatMap((visitor) => [...visitor.avatars, visitor.removed?.avatar ?? []].flat())
     await avatars.forget(looks.map(({ id }) => id))
-    // The browser's copies of the avatars, which it may otherwise keep for a year.
+    // Deletes the browser's copies of the avatars, which it could otherwise keep for a year.
     res.set('Clear-Site-Data', '"cache"').redirect(303, '/?notice=forgotten')
   })
 }
 
 /**
- * Ends the browser's session, or all sessions of a user. Requests that began before do not end signed in: their states
- * are forgotten, their sessions and the user are marked. Returns what the sessions held.
+ * Ends the browser's session, or all sessions of a user. Requests that began before are not signed in afterwards,
+ * because their states are forgotten, and their sessions or the user are marked. Returns what the sessions held.
  */
 async function endSessions(parts: Parts, req: Request, res: Response, everywhere?: User): Promise<Visitor[]> {
   const { config, states, sessions, accounts } = parts

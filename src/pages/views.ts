@@ -7,7 +7,7 @@ type Values = Record<string, unknown>
 
 const partials = join(import.meta.dirname, '../../views/partials')
 
-/** A compiled view, and the names of the values that it needs. */
+/** A compiled view, and the names of the values that it uses. */
 type View = { template: TemplateFunction; names: string[] }
 
 /**
@@ -23,14 +23,17 @@ export function viewRenderer() {
 
   return function render(file: string, values: Values): string {
     const { template, names } = views.get(file) ?? compile(file, values)
-    /** A partial has the values of the view around it, and its own. */
+    /** A partial gets the values of the view that contains it, and those in this call. */
     const partial = (name: string, own: Values = {}) => render(`${partials}/${name}.ejs`, { ...values, ...own })
     const needed: Values = { partial }
     for (const name of names) needed[name] = values[name]
     return template(needed)
   }
 
-  /** Only the names in the first call's `values` become variables; views read optional values as `locals.name`. */
+  /**
+   * Only the values that the first call passes become variables. Views read values that may be missing as
+   * `locals.name`.
+   */
   function compile(file: string, values: Values): View {
     const text = readFileSync(file, 'utf8')
     const variables = Object.keys(values).filter((name) => new RegExp(`\\b${name}\\b`).test(text))
@@ -45,13 +48,16 @@ export function viewRenderer() {
   }
 }
 
-/** EJS's own escaping; most texts have nothing to escape, and looking first takes a third of the time. */
+/**
+ * EJS's own escaping. Most texts contain nothing to escape, and finding that out takes a third of the time. For the
+ * bound of /show_avatar in test/bench.
+ */
 function escapeHtml(value: unknown): string {
   const text = String(value ?? '')
   return /[&<>'"]/.test(text) ? ejs.escapeXML(text) : text
 }
 
-/** `viewRenderer` in the form that `app.engine` needs. */
+/** A view engine for `app.engine` of Express. */
 export function viewEngine() {
   const render = viewRenderer()
   return (file: string, values: object, callback: (error: unknown, html?: string) => void): void => {
@@ -66,7 +72,7 @@ export function viewEngine() {
   }
 }
 
-/** A view as text, for a page that is cached. */
+/** Renders a view as text, for a page that is cached. */
 export function rendered(res: Response, view: string, values: object): Promise<string> {
   return new Promise((resolve, reject) => {
     res.render(view, values, (error, html) => (error ? reject(error) : resolve(html)))

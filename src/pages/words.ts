@@ -1,4 +1,4 @@
-// The English texts of the pages, without HTML: **two stars** are bold, {name} is filled in by fill().
+// The English texts of the pages, without HTML. A text between **two stars** is bold; fill() replaces {name}.
 import { fill } from '../../public/js/look.js'
 import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
 import { privacyWords } from './privacy-words.ts'
@@ -6,15 +6,15 @@ import { privacyWords } from './privacy-words.ts'
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
-/** Of a wait: in minutes where nobody would count the seconds. */
+/** How long to wait, in minutes if it is so long that nobody would count seconds. */
 const duration = (count: number) => (count > 90 ? `${Math.ceil(count / 60)} minutes` : `${count} ${seconds(count)}`)
-/** With a minus sign, not a hyphen. */
+/** A number with a minus sign instead of a hyphen. */
 const minus = (number: number) => String(number).replace('-', '−')
-/** The visitor's time zone is not known. */
+/** A day in UTC, because the visitor's time zone is not known. */
 const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' })
 const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
-/** Text of a link, quoted in `notCopied`. */
+/** The text of a link, which `notCopied` quotes. */
 const change = 'Change style or mood'
 
 /** A mood is `inText` in "Adventurer, in love", and `look` in "can't look in love". */
@@ -57,7 +57,7 @@ const colours: Record<string, string> = {
 
 const previewAlt = 'Your avatar: {look}'
 
-/** The texts of the scripts, which find them as JSON in an attribute of the page. */
+/** The texts of the browser scripts, which read them as JSON from an attribute of the page. */
 const script = {
   locale: 'en-GB',
   look: '{style}, {mood}',

@@ -3,18 +3,18 @@ import { LRUCache } from 'lru-cache'
 import { StoreUnavailable } from '../errors.ts'
 import type { Store } from './store.ts'
 
-/** The events under one key in the current minute, and when the next minute begins. */
+/** The number of events under one key in its current minute, and when that minute ends. */
 export type Count = { hits: number; endsInMs: number }
 
 export const windowMs = 60_000
 
 /**
- * The events under one key in its current minute, as far as this process knows. `endsAtMs` is on the monotonic clock, so
- * that a clock that is set back prolongs no window.
+ * What this process knows of the events under one key in its current minute. `endsAtMs` is by the monotonic clock, so
+ * that setting back the system clock prolongs no window.
  */
 type Window = { hits: number; unsharedHits: number; endsAtMs: number }
 
-/** The windows of this process; past 50,000 keys the least recently used go. */
+/** The windows of this process. Beyond 50,000 keys the least recently used are dropped. */
 function createWindows(): (key: string) => Window {
   const windows = new LRUCache<string, Window>({ max: 50_000 })
   return (key) => {
@@ -28,7 +28,7 @@ function createWindows(): (key: string) => Window {
 
 const countOf = ({ hits, endsAtMs }: Window): Count => ({ hits, endsInMs: endsAtMs - performance.now() })
 
-/** Counts each event in the store before it returns. While Redis is down this process counts alone. */
+/** Counts each event in the store before it returns. While Redis is down, this process counts its own events. */
 export function createExactCounter(store: Store): (key: string) => Promise<Count> {
   const windowOf = createWindows()
   return async (key) => {
@@ -48,9 +48,8 @@ export function createExactCounter(store: Store): (key: string) => Promise<Count
 const shareEveryMs = 100
 
 /**
- * Counts in this process, and shares the count through the store in the background, as soon as the unshared events exceed
- * 5 % of what is left of the limit. A key far from its limit causes no Redis command, and all instances together accept
- * about one limit.
+ * Counts in this process, and adds its events to the store in the background as soon as they exceed 5 % of what is left
+ * of the limit. So a key far from its limit causes no Redis command, and all instances together accept about one limit.
  */
 export function createSharedCounter(store: Store, max: number): (key: string) => Count {
   const windowOf = createWindows()

@@ -3,14 +3,14 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
-/** A lock that nobody renews, because its process was killed, expires after this long. */
+/** TTL of a lock. Its owner renews it; if the owner's process was killed, it expires. */
 export const lockTtlS = 5
 const renewEveryMs = 1500
 const pollEveryMs = 25
 
 export type HeldLock = Lock & {
   release(): Promise<void>
-  /** `store.replace`, and releases the lock in the same step. */
+  /** Like `store.replace`, and releases the lock in the same step. */
   replaceAndRelease(value: string, ttlS: number): Promise<boolean>
 }
 
@@ -30,7 +30,7 @@ export async function tryLock(store: Store, key: string): Promise<HeldLock | und
     owner,
     async release() {
       clearInterval(renewing)
-      // While Redis is away the lock expires by itself.
+      // If Redis is down, the lock expires by itself.
       await store.deleteIfEqual(lockKey(key), owner).catch(() => undefined)
     },
     async replaceAndRelease(value, ttlS) {
@@ -55,6 +55,6 @@ export async function withLock<T>(
     lock = await tryLock(store, key)
   }
   const { release } = lock
-  // The caller does not wait for the release: its next command is sent on the same connection, after this one.
+  // The caller need not wait for the release, because its next command is sent on the same connection after it.
   return work(lock).finally(() => void release())
 }

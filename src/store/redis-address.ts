@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 type Account = { username?: string; password?: string }
 
-/** Where Redis is: one server, the nodes of a cluster, or the sentinels that know a master. */
+/** The address of one server, of the nodes of a cluster, or of the sentinels that know a master. */
 export type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Endpoint[]; tls: boolean } & Account)
@@ -56,7 +56,7 @@ function parseSentinels(text: string): RedisAddress | undefined {
   return { kind: 'sentinel', name, sentinels, tls: protocol === 'sentinels', ...accountOf(first), ...options.data }
 }
 
-/** The addresses of servers as URLs; undefined if one of them is none. */
+/** Parses the addresses of servers; undefined if one of them is wrong. */
 function parseUrls(texts: string[]): URL[] | undefined {
   const urls = texts.flatMap((text) => URL.parse(text) ?? [])
   return urls.length === texts.length && urls.every(isServer) ? urls : undefined
@@ -71,7 +71,7 @@ const isServer = ({ protocol, hostname, pathname, search, hash, username, passwo
 
 const hasSameAccount = (one: URL, other: URL) => one.username === other.username && one.password === other.password
 
-/** The parameters of a query; undefined if one is repeated. */
+/** Parses the parameters of a query; undefined if one is repeated. */
 function parseQuery(query: string): Record<string, string> | undefined {
   const pairs = [...new URLSearchParams(query)]
   return new Set(pairs.map(([name]) => name)).size === pairs.length ? Object.fromEntries(pairs) : undefined

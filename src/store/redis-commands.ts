@@ -2,10 +2,10 @@ import { defineScript } from 'redis'
 
 type Expiration = { type: 'EX'; value: number }
 
-/** Whether the lock is kept or released after the write. */
+/** What happens to the lock after the write. */
 export type LockAfter = 'keep' | 'release'
 
-/** The commands in use; the clients of a server, a cluster and sentinels all have them. */
+/** The commands that this app uses. The clients of a server, a cluster and sentinels have all of them. */
 export type Commands = {
   get(key: string): Promise<string | null>
   /** Reads the key and gives it a new TTL. */
@@ -23,10 +23,10 @@ export type Commands = {
   pExpireTime(key: string): Promise<number>
   lRange(key: string, start: number, stop: number): Promise<string[]>
   lRem(key: string, count: number, item: string): Promise<number>
-  /** The item that left the list, or '', and PEXPIRETIME of the mark. Both keys share a slot. */
+  /** Returns the item that left the list, or '', and PEXPIRETIME of the mark. Both keys share a slot. */
   addToList(key: string, mark: string, item: string, max: number, ttlS: number): Promise<(string | number)[]>
   ping(): Promise<string>
-  /** The total and the milliseconds until the count starts anew. */
+  /** Returns the total, and the milliseconds until the count starts at 0 again. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
   /** 1 if the key held the value and has a new TTL. */
   expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
@@ -46,7 +46,7 @@ export type Commands = {
   ): Promise<number>
 }
 
-/** INCRBY that also sets the TTL on the first call; one script, so that no key is left without a TTL. */
+/** INCRBY that also sets the TTL on the first call. It is one script, so that no key is left without a TTL. */
 const count = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
@@ -60,7 +60,7 @@ const count = defineScript({
   transformReply: (reply: number[]) => reply,
 })
 
-// Compare and act in one step: between a GET and a SET another client could take the lock.
+// Compare and act in one atomic step: between a GET and a SET another client could take the lock.
 // https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
 const expireIfEqual = defineScript({
   NUMBER_OF_KEYS: 1,
@@ -112,12 +112,13 @@ const addToList = defineScript({
   },
   transformReply: (reply: (string | number)[]) => reply,
 })
-/** Lua scripts; each is one atomic step. */
+/** Lua scripts. Redis executes each in one atomic step. */
 export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
- * Runs every command in use, on two keys of one slot that nothing else uses. Rejects if Redis refuses one of them,
- * because permissions are per command. The replies say nothing: other instances use the same keys.
+ * Runs every command that this app uses, on two keys of one slot that are used for nothing else. Rejects if Redis
+ * refuses one of them, because each command may need a permission. The replies do not matter, because other instances
+ * use the same keys.
  */
 export async function tryCommands(redis: Commands, key: string): Promise<void> {
   const [value, ttlS] = ['tried', 60]

@@ -3,11 +3,11 @@ import type { RedisAddress } from './redis-address.ts'
 import { type Commands, scripts } from './redis-commands.ts'
 
 const clientOptions = {
-  // While Redis is down a command fails at once.
+  // Commands fail at once while Redis is down, instead of being queued.
   disableOfflineQueue: true,
-  // `run` in redis.ts has the time limit of each command; the client's own timer would outlive the command and hold its memory.
+  // No timeout here: `run` in redis.ts has one. The client's own timer would outlive the command and hold its memory.
   commandOptions: { timeout: 0 },
-  // Detects a dead connection that was never closed.
+  // Finds out when a connection is dead although it was never closed.
   pingInterval: 10_000,
 }
 const socketOptions = {
@@ -18,7 +18,7 @@ const socketOptions = {
 export type OnError = (error: unknown) => void
 
 export type Connection = {
-  /** The commands; one that is not sent yet when the signal is aborted never is. */
+  /** The commands. If the signal is aborted, a command that has not been sent yet is never sent. */
   commands(signal: AbortSignal): Commands
   connect(): Promise<unknown>
   destroy(): unknown
@@ -42,7 +42,10 @@ function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError
   return connectionOf(client)
 }
 
-/** Sends each command to the master of its key's slot; learns from the other nodes who replaces a lost master. */
+/**
+ * Sends each command to the master of its key's slot. When a master is lost, the client learns from the other nodes
+ * which one replaces it.
+ */
 function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
   const client = createCluster({
     rootNodes: nodes.map((node) => ({ socket: node })),
@@ -54,7 +57,7 @@ function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster
   return connectionOf(client)
 }
 
-/** Sends every command to the master, never to a replica; the sentinels say which server that is. */
+/** Sends every command to the master, never to a replica. The sentinels name the master. */
 function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
   const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
   const client = createSentinel({
@@ -69,14 +72,14 @@ function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnE
     sentinelClientOptions: {
       ...(sentinelUser !== undefined && { username: sentinelUser }),
       ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-      // A sentinel that does not answer is soon replaced by the next one.
+      // If a sentinel does not answer, the next one is asked soon.
       pingInterval: 400,
       socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
     },
     scripts,
     // One connection for all commands, so that they are sent in the order of their calls.
     reserveClient: true,
-    // A command that finds no master fails at once instead of waiting until the sentinels name another.
+    // If there is no master, a command fails at once instead of waiting until the sentinels name one.
     maxCommandRediscovers: 0,
   })
   client.on('error', onError).on('client-error', ({ error }) => onError(error))

@@ -10,8 +10,8 @@ export type Refusal =
   | 'loading'
   | 'refuses commands'
 
-// Scripts: Redis 6 puts the error code in the middle of the message, and for missing permissions Redis 7 has no code.
-// https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+// The patterns match anywhere because an error in a script has its code in the middle of the message in Redis 6, and no
+// code for missing permissions in Redis 7. https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
 const refusals: [RegExp, Refusal][] = [
   [/\b(READONLY|MASTERDOWN)\b/, 'read-only'],
   [/\bOOM\b/, 'full'],
@@ -21,7 +21,7 @@ const refusals: [RegExp, Refusal][] = [
   [/\bLOADING\b/, 'loading'],
 ]
 
-/** Undefined if the error is not an answer of Redis. */
+/** Why Redis refused the command of this error; undefined if the error is not an answer of Redis. */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (!(error instanceof ErrorReply)) return undefined
   return refusals.find(([message]) => message.test(error.message))?.[1] ?? 'refuses commands'

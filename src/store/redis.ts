@@ -5,25 +5,26 @@ import { type Commands, tryCommands } from './redis-commands.ts'
 import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
 
-/** Short enough for the 503 within 2 s that the contract demands. */
+/** Time limit of a command. The contract demands a 503 within 2 s. */
 const commandTimeoutMs = 900
 /**
- * Time limit of a command after a timeout, until Redis answers again: a request does not wait 900 ms at each command.
+ * Time limit of a command after another one has timed out, until Redis answers again. So a request that sends several
+ * commands does not wait 900 ms for each.
  */
 const unresponsiveTimeoutMs = 200
 
-/** How long a connection to a server, a cluster or the master behind sentinels may take before it is tried anew. */
+/** How long connecting may take before it is tried again. */
 const connectTimeoutMs = 4000
 const superviseEveryMs = 1000
-/** After this many seconds without an answer the connection is opened anew. */
+/** After this many failed pings, one a second, the connection is replaced. */
 const maxFailedPings = 5
 
-/** How long the result of trying all commands is good for, however often /readyz is asked. */
+/** How long the result of trying all commands stays valid, so that many requests for /readyz cause few tries. */
 const triedForMs = { ok: 1000, failed: 200 }
-/** Each lies in the middle of another eighth of a cluster's slots, so that every master is tried. */
+/** Keys to try: each is in another eighth of a cluster's slots, so that every master is tried. */
 const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
-/** `down`: no connection, or no answer in time. */
+/** `down` means no connection, or no answer in time. */
 export type RedisState = 'ok' | 'down' | Refusal
 
 type Events = {
@@ -41,12 +42,12 @@ type RunnerParts = {
   onFailure(cause?: unknown): void
 }
 
-/** Gives each command a time limit and each failure its name. */
+/** Adds a time limit to each command, and turns its failures into StoreUnavailable. */
 function createRunner({ commands, onFailure }: RunnerParts) {
   let isUnresponsive = false
 
   /**
-   * Runs a command. Throws StoreUnavailable when Redis is down, refuses the command or does not answer in time. A Redis
+   * Runs a command. Throws StoreUnavailable if Redis is down, refuses the command or does not answer in time. A Redis
    * that was stopped may still execute the command when it continues; `undo` is then called with the late reply.
    */
   return function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
@@ -66,7 +67,7 @@ function createRunner({ commands, onFailure }: RunnerParts) {
         resolve(value)
       }
       const onRejection = (cause: unknown) => {
-        // After the timeout this is the client's own error for a command that was never sent.
+        // After the timeout the client itself rejects a command that it has not sent yet.
         if (timeout.signal.aborted) return
         isUnresponsive = false
         onFailure(cause)
@@ -85,9 +86,9 @@ function createRunner({ commands, onFailure }: RunnerParts) {
 export function openRedis(address: RedisAddress, events: Events) {
   const closing = new AbortController()
   let connection = openConnection(address, onError)
-  /** From the first command that fails until all commands are accepted again, why it failed. */
+  /** Why a command failed, until all commands are accepted again. */
   let state: RedisState = 'ok'
-  /** Why Redis refused the last connection, with a wrong password for example. */
+  /** Why Redis refused the last connection, for example because of a wrong password. */
   let connectionRefusal: Refusal | undefined
   let triedAt = Number.NEGATIVE_INFINITY
   let trying: Promise<unknown> = Promise.resolve()
@@ -102,7 +103,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     state = next
   }
 
-  /** Whether Redis refused the command of this error. */
+  /** Whether the error is a refusal of a command by Redis. */
   function isRefusal(error: unknown): boolean {
     const refusal = refusalOf(error)
     if (refusal !== undefined) changeState(refusal)
@@ -118,7 +119,7 @@ export function openRedis(address: RedisAddress, events: Events) {
   })
   const ping = () => run((redis) => redis.ping())
 
-  /** Tries all commands, on each master of a cluster. Concurrent and quickly repeated calls share one try. */
+  /** Tries all commands, in a cluster on each master. Concurrent and quickly repeated calls share one try. */
   function tryAll(): Promise<unknown> {
     if (performance.now() - triedAt < triedForMs[state === 'ok' ? 'ok' : 'failed']) return trying
     triedAt = performance.now()
@@ -127,15 +128,15 @@ export function openRedis(address: RedisAddress, events: Events) {
     return trying
   }
 
-  /** Whether Redis does what visits need, asked now. Never rejects. */
+  /** The state of Redis, found out now by trying what visits need. Never rejects. */
   async function currentState(): Promise<RedisState> {
     await Promise.all([ping(), tryAll()]).catch(() => undefined)
     return state
   }
 
   /**
-   * Connects, and keeps the connection useful until `close`. Resolves with the first connection, or without one in
-   * time.
+   * Connects, and replaces the connection whenever it becomes useless, until `close`. Resolves with the first
+   * connection, or without one after the time limit.
    */
   async function connect(): Promise<void> {
     void supervise(await connectInTime(connection))
@@ -147,7 +148,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     if (!closing.signal.aborted) return supervise(await reconnect())
   }
 
-  /** Resolves when the server has become a replica, or has not answered several times in a row. */
+  /** Resolves when the server has become a replica, or has not answered several pings in a row. */
   async function untilUseless(): Promise<void> {
     for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
       await pause(superviseEveryMs)
@@ -157,13 +158,13 @@ export function openRedis(address: RedisAddress, events: Events) {
     }
   }
 
-  /** Puts a new connection in the place of this one. False, and nothing is changed, if there is none in time. */
+  /** Replaces the connection by a new one. False if none can be made in time; the old connection then stays. */
   async function reconnect(): Promise<boolean> {
     const next = openConnection(address, onError)
     const isConnected = (await connectInTime(next)) && !closing.signal.aborted
     const useless = isConnected ? connection : next
     if (isConnected) connection = next
-    // No command waits longer for its reply.
+    // By then every command on it has ended or timed out.
     void pause(commandTimeoutMs).then(() => destroy(useless))
     return isConnected
   }

@@ -19,8 +19,8 @@ export type Store = {
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
   /**
-   * Puts an item in front of a list and renews the list's TTL. Returns the item that leaves a list of more than `max`, and
-   * when the key `mark` expires (as `expiresAt`). Both keys share a slot.
+   * Adds an item at the front of a list and renews the list's TTL. If the list had `max` items, the last one leaves it
+   * and is returned. Also returns when the key `mark` expires (as `expiresAt`). Both keys share a slot.
    */
   addToList(
     key: string,
@@ -31,22 +31,22 @@ export type Store = {
   /** The items of a list, the newest first. */
   list(key: string): Promise<string[]>
   removeFromList(key: string, item: string): Promise<void>
-  /** When the key expires, in milliseconds by the store's own clock; undefined without one. */
+  /** When the key expires, in milliseconds by the store's own clock; undefined if there is no such key. */
   expiresAt(key: string): Promise<number | undefined>
-  /** Milliseconds until the key expires; 0 without one. By the store's own clock. */
+  /** Milliseconds until the key expires, by the store's own clock; 0 if there is no such key. */
   remainingMs(key: string): Promise<number>
   /** Gives the key a new TTL if it holds this value. */
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
   /** Deletes the key if it holds this value. */
   deleteIfEqual(key: string, value: string): Promise<boolean>
   /**
-   * Replaces the value of a key that exists, while its lock is held. False if the key does not exist. Throws LockLost
-   * if the lock is not the owner's any more.
+   * Replaces the value of a key that exists, under its lock. False if the key does not exist. Throws LockLost if the
+   * lock belongs to another owner now.
    */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
   /**
-   * Adds `hits` to the count under this key and returns the total. The count starts anew `windowMs` after its first
-   * hit.
+   * Adds `hits` to the count under this key and returns the total. The count starts at 0 again `windowMs` after its
+   * first hit.
    */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Whether the store does what visits need. Never rejects. */
@@ -78,7 +78,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
         try {
           return await redis.getEx(key, withTtl(ttlS).expiration)
         } catch (error) {
-          // GETEX is a write: a Redis that refuses writes is still read.
+          // GETEX counts as a write. A Redis that refuses writes can still be read.
           if (isRefusal(error)) return redis.get(key)
           throw error
         }
@@ -97,7 +97,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     async setIfAbsent(key, value, ttlS) {
       const answer = await run(
         (redis) => redis.set(key, value, { ...withTtl(ttlS), condition: 'NX' }),
-        // Redis may execute the command after the timeout has been reported; the key is then deleted again.
+        // Redis may execute the command after the timeout was reported. The key is then deleted again.
         async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
       return answer !== null
@@ -137,7 +137,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
   }
 }
 
-/** Parses stored JSON; undefined for text that is missing or no JSON. */
+/** Parses stored JSON; undefined if the text is missing or not JSON. */
 export function readJson(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text)

@@ -10,7 +10,7 @@ import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from 
 import { userHasher } from './user-sessions.ts'
 import type { Visitor } from './visitor.ts'
 
-/** How long a sign-out waits for Discord. */
+/** How long a sign-out waits for Discord to revoke the tokens. */
 const revokeTimeoutMs = 1500
 
 type AccountParts = {
@@ -36,9 +36,9 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   const hashesOf = userHasher(secrets)
 
   /**
-   * The user who returns from Discord, by the session's access token if it is usable, else by the code. Throws
-   * GrantRefused, or another failure of Discord. If users/@me fails after the exchange, the new tokens are stored for
-   * the next attempt.
+   * Identifies the user who returns from Discord: by the session's access token if it is valid, else by the code.
+   * Throws GrantRefused, or another failure of Discord. If users/@me fails after the exchange, the new tokens are
+   * stored for the next attempt.
    */
   async function identifyByCode(
     req: Request,
@@ -66,7 +66,10 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     }
   }
 
-  /** Who the signed-in visitor is now. Undefined if Discord refuses the tokens: the visitor has to sign in again. */
+  /**
+   * Asks Discord who the signed-in visitor is. Undefined if Discord refuses the tokens: the visitor has to sign in
+   * again.
+   */
   async function identify(req: Request, deadline: number): Promise<User | undefined> {
     const tokens = await usableTokens(req, deadline)
     const user = tokens && (await undefinedIfRefused(fetchUser(tokens, req.visitor.user, deadline)))
@@ -85,11 +88,13 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     const since = performance.now()
     let newTokens: Tokens | undefined
     try {
-      // A refresh token works once: the lock of the session lets one request refresh, the others find the new tokens.
+      // A refresh token can be used once. Under the lock of the session one request refreshes, and the others find its
+      // new tokens.
       const visitor = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor
-        // Another request has waited for Discord in vain, and this one has waited as long.
+        // The request that held the lock before has waited for Discord in vain, and this one has waited as long for the
+        // lock.
         if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
         newTokens = await refresh(stored, deadline)
         return newTokens ? { ...visitor, tokens: sealTokens(sealer, newTokens) } : withoutTokens(visitor)
@@ -111,7 +116,10 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     }
   }
 
-  /** The key of Discord's per-user limit is a hash of the user id, or of the token as long as the id is unknown. */
+  /**
+   * Discord limits this call per user. The key of that limit is a hash of the user id, or of the token while the id is
+   * unknown.
+   */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
     const [hashOfUser] = known ? hashesOf(known.id) : []
     const visitor = hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')

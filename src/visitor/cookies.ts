@@ -8,14 +8,14 @@ export const stateTtlS = 600
 /** How long the outcome of a callback is kept for a second request of the same browser. */
 export const outcomeTtlS = 60
 
-/** Limit of sign-ins in progress in one browser (SECURITY.md, S5). */
+/** Limit of unfinished sign-ins in one browser (SECURITY.md, S5). */
 const maxStates = 20
-/** Cookies cleared by one response: its header must fit into a proxy's buffer. */
+/** How many cookies one response clears: its headers must fit into the buffer of a proxy. */
 const maxCleared = 10
 
 /**
- * A cookie's name. With https the prefix keeps other hosts and plain http from setting it. Without https the port
- * distinguishes this app from another one on the same host, because cookies know no ports (RFC 6265, 8.5).
+ * The full name of a cookie. With https the prefix prevents that other hosts or plain http set it. Without https the
+ * port tells this app from another one on the same host, because cookies do not have ports (RFC 6265, 8.5).
  */
 export function cookieName({ https, baseUrl }: Config, name: string): string {
   return https ? `__Host-${name}` : `${name}-${new URL(baseUrl).port || 80}`
@@ -43,7 +43,10 @@ const stateCookie = /^state-[\w-]{16}$/
 export function stateCookies(config: Config) {
   const prefix = statePrefix(config)
 
-  /** The newest state cookies of this browser, oldest first: browsers send them so (RFC 6265, 5.4). */
+  /**
+   * The newest state cookies of this browser, oldest first, which is the order in which browsers send them (RFC 6265,
+   * 5.4).
+   */
   function all(req: Request, max = maxStates): StateCookie[] {
     const found = Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
       const name = fullName.slice(prefix.length)
@@ -56,7 +59,7 @@ export function stateCookies(config: Config) {
     res.cookie(`${prefix}${name}`, value, cookieOptions(config, maxAgeS))
   }
 
-  /** Clears as many of the cookies as one response can. Returns these. */
+  /** Clears as many of the cookies as fit into one response. Returns these. */
   function clear(res: Response, cookies: StateCookie[]): StateCookie[] {
     const cleared = cookies.slice(0, maxCleared)
     for (const { name } of cleared) res.clearCookie(`${prefix}${name}`, cookieOptions(config, 0))
@@ -74,13 +77,16 @@ export function stateCookies(config: Config) {
       return all(req, Number.POSITIVE_INFINITY).find((cookie) => cookie.name === name)
     },
 
-    /** Clears the oldest cookies if there are too many for one more. Returns them. */
+    /** Clears the oldest cookies if there is no room for one more. Returns those that were cleared. */
     clearOldest(req: Request, res: Response): StateCookie[] {
       const cookies = all(req, Number.POSITIVE_INFINITY)
       return clear(res, cookies.slice(0, Math.max(cookies.length - maxStates + 1, 0)))
     },
 
-    /** Shortens the cookie's lifetime to that of the stored outcome, which a second request of this browser reads. */
+    /**
+     * Shortens the lifetime of the cookie to that of the stored outcome, for which a second request of this browser
+     * needs it.
+     */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
     },
@@ -90,8 +96,8 @@ export function stateCookies(config: Config) {
 const dayS = 24 * 60 * 60
 
 /**
- * Asks for `prompt=consent` at the next sign-in: after a sign-out, so that another account can be chosen, and where
- * Discord refused `prompt=none`.
+ * A cookie that makes the next sign-in ask for `prompt=consent`: set after a sign-out, so that another account can be
+ * chosen, and after Discord has refused `prompt=none`.
  */
 export function consentCookie(config: Config) {
   const name = cookieName(config, 'avatar-switch-account')

@@ -12,14 +12,17 @@ import { readVisitor, type Visitor } from './visitor.ts'
 
 declare module 'express-session' {
   interface SessionData {
-    /** As `writeVisitor` writes it. */
+    /** The visitor in the form that `writeVisitor` returns. */
     visitor?: unknown
   }
 }
 
 declare module 'express-serve-static-core' {
   interface Request {
-    /** The visitor as loaded, or as this request has changed it since; `stranger` without a session. */
+    /**
+     * The visitor as loaded from the session, or as this request has changed it since. `stranger` if there is no
+     * session.
+     */
     visitor: Visitor
   }
 }
@@ -42,8 +45,8 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   let hasWarned = false
 
   /**
-   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie; responses that may
-   * be sent late (pictures) do not, because they could put the cookie of an old session in the place of a new one.
+   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie. Pictures must not:
+   * their responses may arrive late, and the cookie of an old session would replace that of a new one.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
@@ -57,7 +60,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     }
   }
 
-  /** express-session sets Expires only, which a browser whose clock is wrong takes for the past (RFC 6265, 5.3). */
+  /** express-session sets only Expires, which has passed already for a browser whose clock is wrong (RFC 6265, 5.3). */
   function addMaxAge(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
     const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
@@ -68,7 +71,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     )
   }
 
-  /** Behind a proxy that sends no X-Forwarded-Proto express-session would silently set no cookie. */
+  /** Behind a proxy that sends no X-Forwarded-Proto, express-session would set no cookie, without an error. */
   function trustBaseUrl(req: Request): void {
     if (!hasWarned)
       log.warn('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
@@ -82,10 +85,10 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     load,
     loadNow: promisify(load({ rolling: true })),
 
-    /** Whether the browser sent a session cookie, good or not. */
+    /** Whether the browser sent a session cookie, valid or not. */
     isSent: (req: Request) => signedId(req) !== undefined,
 
-    /** The id in the signed cookie, of a session that may have ended. */
+    /** The session id in the signed cookie. That session may have ended. */
     idOf(req: Request): string | undefined {
       const value = signedId(req) ?? ''
       if (!value.startsWith('s:')) return undefined

@@ -8,25 +8,25 @@ const dayS = 24 * 60 * 60
 
 /** Lifetime of a session after its last request; Discord's access tokens live as long. */
 export const sessionTtlS = 7 * dayS
-/** Lifetime of a session after its sign-in, however often it is used. */
+/** Lifetime of a session after its sign-in, even if it is used. */
 export const sessionMaxAgeS = 90 * dayS
 
 declare module 'express-session' {
   interface SessionData {
-    /** In milliseconds since 1970. */
+    /** When the visitor signed in, in milliseconds since 1970. */
     signedInAt?: number
   }
 }
 
-/** How long a session lives if no request follows, in seconds; 0 or less if it has ended. */
+/** How long a session lives if no further request uses it, in seconds; 0 or less if it has ended. */
 export function secondsLeft({ signedInAt = 0 }: SessionData): number {
   return Math.min(sessionTtlS, Math.floor((signedInAt - Date.now()) / 1000) + sessionMaxAgeS)
 }
 
-/** TTL of a session that is written or read now: at least a second, as Redis refuses less. */
+/** The TTL to set when a session is written or read: at least a second, because Redis accepts no less. */
 export const ttlS = (session: SessionData) => Math.max(secondsLeft(session), 1)
 
-/** Until when the visitor's avatars are kept if no request follows. */
+/** Until when the visitor's avatars are kept if no further request comes. */
 export const keptUntil = ({ session }: Request) => new Date(Date.now() + 1000 * secondsLeft(session))
 
 export const sessionKey = (id: string) => `session:${id}`
@@ -42,12 +42,13 @@ const isSessionData = (stored: unknown): stored is SessionData => Stored.safePar
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
   if (!isSessionData(stored)) return undefined
-  // Version 1.0.0 stored no time of the sign-in; its cookie was made at that time, and its expiry is stored.
+  // Version 1.0.0 did not store the time of the sign-in. It follows from the stored expiry of the cookie, which was set
+  // then.
   stored.signedInAt ??= new Date(stored.cookie.expires ?? 0).getTime() - 1000 * sessionTtlS
   return secondsLeft(stored) > 0 ? stored : undefined
 }
 
-/** express-session takes an error with this code for a session that does not exist. */
+/** express-session treats an error with this code as a session that does not exist. */
 const noSession = Object.assign(new Error('a session that cannot be read'), { code: 'ENOENT' })
 
 /**
@@ -75,12 +76,12 @@ export class SessionStore extends RedisStore {
     this.#store = store
   }
 
-  /** The cookie that express-session sets again with each response, and the TTL, do not go past the session's end. */
+  /** Shortens the cookie that express-session renews, and the TTL, so that they do not outlive the session. */
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const leftS = secondsLeft(data)
     const session = super.createSession(req, data)
     session.cookie.maxAge = 1000 * leftS
-    // Whatever has read the session has renewed its TTL, before it could know the end.
+    // The read has set the full TTL, because the end of the session was not known before it.
     if (leftS < sessionTtlS) this.#store.getAndExtend(sessionKey(req.sessionID), ttlS(data)).catch(() => undefined)
     return session
   }

@@ -12,9 +12,9 @@ import { parseSession, SessionStore, sessionKey, sessionTtlS, ttlS } from './ses
 import type { UserSessions } from './user-sessions.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
-/** TTL of `successor:{id}`; longer than any request that began with the old id can last. */
+/** TTL of `successor:{id}`: longer than a request that began with the old id can take. */
 const successorTtlS = 60
-/** Value of `successor:{id}` instead of an id: the visitor has signed out. */
+/** Value of `successor:{id}` after a sign-out, instead of an id. */
 const signedOut = 'signed out'
 
 const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
@@ -64,8 +64,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Changes the visitor's session, or the one that a sign-in in another tab has just put in its place for the same
-   * user. Throws NotSignedIn if the session has ended.
+   * Changes the visitor's session, or its successor if a sign-in in another tab has just replaced it for the same user.
+   * Throws NotSignedIn if the session has ended.
    */
   async function change(req: Request, alter: Alter): Promise<Visitor> {
     const { user } = req.visitor
@@ -141,7 +141,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       await store.setIfAbsent(sessionKey(sessionID), JSON.stringify(req.session), sessionTtlS)
       if (visitor.user) await addToUser(visitor.user, sessionID, begun)
     } catch (error) {
-      // The error page must not put the cookie of a session that may not exist in the place of the old one.
+      // It is not known whether the new session was stored. The error page must not replace the cookie of the old
+      // session by its cookie.
       Object.assign(req, { session: undefined })
       forget(sessionID)
       throw error
@@ -149,7 +150,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     return sessionID
   }
 
-  /** Throws NotSignedIn if the user was forgotten after this sign-in began. */
+  /** Adds the session to the user's sessions. Throws NotSignedIn if the user was forgotten after this sign-in began. */
   async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<void> {
     const { excess, forgottenAt } = await userSessions.add(user.id, id)
     if (excess !== undefined) forget(excess)
@@ -184,9 +185,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Ends the browser's session, the sessions that followed it and those of `otherTabs`; with `everywhere` all of that
-   * user, on all devices. Returns what they held. A request that began earlier finds no session, or the mark of the
-   * sign-out.
+   * Ends the browser's session, its successors and those of `otherTabs`; with `everywhere` all sessions of that user,
+   * on all devices. Returns what they held. A request that began before finds no session, or the mark of the sign-out.
    */
   async function signOut(req: Request, res: Response, { otherTabs, everywhere }: SignOut): Promise<Visitor[]> {
     const visitors: Visitor[] = []
@@ -217,7 +217,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     try {
       return await store.getAndSet(successorKey(id), signedOut, successorTtlS)
     } catch (error) {
-      // A Redis that is full refuses the mark, as it does a new session; it still deletes.
+      // A Redis that is full refuses to store the mark, but it deletes. It refuses to store a new session, too, so none
+      // can follow.
       if (error instanceof StoreUnavailable) return store.get(successorKey(id))
       throw error
     }

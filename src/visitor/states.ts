@@ -13,12 +13,12 @@ import type { Sealer } from './tokens.ts'
 const pollEveryMs = 50
 
 /**
- * Sign-ins that may start per minute, of all clients together. A record takes 0.4 to 0.9 KB for ten minutes, so all of
- * them take less than 60 MB of Redis.
+ * How many sign-ins may start per minute, of all clients together. Each stores a record of 0.4 to 0.9 KB for ten
+ * minutes, so all of them take less than 60 MB of Redis.
  */
 const maxStartsPerMinute = 6000
 
-/** 256 random bits: as a PKCE verifier they have the 43 characters that RFC 7636, 4.1, asks for. */
+/** 256 random bits as 43 characters, the least that RFC 7636, 4.1, allows for a PKCE verifier. */
 const randomToken = () => randomBytes(32).toString('base64url')
 
 /** How a visit to Discord ended. */
@@ -34,16 +34,16 @@ const Ended = z.object({ choice: Choice, outcome: Outcome })
 type Ended = z.infer<typeof Ended>
 const StoredState = z.union([Ended, Pending])
 
-// The key is a hash of the cookie: another browser looks under another key, and uses up nothing.
+// The key is a hash of the cookie, so another browser cannot find the record, nor use it up.
 const keyOf = ({ name, value }: StateCookie) => `state:${hash('sha256', `${name}=${value}`, 'base64url')}`
 
 type StatesParts = {
   store: Store
   sealer: Sealer
   log: Logger
-  /** How long a second request waits for the first: as long as that may take. */
+  /** How long a second request waits for the first, which may take this long. */
   waitMs: number
-  /** Whether the number of sign-ins that start is limited. */
+  /** Whether the number of sign-ins per minute is limited. */
   isLimited: boolean
   onStart?: (() => void) | undefined
   /** Called once for each state that ended. */
@@ -62,7 +62,7 @@ type StatesParts = {
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
 
-  /** Writes the record of a visitor who is sent to Discord. Throws TooManySignIns. */
+  /** Writes the record of a visitor who is about to go to Discord. Throws TooManySignIns. */
   async function start(choice: Choice) {
     if (isLimited) limitStarts()
     const state = randomToken()
@@ -80,8 +80,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Takes the state for this request, or returns how it ended. Throws UnknownState if there is no record: the state is
-   * unknown, used or expired.
+   * Locks the state for this request, or returns its outcome if it has one. Throws UnknownState if there is no record:
+   * the state is unknown, used or expired.
    */
   async function take(cookie: StateCookie) {
     const giveUpAt = performance.now() + waitMs
@@ -97,7 +97,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     throw new StoreUnavailable('the first request of this callback has not ended')
   }
 
-  /** Sent in parallel; the lock's TTL is far longer than two commands. */
+  /** Sends both commands at once. The lock's TTL is far longer than they take. */
   async function lockAndRead(key: string) {
     const locking = tryLock(store, key)
     try {
@@ -127,7 +127,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     }
 
     /**
-     * Keeps the outcome for a second request. Undefined if the record was forgotten meanwhile. Throws LockLost if this
+     * Stores the outcome for a second request. Undefined if the record was forgotten meanwhile. Throws LockLost if this
      * request was stopped for so long that a second one has taken the state.
      */
     async function settle(outcome: Outcome): Promise<Ended | undefined> {
@@ -143,9 +143,9 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Runs `work` with the session ids of other tabs of this browser that have just signed in. Serialises callbacks of
-   * one browser: tabs that come back together take the lock of the oldest state one after the other. The tab of that
-   * state holds it already, from `take`.
+   * Runs `work` with the session ids of other tabs of this browser that have just signed in. Callbacks of one browser
+   * run one after the other: each takes the lock of the browser's oldest state. The tab whose state that is holds the
+   * lock already, from `take`.
    */
   async function withOtherTabs<T>(
     own: string,
@@ -159,14 +159,14 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
-  /** The ids of the sessions in which the states of these cookies have just ended. */
+  /** The ids of the sessions into which the sign-ins of these cookies have just led. */
   const sessionIds = (cookies: StateCookie[]) => readSessionIds(cookies.map(keyOf))
 
   async function readSessionIds(keys: string[]): Promise<string[]> {
     return keys.length === 0 ? [] : sessionIdsIn(await store.getMany(keys))
   }
 
-  /** Deletes the records. Returns the ids of the sessions in which they ended. */
+  /** Deletes the records of these states. Returns the ids of the sessions into which those sign-ins have led. */
   async function forget(cookies: StateCookie[]): Promise<string[]> {
     return sessionIdsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
   }
@@ -174,7 +174,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   return { start, take, withOtherTabs, sessionIds, forget }
 }
 
-/** The ids of the sessions in which these records ended. */
+/** The ids of the sessions in the outcomes of these records. */
 function sessionIdsIn(records: (string | undefined)[]): string[] {
   const outcomes = records.flatMap((text) => Ended.safeParse(readJson(text)).data?.outcome ?? [])
   return outcomes.flatMap((outcome) => (outcome.end === 'signed-in' ? [outcome.sessionId] : []))

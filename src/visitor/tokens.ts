@@ -5,11 +5,11 @@ import { z } from 'zod'
 import { Tokens } from '../discord/responses.ts'
 import { readJson } from '../store/store.ts'
 
-/** Tokens as they are stored: the expiry readable, the tokens encrypted. */
+/** Tokens as they are stored: encrypted, with a readable expiry. */
 export const SealedTokens = z.object({ sealed: z.string(), expiresAt: z.number() })
 export type SealedTokens = z.infer<typeof SealedTokens>
 
-/** An access token this close to its expiry could expire on the way to Discord. */
+/** A token that expires this soon could expire on the way to Discord. */
 const marginMs = 1000
 
 /**
@@ -22,13 +22,13 @@ export function isFresh(tokens: { expiresAt: number }): boolean {
 
 export type Sealer = {
   seal(text: string): string
-  /** The text; undefined if it was changed, or sealed with a secret that is no longer in the settings. */
+  /** Decrypts a text; undefined if it was changed, or encrypted with a secret that is no longer in the settings. */
   open(sealed: string): string | undefined
 }
 
 /**
- * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). It seals with the first secret and
- * opens with any, so that secrets can be rotated.
+ * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). It encrypts with the first
+ * secret and decrypts with any, so that secrets can be rotated.
  */
 export function createSealer(secrets: string[]): Sealer {
   const ciphers = secrets.map((secret) =>
@@ -43,7 +43,7 @@ export function createSealer(secrets: string[]): Sealer {
         try {
           return Buffer.from(cipher.decrypt(Buffer.from(sealed, 'base64url'))).toString()
         } catch {
-          // Sealed with another secret: the next one is tried.
+          // Encrypted with another secret: try the next one.
         }
       }
       return undefined
@@ -51,12 +51,15 @@ export function createSealer(secrets: string[]): Sealer {
   }
 }
 
-/** The tokens as they may be stored. */
+/** Encrypts tokens for the session. */
 export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
   return { sealed: sealer.seal(JSON.stringify(tokens)), expiresAt: tokens.expiresAt }
 }
 
-/** The tokens to use; undefined if there are none or they cannot be opened, and the visitor has to sign in again. */
+/**
+ * Decrypts the tokens of a session; undefined if there are none or they cannot be decrypted, and the visitor has to
+ * sign in again.
+ */
 export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
   return Tokens.safeParse(readJson(stored && sealer.open(stored.sealed))).data
 }

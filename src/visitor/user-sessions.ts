@@ -5,10 +5,10 @@ import type { Store } from '../store/store.ts'
 import { stateTtlS } from './cookies.ts'
 import { sessionMaxAgeS } from './session-store.ts'
 
-/** Past this many sessions of one user the oldest ends. An id takes some 40 bytes. */
+/** Limit of the sessions of one user; beyond it the oldest session ends. An id takes some 40 bytes. */
 const maxSessions = 1000
 
-/** TTL of the mark `forgotten`: longer than a sign-in that began before it can last. */
+/** TTL of the mark `forgotten:{user}`: longer than a sign-in can take that began before the mark. */
 const forgottenTtlS = stateTtlS + 60
 
 // The braces are a cluster hash tag: list and mark share a slot, so one script can use both.
@@ -16,8 +16,8 @@ const listKey = (user: string) => `sessions:{${user}}`
 const markKey = (user: string) => `forgotten:{${user}}`
 
 /**
- * Stands for a Discord user in keys: whoever reads Redis without SESSION_SECRET cannot tell whose they are. One hash for
- * each secret, the newest first.
+ * A hash of a Discord user id, for keys. Without SESSION_SECRET nobody can tell from Redis whose keys they are. There
+ * is one hash for each secret, the newest first.
  */
 export function userHasher(secrets: string[]) {
   return (userId: string) => secrets.map((secret) => createHmac('sha256', secret).update(userId).digest('base64url'))
@@ -37,8 +37,8 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
 
   return {
     /**
-     * Adds a session. Returns the id of one that has to end for it, and when the user was last forgotten, in
-     * milliseconds by the store's clock; undefined if no sign-in of today can have begun before that.
+     * Adds a session. Returns the id of the session that must end because there are too many, and when the user was
+     * last forgotten, in milliseconds by the store's clock; undefined if every sign-in under way began later.
      */
     async add(userId: string, sessionId: string): Promise<{ excess?: string; forgottenAt?: number }> {
       const [user = ''] = hashesOf(userId)
@@ -54,14 +54,15 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
     async forget(userId: string): Promise<string[]> {
       const users = hashesOf(userId)
       await Promise.all(users.map((user) => store.set(markKey(user), 'forgotten', forgottenTtlS))).catch((err) => {
-        // A Redis that is full refuses the mark, as it does a new session; it still reads and deletes.
+        // A Redis that is full refuses to store the mark, but it reads and deletes. It refuses to store a new session,
+        // too.
         if (!(err instanceof StoreUnavailable)) throw err
         log.warn({ err }, 'not marked as forgotten')
       })
       return (await Promise.all(users.map((user) => store.list(listKey(user))))).flat()
     },
 
-    /** Removes an ended session. Never rejects: a session that is listed and has ended does no harm. */
+    /** Removes a session that has ended. Never rejects, because an ended session in the list does no harm. */
     async remove(userId: string, sessionId: string): Promise<void> {
       const removing = hashesOf(userId).map((user) => store.removeFromList(listKey(user), sessionId))
       await Promise.all(removing).catch((err) => log.warn({ err }, 'an ended session is still listed'))

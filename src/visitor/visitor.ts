@@ -5,25 +5,28 @@ import { User } from '../discord/responses.ts'
 import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
-/** Fewer than `maxAvatars`, so that there is always one that a new avatar can replace. */
+/** Fewer than `maxAvatars`, so that a new avatar always has one to replace. */
 export const maxKept = 6
 
 /** An avatar in a visitor's history. */
 const OwnAvatar = Avatar.extend({
-  /** It stays when newer ones come. */
+  /** Whether it stays in the history when newer ones come. */
   kept: z.boolean(),
 })
 export type OwnAvatar = z.infer<typeof OwnAvatar>
 
 /** What a session holds of a visitor. */
 const Visitor = z.object({
-  /** The form data of the last avatar, with which the form on the avatar page opens. */
+  /** The form data of the last avatar. The form on the avatar page opens with it. */
   choice: Choice.optional(),
   user: User.optional(),
   tokens: SealedTokens.optional(),
   /** Newest first, at most twelve. */
   avatars: z.array(OwnAvatar),
-  /** The avatar that was removed last, with its place in the history, until the next one is made or removed. */
+  /**
+   * The avatar that was removed last and can be restored, with its place in the history. The next removal or new avatar
+   * replaces it.
+   */
   removed: z.object({ place: z.int().nonnegative(), avatar: OwnAvatar }).optional(),
 })
 export type Visitor = z.infer<typeof Visitor>
@@ -33,17 +36,17 @@ export const stranger: Visitor = { avatars: [] }
 
 const flag = z.union([z.literal(0), z.literal(1)])
 const { seed, style, backgroundColor, mood } = Choice.shape
-/** Absent at their default, so in most avatars. */
+/** The other fields of a choice. They are left out at their default, so most avatars have none. */
 const Rest = Choice.omit({ seed: true, style: true, backgroundColor: true, mood: true, animated: true })
 
-/** Bits: 1 if the seed was typed, 2 if the avatar is kept. */
+/** Sum of 1 if the seed was typed and 2 if the avatar is kept. */
 const flags = z.int().min(0).max(3)
 
 const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flags, Rest.optional()])
 
 /**
- * An avatar as a session stores it. Its id and the path of its file follow from the choice, so twelve take less than 2
- * KB.
+ * An avatar as a session stores it. Its id and the path of its file follow from the choice and are not stored, so
+ * twelve avatars take less than 2 KB.
  */
 const StoredAvatar = z.codec(AvatarTuple, OwnAvatar, {
   decode([seed, style, backgroundColor, mood, animated, flags, rest]) {
@@ -82,7 +85,7 @@ export function withNewAvatar(
   return { ...visitor, user, choice, avatars: withinLimit(avatars), removed: undefined }
 }
 
-/** Without the oldest avatar that is not kept, if there are too many. */
+/** Drops the oldest avatar that is not kept, if there are too many. */
 function withinLimit(avatars: OwnAvatar[]): OwnAvatar[] {
   if (avatars.length <= maxAvatars) return avatars
   return avatars.toSpliced(
@@ -91,14 +94,14 @@ function withinLimit(avatars: OwnAvatar[]): OwnAvatar[] {
   )
 }
 
-/** The visitor without one of the avatars, which is remembered as `removed`. */
+/** Removes one of the visitor's avatars and remembers it as `removed`. */
 export function withoutAvatar(visitor: Visitor, id: string): Visitor {
   const place = visitor.avatars.findIndex((avatar) => avatar.id === id)
   const avatar = visitor.avatars[place]
   return avatar ? { ...visitor, avatars: without(visitor.avatars, id), removed: { place, avatar } } : visitor
 }
 
-/** The visitor with the removed avatar back in its place. */
+/** Puts the removed avatar back in its place. */
 export function withRestored(visitor: Visitor, id: string): Visitor {
   const { avatars, removed } = visitor
   if (removed?.avatar.id !== id) return visitor
@@ -106,7 +109,7 @@ export function withRestored(visitor: Visitor, id: string): Visitor {
   return { ...visitor, avatars: avatars.toSpliced(removed.place, 0, avatar), removed: undefined }
 }
 
-/** The visitor with an avatar kept or not kept. Unchanged if as many are kept as can be. */
+/** Marks an avatar as kept or not kept. Nothing changes if the limit of kept avatars is reached. */
 export function withKept(visitor: Visitor, id: string, kept: boolean): Visitor {
   if (kept && isKeptFull(visitor)) return visitor
   return { ...visitor, avatars: visitor.avatars.map((avatar) => (avatar.id === id ? { ...avatar, kept } : avatar)) }
