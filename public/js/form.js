@@ -7,6 +7,7 @@ import {
   isPin,
   lookFields,
   lookName,
+  lookQuery,
   lookUrl,
   measure,
   pictureUrl,
@@ -15,7 +16,7 @@ import {
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
 import { createRolls, createSeedCheck, isGoodSeed } from './rolls.js'
-import { createMoods, createTiles, keepLastPictures, titleOf } from './tiles.js'
+import { createMoods, createParts, createTiles, keepLastPictures, pinsOf, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
 /** When this time has passed after a change, it becomes a step in the browser's history. */
@@ -32,6 +33,18 @@ function enhance(form) {
   const moods = createMoods(form)
   const rolls = createRolls(form, { currentLook, chooseSeed })
   const tiles = createTiles(form, moods)
+  const parts = createParts(form, {
+    currentLook,
+    enteredLook,
+    fillIn(look) {
+      fillIn(lookQuery(look))
+      writeAddress()
+    },
+    onPinned() {
+      update()
+      writeAddress()
+    },
+  })
   const checkSeed = createSeedCheck(seedField, preview.status)
 
   /** Whether the seed will be the Discord username: the word stays in its field, as an example. */
@@ -44,8 +57,8 @@ function enhance(form) {
     const style = chosenStyle()
     return {
       ...Object.fromEntries(lookFields.map((name) => [name, text(name)])),
-      pins: Object.fromEntries([...fields].filter(([name]) => isPin(name))),
       seed: isFromUsername() || !isGoodSeed(text('seed')) ? '' : text('seed'),
+      pins: pinsOf(form),
       backgroundColor: backgroundOf(text('backgroundColor')),
       mood: style ? moods.moodFor(style) : '',
       animated: fields.has('animated'),
@@ -84,6 +97,8 @@ function enhance(form) {
     describe(style)
     sayWhatMoves(style)
     if (style) boundScales(style)
+    parts.mark()
+    if (style && style.value !== partsOf) updateParts(style.value)
     if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
     const seed = seedField.value.trim()
     rolls.mark(seed)
@@ -145,6 +160,22 @@ function enhance(form) {
     if (isStill) announce(text)
   }
 
+  /** The style whose parts are shown. */
+  let partsOf = chosenStyle()?.value
+  function updateParts(style) {
+    partsOf = style
+    parts.update()
+  }
+
+  /** Fills in the form with the look of this query. */
+  function fillIn(query) {
+    fillForm(form, query)
+    parts.setPins(Object.fromEntries([...query].filter(([name]) => isPin(name))))
+    moods.choose(query.get('mood') ?? '')
+    showNumbers(form)
+    update()
+  }
+
   function chooseWord() {
     const radio = find('[name="seedFrom"][value="word"]')
     if (radio) radio.checked = true
@@ -184,11 +215,7 @@ function enhance(form) {
     history.replaceState(lookUrl(enteredLook()), '')
     addEventListener('popstate', ({ state }) => {
       if (!state) return
-      const query = new URL(state, location.href).searchParams
-      fillForm(form, query)
-      showNumbers(form)
-      moods.choose(query.get('mood') ?? '')
-      update()
+      fillIn(new URL(state, location.href).searchParams)
     })
     // The button that updates the preview is not needed with this script. Enter in the seed field updates the preview
     // instead of submitting the form.
@@ -233,8 +260,8 @@ function chooseOwn(group, value) {
 
 /** Writes the values that sliders, and what stands for them, have now. */
 function showNumbers(form) {
-  for (const own of form.querySelectorAll('.own [data-own]:checked')) {
-    own.parentElement.querySelector('[data-own-value]').textContent = ` #${hexColour(own.value)}`
+  for (const own of form.querySelectorAll('.own [data-own]')) {
+    own.parentElement.querySelector('[data-own-value]').textContent = own.checked ? ` #${hexColour(own.value)}` : ''
   }
   const size = form.querySelector('[data-scale]')
   if (size) {

@@ -149,6 +149,7 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @property {string} moodSome
  * @property {string} moodNone
  * @property {string} still
+ * @property {Record<string, string>} ownParts
  * @property {Record<string, { inText: string, look: string }>} moods
  */
 
@@ -178,6 +179,16 @@ export function moodHint(texts, styleTitle, lacking) {
     moods: list.format(lacking.map((mood) => texts.moods[mood]?.look ?? mood)),
   })
 }
+
+/**
+ * That a part goes before the mood because the visitor has chosen it: "The mouth is your own."
+ * @param {LookTexts} texts
+ * @param {Readonly<Record<string, string>>} pins
+ */
+export const ownPartsHint = (texts, pins) =>
+  Object.entries(texts.ownParts)
+    .flatMap(([field, text]) => (pins[field] ? [` ${text}`] : []))
+    .join('')
 
 /**
  * The hint for a style that does not move: which other styles do.

@@ -17,17 +17,22 @@ export function debounce(work, waitMs) {
   }
 }
 
+/** Numbers of the latest requests, by id. */
+const latest = new Map()
+
 /**
- * Replaces an element by what the page at this address has under the same id: what depends on the server's tables is
- * written there only. Resolves with the new element; undefined if there was no answer.
+ * Replaces an element by what the page at this address has under the same id, as what depends on the server's tables is
+ * written there only. Resolves with the new element; undefined if there was no answer, or if a newer request is under way.
  */
-export async function replaceByServers(element, url) {
+export async function replaceFrom(url, id) {
+  const number = (latest.get(id) ?? 0) + 1
+  latest.set(id, number)
   const html = await fetch(url).then(
     (answer) => (answer.ok ? answer.text() : ''),
     () => '',
   )
-  const fresh = new DOMParser().parseFromString(html, 'text/html').getElementById(element.id)
-  if (!fresh) return undefined
-  document.getElementById(element.id)?.replaceWith(fresh)
+  const fresh = new DOMParser().parseFromString(html, 'text/html').getElementById(id)
+  if (!fresh || number !== latest.get(id)) return undefined
+  document.getElementById(id)?.replaceWith(fresh)
   return fresh
 }

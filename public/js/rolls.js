@@ -1,6 +1,6 @@
 // The seed: the dice, the last words that they rolled, the wall of faces, and a word that is too long.
 import { fill, isolate, lookQuery, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
-import { announce, replaceByServers, texts } from './page.js'
+import { announce, replaceFrom, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
 /** The large picture is requested first, the small ones once the visitor has stopped rolling for this long. */
@@ -66,7 +66,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     const wall = button.closest('[data-wall]')
     button.setAttribute('aria-disabled', 'true')
     const query = `${lookQuery(currentLook())}&wall=${button.value}`
-    const opened = await replaceByServers(wall, `${wall.dataset.wall}?${query}`)
+    const opened = await replaceFrom(`${wall.dataset.wall}?${query}`, wall.id)
     if (!opened) return form.requestSubmit(button)
     updateFaces()
     opened.querySelector('button').focus({ preventScroll: true })

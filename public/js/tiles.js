@@ -1,6 +1,6 @@
 // The small pictures: styles, moods and sizes in the visitor's own seed and colour.
-import { moodHint, pictureUrl } from './look.js'
-import { announce, texts } from './page.js'
+import { isPin, lookQuery, moodHint, ownPartsHint, pictureUrl } from './look.js'
+import { announce, replaceFrom, texts } from './page.js'
 
 export function createTiles(form, moods) {
   const styles = form.querySelectorAll('.tile [name="style"]')
@@ -12,6 +12,12 @@ export function createTiles(form, moods) {
       setPicture(imageOf(radio), pictureUrl({ ...look, style: radio.value, mood: moods.moodFor(radio) }))
     }
     for (const radio of scaleTiles) setPicture(imageOf(radio), pictureUrl({ ...look, scale: radio.value }))
+    for (const link of form.querySelectorAll('[data-look-fields]')) {
+      setPicture(link.firstElementChild, pictureUrl(worn(look, link)))
+    }
+    for (const radio of form.querySelectorAll('.variants input')) {
+      setPicture(imageOf(radio), pictureUrl({ ...look, pins: { ...look.pins, [radio.name]: radio.value } }))
+    }
     if (!chosenStyle) return
     for (const radio of moodTiles) {
       setPicture(imageOf(radio), pictureUrl({ ...look, mood: moods.moodFor(chosenStyle, radio.value) }))
@@ -22,6 +28,18 @@ export function createTiles(form, moods) {
 }
 
 const imageOf = (radio) => radio.nextElementSibling
+
+/** The parts and colours that are pinned, by their fields. */
+export const pinsOf = (form) =>
+  Object.fromEntries([...new FormData(form)].filter(([name, value]) => isPin(name) && value !== ''))
+
+/** A look in the colours of a ready-made one. */
+function worn(look, link) {
+  const fields = [...new URLSearchParams(link.dataset.lookFields)]
+  const pins = Object.fromEntries(fields.filter(([name]) => isPin(name)))
+  const background = Object.fromEntries(fields.filter(([name]) => !isPin(name)))
+  return { ...look, ...background, pins: { ...look.pins, ...pins } }
+}
 
 /**
  * Images are loaded lazily: changing the address of one outside the window costs nothing until it is scrolled into
@@ -79,7 +97,7 @@ export function createMoods(form) {
         else option.removeAttribute('aria-describedby')
       }
     }
-    const text = moodHint(texts, titleOf(style), lacking)
+    const text = moodHint(texts, titleOf(style), lacking) + ownPartsHint(texts, pinsOf(form))
     if (hint.textContent === text) return
     hint.textContent = text
     if (mood !== wanted) announce(text)
@@ -90,3 +108,77 @@ export function createMoods(form) {
 
 /** Title of a style, from its radio button or option. */
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
+
+/**
+ * The card with the parts of the style, of which the server writes one that is open. `fillIn` fills in the form with a
+ * look; `onPinned` is called after pins were taken back.
+ */
+export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }) {
+  const card = () => form.querySelector('#parts')
+  const chips = () => [...form.querySelectorAll('[data-part]')]
+  const openPart = () => chips().find((chip) => chip.ariaExpanded === 'true')?.dataset.part ?? ''
+
+  /** Asks the server for the card with this part open; without an answer the card stays. */
+  async function open(part) {
+    const { activeElement: focused } = document
+    const wasFocused = card().contains(focused) && focused
+    const wasReadyOpen = card().querySelector('.ready')?.open === true
+    const fresh = await replaceFrom(`${card().dataset.parts}?${lookQuery(currentLook())}&part=${part}`, 'parts')
+    fresh?.querySelector('.ready')?.toggleAttribute('open', wasReadyOpen)
+    if (!fresh || !wasFocused) return mark()
+    const { part: chip } = focused.dataset
+    const again = chip ? `[data-part="${chip}"]` : `[name="${focused.name}"][value="${focused.value}"]`
+    fresh.querySelector(again)?.focus({ preventScroll: true })
+    mark()
+  }
+
+  /** Parts and colours that are pinned from now on. */
+  function setPins(pins) {
+    if (!card()) return
+    for (const input of card().querySelectorAll('[type="hidden"]')) input.remove()
+    const groups = Map.groupBy(card().querySelectorAll('[type="radio"]'), ({ name }) => name)
+    for (const [name, radios] of groups) {
+      const value = pins[name] ?? ''
+      const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset) ?? radios[0]
+      Object.assign(radio, { value, checked: true })
+    }
+    for (const [name, value] of Object.entries(pins)) {
+      if (groups.has(name)) continue
+      card().append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
+    }
+  }
+
+  /** Shows which parts are pinned, and that the dice leave them alone. */
+  function mark() {
+    const pins = pinsOf(form)
+    const pinned = chips().filter((chip) => {
+      const isPinned = chip.dataset.fields.split(' ').some((field) => pins[field])
+      chip.classList.toggle('pinned', isPinned)
+      return isPinned
+    })
+    const yours = form.querySelector('[data-yours]')
+    if (yours) {
+      yours.hidden = pinned.length === 0
+      yours.querySelector('[data-pinned]').textContent = pinned.map(({ textContent }) => textContent.trim()).join(', ')
+    }
+    const [roll, rollLong] = pinned.length > 0 ? [texts.rollRest, texts.rollRestLong] : [texts.roll, texts.rollLong]
+    for (const label of form.querySelectorAll('[data-roll-label]')) label.textContent = roll
+    for (const dice of form.querySelectorAll('.dice')) dice.ariaLabel = rollLong
+  }
+
+  form.addEventListener('click', (event) => {
+    const chip = event.target.closest('[data-part]')
+    const unpin = event.target.closest('[data-unpin]')
+    const ready = event.target.closest('[data-look-fields]')
+    if (!chip && !unpin && !ready) return
+    event.preventDefault()
+    if (chip) return open(chip.value)
+    if (ready) return fillIn(worn(enteredLook(), ready))
+    setPins({})
+    chips()[0].focus({ preventScroll: true })
+    onPinned()
+    announce(texts.unpinned)
+  })
+
+  return { update: () => card() && open(openPart()), setPins, mark }
+}

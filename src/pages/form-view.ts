@@ -7,6 +7,7 @@ import {
   type Look,
   measure,
   moodHint,
+  ownPartsHint,
   ranges,
   wallCount,
   wallSeeds,
@@ -27,6 +28,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   const style = findStyle(entered.style)
   const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
+  const fieldView = (name: string, value: string, label: string) => ({ name, value, label, message: problem.get(name) })
   /** The entered values that can be drawn, for still previews. */
   const look = {
     ...good,
@@ -37,11 +39,10 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     mood,
     animated: '',
   }
-  const fieldView = (name: string, value: string, label: string) => ({ name, value, label, message: problem.get(name) })
   return {
     entered,
     problems,
-    problem: (field: Problem['field']) => problem.get(field),
+    problem: (field: string) => problem.get(field),
     style,
     fallbackSeed,
     isAnimated: entered.animated === 'on',
@@ -49,7 +50,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     isFromUsername: entered.seed === '' && !problem.has('seed'),
     name: style ? nameOfLook({ style: style.name, mood }) : '',
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
-    ...moodsView(style, entered.mood),
+    ...moodsView(style, entered),
     background: backgroundView(entered, style),
     framing: framingView(entered, look, style),
     carried: carried.map((name) => fieldView(name, entered[name], words.problems.fields[name])),
@@ -75,10 +76,10 @@ export const moodFor = (style: Style, mood: string) => (style.moods.includes(moo
 export const lackingMoods = (style: Style) => moods.filter((mood) => !style.moods.includes(mood))
 
 /** The mood that was entered is never disabled, because browsers do not send a disabled field. */
-function moodsView(style: Style | undefined, entered: string) {
+function moodsView(style: Style | undefined, { mood: entered, pins }: Entered) {
   const lacking = style ? lackingMoods(style) : []
   return {
-    moodHint: style ? moodHint(words.script, style.title, lacking) : '',
+    moodHint: style ? moodHint(words.script, style.title, lacking) + ownPartsHint(words.script, pins) : '',
     moods: ['', ...moods].map((mood) => ({
       value: mood,
       title: words.moods[mood] ?? words.home.anyMood,

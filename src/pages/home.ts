@@ -9,6 +9,7 @@ import type { Parts } from '../parts.ts'
 import { type Entered, fields, type Problem, readForm, readLook } from './form.ts'
 import { formView, goodPart, lackingMoods, moodFor, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
+import { partsView } from './parts-view.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
@@ -84,7 +85,7 @@ function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl 
   const look = readLook(entered).choice ?? entered
   const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
-  const view = homeView(entered)
+  const view = homeView(entered, [], query.part)
   return {
     ...view,
     form: { ...view.form, wall: wallView(query.wall, view.form.look) },
@@ -125,8 +126,8 @@ const moves = {
   names: movingStyles.slice(0, 3).map(({ title }) => title),
 }
 
-/** What the view `home` shows. */
-export function homeView(entered: Entered, problems: Problem[] = []) {
+/** What the view `home` shows. `part` names the part that is open, as sent. */
+export function homeView(entered: Entered, problems: Problem[] = [], part?: unknown) {
   const form = formView(entered, problems, exampleSeed)
   const isMoving = form.isAnimated && form.style?.animated === true
   return {
@@ -136,6 +137,7 @@ export function homeView(entered: Entered, problems: Problem[] = []) {
     moves,
     form: {
       ...form,
+      parts: partsView(form.look, entered, part, form.pins),
       stillHint:
         form.style && form.isAnimated && !isMoving ? stillHint(words.script, form.style.title, moves.names) : '',
       preview: pictureUrl({ ...form.look, animated: isMoving }),

@@ -55,6 +55,55 @@ const colours: Record<string, string> = {
   slate: 'Slate',
 }
 
+/** Names of parts and colours that are not readable as DiceBear writes them. */
+const partTitles: Record<string, string> = {
+  accessories: 'Glasses and more',
+  bandA: 'First band',
+  bandB: 'Second band',
+  bandB02: 'Second band, lower',
+  bandC: 'Third band',
+  bandC02: 'Third band, lower',
+  bodyFree: 'Free body',
+  bodyQuarter: 'Quarter body',
+  brows: 'Eyebrows',
+  clothesGraphic: 'Print on the shirt',
+  facialHair: 'Beard',
+  frontHair: 'Hair in front',
+  hairAccessories: 'In the hair',
+  mustache: 'Moustache',
+  rearHair: 'Hair at the back',
+  sides: 'At the sides',
+  top: 'On the head',
+  tops: 'Top',
+}
+const partColourTitles: Record<string, string> = {
+  accessories: 'Colour of the glasses',
+  base: 'Body colour',
+  earring: 'Earring colour',
+  earrings: 'Earring colour',
+  eyebrows: 'Eyebrow colour',
+  eyes: 'Eye colour',
+  fabricA: 'First fabric',
+  fabricB: 'Second fabric',
+  fabricC: 'Third fabric',
+  facialHair: 'Beard colour',
+  glasses: 'Colour of the glasses',
+  hairAccessories: 'Colour in the hair',
+  ink: 'Ink',
+  lips: 'Lip colour',
+  paperBack: 'Paper behind',
+  paperFace: 'Paper of the face',
+  paperHair: 'Paper of the hair',
+  paperMouth: 'Paper of the mouth',
+  sclera: 'White of the eyes',
+}
+
+/** "Rear hair" for "rearHair", "Hill 3" for "hill3", "Long 2" for "long02". */
+function readable(key: string): string {
+  const spaced = key.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/([a-z])0*(\d+)$/i, '$1 $2')
+  return capitalised(spaced.toLowerCase())
+}
+
 const previewAlt = 'Your avatar: {look}'
 
 /** The texts of the browser scripts, which read them as JSON from an attribute of the page. */
@@ -67,6 +116,14 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
+  /** By the fields of the parts that show a mood. */
+  ownParts: {
+    eyesVariant: 'The eyes are your own.',
+    eyebrowsVariant: 'The eyebrows are your own.',
+    mouthVariant: 'The mouth is your own.',
+    expressionVariant: 'The expression is your own.',
+    moodVariant: 'The mood is your own.',
+  },
   edgeToEdge: '{style} fills the whole picture, so there is nothing to zoom out to.',
   still: '{style} doesn’t move. {styles} do.',
   example: 'Yours will look different',
@@ -75,6 +132,11 @@ const script = {
   tryAgain: 'Try again',
   seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
   units: { scale: ' %', translateX: ' %', translateY: ' %', rotate: '°', backgroundColorAngle: '°' },
+  roll: 'Roll',
+  rollLong: 'Roll the dice for a new face',
+  rollRest: 'Roll the rest',
+  rollRestLong: 'Roll the dice for the rest; your parts stay',
+  unpinned: 'All parts are as rolled again.',
   rolled: 'New roll: {seed}',
   backTo: 'Back to {seed}',
   gifDrawing: 'Drawing…',
@@ -132,6 +194,16 @@ export const words = {
     fill: 'One colour or two',
     secondColour: 'Second colour',
     firstColourMissing: 'Pick a first colour above, too.',
+    parts: 'Parts',
+    partsHint: 'Choose what you like; the dice decide the rest.',
+    moreParts: 'More',
+    asRolled: 'As rolled',
+    noPart: 'None',
+    ofAnyKind: 'Any {kind}',
+    severalOf: 'One of {count}',
+    yours: 'Yours: {parts}',
+    readyLooks: 'Ready-made colours',
+    unpin: 'All as rolled again',
     framing: 'Framing',
     adjust: 'Adjust',
     scale: 'Size',
@@ -149,8 +221,6 @@ export const words = {
     openFaces: 'More faces',
     moreFaces: 'Twelve more',
     faces: 'Twelve faces',
-    roll: 'Roll',
-    rollLong: 'Roll the dice for a new face',
     lastRolls: 'Last rolls',
     preview: 'Preview',
     previewAlt,
@@ -180,6 +250,27 @@ export const words = {
 
   /** By the values of `backgroundColorFill`. */
   fills: { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' } as Record<string, string>,
+
+  /** By DiceBear's names. */
+  partTitle: (part: string): string => partTitles[part] ?? readable(part),
+  partColourTitle: (colour: string): string => partColourTitles[colour] ?? `${readable(colour)} colour`,
+  /** "Long 2", or "Hair 12" where a variant has a number alone. */
+  variantTitle: (part: string, variant: string): string => {
+    const [, number] = /^variant0*(\d+)$/.exec(variant) ?? []
+    return number === undefined ? readable(variant) : `${partTitles[part] ?? readable(part)} ${number}`
+  },
+
+  /** By the names of the ready-made looks. */
+  looks: {
+    sepia: 'Sepia',
+    ink: 'Ink',
+    pastel: 'Pastel',
+    neon: 'Neon',
+    night: 'Night',
+    forest: 'Forest',
+    sunset: 'Sunset',
+    candy: 'Candy',
+  } as Record<string, string>,
 
   /** By the names in the catalogue. */
   framings: { close: 'Close', normal: 'Normal', roomy: 'Roomy' } as Record<string, string>,

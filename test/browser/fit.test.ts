@@ -70,6 +70,12 @@ async function openPages(): Promise<typeof pages> {
   return [
     { name: 'form', page: await open('/') },
     { name: 'form with a notice', page: await open(`/?style=micah&mood=sleepy&backgroundColor=123456&seed=${seed}`) },
+    {
+      name: 'form, all open',
+      page: await open(
+        '/?style=adventurer&seed=x&part=hair&wall=2&backgroundColor=123456&backgroundColorFill=linear&scale=0.9&rotate=5&hairColor=123456',
+      ),
+    },
     { name: 'form refused', page: refused },
     { name: 'consent', page: consent },
     { name: 'avatar, a long name', page: shown },

@@ -245,7 +245,7 @@ describe('the last rolls', () => {
   test('keep their images when another one is added, which has its picture at once', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
-      const roll = page.getByRole('button', { name: words.home.roll, exact: true })
+      const roll = page.getByRole('button', { name: words.script.roll, exact: true })
       await roll.click()
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
       // In one task, so that no timer has fired.
@@ -271,7 +271,7 @@ describe('pictures that cannot be loaded', () => {
   test('after two failed changes in a row, tiles and rolls show the pictures from before', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
-      await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+      await page.getByRole('button', { name: words.script.roll, exact: true }).click()
       const face = page.locator('[data-rolls] img')
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
       const rolled = await seedField(page).inputValue()
@@ -320,7 +320,7 @@ describe('pictures that cannot be loaded', () => {
       await refuse(page, all)
       // The tiles are the last to request their pictures, together with the rolls.
       const refused = page.waitForResponse(/style=lorelei&/)
-      await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+      await page.getByRole('button', { name: words.script.roll, exact: true }).click()
       await (await refused).finished()
       const rolled = await seedField(page).inputValue()
       const picture = () =>
@@ -358,7 +358,7 @@ describe('pictures that cannot be loaded', () => {
       await openWithStoppedClock(page)
       const tile = page.locator('.tile img[src*="style=lorelei&"]')
       const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
-      const roll = page.getByRole('button', { name: words.home.roll, exact: true })
+      const roll = page.getByRole('button', { name: words.script.roll, exact: true })
       const opened = await seedField(page).inputValue()
       for (let i = 0; i < 3; i += 1) {
         await roll.click()
@@ -497,7 +497,7 @@ test('in a form refused for a missing style, the picture keeps its alternative t
     await page.waitForLoadState()
     const [, alt] = / alt="([^"]+)"[^>]* data-preview/.exec(await answer.text()) ?? []
     expect(await page.locator(preview).getAttribute('alt')).toBe(alt)
-    await page.getByRole('button', { name: words.home.roll, exact: true }).click()
+    await page.getByRole('button', { name: words.script.roll, exact: true }).click()
     const isLoaded = () => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth
     await page.waitForFunction(isLoaded)
     await page.getByRole('radio', { name: 'Sky' }).check({ force: true })

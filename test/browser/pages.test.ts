@@ -55,6 +55,10 @@ describe('accessibility', () => {
         await check('form')
         await page.goto(`${app.url}/?style=micah&mood=sleepy&seed=x`)
         await check('form with a notice')
+        await page.goto(
+          `${app.url}/?style=adventurer&seed=x&part=glasses&wall=2&glassesVariant=variant02&hairColor=123456`,
+        )
+        await check('form with a part and the wall')
         await page.goto(`${app.url}/licences`)
         await check('licences')
         await page.goto(`${app.url}/nowhere`)
@@ -596,6 +600,83 @@ describe('the form', () => {
       await page.getByRole('button', { name: 'Agree and go on' }).click()
       await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
       expect(await page.locator('.lead bdi').first().textContent()).toBe('juniper.moss')
+    })
+  })
+
+  describe.each([true, false])('parts (script: %s)', (javaScriptEnabled) => {
+    const look = 'style=adventurer&seed=fern&mood=happy&backgroundColor=ffd29d'
+    const chip = (page: Page, name: string) => page.locator('#parts').getByRole('button', { name, exact: true })
+    const part = (page: Page, name: string) => page.locator('#parts').getByRole('radio', { name, exact: true })
+    const yours = (page: Page) => page.locator('[data-yours]')
+    const shown = (page: Page) => expect.poll(() => pictureQuery(page, preview), { timeout: 15_000 })
+    const redraw = async (page: Page) => {
+      if (!javaScriptEnabled) await page.getByRole('button', { name: 'Update the picture' }).click()
+    }
+
+    test('a chip opens a part; each variant is a picture of the whole look; what is chosen stays when the dice roll', async () => {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(`${app.url}/?${look}`)
+        expect(await page.locator('#parts [type="radio"]').count()).toBe(0)
+        await chip(page, 'Hair').click()
+        await part(page, 'Long 16').waitFor()
+        const tile = page.locator('.tile:has([name="hairVariant"][value="long16"]) img')
+        const picture = new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams
+        expect([picture.get('hairVariant'), picture.get('seed'), picture.get('mood')]).toEqual([
+          'long16',
+          'fern',
+          'happy',
+        ])
+        await part(page, 'Long 16').check({ force: true })
+        await redraw(page)
+        await shown(page).toSatisfy((query: URLSearchParams) => query.get('hairVariant') === 'long16')
+        await chip(page, 'Glasses').click()
+        await part(page, 'None').check({ force: true })
+        await redraw(page)
+        await shown(page).toSatisfy((query: URLSearchParams) => query.get('glassesVariant') === 'none')
+        expect((await pictureQuery(page, preview)).get('hairVariant')).toBe('long16')
+        expect(await yours(page).textContent()).toMatch(/^Yours: Hair, Glasses/)
+        if (javaScriptEnabled) {
+          await page.getByRole('button', { name: 'Roll the rest', exact: true }).click()
+          await shown(page).toSatisfy((query: URLSearchParams) => query.get('seed') !== 'fern')
+          expect((await pictureQuery(page, preview)).get('hairVariant')).toBe('long16')
+        }
+        await yours(page).getByRole('link').click()
+        await shown(page).toSatisfy(
+          (query: URLSearchParams) => !query.has('hairVariant') && !query.has('glassesVariant'),
+        )
+        expect(await yours(page).isVisible()).toBe(false)
+      })
+    })
+
+    test('hair colour travels from style to style, and ready-made colours can be taken', async () => {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(`${app.url}/?${look}&hairColor=cb6820`)
+        await style(page, 'Micah').check({ force: true })
+        await redraw(page)
+        await chip(page, 'Nose').waitFor()
+        await shown(page).toSatisfy(
+          (query: URLSearchParams) => query.get('style') === 'micah' && query.get('hairColor') === 'cb6820',
+        )
+        await page.getByText(words.home.readyLooks).click()
+        await page.getByRole('link', { name: 'Neon' }).click()
+        await shown(page).toSatisfy(
+          (query: URLSearchParams) => query.get('hairColor') === '00f0ff' && query.get('backgroundColor') === '1a0b2e',
+        )
+        await page.getByRole('button', { name: 'Continue with Discord' }).click()
+        await page.getByRole('button', { name: 'Agree and go on' }).click()
+        await page.getByRole('heading', { name: /^Looking good/ }).waitFor()
+      })
+    })
+
+    test('the hint about moods names the part that is the visitor’s own', async () => {
+      await visit({ javaScriptEnabled }, async (page) => {
+        await page.goto(`${app.url}/?${look}&part=mouth`)
+        await part(page, 'Mouth 3').check({ force: true })
+        await redraw(page)
+        await expect
+          .poll(() => moodHint(page), { timeout: 15_000 })
+          .toBe('Adventurer can show them all. The mouth is your own.')
+      })
     })
   })
 

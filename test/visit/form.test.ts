@@ -67,7 +67,7 @@ describe('GET /', () => {
     ])
     const named = await page.find('form [name]')
     const names = new Set(named.map(({ attributes }) => attributes.get('name')))
-    expect(names).toEqual(new Set([...fieldNames, ...framingNames, 'filter', 'seedFrom', 'wall']))
+    expect(names).toEqual(new Set([...fieldNames, ...framingNames, 'filter', 'seedFrom', 'wall', 'part']))
     const offered = await page.find('[name="style"]')
     expect(offered.map(({ attributes }) => attributes.get('value')).sort()).toEqual(
       styleList.map(({ name }) => name).sort(),

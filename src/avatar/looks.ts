@@ -1,0 +1,35 @@
+// Ready-made looks: a background and colours over any style.
+import looksJson from './looks.json' with { type: 'json' }
+import { type Colour, colourField, partsOf } from './parts.ts'
+
+type Role = 'skin' | 'hair' | 'cloth' | 'accent' | 'line' | 'text'
+/** `background` has one colour or two; `name` is a key of `words.looks`. */
+export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<Role, string>> }
+
+export const readyLooks: readonly ReadyLook[] = looksJson.looks
+
+/** What a colour of DiceBear's is for, by its name. An empty role keeps its own colour: teeth, the white of the eyes. */
+const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
+
+/** In this order for the colours of patterns, "hill1" to "hill4". */
+const patternRoles: readonly Role[] = ['cloth', 'accent', 'hair', 'skin']
+
+/** The fields of a form that give a style this look. */
+export function fieldsOfLook({ background, colours }: ReadyLook, style: string) {
+  const [backgroundColor = '', backgroundColor2 = ''] = background
+  const colourFor = ({ name }: Colour, i: number) =>
+    new Map<string, string>(Object.entries(colours)).get(
+      roleOf.get(name) ?? patternRoles[i % patternRoles.length] ?? 'cloth',
+    )
+  const pins = partsOf(style).colours.flatMap((colour, i): [string, string][] => {
+    const chosen = colourFor(colour, i)
+    return chosen === undefined ? [] : [[colourField(colour), chosen]]
+  })
+  return {
+    backgroundColor,
+    backgroundColor2,
+    backgroundColorFill: backgroundColor2 ? 'linear' : '',
+    backgroundColorAngle: backgroundColor2 ? '90' : '',
+    pins: Object.fromEntries(pins),
+  }
+}

@@ -1,0 +1,136 @@
+import { fill, hexColour, type Look, lookUrl, pictureUrl } from '../../public/js/look.js'
+import { moodOptions } from '../avatar/catalogue.ts'
+import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
+import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
+import { words } from './words.ts'
+
+type Field = { name: string }
+type PictureLook = Look & { seed: string; style: string; pins?: Pins | undefined }
+
+/** What changes a face most comes first; what is not named here stands under "More". */
+const prominent = [
+  ...['hair', 'top', 'head', 'skin', 'base', 'body', 'shape', 'eyes', 'mouth', 'nose', 'glasses', 'accessories'],
+  ...['facialHair', 'beard', 'clothes', 'outfit', 'hat', 'ears', 'plant', 'icon', 'letters'],
+]
+const fewestChips = 5
+
+/** A part with the colour of the same name, or a colour that no part has the name of. */
+type Entry = { name: string; part?: Part | undefined; colour?: Colour | undefined }
+
+/**
+ * What the card "Parts" shows: the parts of the style, the choices of the one that is open, and the pins of the others.
+ * Undefined for a style without parts. `asked` is the name of the open one, as sent.
+ */
+export function partsView(look: PictureLook, entered: Look, asked: unknown, pinned: readonly Field[]) {
+  const entries = entriesOf(look.style)
+  if (entries.length === 0) return undefined
+  const pins = look.pins ?? {}
+  const open = entries.find(({ name }) => name === asked)
+  const isMain = ({ name }: Entry) => prominent.includes(name)
+  const count = Math.max(entries.filter(isMain).length, Math.min(fewestChips, entries.length))
+  const sorted = entries.toSorted((a, b) => rank(a) - rank(b))
+  const chips = sorted.map((entry) => ({
+    name: entry.name,
+    title: titleOf(entry),
+    fields: fieldsOf(entry).join(' '),
+    isOpen: entry === open,
+    isPinned: fieldsOf(entry).some((field) => pins[field]),
+  }))
+  const openFields = open ? fieldsOf(open) : []
+  return {
+    chips: chips.slice(0, count),
+    rest: chips.slice(count),
+    open: open && [
+      ...(open.colour ? [coloursView(open.colour, pins)] : []),
+      ...(open.part ? [variantsView(open.part, look)] : []),
+    ],
+    carried: pinned.filter(({ name }) => !openFields.includes(name)),
+    yours: chips.filter(({ isPinned }) => isPinned).map(({ title }) => title),
+    unpinUrl: lookUrl({ ...entered, pins: {} }),
+    looks: readyLooks.map((ready) => readyLookView(ready, look, entered)),
+  }
+}
+
+function entriesOf(style: string): Entry[] {
+  const { parts, colours } = partsOf(style)
+  const ofParts = parts.map((part) => ({
+    name: part.name,
+    part,
+    colour: colours.find(({ name }) => name === part.name),
+  }))
+  const others = colours.filter(({ name }) => !parts.some((part) => part.name === name))
+  return [...ofParts, ...others.map((colour) => ({ name: colour.name, colour }))]
+}
+
+const fieldsOf = ({ part, colour }: Entry) => [
+  ...(part ? [variantField(part)] : []),
+  ...(colour ? [colourField(colour)] : []),
+]
+
+const titleOf = ({ name, part }: Entry) => (part ? words.partTitle(name) : words.partColourTitle(name))
+
+function rank({ name }: Entry): number {
+  const place = prominent.indexOf(name)
+  return place === -1 ? prominent.length : place
+}
+
+/** The variants of a part as pictures of the whole look; those that show the mood come first. */
+function variantsView(part: Part, look: PictureLook) {
+  const field = variantField(part)
+  const chosen = look.pins?.[field] ?? ''
+  const ofMood = [moodOptions(look.style, String(look.mood ?? ''))?.[field] ?? []].flat()
+  const showsMood = (variant: string) => ofMood.includes(variant)
+  const variants = [...part.variants.filter(showsMood), ...part.variants.filter((variant) => !showsMood(variant))]
+  const offered = [
+    { value: '', title: words.home.asRolled },
+    ...(part.optional ? [{ value: noVariant, title: words.home.noPart }] : []),
+    ...kindsOf(part),
+    ...variants.map((variant) => ({ value: variant, title: words.variantTitle(part.name, variant) })),
+  ]
+  const several = { value: chosen, title: fill(words.home.severalOf, { count: chosen.split(',').length }) }
+  const isOffered = offered.some(({ value }) => value === chosen)
+  return {
+    name: field,
+    title: words.partTitle(part.name),
+    tiles: [...offered, ...(isOffered ? [] : [several])].map((tile) => ({
+      ...tile,
+      isChosen: tile.value === chosen,
+      picture: pictureUrl({ ...look, pins: { ...look.pins, [field]: tile.value } }),
+    })),
+  }
+}
+
+/** Variants whose names begin alike, "long01" to "long26", can be left to the dice together: "Any long". */
+function kindsOf({ variants }: Part) {
+  const byStem = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
+  const kinds = [...byStem].filter(([, members]) => members.length > 2)
+  if (byStem.size < 2) return []
+  return kinds.map(([stem, members]) => ({
+    value: members.join(','),
+    title: fill(words.home.ofAnyKind, { kind: words.variantTitle('', stem).toLowerCase() }),
+  }))
+}
+
+/** `fields` is for the script, which adds them to what is entered by then. */
+function readyLookView(ready: ReadyLook, look: PictureLook, entered: Look) {
+  const { pins, ...background } = fieldsOfLook(ready, look.style)
+  const wear = <Worn extends Look>(worn: Worn) => ({ ...worn, ...background, pins: { ...worn.pins, ...pins } })
+  return {
+    title: words.looks[ready.name],
+    fields: String(new URLSearchParams({ ...background, ...pins })),
+    url: lookUrl(wear(entered)),
+    picture: pictureUrl(wear(look)),
+  }
+}
+
+function coloursView(colour: Colour, pins: Pins) {
+  const field = colourField(colour)
+  const chosen = hexColour(pins[field] ?? '')
+  return {
+    name: field,
+    title: words.partColourTitle(colour.name),
+    swatches: colour.palette.map((value) => ({ value, isChosen: value === chosen })),
+    ownColour: chosen && !colour.palette.includes(chosen) ? chosen : undefined,
+    wellColour: chosen ?? colour.palette[0] ?? '000000',
+  }
+}
