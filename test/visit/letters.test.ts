@@ -77,7 +77,7 @@ describe('letters that no font has', () => {
     const { page } = await wear({ ...initials, seed: `${lacking[0]} ${lacking[1]}` })
     expect(page).toContain(`No font here has <bdi>${lacking.join(' ')}</bdi>. The PNG leaves that out`)
     expect(page.indexOf('No font here has')).toBeGreaterThan(page.indexOf('Download for Discord'))
-    expect(page.indexOf('No font here has')).toBeLessThan(page.indexOf('512 pixels, just what Discord likes'))
+    expect(page.indexOf('No font here has')).toBeLessThan(page.indexOf('<h2'))
   })
 
   test('are not spoken of where no letters are drawn', async () => {
@@ -88,7 +88,10 @@ describe('letters that no font has', () => {
   })
 })
 
-test('a GIF has the same letters', { timeout: 60_000 }, async () => {
+let attempts = 0
+// On a busy machine an SVG from outside may take longer than its time limit, and is then replaced by another drawing.
+test('a GIF has the same letters', { timeout: 60_000, retry: 2 }, async () => {
+  attempts += 1
   const choice = { style: 'initial-face', seed: 'a', backgroundColor: '#347a9d', mood: '', animated: 'on' }
   const gif = async (letter: string) => {
     const svg = drawn(choice).replace('>A</text>', `>${letter}</text>`)
@@ -96,7 +99,7 @@ test('a GIF has the same letters', { timeout: 60_000 }, async () => {
     app.dicebear.heal()
     app.dicebear.fail(at.svg, faults.answer(200, svg, { 'content-type': 'image/svg+xml' }))
     // Another seed for each, as an avatar of the same choice would not be asked for again.
-    return (await wear({ ...choice, seed: `a ${letter}` })).file('gif')
+    return (await wear({ ...choice, seed: `a ${letter} ${attempts}` })).file('gif')
   }
   const [one, other, none, space] = [await gif('日'), await gif('本'), await gif(lacking[0] ?? ''), await gif(' ')]
   expect(new Set([one, other, none]).size).toBe(3)
