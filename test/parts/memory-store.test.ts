@@ -1,5 +1,7 @@
 import { CookieAccessInfo } from 'cookiejar'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { LockLost } from '../../src/errors.ts'
+import { tryLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { openApp, signIn } from '../support/open-app.ts'
 import { sessionCookie, setCookie } from '../support/visits.ts'
@@ -41,6 +43,25 @@ test('the window of a count does not slide', async () => {
   expect(await store.count('limit:1', 2, 60_000)).toEqual({ hits: 3, resetMs: 20_000 })
   vi.advanceTimersByTime(20_001)
   expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
+})
+
+test('a lock is held until it is released: on its own, or in one step with a write, never by another owner', async () => {
+  const store = memoryStore()
+  await store.set('session:1', 'before', 60)
+  const lock = await tryLock(store, 'session:1')
+  if (lock === undefined) throw new Error('no lock')
+  expect(await tryLock(store, 'session:1')).toBeUndefined()
+  await expect(store.replace({ key: 'session:1', owner: 'another' }, 'theirs', 60)).rejects.toThrow(LockLost)
+  expect(await store.replace(lock, 'during', 60)).toBe(true)
+  expect(await tryLock(store, 'session:1')).toBeUndefined()
+  expect(await lock.replaceAndRelease('after', 60)).toBe(true)
+  expect(await store.get('session:1')).toBe('after')
+  const next = await tryLock(store, 'session:1')
+  // The first owner's release does not touch the lock of the next one.
+  await lock.release()
+  expect(await tryLock(store, 'session:1')).toBeUndefined()
+  await next?.release()
+  expect(await tryLock(store, 'session:1')).toBeDefined()
 })
 
 test('without Redis a session lives seven days from the last visit', async () => {

@@ -813,6 +813,8 @@ describe('a new session secret', () => {
     const there = sameBrowserAt(newOnly, visitor)
     expect((await comeBack(there, callback)).status).toBe(400)
     expect(app.discord.count(at.token)).toBe(exchanges)
+    // A lock that was left would let the next request of this browser wait for five seconds.
+    await expect.poll(() => db.keys('lock:*')).toEqual([])
     await expectStranger(there)
     expectLanding(await signIn(newOnly, there))
   })

@@ -1,5 +1,7 @@
 import { DomUtils, parseDocument } from 'htmlparser2'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
 import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 
 /** Names as nobody has them at Discord; a page must survive what a Discord gone bad sends. */
@@ -45,9 +47,23 @@ async function pagesFor(accountId: string): Promise<string[]> {
     .type('form')
     .send({ ...choice, style: 'nope' })
   const older = await visitor.get(`/show_avatar?avatar=${shownAvatar(shown.text)}`)
+  await visitor.post(`/avatars/${shownAvatar(shown.text)}/forget`).expect(303)
+  const removed = await visitor.get('/show_avatar')
   const failed = await visitor.post(`/avatars/${'0'.repeat(64)}/forget`)
-  expect([shown, refused, older, failed].map(({ status }) => status)).toEqual([200, 422, 200, 404])
-  return [shown, refused, older, failed].map(({ text }) => text)
+  expect([shown, refused, older, removed, failed].map(({ status }) => status)).toEqual([200, 422, 200, 200, 404])
+  return [shown, refused, older, removed, failed].map(({ text }) => text)
+}
+
+/** The pages of a visitor who has typed this seed: the avatar's, and an error page that keeps it. */
+async function pagesOfSeed(seed: string): Promise<string[]> {
+  const visitor = app.visitor()
+  const choice = { seed, style: 'rings', backgroundColor: '', mood: '' }
+  await signIn(app, visitor, choice, plain.id)
+  const shown = await visitor.get('/show_avatar')
+  app.discord.fail(at.user, faults.answer(500), { times: 1 })
+  const failed = await visitor.post('/show_avatar').type('form').send(choice)
+  expect([shown.status, failed.status]).toEqual([200, 502])
+  return [shown.text, failed.text]
 }
 
 const elementsOf = (html: string) => DomUtils.getElementsByTagName('*', parseDocument(html))
@@ -78,3 +94,9 @@ test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
     }
   },
 )
+
+test.each(names)('a typed seed, too, on the page of its avatar and on an error page: %s', async (seed) => {
+  const [pages, plainPages] = [await pagesOfSeed(seed), await pagesOfSeed('nothing odd')]
+  expect(pages.map(outline)).toEqual(plainPages.map(outline))
+  for (const page of pages) expect(textsOf(page, 'bdi')).toContain(seed)
+})
