@@ -22,7 +22,7 @@ export type Capacity = {
 // case everything fits into the memory, and Linux need not kill a process.
 const from1000: Capacity = { pictureCacheMb: 16, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 250 }
 const from650: Capacity = { pictureCacheMb: 8, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 200 }
-const from350: Capacity = { pictureCacheMb: 4, renderingProcesses: 1, renderingMaxMb: 245, drawingMaxMb: 160 }
+const from350: Capacity = { pictureCacheMb: 4, renderingProcesses: 1, renderingMaxMb: 260, drawingMaxMb: 160 }
 const smallest: Capacity = { pictureCacheMb: 2, renderingProcesses: 1, renderingMaxMb: 160, drawingMaxMb: 160 }
 
 /** The limits for a machine or container with this much memory. */

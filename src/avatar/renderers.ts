@@ -113,9 +113,18 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     return trial
   }
 
-  async function render(task: Task, timeoutMs: number): Promise<Buffer> {
+  /** Earlier pictures leave memory behind in a process, so a drawing that ends one is tried in a new one. */
+  async function runTrusted(task: Task): Promise<Buffer> {
+    const giveUpAt = performance.now() + trustedTimeoutMs
+    return run(task, trustedTimeoutMs).catch((error) => {
+      if (error instanceof Overloaded && performance.now() < giveUpAt) return run(task, trustedTimeoutMs)
+      throw error
+    })
+  }
+
+  async function render(task: Task, trusted: boolean): Promise<Buffer> {
     try {
-      return await run(task, timeoutMs)
+      return await (trusted ? runTrusted(task) : run(task, timeoutMs))
     } catch (cause) {
       if (cause instanceof Overloaded || (await picturesState()) === 'ok') throw cause
       throw new PicturesUnavailable('pictures cannot be rendered', { cause })
@@ -147,17 +156,17 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
 
     /** See `drawPng` in pictures/png.ts; `trusted` for an SVG of the embedded library. */
     png(svg: string, size: number, trusted: boolean): Promise<Buffer> {
-      return render({ name: 'png', svg, size }, trusted ? trustedTimeoutMs : timeoutMs)
+      return render({ name: 'png', svg, size }, trusted)
     },
 
     /** See `drawGif` in pictures/gif.ts; `trusted` for an SVG of the embedded library. */
     gif(svg: string, trusted: boolean): Promise<Buffer> {
-      return render({ name: 'gif', svg }, trusted ? trustedTimeoutMs : timeoutMs)
+      return render({ name: 'gif', svg }, trusted)
     },
 
     /** See `drawCard` in pictures/card.ts. The SVG must be one of the embedded library. */
     card(svg: string, title: string, subtitle: string): Promise<Buffer> {
-      return render({ name: 'card', svg, title, subtitle }, trustedTimeoutMs)
+      return render({ name: 'card', svg, title, subtitle }, true)
     },
 
     close(): void {

@@ -120,6 +120,19 @@ test('work in a process that ends fails, and the work that waited behind it is d
   expect(renderers.failures.at(-1)).toBe('renderer process ended with SIGKILL.')
 })
 
+test('a picture whose process ends is rendered in another one, unless its SVG came from outside', async () => {
+  await renderers.png(small, 128, true)
+  const render = async (trusted: boolean) => {
+    const children = childrenOf(process.pid)
+    for (const pid of children) process.kill(pid, 'SIGSTOP')
+    const picture = renderers.png(small, 256, trusted)
+    for (const pid of children) process.kill(pid, 'SIGKILL')
+    return (await picture).subarray(1, 4).toString()
+  }
+  expect(await render(true)).toBe('PNG')
+  await expect(render(false)).rejects.toThrow(Overloaded)
+})
+
 test('the processes end when the one that started them is killed, and know none of its settings', async () => {
   const script = `import { createRenderers } from './src/avatar/renderers.ts'
     const limits = { renderingProcesses: 1, renderingMaxMb: 250, drawingMaxMb: 250, onFailure: () => undefined }
