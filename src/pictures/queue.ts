@@ -11,13 +11,17 @@ export type QueueOptions = {
   maxWaitingPerClient?: number
 }
 
+/** Shorter than the idle timeout of a client's connection (main.ts), which would end without an answer. */
+const maxWaitMs = 15_000
+
 /**
  * Runs `work` as soon as there is room, and resolves or rejects like it. Rejects with Overloaded at once if the queue
- * is full.
+ * is full, and after `maxWaitMs` without room.
  */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
 type Client = { running: number; waiting: number; lastRound: number }
+type Task = { client: Client; round: number; start: () => void }
 
 /**
  * A bounded queue that is fair to its clients (fair queueing, RFC 970). Each round has one task of each client, so a
@@ -27,7 +31,7 @@ type Client = { running: number; waiting: number; lastRound: number }
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options
   const clients = new Map<string, Client>()
-  const waiting: { client: Client; round: number; start: () => void }[] = []
+  const waiting: Task[] = []
   let running = 0
   /** The highest round of which a task was started. */
   let currentRound = 0
@@ -63,10 +67,31 @@ export function createQueue(options: QueueOptions): Queue {
     const nextRound = Math.min(...ready.map(({ round }) => round))
     const next = ready.find(({ round }) => round === nextRound)
     if (!next) return
-    waiting.splice(waiting.indexOf(next), 1)
-    next.client.waiting -= 1
+    remove(next)
     begin(next.client, next.round)
     next.start()
+  }
+
+  function remove(task: Task): void {
+    waiting.splice(waiting.indexOf(task), 1)
+    task.client.waiting -= 1
+  }
+
+  /** Resolves when there is room for the task. */
+  function room(client: Client, round: number): Promise<void> {
+    client.waiting += 1
+    return new Promise((resolve, reject) => {
+      const task: Task = { client, round, start }
+      waiting.push(task)
+      const timer = setTimeout(() => {
+        remove(task)
+        reject(new Overloaded('waited too long in the queue'))
+      }, maxWaitMs)
+      function start(): void {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   return async (work, name = '') => {
@@ -76,12 +101,8 @@ export function createQueue(options: QueueOptions): Queue {
     if (mustWait && isFull) throw new Overloaded('the queue is full')
     const round = Math.max(currentRound, client.lastRound + 1)
     client.lastRound = round
-    if (mustWait) {
-      client.waiting += 1
-      await new Promise<void>((start) => waiting.push({ client, round, start }))
-    } else {
-      begin(client, round)
-    }
+    if (mustWait) await room(client, round)
+    else begin(client, round)
     try {
       return await work()
     } finally {

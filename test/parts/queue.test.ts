@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Overloaded } from '../../src/errors.ts'
 import { createQueue } from '../../src/pictures/queue.ts'
 
@@ -137,4 +137,23 @@ test('work that fails holds up nothing behind it', async () => {
   const after = run(async () => 'a picture')
   await expect(failed).rejects.toThrow('no picture')
   expect(await after).toBe('a picture')
+})
+
+test('a task that has waited for 15 s is refused, and those behind it still have their turn', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const run = createQueue({ concurrency: 1, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const first = run(work(1))
+  const tooLate = expect(run(work(2))).rejects.toThrow(Overloaded)
+  vi.advanceTimersByTime(10_000)
+  const inTime = run(work(3))
+  vi.advanceTimersByTime(5000)
+  await tooLate
+  endNext()
+  await settle()
+  expect(begun).toEqual([1, 3])
+  endNext()
+  vi.advanceTimersByTime(15_000)
+  expect(await Promise.all([first, inTime])).toEqual([1, 3])
 })
