@@ -155,7 +155,9 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { excess, forgottenAt } = await userSessions.add(user.id, id)
     if (excess !== undefined) forget(excess)
     if (startedAt === undefined || forgottenAt === undefined) return
-    if ((await startedAt()) <= forgottenAt) throw new NotSignedIn('the user was forgotten meanwhile')
+    if ((await startedAt()) > forgottenAt) return
+    await userSessions.remove(user.id, id)
+    throw new NotSignedIn('the user was forgotten meanwhile')
   }
 
   async function replace(req: Request, old: string, begun: SignIn, alter: Alter): Promise<string> {
