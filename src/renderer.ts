@@ -15,6 +15,8 @@ async function work(task: Task): Promise<unknown> {
       return (await import('./avatar/safe-svg.ts')).svgProblem(task.svg)
     case 'draw':
       return (await import('./avatar/embedded.ts')).drawEmbedded(task.choice)
+    case 'effects':
+      return (await import('./avatar/effects.ts')).effectsOf(task.choice)
     case 'moves':
       return (await import('./pictures/frames.ts')).moves(task.choice)
     case 'lettersWithoutFont':

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { Overloaded, PicturesUnavailable } from '../errors.ts'
 import type { Choice } from './choice.ts'
+import type { Effects } from './effects.ts'
 import { createProcessPool } from './process-pool.ts'
 
 /** What a renderer process can do. */
 export type Task =
   | { name: 'check'; svg: Uint8Array }
   | { name: 'draw'; choice: Choice }
+  | { name: 'effects'; choice: Choice }
   | { name: 'moves'; choice: Choice }
   | { name: 'lettersWithoutFont'; choice: Choice }
   | { name: 'png'; svg: string; size: number }
@@ -54,6 +56,7 @@ const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
 const Problem = z.string().optional()
+const EffectNames = z.object({ parts: z.array(z.string()), colours: z.array(z.string()) })
 const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
 /**
@@ -142,6 +145,11 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     /** The SVG of this choice, drawn by the embedded library. */
     async draw(choice: Choice): Promise<string> {
       return z.string().parse(await draw({ name: 'draw', choice }, trustedTimeoutMs))
+    },
+
+    /** Which parts and colours make a difference in this avatar. See `effectsOf` in effects.ts. */
+    async effects(choice: Choice): Promise<Effects> {
+      return EffectNames.parse(await draw({ name: 'effects', choice }, trustedTimeoutMs))
     },
 
     /** Whether anything in this avatar moves. See `moves` in pictures/frames.ts. */

@@ -56,9 +56,17 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
     const page = pageFor(query, openingSeed, config)
-    const fittingScale = await fittingScaleOf(page.form.look)
-    const fitUrl = lookUrl({ ...page.form.entered, scale: fittingScale ?? '' })
-    return { ...page, form: { ...page.form, fittingScale, fitUrl } }
+    const { look, entered, pins } = page.form
+    const [fittingScale, effects] = await Promise.all([fittingScaleOf(look), effectsOf(look)])
+    const fitUrl = lookUrl({ ...entered, scale: fittingScale ?? '' })
+    const parts = partsView(look, entered, query.part, pins, effects)
+    return { ...page, form: { ...page.form, fittingScale, fitUrl, parts } }
+  }
+
+  /** Undefined if the look could not be drawn: then every part is offered. */
+  async function effectsOf(look: Entered) {
+    const { choice } = readLook(look)
+    return choice && renderers.effects(choice).catch(() => undefined)
   }
 
   /**

@@ -1,5 +1,6 @@
 import { fill, hexColour, type Look, lookUrl, pictureUrl } from '../../public/js/look.js'
 import { moodOptions } from '../avatar/catalogue.ts'
+import type { Effects } from '../avatar/effects.ts'
 import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
 import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
 import { words } from './words.ts'
@@ -19,12 +20,19 @@ type Entry = { name: string; part?: Part | undefined; colour?: Colour | undefine
 
 /**
  * What the card "Parts" shows: the parts of the style, the choices of the one that is open, and the pins of the others.
- * Undefined for a style without parts. `asked` is the name of the open one, as sent.
+ * Undefined for a style without parts. `asked` is the name of the open one, as sent. What makes no difference in this
+ * drawing is left out, unless it is pinned; without `effects` nothing is.
  */
-export function partsView(look: PictureLook, entered: Look, asked: unknown, pinned: readonly Field[]) {
-  const entries = entriesOf(look.style)
-  if (entries.length === 0) return undefined
+export function partsView(
+  look: PictureLook,
+  entered: Look,
+  asked: unknown,
+  pinned: readonly Field[],
+  effects?: Effects | undefined,
+) {
   const pins = look.pins ?? {}
+  const entries = entriesOf(look.style, pins, effects)
+  if (entries.length === 0) return undefined
   const open = entries.find(({ name }) => name === asked)
   const isMain = ({ name }: Entry) => prominent.includes(name)
   const count = Math.max(entries.filter(isMain).length, Math.min(fewestChips, entries.length))
@@ -51,8 +59,12 @@ export function partsView(look: PictureLook, entered: Look, asked: unknown, pinn
   }
 }
 
-function entriesOf(style: string): Entry[] {
-  const { parts, colours } = partsOf(style)
+function entriesOf(style: string, pins: Pins, effects: Effects | undefined): Entry[] {
+  const all = partsOf(style)
+  const parts = all.parts.filter((part) => !effects || effects.parts.includes(part.name) || pins[variantField(part)])
+  const colours = all.colours.filter(
+    (colour) => !effects || effects.colours.includes(colour.name) || pins[colourField(colour)],
+  )
   const ofParts = parts.map((part) => ({
     name: part.name,
     part,

@@ -77,7 +77,7 @@ const partTitles: Record<string, string> = {
   tops: 'Top',
 }
 const partColourTitles: Record<string, string> = {
-  accessories: 'Colour of the glasses',
+  accessories: 'Colour of the accessories',
   base: 'Body colour',
   earring: 'Earring colour',
   earrings: 'Earring colour',
@@ -88,7 +88,11 @@ const partColourTitles: Record<string, string> = {
   fabricC: 'Third fabric',
   facialHair: 'Beard colour',
   glasses: 'Colour of the glasses',
+  colorA: 'First colour',
+  colorB: 'Second colour',
+  colorC: 'Third colour',
   hairAccessories: 'Colour in the hair',
+  headContrast: 'Hair colour',
   ink: 'Ink',
   lips: 'Lip colour',
   paperBack: 'Paper behind',
@@ -96,6 +100,36 @@ const partColourTitles: Record<string, string> = {
   paperHair: 'Paper of the hair',
   paperMouth: 'Paper of the mouth',
   sclera: 'White of the eyes',
+  stoneDeep: 'Lowest stones',
+  stoneLight: 'Highest stones',
+  stoneMid: 'Stones between',
+}
+/** Names of variants that are misspelled, nobody's word or a name. */
+const variantTitles: Record<string, string> = {
+  alt: 'The other one',
+  balndess: 'Bald',
+  dannyPhantom: 'Spiky',
+  default: 'The usual one',
+  dougFunny: 'A few hairs',
+  emojiSmileUpsideDown: 'Upside-down smile',
+  fonze: 'Quiff',
+  hdd: 'Hard disk',
+  horshoe: 'Horseshoe',
+  miaWallace: 'Mia Wallace',
+  mrClean: 'No hair',
+  mrT: 'Mohawk',
+  pissed: 'Annoyed',
+  sdCard: 'SD card',
+  sideComed: 'Combed to the side',
+  sideeye: 'Side eye',
+  smileLOL: 'Laughing smile',
+  smileLol: 'Laughing smile',
+  squareAssymetric: 'Square, asymmetric',
+  tShirt: 'T-shirt',
+  theCaesar: 'Caesar cut',
+  theCaesarAndSidePart: 'Caesar cut, side part',
+  tound: 'Round',
+  xDizzy: 'Dizzy',
 }
 
 /** "Rear hair" for "rearHair", "Hill 3" for "hill3", "Long 2" for "long02". */
@@ -257,7 +291,9 @@ export const words = {
   /** "Long 2", or "Hair 12" where a variant has a number alone. */
   variantTitle: (part: string, variant: string): string => {
     const [, number] = /^variant0*(\d+)$/.exec(variant) ?? []
-    return number === undefined ? readable(variant) : `${partTitles[part] ?? readable(part)} ${number}`
+    return number === undefined
+      ? (variantTitles[variant] ?? readable(variant))
+      : `${partTitles[part] ?? readable(part)} ${number}`
   },
 
   /** By the names of the ready-made looks. */

@@ -4,8 +4,11 @@ import { expect, test } from 'vitest'
 import { lookUrl } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { dicebearOptions } from '../../src/avatar/choice.ts'
+import { effectsOf } from '../../src/avatar/effects.ts'
 import partsJson from '../../src/avatar/parts.json' with { type: 'json' }
 import { readForm, readLook } from '../../src/pages/form.ts'
+import { partsView } from '../../src/pages/parts-view.ts'
+import { words } from '../../src/pages/words.ts'
 import { readVisitor, writeVisitor } from '../../src/visitor/visitor.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { partTable } from '../support/parts.ts'
@@ -116,4 +119,36 @@ test('links and sessions stay short', () => {
   expect(
     bytes({ avatars: avatars.map(({ choice, ...rest }) => ({ ...rest, choice: { ...choice, pins: undefined } })) }),
   ).toBeLessThan(1200)
+})
+
+test('parts, colours and variants have names for people, each its own', () => {
+  for (const [style, { parts, colours }] of Object.entries(partTable)) {
+    for (const { name, variants } of parts) {
+      const titles = variants.map((variant) => words.variantTitle(name, variant))
+      expect([style, name, new Set(titles).size]).toEqual([style, name, titles.length])
+      for (const title of titles) expect(title).toMatch(/^[A-Z0-9][\w ,’-]*$/)
+    }
+    const titles = [
+      ...parts.map(({ name }) => words.partTitle(name)),
+      ...colours.map(({ name }) => words.partColourTitle(name)),
+    ]
+    expect([style, new Set(titles).size]).toEqual([style, titles.length])
+  }
+})
+
+test('what makes no difference in a drawing is not offered, unless it is pinned', async () => {
+  const offered = async (pins: Record<string, string>) => {
+    const { choice, entered } = readForm({ style: 'avataaars', seed: 'fern', ...pins })
+    if (choice === undefined) throw new Error('refused')
+    const view = partsView({ ...choice, pins: entered.pins }, entered, undefined, [], await effectsOf(choice))
+    return [...(view?.chips ?? []), ...(view?.rest ?? [])].flatMap(({ fields }) => fields.split(' '))
+  }
+  const plain = await offered({ clothesVariant: 'hoodie', accessoriesVariant: 'none', facialHairVariant: 'none' })
+  const shown = ['topVariant', 'clothesVariant', 'accessoriesVariant', 'skinColor', 'clothesColor']
+  expect(plain).toEqual(expect.arrayContaining(shown))
+  for (const field of ['clothesGraphicVariant', 'accessoriesColor', 'facialHairColor'])
+    expect(plain).not.toContain(field)
+  expect(await offered({ clothesVariant: 'graphicShirt' })).toContain('clothesGraphicVariant')
+  expect(await offered({ accessoriesVariant: 'round' })).toContain('accessoriesColor')
+  expect(await offered({ clothesVariant: 'hoodie', clothesGraphicVariant: 'bear' })).toContain('clothesGraphicVariant')
 })
