@@ -17,6 +17,8 @@ export type Account = {
   avatar: string | null
   /** DiceBear style in which the stand-in draws the picture. */
   pictureStyle?: string
+  /** Further fields of Discord's user object, as they are sent. */
+  profile?: Record<string, unknown>
 }
 
 export type DiscordOptions = {
@@ -36,6 +38,14 @@ export const demoAccounts: Account[] = [
     discriminator: '0',
     avatar: 'b1f3dc0f5c9c9a7a3f1d84f26f3b9a55',
     pictureStyle: 'landscape',
+    profile: {
+      banner: '5c1f0e3b7a9d4c2e8f6b1a0d3e5c7f92',
+      accent_color: 0x3f7d6e,
+      avatar_decoration_data: { asset: 'a_6d2b9c4f1e8a7053b6d4f2c1a9e80357', sku_id: '1144058844004233369' },
+      collectibles: { nameplate: { palette: 'forest', asset: 'nameplates/fern/', label: '', sku_id: '1' } },
+      primary_guild: { identity_guild_id: '1', identity_enabled: true, tag: 'FERN', badge: null },
+      premium_type: 2,
+    },
   },
   {
     id: '1135723570791055437',
@@ -44,6 +54,11 @@ export const demoAccounts: Account[] = [
     discriminator: '0',
     avatar: 'af427c453002c6ac0ead01dcb54be0b4',
     pictureStyle: 'fun-emoji',
+    profile: {
+      accent_color: 0xb3450e,
+      avatar_decoration_data: { asset: 'a_6d2b9c4f1e8a7053b6d4f2c1a9e80357', sku_id: '1144058844004233369' },
+      collectibles: null,
+    },
   },
   {
     id: '146767085568655437',
@@ -245,19 +260,32 @@ function api({ clientId, clientSecret }: DiscordOptions, accounts: Account[], gr
   return router
 }
 
-function userResponse({ id, username, globalName, discriminator, avatar }: Account) {
-  const decoration = { banner: null, accent_color: null, avatar_decoration_data: null, primary_guild: null }
+function userResponse({ id, username, globalName, discriminator, avatar, profile }: Account) {
+  const bare = { banner: null, accent_color: null, avatar_decoration_data: null, primary_guild: null }
   return {
     id,
     username,
     global_name: globalName,
     discriminator,
     avatar,
-    ...decoration,
+    ...bare,
     locale: 'en-GB',
     premium_type: 0,
+    ...profile,
   }
 }
+
+/** A frame of leaves, as Discord's decorations are frames around a round picture. */
+const leaf = 'M0-44c5 3 5 9 0 13c-5-4-5-10 0-13z'
+const leaves = Array.from({ length: 12 }, (_, place) => `<path d="${leaf}" transform="rotate(${place * 30})"/>`).join(
+  '',
+)
+const decorationOf = (turning: string) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-48 -48 96 96" fill="#6fdcca"><g>${leaves}${turning}</g></svg>`
+const decoration = decorationOf('')
+const movingDecoration = decorationOf(
+  '<animateTransform attributeName="transform" type="rotate" from="0" to="360" dur="24s" repeatCount="indefinite"/>',
+)
 
 /** Drawn by DiceBear, whatever their names end in. */
 function pictures(accounts: Account[]): Router {
@@ -273,6 +301,17 @@ function pictures(accounts: Account[]): Router {
     const account = accounts.find((one) => one.id === id && file.startsWith(`${one.avatar}.`))
     if (account) await send(res, account.pictureStyle ?? 'thumbs', file)
     else next()
+  })
+
+  router.get('/banners/:id/:file', async (req, res, next) => {
+    const { id, file } = req.params
+    const account = accounts.find((one) => one.id === id && file.startsWith(`${one.profile?.banner}.`))
+    if (account) await send(res, 'glass', file)
+    else next()
+  })
+
+  router.get('/avatar-decoration-presets/:file', (req, res) => {
+    sendSvg(res, 'passthrough' in req.query ? decoration : movingDecoration)
   })
 
   router.get('/embed/avatars/:file', async (req, res, next) => {

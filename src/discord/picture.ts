@@ -10,3 +10,18 @@ export function discordPictureUrl(cdnUrl: string, user: User): string {
   const number = old > 0 ? old % 5 : Number((BigInt(user.id) >> 22n) % 6n)
   return `${cdnUrl}/embed/avatars/${number}.png`
 }
+
+/** In pixels: the profile in which it is shown is half as wide. */
+const bannerSize = 512
+
+/** Address of the banner, still. https://discord.com/developers/docs/reference#image-formatting */
+export function bannerUrl(cdnUrl: string, { id, banner }: User): string | undefined {
+  return banner && `${cdnUrl}/banners/${id}/${banner}.png?size=${bannerSize}`
+}
+
+/** Addresses of the frame around the picture: an animated PNG, and its first frame. */
+export function decorationUrls(cdnUrl: string, { decoration }: User): { url: string; stillUrl: string } | undefined {
+  if (decoration === undefined) return undefined
+  const url = `${cdnUrl}/avatar-decoration-presets/${decoration}.png`
+  return { url, stillUrl: `${url}?passthrough=false` }
+}

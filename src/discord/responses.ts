@@ -27,6 +27,42 @@ const Username = nameUpTo(maxUncutLength)
 /** A visible character: no space, control or format character, Hangul filler or blank Braille pattern. */
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 
+/** Hash of a banner or decoration; it becomes part of an address. */
+const Hash = z.string().regex(/^(\w{1,4}_){0,2}[0-9a-f]{8,64}$/)
+
+/** Discord's own names of the colours behind a name in the list of members. */
+export const nameplatePalettes = [
+  ...(['crimson', 'berry', 'sky', 'teal', 'forest', 'bubble_gum'] as const),
+  ...(['violet', 'cobalt', 'clover', 'lemon', 'white'] as const),
+]
+
+/** In characters. */
+const maxTagLength = 4
+
+/** The few letters of a server that its members may wear beside their name. */
+const Tag = nameUpTo(maxNameLength).pipe(
+  z
+    .string()
+    .regex(visible)
+    .refine((tag) => [...tag].length <= maxTagLength),
+)
+
+/** How a user's profile looks at Discord: fields that may be null, missing or odd. An odd one counts as absent. */
+const profileFields = {
+  banner: Hash.optional().catch(undefined),
+  accent_color: z.int().min(0).max(0xffffff).optional().catch(undefined),
+  avatar_decoration_data: z.object({ asset: Hash }).optional().catch(undefined),
+  collectibles: z
+    .object({ nameplate: z.object({ palette: z.enum(nameplatePalettes) }) })
+    .optional()
+    .catch(undefined),
+  primary_guild: z
+    .object({ identity_enabled: z.literal(true), tag: Tag })
+    .optional()
+    .catch(undefined),
+  premium_type: z.literal([0, 1, 2, 3]).optional().catch(undefined),
+}
+
 /**
  * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the
  * other fields count as absent. https://discord.com/developers/docs/resources/user
@@ -45,8 +81,18 @@ export const UserResponse = z
       .regex(/^\w{1,100}$/)
       .optional()
       .catch(undefined),
+    ...profileFields,
   })
-  .transform(({ global_name: globalName, ...user }) => ({ ...user, globalName }))
+  .transform(({ id, username, global_name, discriminator, avatar, ...profile }) => ({
+    ...{ id, username, globalName: global_name, discriminator, avatar },
+    banner: profile.banner,
+    accentColor: profile.accent_color,
+    decoration: profile.avatar_decoration_data?.asset,
+    nameplate: profile.collectibles?.nameplate.palette,
+    tag: profile.primary_guild?.tag,
+    // 1 Classic, 2 Nitro, 3 Basic. Without a scope for partners Discord says 0 of everybody, so 0 says nothing.
+    hasNitro: profile.premium_type ? true : undefined,
+  }))
 
 /** A Discord user as a session stores it: what pages show, and no more. */
 export const User = z.object({
@@ -57,6 +103,15 @@ export const User = z.object({
   discriminator: z.string(),
   /** Hash of the present picture. */
   avatar: z.string().optional(),
+  /** Hash of the picture on top of the profile. */
+  banner: z.string().optional(),
+  /** 0xRRGGBB, on top of a profile without a banner. */
+  accentColor: z.int().optional(),
+  /** Name of the frame around the picture. */
+  decoration: z.string().optional(),
+  nameplate: z.enum(nameplatePalettes).optional(),
+  tag: z.string().optional(),
+  hasNitro: z.boolean().optional(),
 })
 export type User = z.infer<typeof User>
 

@@ -9,7 +9,7 @@ type Kept = { what: string; name?: string; place?: string; howLong: string }
 
 const store: Kept[] = [
   {
-    what: 'Your session: your Discord id, username, display name and picture’s name; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks and the one that you removed last.',
+    what: 'Your session: your Discord id, username, display name, the names of your picture, banner and decoration, your accent colour, nameplate colour, server tag, and that you have Nitro; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks and the one that you removed last.',
     name: 'session:',
     howLong: 'Seven days after your last visit, 90 days after your sign-in at most',
   },
@@ -90,7 +90,7 @@ export const privacyWords = {
   frontServer: 'The web server in front of this one may keep a log of its own, with your network address.',
   told: 'Who is told what',
   discord:
-    '**Discord** learns that you sign in here, and tells us your id, username, display name and picture. Your browser loads that picture from Discord, which is not told the page that you are on. When you sign out, we tell Discord to end our access.',
+    '**Discord** learns that you sign in here, and tells us your id, username, display name, picture, and what your profile looks like: banner, accent colour, decoration, nameplate, server tag, and whether you have Nitro. Your browser loads picture, banner and decoration from Discord, which is not told the page that you are on. When you sign out, we tell Discord to end our access.',
   dicebear:
     '**DiceBear**, at {host}, draws the looks. It is told the style, the colours and the seed of a look that you make. If you leave the seed to us, **the seed is your Discord username**. It is not told who or where you are.',
   embedded: '**Nobody else.** This site draws all looks itself; DiceBear hears nothing.',

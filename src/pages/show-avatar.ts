@@ -2,7 +2,6 @@ import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
-import { discordPictureUrl } from '../discord/picture.ts'
 import type { User } from '../discord/responses.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
 import { form } from '../middleware/form-body.ts'
@@ -18,6 +17,7 @@ import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, re
 import { formView, goodPart, lackingMoods, wallView } from './form-view.ts'
 import { homeView } from './home.ts'
 import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
+import { profileView, withAccent } from './profile.ts'
 
 /** GET /show_avatar shows an avatar as it will look in Discord. POST makes another one with the cached token. */
 export function showAvatarPage(route: AddRoute, parts: Parts): void {
@@ -103,11 +103,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   async function pageOf(req: Request, user: User, avatar: OwnAvatar, entered: Entered, problems: Problem[] = []) {
     const { visitor } = req
     return {
-      user: {
-        displayName: user.globalName ?? user.username,
-        username: user.username,
-        pictureUrl: discordPictureUrl(config.discord.cdnUrl, user),
-      },
+      user: profileView(config.discord.cdnUrl, user),
       avatar: {
         ...shown(avatar, user),
         fitting: await fitting(avatar),
@@ -177,7 +173,8 @@ function shown(avatar: OwnAvatar, user: User) {
 
 function restyleForm(entered: Entered, problems: Problem[], user: User) {
   const form = formView(entered, problems, user.username)
-  return { ...form, styles: styleOptions, preview: pictureUrl(form.look) }
+  const background = { ...withAccent(form.background, user), first: withAccent(form.background.first, user) }
+  return { ...form, background, styles: styleOptions, preview: pictureUrl(form.look) }
 }
 
 const styleOptions = stylesByTitle.map((style) => ({ ...style, lacks: lackingMoods(style).join(' ') }))

@@ -2,6 +2,7 @@
 import { fill } from '../../public/js/look.js'
 import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
 import { privacyWords } from './privacy-words.ts'
+import { profileWords } from './profile-words.ts'
 
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
@@ -262,7 +263,8 @@ export const words = {
     circle: 'Discord shows only what is inside the circle.',
     next: 'Continue',
     nextWith: ' with Discord',
-    promise: 'We read your name, username and picture, and keep nothing else. We can’t post or change anything.',
+    promise:
+      'We read your name, username, picture and what your profile looks like (banner, colour, decoration, nameplate, server tag, Nitro), and keep nothing else. We can’t post or change anything.',
     update: 'Update',
     updateWhat: ' the picture',
     startOver: 'Start over',
@@ -390,7 +392,7 @@ export const words = {
     svgName: 'SVG, the drawing itself',
     downloadHint: '512 px PNG, right for Discord.',
     others: 'Other sizes',
-    gifHint: 'Discord takes a moving GIF only from members with Nitro.',
+    gifHint: 'With Nitro, Discord shows the GIF moving; without, it keeps the first frame only.',
     noFont: 'No font here has {letters}. The PNG leaves that out, even if your browser shows it above.',
     remixed: ', remixed.',
     creditBy: ' by ',
@@ -554,6 +556,7 @@ export const words = {
     },
   },
 
+  profile: profileWords,
   elsewhere: elsewhereWords,
   yourData: yourDataWords,
   privacy: privacyWords,
@@ -574,7 +577,7 @@ export const words = {
     rehearsal:
       '**A rehearsal, not Discord.** The demo plays Discord’s part, so that you can walk the whole way without an account.',
     accounts: 'Who do you want to be?',
-    may: ['Sees name, username and picture'],
+    may: ['Sees name, username and picture', 'Sees banner, colour, decoration, nameplate, server tag and Nitro'],
     mayNot: ['Sees no messages, servers, friends or e-mail', 'Can’t post or change anything'],
     yes: 'Yes:',
     no: 'No:',

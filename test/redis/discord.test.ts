@@ -333,6 +333,9 @@ describe('the user endpoint', () => {
     'banner',
     'avatar_decoration_data',
     'primary_guild',
+    'accent_color',
+    'collectibles',
+    'premium_type',
     'locale',
   ]
   test.each([
@@ -341,7 +344,10 @@ describe('the user endpoint', () => {
     ['empty', ''],
     ['a number', 5],
     ['a list', ['a']],
-    ['an object', { asset: '../a', sku_id: 7 }],
+    [
+      'an object',
+      { asset: '../a', sku_id: 7, nameplate: { palette: '//evil' }, tag: '//evil', identity_enabled: true },
+    ],
     ['300 characters long', 'a'.repeat(300)],
     ['an address', '//evil.example/a'],
   ])('cosmetic fields that are %s: signed in without them', async (_, value) => {

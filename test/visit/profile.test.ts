@@ -1,0 +1,173 @@
+// The visitor's own profile at Discord, around the avatar.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
+import { look, openApp, signIn, type TestApp } from '../support/open-app.ts'
+import { openReader, type Page, type Reader } from '../support/page.ts'
+
+let app: TestApp
+let reader: Reader
+
+beforeAll(async () => {
+  ;[app, reader] = await Promise.all([openApp(), openReader()])
+})
+afterAll(() => Promise.all([app.close(), reader.close()]))
+afterEach(() => app.discord.heal())
+
+const cdn = 'https://cdn.discordapp.com'
+const id = '80351110224678912'
+const hash = '5c1f0e3b7a9d4c2e8f6b1a0d3e5c7f92'
+
+const profile = {
+  banner: `a_${hash}`,
+  accent_color: 0x00ff7f,
+  avatar_decoration_data: { asset: `a_${hash}`, sku_id: '1' },
+  collectibles: { nameplate: { palette: 'teal', asset: 'nameplates/x/', label: 'X', sku_id: '2' } },
+  primary_guild: { identity_guild_id: '1', identity_enabled: true, tag: '<b>x', badge: 'y' },
+  premium_type: 2,
+}
+
+/** The page of a visitor of whom Discord says this. */
+async function pageOf(fields: Record<string, unknown>, choice: Record<string, string> = look) {
+  const visitor = app.visitor()
+  app.discord.fail(at.user, faults.json(200, { id, username: 'nelly', avatar: hash, ...fields }), { times: 1 })
+  const answer = await signIn(app, visitor, choice)
+  expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
+  const { text } = await visitor.get('/show_avatar')
+  return { text, page: await reader.read(text), visitor }
+}
+
+/** What of the profile a page shows. */
+async function shownOn(page: Page) {
+  const attribute = async (selector: string, name: string) => {
+    const values = (await page.find(selector)).map(({ attributes }) => attributes.get(name))
+    return [...new Set(values)].join()
+  }
+  return {
+    banner: await attribute('.profile img.banner', 'src'),
+    accent: await attribute('.profile svg.banner rect', 'fill'),
+    decoration: await attribute('.decoration img', 'src'),
+    nameplate: await attribute('.member.you .plate rect', 'fill'),
+    tag: [...new Set((await page.find('.member.you .tag')).map(({ text }) => text))].join(),
+    swatch: (await page.find('.restyle option, .restyle .swatch')).filter(({ text }) =>
+      text.includes(words.profile.accent),
+    ).length,
+  }
+}
+
+const nothing = { banner: '', accent: '', decoration: '', nameplate: '', tag: '', swatch: 0 }
+const everything = {
+  banner: `${cdn}/banners/${id}/a_${hash}.png?size=512`,
+  accent: '#00ff7f',
+  decoration: `${cdn}/avatar-decoration-presets/a_${hash}.png`,
+  nameplate: '#7deed7',
+  tag: '<b>x',
+  swatch: 1,
+}
+
+describe('the avatar’s page', () => {
+  test('shows banner, colour, decoration, nameplate and server tag of the visitor', async () => {
+    const { page, text } = await pageOf(profile)
+    expect(await shownOn(page)).toEqual(everything)
+    // Over the portrait, and over both faces of 80 pixels in both themes; with less motion, still.
+    const decorations = await page.find('.decoration img')
+    expect(decorations).toHaveLength(5)
+    for (const { attributes } of await page.find('.decoration source')) {
+      expect(attributes.get('srcset')).toBe(`${everything.decoration}?passthrough=false`)
+      expect(attributes.get('media')).toBe('(prefers-reduced-motion: reduce)')
+    }
+    expect(await page.find('#with-decoration')).toHaveLength(1)
+    for (const { attributes } of await page.find(`img[src^="${cdn}"]`)) {
+      expect(attributes.get('referrerpolicy')).toBe('no-referrer')
+    }
+    const outside = [...text.matchAll(/(?:src|srcset)="(https?:[^"]*)"/g)].map(([, url = '']) => new URL(url).origin)
+    expect(new Set(outside)).toEqual(new Set([cdn]))
+  })
+
+  test('shows the present picture in the same places for “Before”', async () => {
+    const { page } = await pageOf({})
+    const places = await page.find('.where .worn')
+    const before = await page.find('.where .worn img.before')
+    expect([places.length, before.length]).toEqual([8, 8])
+    for (const { attributes } of before) expect(attributes.get('src')).toBe(`${cdn}/avatars/${id}/${hash}.png?size=128`)
+    expect(await page.find('.where input[name="worn"]')).toHaveLength(2)
+  })
+
+  test('without any of them is complete', async () => {
+    const { page } = await pageOf({})
+    expect(await shownOn(page)).toEqual(nothing)
+    expect(await page.find('#with-decoration')).toEqual([])
+  })
+
+  test.each<[keyof typeof nothing | 'none', Record<string, unknown>]>([
+    ['banner', { banner: '../../evil' }],
+    ['banner', { banner: 7 }],
+    ['accent', { accent_color: 0x1000000 }],
+    ['accent', { accent_color: -1 }],
+    ['accent', { accent_color: '#ff0000' }],
+    ['accent', { accent_color: 1.5 }],
+    ['decoration', { avatar_decoration_data: { asset: 'x/../y' } }],
+    ['decoration', { avatar_decoration_data: 'a' }],
+    ['nameplate', { collectibles: { nameplate: { palette: 'plaid' } } }],
+    ['nameplate', { collectibles: { nameplate: null } }],
+    ['tag', { primary_guild: { identity_enabled: true, tag: 'FIVES' } }],
+    ['tag', { primary_guild: { identity_enabled: false, tag: 'FERN' } }],
+    ['tag', { primary_guild: { identity_enabled: true, tag: '\u200b' } }],
+    ['none', { premium_type: 9 }],
+    ['none', { premium_type: null }],
+  ])('without a good %s keeps all the others: %j', async (name, odd) => {
+    const { page } = await pageOf({ ...profile, ...odd })
+    const without = name === 'none' ? {} : { [name]: nothing[name], ...(name === 'accent' && { swatch: 0 }) }
+    expect(await shownOn(page)).toEqual({ ...everything, ...without })
+  })
+
+  test('has their colour as a swatch, which is chosen once it is worn', async () => {
+    const { page } = await pageOf(profile, { ...look, backgroundColor: '#00ff7f' })
+    const chosen = await page.find('.restyle option[selected], .restyle .swatch:has([checked])')
+    expect(chosen.filter(({ text }) => text.includes(words.profile.accent))).toHaveLength(1)
+    expect(await page.filled('.restyle details form')).toMatchObject({ backgroundColor: '00ff7f' })
+  })
+
+  test('offers the moving GIF first to members with Nitro', async () => {
+    const moving = { style: 'sprouts', seed: 'fern', animated: 'on' }
+    for (const [premium_type, first] of [
+      [0, 'png'],
+      [undefined, 'png'],
+      [1, 'gif'],
+      [2, 'gif'],
+      [3, 'gif'],
+    ] as const) {
+      const { page, text } = await pageOf({ premium_type }, moving)
+      const [download] = await page.find('.downloads a[data-download]')
+      expect([premium_type, /\.(png|gif)/.exec(download?.attributes.get('href') ?? '')?.[1]]).toEqual([
+        premium_type,
+        first,
+      ])
+      expect(text).toContain(first === 'gif' ? words.profile.nitro : words.show.gifHint)
+    }
+  })
+
+  test('nothing of Discord is in a download', async () => {
+    const plain = await pageOf({})
+    const dressed = await pageOf(profile)
+    const path = /\/avatars\/[0-9a-f]{64}/.exec(plain.text)?.[0]
+    for (const file of ['.svg?download', '.png?download']) {
+      const [one, other] = await Promise.all([plain, dressed].map(({ visitor }) => visitor.get(`${path}${file}`)))
+      expect([one?.status, other?.status]).toEqual([200, 200])
+      expect(one?.body).toEqual(other?.body)
+    }
+  })
+})
+
+test('what is read stands beside “Continue”, and on /privacy', async () => {
+  const visitor = app.visitor()
+  const [form, privacy] = [await visitor.get('/'), await visitor.get('/privacy')]
+  for (const word of ['banner', 'colour', 'decoration', 'nameplate', 'server tag', 'Nitro']) {
+    expect([word, words.home.promise.includes(word), privacy.text.includes(word)]).toEqual([word, true, true])
+  }
+  expect(form.text).toContain(words.home.promise)
+  for (const word of ['banner', 'colour', 'decoration', 'nameplate', 'server tag', 'Nitro']) {
+    expect(words.consent.may.join()).toContain(word)
+  }
+})
