@@ -38,6 +38,10 @@ const Stored = z.looseObject({
 })
 const isSessionData = (stored: unknown): stored is SessionData => Stored.safeParse(stored).success
 
+/** A session as it is stored. The expiry of its cookie follows from `signedInAt`. */
+export const stringifySession = (session: SessionData) =>
+  JSON.stringify(session, (key, value) => (key === 'expires' ? undefined : value))
+
 /** A stored session; undefined if there is none, it cannot be read, or it has ended. */
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
@@ -70,7 +74,7 @@ export class SessionStore extends RedisStore {
           if (session === undefined) throw noSession
           return session
         },
-        stringify: JSON.stringify,
+        stringify: stringifySession,
       },
     })
     this.#store = store

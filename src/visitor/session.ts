@@ -8,7 +8,7 @@ import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
 import type { Lock, Store } from '../store/store.ts'
 import { sessionCookie } from './session-cookie.ts'
-import { parseSession, SessionStore, sessionKey, sessionTtlS, ttlS } from './session-store.ts'
+import { parseSession, SessionStore, sessionKey, sessionTtlS, stringifySession, ttlS } from './session-store.ts'
 import type { UserSessions } from './user-sessions.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
@@ -106,7 +106,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const visitor = readVisitor(data?.visitor)
     if (data === undefined || visitor.user?.id !== user?.id) return false
     const changed = { ...data, visitor: writeVisitor(await alter(visitor)) }
-    if (!(await store.replace(lock, JSON.stringify(changed), ttlS(changed)))) return false
+    if (!(await store.replace(lock, stringifySession(changed), ttlS(changed)))) return false
     adopt(req, id, changed)
     return true
   }
@@ -138,7 +138,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     req.visitor = visitor
     const { sessionID } = req
     try {
-      await store.setIfAbsent(sessionKey(sessionID), JSON.stringify(req.session), sessionTtlS)
+      await store.setIfAbsent(sessionKey(sessionID), stringifySession(req.session), sessionTtlS)
       if (visitor.user) await addToUser(visitor.user, sessionID, begun)
     } catch (error) {
       // It is not known whether the new session was stored. The error page must not replace the cookie of the old

@@ -51,9 +51,13 @@ export function createSealer(secrets: string[]): Sealer {
   }
 }
 
+/** What is sealed: access and refresh token. */
+const Pair = z.tuple([z.string(), z.string().nullable()])
+
 /** Encrypts tokens for the session. */
 export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
-  return { sealed: sealer.seal(JSON.stringify(tokens)), expiresAt: tokens.expiresAt }
+  const { accessToken, refreshToken, expiresAt } = tokens
+  return { sealed: sealer.seal(JSON.stringify([accessToken, refreshToken])), expiresAt }
 }
 
 /**
@@ -61,5 +65,10 @@ export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
  * sign in again.
  */
 export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
-  return Tokens.safeParse(readJson(stored && sealer.open(stored.sealed))).data
+  if (stored === undefined) return undefined
+  const opened = readJson(sealer.open(stored.sealed))
+  const [accessToken, refreshToken] = Pair.safeParse(opened).data ?? []
+  // Version 1.0.0 sealed an object.
+  if (accessToken === undefined) return Tokens.safeParse(opened).data
+  return { accessToken, refreshToken: refreshToken ?? undefined, expiresAt: stored.expiresAt }
 }

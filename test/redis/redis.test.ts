@@ -538,7 +538,7 @@ describe('what is stored in Redis', () => {
   test('a session of version 1.0.0, which knows no time of its sign-in, ends 90 days after it, too', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
-    const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({ expires: z.string() }) })
+    const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({}) })
     for (const [daysAgo, status] of [
       [88, 200],
       [91, 303],
