@@ -53,14 +53,18 @@ test(
 )
 
 test(
-  'POST /avatars/{id}/forget',
+  'POST /avatars/{id}/forget, restore, keep and unkeep',
   async () => {
     const forgetful = await app.newVisitor()
     await app.holds({
       method: post,
       target: fc
-        .tuple(fc.oneof(segment, fc.constant(forgetful.id)), query)
-        .map(([id, asked]) => `/avatars/${id}/forget${asked}`),
+        .tuple(
+          fc.oneof(segment, fc.constantFrom(forgetful.id, 'removed')),
+          fc.constantFrom('forget', 'restore', 'keep', 'unkeep'),
+          query,
+        )
+        .map(([id, action, asked]) => `/avatars/${id}/${action}${asked}`),
       cookie: cookieHeader(forgetful.cookie),
       body: formBody,
     })
