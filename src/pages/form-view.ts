@@ -17,6 +17,7 @@ import type { Choice } from '../avatar/choice.ts'
 import type { Field } from './fields.ts'
 import type { Entered, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
+import { goodPins } from './pins.ts'
 import { words } from './words.ts'
 
 /**
@@ -29,11 +30,13 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
   const fieldView = (name: string, value: string, label: string) => ({ name, value, label, message: problem.get(name) })
+  const drawnStyle = style?.name ?? popular[0] ?? ''
   /** The entered values that can be drawn, for still previews. */
   const look = {
     ...good,
     seed: good.seed || fallbackSeed,
-    style: style?.name ?? popular[0] ?? '',
+    style: drawnStyle,
+    pins: goodPins(drawnStyle, good.pins),
     backgroundColor: backgroundOf(entered.backgroundColor),
     backgroundColor2: hexColour(entered.backgroundColor2) ?? '',
     mood,
@@ -64,9 +67,9 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
 export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
   const { pins, ...texts } = entered
   const wrong = Object.fromEntries(problems.map(({ field }) => [field, '']))
-  const goodPins = Object.entries(pins).filter(([field]) => !(field in wrong))
+  const entries = Object.entries(pins).filter(([field]) => !(field in wrong))
   const goodTexts = Object.entries(texts).map(([field, value]) => [field, wrong[field] ?? value])
-  return { ...entered, ...Object.fromEntries(goodTexts), pins: Object.fromEntries(goodPins) }
+  return { ...entered, ...Object.fromEntries(goodTexts), pins: Object.fromEntries(entries) }
 }
 
 /** The mood if the style can show it, else none. */

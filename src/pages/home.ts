@@ -10,6 +10,7 @@ import { type Entered, fields, type Problem, readForm, readLook } from './form.t
 import { formView, goodPart, lackingMoods, moodFor, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { partsView } from './parts-view.ts'
+import { goodPins } from './pins.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
@@ -153,7 +154,12 @@ export function homeView(entered: Entered, problems: Problem[] = [], part?: unkn
       stillPreview: isMoving ? pictureUrl(form.look) : undefined,
       styles: styleTiles.map((style) => ({
         ...style,
-        picture: pictureUrl({ ...form.look, style: style.name, mood: moodFor(style, entered.mood) }),
+        picture: pictureUrl({
+          ...form.look,
+          style: style.name,
+          mood: moodFor(style, entered.mood),
+          pins: goodPins(style.name, entered.pins),
+        }),
       })),
       moods: form.moods.map((mood) => ({
         ...mood,

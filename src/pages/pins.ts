@@ -19,6 +19,12 @@ export function readPins(style: string, sent: Record<string, unknown>): { pins?:
   return { ...(pins.length > 0 ? { pins: Object.fromEntries(pins) } : {}), issues: error?.issues ?? [] }
 }
 
+/** Of what was entered for any style, the pins that this one has and knows. */
+export function goodPins(style: string, entered: Pins): Pins {
+  const wrong = new Set(readPins(style, entered).issues.map(({ path }) => path[0]))
+  return readPins(style, Object.fromEntries(Object.entries(entered).filter(([field]) => !wrong.has(field)))).pins ?? {}
+}
+
 function schemaOf(style: string): z.ZodType<Pins> {
   const { parts, colours } = partsOf(style)
   const ofParts = parts.map((part): [string, z.ZodType<string>] => {

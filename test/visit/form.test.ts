@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { lookEntries, wallCount, wallSeeds } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
+import { readForm } from '../../src/pages/form.ts'
 import { wallView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
@@ -87,6 +88,22 @@ describe('GET /', () => {
     }
     for (const seed of seeds) expect(wallSeeds(words.script, 1)).toContain(seed)
     expect(seeds.size).toBeGreaterThan(4)
+  })
+
+  test('pins that a style lacks or does not know are in no picture of it, however long they are', async () => {
+    const pins = { hairVariant: 'nope,long02,long01', glassesVariant: 'x'.repeat(12_000), hatColor: 'red' }
+    const { text } = await app.visitor().get(`/?${query({ ...look, ...pins })}&part=hair&wall=1`)
+    expect(text.length).toBeLessThan(250_000)
+    const page = await reader.read(text)
+    const pictures = await page.find('[data-preview], .tile img')
+    const refused: string[] = []
+    for (const { attributes } of pictures) {
+      const picture = attributes.get('src') ?? ''
+      const { choice, entered } = readForm(Object.fromEntries(new URL(picture, app.url).searchParams))
+      if (JSON.stringify(choice?.pins ?? {}) !== JSON.stringify(entered.pins)) refused.push(picture)
+    }
+    expect(pictures.length).toBeGreaterThan(100)
+    expect(refused).toEqual([])
   })
 
   test('a link without a seed is one to a look in the visitor’s own name', async () => {
