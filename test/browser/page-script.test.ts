@@ -414,7 +414,7 @@ describe('the focus', () => {
 })
 
 describe('“Copy link”', () => {
-  const copy = (page: Page) => page.locator('[data-copy]')
+  const copy = (page: Page) => page.locator('.restyle [data-copy]')
   /** Checks that the button says “Copied”, and that the link can be pasted. */
   async function copies(page: Page) {
     await copy(page).focus()
