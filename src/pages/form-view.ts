@@ -29,7 +29,6 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   const style = findStyle(entered.style)
   const good = goodPart({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
-  const fieldView = (name: string, value: string, label: string) => ({ name, value, label, message: problem.get(name) })
   const drawnStyle = style?.name ?? popular[0] ?? ''
   /** The entered values that can be drawn, for still previews. */
   const look = {
@@ -56,9 +55,10 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     ...moodsView(style, entered),
     background: backgroundView(entered, style),
     framing: framingView(entered, look, style),
-    carried: carried.map((name) => fieldView(name, entered[name], words.problems.fields[name])),
     /** What is pinned, also for other styles. */
-    pins: Object.entries(entered.pins).map(([name, value]) => fieldView(name, value, words.problems.pins(name))),
+    pins: Object.entries(entered.pins).map(([name, value]) => {
+      return { name, value, label: words.problems.pins(name), message: problem.get(name) }
+    }),
     look,
   }
 }
@@ -111,8 +111,6 @@ function backgroundView(entered: Entered, style: Style | undefined) {
     stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
   }
   return {
-    ...first,
-    isOwn,
     fields: backgroundFields,
     first,
     fills: ['', ...gradients].map((value) => ({
@@ -146,9 +144,6 @@ function coloursView(entered: string, initial?: string) {
 }
 
 const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
-
-/** Fields without a control on the avatar page: values from a link are sent on. */
-const carried: Field[] = [...backgroundFields.slice(1), ...framingFields]
 
 function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
   /** Zoomed out, its pattern would show its edge. */

@@ -82,8 +82,8 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   }
 }
 
-/** Whether the address holds a look. Then no seed in it means that the seed is the visitor's Discord username. */
-const isLink = (query: Record<string, unknown>) =>
+/** Whether the address holds a look. On the form, no seed in it means that the seed is the visitor's Discord username. */
+export const isLink = (query: Record<string, unknown>) =>
   ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 
 function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
@@ -92,13 +92,9 @@ function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl 
   const entered = { ...good, style: good.style || firstLook.style }
   // Without the values that the style ignores, such as a mood for a style without a face.
   const look = readLook(entered).choice ?? entered
-  const filter = filters.find(({ name }) => name === query.filter)?.name ?? filters[0]?.name
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
-  const view = homeView(entered, [], query.part)
   return {
-    ...view,
-    form: { ...view.form, wall: wallView(query.wall, view.form.look) },
-    filter,
+    ...homeView(entered, [], query),
     notices: reasons.filter((notice) => notice !== undefined),
     mayRestore: query.notice === 'no-looks',
     canonical: `${baseUrl}${isLink(query) ? lookUrl(look) : '/'}`,
@@ -135,18 +131,29 @@ const moves = {
   names: movingStyles.slice(0, 3).map(({ title }) => title),
 }
 
-/** What the view `home` shows. `part` names the part that is open, as sent. */
-export function homeView(entered: Entered, problems: Problem[] = [], part?: unknown) {
-  const form = formView(entered, problems, exampleSeed)
+/** What the view `home` shows. */
+export const homeView = (entered: Entered, problems: Problem[] = [], query: Query = {}) => ({
+  notices: [],
+  ...fieldsView(entered, problems, query, exampleSeed),
+})
+
+type Query = Readonly<Record<string, unknown>>
+
+/**
+ * What the cards of a form show (views/partials/fields.ejs). The query names the filter, the part and the wall that are
+ * open. Pictures are of the fallback seed where none was entered.
+ */
+export function fieldsView(entered: Entered, problems: Problem[], query: Query, fallbackSeed: string) {
+  const form = formView(entered, problems, fallbackSeed)
   const isMoving = form.isAnimated && form.style?.animated === true
   return {
-    notices: [],
     filters,
-    filter: filters[0]?.name,
+    filter: (filters.find(({ name }) => name === query.filter) ?? filters[0])?.name,
     moves,
     form: {
       ...form,
-      parts: partsView(form.look, entered, part, form.pins),
+      parts: partsView(form.look, entered, query.part, form.pins),
+      wall: wallView(query.wall, form.look),
       stillHint:
         form.style && form.isAnimated && !isMoving ? stillHint(words.script, form.style.title, moves.names) : '',
       preview: pictureUrl({ ...form.look, animated: isMoving }),

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import type { Avatar } from '../avatar/avatars.ts'
-import { findStyle, stylesByTitle } from '../avatar/catalogue.ts'
+import { findStyle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import type { User } from '../discord/responses.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
@@ -13,10 +13,10 @@ import { isKeptFull, type OwnAvatar, withNewAvatar } from '../visitor/visitor.ts
 import { fileName } from './avatar-files.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { shortened } from './fields.ts'
-import { type Entered, enteredFrom, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
-import { formView, goodPart, lackingMoods, wallView } from './form-view.ts'
-import { homeView } from './home.ts'
-import { lookUrl, nameOfLook, pictureUrl } from './look.ts'
+import { type Entered, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
+import { goodPart, wallView } from './form-view.ts'
+import { fieldsView, homeView, isLink } from './home.ts'
+import { lookQuery, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { profileView, withAccent } from './profile.ts'
 
 /** GET /show_avatar shows an avatar as it will look in Discord. POST makes another one with the cached token. */
@@ -36,8 +36,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       return res.redirect(303, `/?notice=${hasSignedIn ? 'no-session' : 'no-looks'}`)
     }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    const wanted = (named === undefined && req.visitor.choice) || choiceOf(avatar)
-    res.render('show-avatar', await pageOf(req, user, avatar, enteredFrom(wanted)))
+    res.render('show-avatar', await pageOf(req, user, avatar))
   })
 
   showAvatar.post(...form, async (req, res) => {
@@ -76,7 +75,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const { user, avatars } = req.visitor
     const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
-    formRefused(req, res, 'show-avatar', await pageOf(req, user, newest, entered, problems))
+    const page = await pageOf(req, user, newest)
+    formRefused(req, res, 'show-avatar', { ...page, ...fieldsOf(user, entered, problems) })
   }
 
   /**
@@ -100,7 +100,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return moves ? `/avatars/${id}.gif` : undefined
   }
 
-  async function pageOf(req: Request, user: User, avatar: OwnAvatar, entered: Entered, problems: Problem[] = []) {
+  async function pageOf(req: Request, user: User, avatar: OwnAvatar) {
     const { visitor } = req
     return {
       user: profileView(config.discord.cdnUrl, user),
@@ -117,7 +117,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       isKeptFull: isKeptFull(visitor),
       keptUntil: keptUntil(req),
       wall: wallOf(avatar, req.query.wall),
-      form: restyleForm(entered, problems, user),
+      ...changeView(req, avatar, user),
       friends,
       notices: [],
       links: linksTo(avatar, user),
@@ -171,13 +171,27 @@ function shown(avatar: OwnAvatar, user: User) {
   }
 }
 
-function restyleForm(entered: Entered, problems: Problem[], user: User) {
-  const form = formView(entered, problems, user.username)
-  const background = { ...withAccent(form.background, user), first: withAccent(form.background.first, user) }
-  return { ...form, background, styles: styleOptions, preview: pictureUrl(form.look) }
+/**
+ * The form for another look: only a link to it until the address holds a look, because it is longer than the rest of the
+ * page.
+ */
+function changeView({ query, visitor }: Request, avatar: Avatar, user: User) {
+  const wanted = (query.avatar === undefined && visitor.choice) || choiceOf(avatar)
+  const look = lookQuery(wanted)
+  look.set('avatar', avatar.id)
+  const changeUrl = `/show_avatar?${look}#here`
+  if (!isLink(query)) return { changeUrl, form: { problems: [] } }
+  const good = goodPart(readForm(query))
+  const entered = { ...good, style: good.style || avatar.choice.style }
+  return { changeUrl, ...fieldsOf(user, entered, [], query) }
 }
 
-const styleOptions = stylesByTitle.map((style) => ({ ...style, lacks: lackingMoods(style).join(' ') }))
+/** What the form's cards show, with the colour of the visitor's profile among the swatches. */
+function fieldsOf(user: User, entered: Entered, problems: Problem[], query = {}) {
+  const fields = fieldsView(entered, problems, query, user.username)
+  const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
+  return { ...fields, form: { ...fields.form, background } }
+}
 
 /** The other people in the drawn chat and list of members. */
 const friends = {

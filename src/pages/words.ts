@@ -430,8 +430,6 @@ export const words = {
     copyWithName: 'Copy with your username in it',
     copyWithoutName: 'Copy without it: each gets a face of their own',
     here: 'Or change it right here',
-    hereSeedHint: 'Left empty, it is your Discord username.',
-    ownColour: 'Your own, #{colour}',
     make: 'Make this one',
     history: 'Your last looks',
     historyHint: (until: Date): string =>

@@ -55,7 +55,8 @@ async function openPages(): Promise<typeof pages> {
   await refused.getByRole('alert').waitFor()
 
   const shown = await comeBack(`style=adventurer-neutral&mood=surprised&seed=${seed}`, 0)
-  await shown.locator('.here > summary').click()
+  await shown.getByRole('link', { name: 'Or change it right here' }).click()
+  await shown.locator('#here').waitFor()
   await context.clearCookies()
   app.discord.fail(at.token, faults.answer(500))
   const failed = await comeBack(`style=adventurer&mood=happy&seed=${seed}`, 0)

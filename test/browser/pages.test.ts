@@ -20,6 +20,11 @@ afterAll(async () => {
 const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
 const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
+/** Opens the form on the page of an avatar. */
+async function openChange(page: Page) {
+  await page.getByRole('link', { name: words.show.here }).click()
+  await page.locator('#here').waitFor()
+}
 const addressOf = (page: Page) => new URL(page.url()).searchParams
 /** The query of a picture's address. */
 const pictureQuery = async (page: Page, selector: string) =>
@@ -131,7 +136,7 @@ describe('accessibility', () => {
       expect(await motion(page)).toEqual({ moving: [], longest: 0 })
       expect((await pictureQuery(page, preview)).has('animated')).toBe(false)
       await walkToAvatar(page, app.url, look)
-      await page.locator('.here > summary').click()
+      await openChange(page)
       await page.evaluate(async () => {
         for (const image of document.images) image.loading = 'eager'
         await Promise.all([...document.images].map((image) => image.decode()))
@@ -166,17 +171,18 @@ describe('accessibility', () => {
       const [download] = await Promise.all([page.waitForEvent('download'), press(/^Download for Discord$/)])
       expect(download.suggestedFilename()).toMatch(/\.png$/)
       await press(/^Or change it right here$/)
-      await page.locator('.here[open]').waitFor()
-      await page.keyboard.press('Tab')
-      await page.keyboard.type('Bottts')
+      await page.locator('#here').waitFor()
+      const isOnStyle = () => document.activeElement?.getAttribute('name') === 'style'
+      for (let i = 0; i < 60 && !(await page.evaluate(isOnStyle)); i += 1) await page.keyboard.press('Tab')
+      await page.keyboard.press('ArrowRight')
       await press(/^Make this one$/)
-      await page.getByText(/^Bottts, happy, from the seed/).waitFor()
+      await page.getByText(/^Lorelei, happy, from the seed/).waitFor()
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
       await press(/^Adventurer, happy from the seed “fern”$/)
       await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
       await press(/^Remove Adventurer, happy, from the seed “\u2068fern\u2069”$/)
       await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
-      expect((await looks.first().textContent())?.trim()).toBe('Bottts, happy from the seed “fern”')
+      expect((await looks.first().textContent())?.trim()).toBe('Lorelei, happy from the seed “fern”')
     })
   })
 })
@@ -762,18 +768,42 @@ describe('the page of the avatar', () => {
   test('a mood that the style lacks is replaced by “Any” and comes back', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
-      await page.locator('.here > summary').click()
-      const moods = page.getByRole('combobox', { name: 'Mood' })
-      await page.getByRole('combobox', { name: 'Style' }).selectOption('rings')
-      expect(await moods.inputValue()).toBe('')
-      expect(await moods.locator('option:disabled').count()).toBe(8)
-      await page.getByRole('combobox', { name: 'Style' }).selectOption('lorelei')
-      expect(await moods.inputValue()).toBe('happy')
-      await page.getByRole('combobox', { name: 'Style' }).selectOption('rings')
+      await openChange(page)
+      await page.locator('html.js').waitFor()
+      await page.locator('#filter-all').check({ force: true })
+      await style(page, 'Rings').check({ force: true })
+      expect(await page.locator('[name="mood"]:checked').inputValue()).toBe('')
+      expect(await page.locator('[name="mood"]:disabled').count()).toBe(8)
+      await style(page, 'Lorelei').check({ force: true })
+      expect(await page.locator('[name="mood"]:checked').inputValue()).toBe('happy')
+      await style(page, 'Rings').check({ force: true })
       await page.getByRole('button', { name: 'Make this one' }).click()
       await page.getByText(/^Rings, from the seed/).waitFor()
     })
   })
+
+  test.each([true, false])(
+    'parts can be chosen on the page of the avatar, with the form’s own pieces (script: %s)',
+    async (script) => {
+      await visit({ javaScriptEnabled: script }, async (page) => {
+        await walkToAvatar(page, app.url)
+        await openChange(page)
+        await page.locator('#parts').getByRole('button', { name: 'Glasses', exact: true }).click()
+        await page.locator('#parts').getByRole('radio', { name: 'Glasses 2' }).check({ force: true })
+        await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
+        const posted = page.waitForRequest((request) => request.method() === 'POST')
+        await page.getByRole('button', { name: 'Make this one' }).click()
+        const fields = new URLSearchParams((await posted).postData() ?? '')
+        expect([fields.get('glassesVariant'), fields.get('scale'), fields.get('seed')]).toEqual([
+          'variant02',
+          '0.8',
+          'fern',
+        ])
+        await page.locator('#here').waitFor({ state: 'detached' })
+        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      })
+    },
+  )
 
   test('restyles, keeps a history, shows an older one and removes it, without leaving', async () => {
     for (const javaScriptEnabled of [true, false]) {
@@ -827,8 +857,8 @@ describe('the page of the avatar', () => {
       await walkToAvatar(page, app.url)
       const link = `${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`
       expect(await copied(page, 'Copy link to this look')).toBe(link)
-      await page.locator('.here > summary').click()
-      await page.locator('.here').getByRole('textbox').fill('')
+      await openChange(page)
+      await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
       await page.getByRole('button', { name: 'Make this one' }).click()
       await page.getByText('from the seed “juniper.moss”').first().waitFor()
       await page.locator('.ask > summary').click()
@@ -843,7 +873,7 @@ describe('the page of the avatar', () => {
   test('a restyle is posted once, and its button says that it is in progress', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
-      await page.locator('.here').evaluate((details) => details.setAttribute('open', ''))
+      await openChange(page)
       const pressed = await page.getByRole('button', { name: 'Make this one' }).evaluate((button) => {
         let sent = 0
         addEventListener('submit', ({ defaultPrevented }) => {
@@ -861,7 +891,7 @@ describe('the page of the avatar', () => {
         }
       })
       expect(pressed).toEqual({ sent: 1, text: 'One moment…', off: 'true', isAsWide: true })
-      await page.locator('.here:not([open])').waitFor({ state: 'attached' })
+      await page.locator('#here').waitFor({ state: 'detached' })
     })
   })
 })
