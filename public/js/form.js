@@ -4,6 +4,7 @@ import {
   backgroundOf,
   fill,
   hexColour,
+  isFaint,
   isPin,
   lookFields,
   lookName,
@@ -97,6 +98,7 @@ function enhance(form) {
     describe(style)
     sayWhatMoves(style)
     if (style) boundScales(style)
+    sayWhatIsFaint(style)
     parts.mark()
     if (style && style.value !== partsOf) updateParts(style.value)
     if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
@@ -131,6 +133,22 @@ function enhance(form) {
       const link = warning.querySelector('[data-fit]')
       link.dataset.fit = scale
       link.href = lookUrl({ ...look, scale })
+    }
+  }
+
+  /** Three better swatches where the look can hardly be seen. */
+  function sayWhatIsFaint(style) {
+    const note = find('[data-faint-note]')
+    if (!note || !style) return
+    const { faint = '', better = '' } = style.dataset
+    note.hidden = !isFaint(faint.split(' '), enteredLook().backgroundColor)
+    if (note.hidden) return
+    for (const [i, link] of [...note.querySelectorAll('[data-better]')].entries()) {
+      const colour = better.split(' ')[i]
+      const swatch = find(`[name="backgroundColor"][value="${colour}"]`).parentElement
+      link.dataset.better = colour
+      link.title = swatch.title
+      link.replaceChildren(...[...swatch.children].slice(1).map((child) => child.cloneNode(true)))
     }
   }
 
@@ -189,6 +207,16 @@ function enhance(form) {
   }
 
   form.addEventListener('click', (event) => {
+    const better = event.target.closest('a[data-better]')
+    if (better) {
+      event.preventDefault()
+      const swatch = find(`[name="backgroundColor"][value="${better.dataset.better}"]`)
+      swatch.checked = true
+      // The link is about to be hidden.
+      swatch.focus({ preventScroll: true })
+      update()
+      writeAddress()
+    }
     const fit = event.target.closest('[data-fit]')
     if (!fit) return
     event.preventDefault()

@@ -103,6 +103,20 @@ export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLower
  */
 export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
 
+/** What is behind an avatar without a background: Discord's dark theme and its light one. */
+export const themeGrounds = ['313338', 'ffffff']
+
+/**
+ * Whether a look can hardly be seen: on its colour, or without one in a theme of Discord's.
+ * @param {readonly string[]} faintGrounds those of the style
+ * @param {string} backgroundColor
+ */
+export function isFaint(faintGrounds, backgroundColor) {
+  const colour = hexColour(backgroundColor)
+  if (colour !== undefined) return faintGrounds.includes(colour)
+  return backgroundColor !== 'own' && themeGrounds.some((ground) => faintGrounds.includes(ground))
+}
+
 /**
  * Address of the live preview.
  * @param {Look & { seed: string, style: string }} look

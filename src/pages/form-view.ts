@@ -4,6 +4,7 @@ import {
   flips,
   gradients,
   hexColour,
+  isFaint,
   type Look,
   measure,
   moodHint,
@@ -14,6 +15,7 @@ import {
 } from '../../public/js/look.js'
 import { findStyle, framings, moods, palette, popular, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
 import type { Field } from './fields.ts'
 import type { Entered, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
@@ -111,6 +113,12 @@ function backgroundView(entered: Entered, style: Style | undefined) {
     stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
   }
   return {
+    isFaint: style !== undefined && isFaint(faintGrounds(style.name), entered.backgroundColor),
+    better: (style ? betterSwatches(style.name) : []).map((value) => ({
+      value,
+      title: words.colours[palette.find((swatch) => swatch.value === value)?.name ?? ''],
+      url: lookUrl({ ...entered, backgroundColor: value, backgroundColorFill: '' }),
+    })),
     fields: backgroundFields,
     first,
     fills: ['', ...gradients].map((value) => ({

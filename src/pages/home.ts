@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
 import { fill, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
+import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
 import { pinFields } from '../avatar/parts.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
@@ -111,6 +112,8 @@ const styleTiles = [
   ...style,
   isPopular: popular.includes(style.name),
   lacks: lackingMoods(style).join(' '),
+  faint: faintGrounds(style.name).join(' '),
+  better: betterSwatches(style.name).join(' '),
 }))
 
 const isInFilter: Record<string, (style: Style) => boolean> = {

@@ -225,6 +225,7 @@ export const words = {
     backgroundHint: 'See-through: dark in Discord’s dark theme, white in its light one.',
     none: 'See-through',
     stylesOwn: 'The style’s own',
+    faint: 'Hard to see on this background. Better:',
     gradient: '{first} and {second}',
     fill: 'One colour or two',
     secondColour: 'Second colour',

@@ -534,6 +534,22 @@ describe('the form', () => {
     },
   )
 
+  test.each([true, false])('a look that can hardly be seen has three better swatches (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      const note = page.locator('[data-faint-note]')
+      await page.goto(`${app.url}/?style=constellation&seed=fern&backgroundColor=263239`)
+      expect(await note.isVisible()).toBe(false)
+      await page.getByRole('radio', { name: 'Apricot' }).check({ force: true })
+      if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
+      await note.waitFor()
+      expect(await note.getByRole('link').count()).toBe(3)
+      await note.getByRole('link', { name: 'Plum' }).click()
+      await note.waitFor({ state: 'hidden' })
+      await page.waitForURL(/backgroundColor=7a3f5c/)
+      expect(await page.getByRole('radio', { name: 'Plum' }).isChecked()).toBe(true)
+    })
+  })
+
   test('a style that fills the whole picture cannot be zoomed out', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern&scale=0.8`)

@@ -34,7 +34,8 @@ async function pageOf(fields: Record<string, unknown>, choice: Record<string, st
   app.discord.fail(at.user, faults.json(200, { id, username: 'nelly', avatar: hash, ...fields }), { times: 1 })
   const answer = await signIn(app, visitor, choice)
   expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
-  const { text } = await visitor.get('/show_avatar')
+  // With the form for another look.
+  const { text } = await visitor.get(`/show_avatar?${new URLSearchParams(choice)}`)
   return { text, page: await reader.read(text), visitor }
 }
 
@@ -50,9 +51,7 @@ async function shownOn(page: Page) {
     decoration: await attribute('.decoration img', 'src'),
     nameplate: await attribute('.member.you .plate rect', 'fill'),
     tag: [...new Set((await page.find('.member.you .tag')).map(({ text }) => text))].join(),
-    swatch: (await page.find('.restyle option, .restyle .swatch')).filter(({ text }) =>
-      text.includes(words.profile.accent),
-    ).length,
+    swatch: (await page.find('#here .swatch')).filter(({ text }) => text.includes(words.profile.accent)).length,
   }
 }
 
@@ -124,9 +123,9 @@ describe('the avatar’s page', () => {
 
   test('has their colour as a swatch, which is chosen once it is worn', async () => {
     const { page } = await pageOf(profile, { ...look, backgroundColor: '#00ff7f' })
-    const chosen = await page.find('.restyle option[selected], .restyle .swatch:has([checked])')
+    const chosen = await page.find('#here .swatch:has([checked])')
     expect(chosen.filter(({ text }) => text.includes(words.profile.accent))).toHaveLength(1)
-    expect(await page.filled('.restyle details form')).toMatchObject({ backgroundColor: '00ff7f' })
+    expect(await page.filled('#here form')).toMatchObject({ backgroundColor: '00ff7f' })
   })
 
   test('offers the moving GIF first to members with Nitro', async () => {

@@ -1,0 +1,22 @@
+// On which backgrounds a style is nearly invisible. test/parts/faint.test.ts holds the table to rendered pixels.
+import { themeGrounds } from '../../public/js/look.js'
+import { palette } from './catalogue.ts'
+import faintJson from './faint.json' with { type: 'json' }
+
+const table = new Map<string, readonly string[]>(Object.entries(faintJson))
+
+/** The grounds on which hardly anything of a style is seen: swatches of the form, and Discord's themes. */
+export const faintGrounds = (style: string): readonly string[] => table.get(style) ?? []
+
+/** The three swatches that are farthest, on the way from light to dark, from those on which the style is hardly seen. */
+export function betterSwatches(style: string): string[] {
+  const values = palette.map(({ value }) => value)
+  const [dark, light] = themeGrounds
+  const placeOf = (ground: string) => (ground === dark ? values.length : ground === light ? -1 : values.indexOf(ground))
+  const faintPlaces = faintGrounds(style).map(placeOf)
+  const distance = (value: string) => Math.min(...faintPlaces.map((place) => Math.abs(place - values.indexOf(value))))
+  return values.toSorted((a, b) => distance(b) - distance(a)).slice(0, 3)
+}
+
+/** All grounds that the table is about. */
+export const grounds = [...themeGrounds, ...palette.map(({ value }) => value)]
