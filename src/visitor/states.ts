@@ -14,7 +14,7 @@ const pollEveryMs = 50
 
 /**
  * How many sign-ins may start per minute, of all clients together. Each stores a record of 0.4 to 0.9 KB for ten
- * minutes, so all of them take less than 60 MB of Redis.
+ * minutes, so all of them take less than 60 MB of Redis; 240 MB at worst, since one with many variants takes 4 KB.
  */
 const maxStartsPerMinute = 6000
 
