@@ -66,6 +66,9 @@ describe('accessibility', () => {
         await check('form with a part and the wall')
         await page.goto(`${app.url}/licences`)
         await check('licences')
+        await page.goto(`${app.url}/privacy`)
+        await page.locator('.forget-me summary').click()
+        await check('privacy')
         await page.goto(`${app.url}/nowhere`)
         await check('error')
         await page.goto(`${app.url}/?style=rings&seed=${'W'.repeat(128)}`)
@@ -778,6 +781,35 @@ describe('the page of the avatar', () => {
           ),
         )
       expect(broken).toEqual([])
+    })
+  })
+
+  test('without script, shows the present picture with “Before”, and no decoration without its tick', async () => {
+    await visit({ viewport: { width: 1440, height: 900 }, javaScriptEnabled: false }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const places = page.locator('.there-light .worn')
+      const [faces, present] = [places.locator('.new img:visible'), places.locator('img.before:visible')]
+      const decorations = page.locator('.decoration img:visible')
+      expect([await faces.count(), await present.count(), await decorations.count()]).toEqual([4, 0, 5])
+      await page.getByText(words.profile.before, { exact: true }).click()
+      expect([await faces.count(), await present.count()]).toEqual([0, 4])
+      await page.getByText(words.profile.after, { exact: true }).click()
+      expect([await faces.count(), await present.count()]).toEqual([4, 0])
+      await page.getByText(words.profile.withDecoration).click()
+      expect(await decorations.count()).toBe(0)
+    })
+  })
+
+  test('“Forget me” asks first, then forgets', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await walkToAvatar(page, app.url)
+      const sure = page.getByRole('button', { name: words.privacy.forget.sure })
+      expect(await sure.isVisible()).toBe(false)
+      await page.locator('.forget-me summary').click()
+      await sure.click()
+      await page.getByText(words.notices.forgotten).waitFor()
+      await page.goto(`${app.url}/show_avatar`)
+      await page.getByText(words.notices.noLooks).waitFor()
     })
   })
 

@@ -96,6 +96,12 @@ const steps: Record<string, Step> = {
     act: (there, path) => there.post(path),
     kept: confirmed,
   },
+  'being forgotten': {
+    prepare: async () => '',
+    act: (there) => there.post('/forget_me'),
+    kept: confirmed,
+    mayEndSession: true,
+  },
   'sign-out': {
     prepare: async () => '',
     act: (there) => there.post('/sign_out'),
