@@ -77,7 +77,7 @@ export class LockLost extends StoreUnavailable {}
 // Avatars
 /** Too many tasks are running or queued, or one of them took too long. */
 export class Overloaded extends Failure {}
-/** This installation cannot render pictures: a native part is missing, for example. */
+/** This installation cannot render pictures, for example because a native library is missing. */
 export class PicturesUnavailable extends Failure {}
 /**
  * No SVG from DiceBear: no connection, circuit breaker open, an error status, a timeout, or another type of content.

@@ -11,7 +11,7 @@ export const logSerializers = {
 type ErrorInLog = { type: string; message?: string; code?: string; stack?: string; cause?: ErrorInLog }
 
 function describe(error: unknown, isCause = false): ErrorInLog {
-  // The client of sentinels reports some of its errors as text.
+  // The Redis client reports some errors of sentinels as text.
   if (typeof error === 'string' && !isCause) return { type: 'string', message: error }
   if (!(error instanceof Error)) return { type: typeof error }
   const { stack } = error

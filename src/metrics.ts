@@ -17,7 +17,7 @@ const caches = ['file', 'preview', 'png', 'gif', 'card'] as const
 const signInOutcomes = ['signed-in', 'declined', 'failed'] as const
 const fallbackReasons = ['DiceBearUnavailable', 'DiceBearRefused', 'UnsafeSvg', 'Overloaded']
 const serverErrors = [500, 502, 503, 504]
-/** Of `nameOf`. */
+/** All values that `nameOf` returns. */
 const failures = [...Object.keys(errors).filter((name) => name !== 'Failure'), 'Refused', 'Unexpected']
 
 function defineMetrics(registry: Registry) {
@@ -98,7 +98,7 @@ export function createMetrics() {
   for (const failure of failures) metrics.failures.inc({ failure }, 0)
   onRoute('other', ['GET', 'POST'])
 
-  /** Server errors of a route are counted from 0. */
+  /** Creates the counts of a route's server errors, at 0. */
   function onRoute(route: string, methods: string[]): void {
     for (const method of methods) for (const status of serverErrors) metrics.requests.inc({ route, method, status }, 0)
   }

@@ -48,7 +48,7 @@ function enhance(form) {
   })
   const checkSeed = createSeedCheck(seedField, preview.status)
 
-  /** Whether the seed will be the Discord username: the word stays in its field, as an example. */
+  /** Whether the seed will be the Discord username. The word stays in its field as an example. */
   const isFromUsername = () => find('[name="seedFrom"]:checked')?.value === 'username'
 
   /** The entered values, without those that the server would refuse. */
@@ -120,7 +120,7 @@ function enhance(form) {
     if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
   }
 
-  /** Shows a warning, with its cure, if the circle cuts the picture at this address. */
+  /** Shows a warning, with a link that fixes it, if the circle cuts the picture at this address. */
   async function checkCircle(url) {
     const look = enteredLook()
     const svg = mayBeCutByCircle(look.style) ? await textOf(url) : ''
@@ -152,7 +152,7 @@ function enhance(form) {
     }
   }
 
-  /** The pattern of some styles would show its edge if it were zoomed out. */
+  /** Disables small scales for styles whose pattern would show its edge. */
   function boundScales(style) {
     const isBound = 'edgeToEdge' in style.dataset
     const hint = find('[data-scale-hint]')
@@ -212,7 +212,7 @@ function enhance(form) {
       event.preventDefault()
       const swatch = find(`[name="backgroundColor"][value="${better.dataset.better}"]`)
       swatch.checked = true
-      // The link is about to be hidden.
+      // The focused link will be hidden, so the focus moves.
       swatch.focus({ preventScroll: true })
       update()
       writeAddress()
@@ -222,7 +222,7 @@ function enhance(form) {
     event.preventDefault()
     chooseOwn(find('.framing'), fit.dataset.fit)
     showNumbers(form)
-    // The link is about to be hidden.
+    // The focused link will be hidden, so the focus moves.
     find('[name="scale"]:checked').focus({ preventScroll: true })
     update()
     writeAddress()
@@ -260,18 +260,18 @@ function enhance(form) {
   reducedMotion.addEventListener('change', () => update())
 }
 
-/** The text of a picture that is shown already, from the browser's cache; empty if it cannot be had. */
+/** The SVG of a picture that is shown already, from the browser's cache; empty if it is not there. */
 const textOf = (url) =>
   fetch(url).then(
     (answer) => answer.text(),
     () => '',
   )
 
-/** The style draws a background of its own, or it is chosen all the same. */
+/** Whether "the style's own" is offered: the style has a background, or it is chosen all the same. */
 const offersOwn = (style) =>
   'ownBackground' in style.dataset || style.form.querySelector('[data-styles-own] :checked') !== null
 
-/** The field for a second colour of the visitor's own. */
+/** Adds the input for a custom second colour. */
 function addSecondWell(form) {
   const own = form.querySelector('.two-colours .own')
   if (own.querySelector('[type="color"]')) return
@@ -280,13 +280,13 @@ function addSecondWell(form) {
   own.append(well)
 }
 
-/** Sets the radio button whose value is the visitor's own, and chooses it. */
+/** Sets the value of the radio button for a custom value, and selects it. */
 function chooseOwn(group, value) {
   const radio = group.querySelector('[data-own]')
   Object.assign(radio, { value, checked: true })
 }
 
-/** Writes the values that sliders, and what stands for them, have now. */
+/** Shows the current values of the sliders beside them. */
 function showNumbers(form) {
   for (const own of form.querySelectorAll('.own [data-own]')) {
     own.parentElement.querySelector('[data-own-value]').textContent = own.checked ? ` #${hexColour(own.value)}` : ''

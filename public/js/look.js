@@ -26,7 +26,7 @@ export const lookFields = /** @type {const} */ ([
  */
 
 /**
- * Whether a field of the form pins a part or a colour.
+ * Whether a form field is that of a part or a colour.
  * @param {string} field
  */
 export const isPin = (field) => /^[a-z]\w*(Variant|Color)$/.test(field) && field !== 'backgroundColor'
@@ -195,7 +195,7 @@ export function moodHint(texts, styleTitle, lacking) {
 }
 
 /**
- * That a part goes before the mood because the visitor has chosen it: "The mouth is your own."
+ * The hint that a chosen part takes precedence over the mood: "The mouth is your own."
  * @param {LookTexts} texts
  * @param {Readonly<Record<string, string>>} pins
  */

@@ -17,12 +17,12 @@ export function debounce(work, waitMs) {
   }
 }
 
-/** Numbers of the latest requests, by id. */
+/** The number of the latest request for each element id. */
 const latest = new Map()
 
 /**
- * Replaces an element by what the page at this address has under the same id, as what depends on the server's tables is
- * written there only. Resolves with the new element; undefined if there was no answer, or if a newer request is under way.
+ * Replaces an element by the one with the same id in the page at this address, because only the server has the tables
+ * for it. Resolves with the new element; undefined if there was no response, or if a newer request has been made.
  */
 export async function replaceFrom(url, id) {
   const number = (latest.get(id) ?? 0) + 1

@@ -7,8 +7,8 @@ const minIntervalMs = 60
 const staleMs = 150
 
 /**
- * `onShown` is called with the address of each picture that is shown; `onRetried` when "Try again" has succeeded: the small
- * pictures may have failed, too.
+ * `onShown` is called with the address of each picture that is shown. `onRetried` is called when "Try again" has
+ * succeeded, because the small pictures may have failed, too.
  */
 export function createPreview(form, { onShown, onRetried }) {
   const images = [...form.querySelectorAll('[data-preview]')]

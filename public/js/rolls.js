@@ -1,4 +1,4 @@
-// The seed: the dice, the last words that they rolled, the wall of faces, and a word that is too long.
+// The seed: the dice, the last words that were rolled, the wall of faces, and the check of the length.
 import { fill, isolate, lookQuery, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
 import { announce, replaceFrom, texts } from './page.js'
 import { setPicture } from './tiles.js'
@@ -61,7 +61,9 @@ export function createRolls(form, { currentLook, chooseSeed }) {
       setPicture(radio.nextElementSibling, faceUrl(radio.value))
   }
 
-  /** Replaces the wall by its next twelve faces, as the server has them; without an answer the form is sent for them. */
+  /**
+   * Replaces the wall by the next twelve faces from the server. If there is no response, the form is sent to get them.
+   */
   async function openWall(button) {
     const wall = button.closest('[data-wall]')
     button.setAttribute('aria-disabled', 'true')

@@ -1,4 +1,4 @@
-// The small pictures: styles, moods and sizes in the visitor's own seed and colour.
+// The small pictures of styles, moods and sizes, in the visitor's own seed and colour.
 import { isPin, lookQuery, moodHint, ownPartsHint, pictureUrl } from './look.js'
 import { announce, replaceFrom, texts } from './page.js'
 
@@ -29,11 +29,11 @@ export function createTiles(form, moods) {
 
 const imageOf = (radio) => radio.nextElementSibling
 
-/** The parts and colours that are pinned, by their fields. */
+/** The pinned parts and colours, by their form fields. */
 export const pinsOf = (form) =>
   Object.fromEntries([...new FormData(form)].filter(([name, value]) => isPin(name) && value !== ''))
 
-/** A look in the colours of a ready-made one. */
+/** A look with the colours of a ready-made one. */
 function worn(look, link) {
   const fields = [...new URLSearchParams(link.dataset.lookFields)]
   const pins = Object.fromEntries(fields.filter(([name]) => isPin(name)))
@@ -110,15 +110,15 @@ export function createMoods(form) {
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
 
 /**
- * The card with the parts of the style, of which the server writes one that is open. `fillIn` fills in the form with a
- * look; `onPinned` is called after pins were taken back.
+ * The card "Parts". The server renders it with one part open. `fillIn` fills in the form with a look; `onPinned` is
+ * called after pins were removed.
  */
 export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }) {
   const card = () => form.querySelector('#parts')
   const chips = () => [...form.querySelectorAll('[data-part]')]
   const openPart = () => chips().find((chip) => chip.ariaExpanded === 'true')?.dataset.part ?? ''
 
-  /** Asks the server for the card with this part open; without an answer the card stays. */
+  /** Asks the server for the card with this part open. If there is no response, the card stays as it is. */
   async function open(part) {
     const { activeElement: focused } = document
     const wasFocused = card().contains(focused) && focused
@@ -132,7 +132,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     mark()
   }
 
-  /** Parts and colours that are pinned from now on. */
+  /** Sets the pinned parts and colours. */
   function setPins(pins) {
     if (!card()) return
     for (const input of card().querySelectorAll('[type="hidden"]')) input.remove()
@@ -148,7 +148,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     }
   }
 
-  /** Shows which parts are pinned, and that the dice leave them alone. */
+  /** Shows which parts are pinned, and that rolling does not change them. */
   function mark() {
     const pins = pinsOf(form)
     const pinned = chips().filter((chip) => {

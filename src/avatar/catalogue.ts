@@ -79,7 +79,7 @@ export const popular: readonly string[] = [
   'thumbs',
 ]
 
-/** Sizes of the drawing on the form. `name` is a key of `words.framings`. */
+/** The sizes of the drawing that the form offers. `name` is a key of `words.framings`. */
 export const framings: readonly { name: string; scale: number }[] = [
   { name: 'close', scale: 1.25 },
   { name: 'normal', scale: 1 },

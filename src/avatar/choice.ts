@@ -31,7 +31,7 @@ export const Choice = z.object({
   /** Degrees. */
   rotate: z.number().optional(),
   flip: z.enum(flips).optional(),
-  /** See `Pins`. Never empty. */
+  /** The chosen parts and colours, see `Pins`. Left out if there are none. */
   pins: z.record(z.string(), z.string()).optional(),
 })
 export type Choice = z.infer<typeof Choice>

@@ -1,5 +1,5 @@
-// Which parts and colours of a style show in a drawing: a shirt's print only on one kind of shirt, the colour of glasses
-// only with glasses.
+// Which parts and colours of a style are visible in a drawing: a print is only on one kind of shirt, and the colour of
+// glasses needs glasses.
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
 import { colourField, noVariant, type Part, partsOf, variantField } from './parts.ts'
@@ -7,7 +7,7 @@ import { colourField, noVariant, type Part, partsOf, variantField } from './part
 /** The names of the parts and colours that make a difference. */
 export type Effects = { parts: string[]; colours: string[] }
 
-/** Draws the choice with every part that may be there, and with colours that no style has. */
+/** Finds out by drawing the choice with every part that it may have, and with colours that no style has. */
 export async function effectsOf(choice: Choice): Promise<Effects> {
   const { parts, colours } = partsOf(choice.style)
   const drawWith = (pins: Record<string, string>) => drawEmbedded({ ...choice, pins: { ...choice.pins, ...pins } })
@@ -18,7 +18,7 @@ export async function effectsOf(choice: Choice): Promise<Effects> {
   ])
 
   async function isShown(part: Part): Promise<boolean> {
-    // DiceBear draws a part under its name, unless other parts of the style repeat it under names of their own.
+    // DiceBear gives a part an id that begins with its name, except where other parts repeat it under their own names.
     if (full.includes(`<g id="${part.name}-`)) return true
     const [first = '', last = first] = [part.optional ? noVariant : part.variants[0], part.variants.at(-1)]
     const [one, other] = await Promise.all([first, last].map((variant) => drawWith({ [variantField(part)]: variant })))

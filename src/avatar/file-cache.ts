@@ -63,7 +63,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
       const stats = await handle.stat()
       const stored = stats.isFile() && stats.size <= maxFileBytes ? checkedSvg(key, await handle.readFile()) : undefined
       if (stored === undefined) throw new Error(`${path(key)} in the avatar cache is damaged`)
-      // Also a time in the future, which was written by a clock that was ahead.
+      // The time may be in the future if a clock that was ahead wrote it.
       if (Math.abs(Date.now() - stats.mtimeMs) > touchEveryMs)
         await handle.utimes(new Date(), new Date()).catch(onError)
       return stored

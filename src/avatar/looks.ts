@@ -1,4 +1,4 @@
-// Ready-made looks: a background and colours over any style.
+// Ready-made looks: a background and colours that go with any style.
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 
@@ -8,10 +8,12 @@ export type ReadyLook = { name: string; background: readonly string[]; colours: 
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
-/** What a colour of DiceBear's is for, by its name. An empty role keeps its own colour: teeth, the white of the eyes. */
+/**
+ * The role of each colour, by DiceBear's name of it. A colour without a role, such as that of teeth, is not changed.
+ */
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
-/** In this order for the colours of patterns, "hill1" to "hill4". */
+/** The roles of the numbered colours of patterns, "hill1" to "hill4", in their order. */
 const patternRoles: readonly Role[] = ['cloth', 'accent', 'hair', 'skin']
 
 /** The fields of a form that give a style this look. */

@@ -1,9 +1,9 @@
 // What a style is made of: hair, eyes, skin colour … `npm run parts` makes the table after an upgrade of DiceBear.
 import partsJson from './parts.json' with { type: 'json' }
 
-/** A part that some drawings of the style lack is `optional`. */
+/** `optional` if some drawings of the style do not have the part. */
 export type Part = { name: string; optional: boolean; variants: readonly string[] }
-/** `palette` holds what the seed picks from, as six hex digits. */
+/** `palette` contains the colours of which the seed picks one, as six hex digits. */
 export type Colour = { name: string; palette: readonly string[] }
 
 type StyleParts = { parts: readonly Part[]; colours: readonly Colour[] }
@@ -12,29 +12,32 @@ const table = new Map<string, StyleParts>(Object.entries(partsJson))
 /** The parts and colours of a style, in the order of the form; none for a style that does not exist. */
 export const partsOf = (style: string): StyleParts => table.get(style) ?? { parts: [], colours: [] }
 
-/** DiceBear's names for what is pinned, which are the form's fields. */
+/** The name of the form field for a part. It is also DiceBear's name of the option. */
 export const variantField = ({ name }: Part) => `${name}Variant`
 export const colourField = ({ name }: Colour) => `${name}Color`
 
-/** The fields of one style, in the order of the form. */
+/** The fields for the parts and colours of one style, in the order of the form. */
 export function pinFieldsOf(style: string): string[] {
   const { parts, colours } = partsOf(style)
   return [...parts.map(variantField), ...colours.map(colourField)]
 }
 
-/** The fields of all styles. */
+/** The fields for the parts and colours of all styles. */
 export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(pinFieldsOf))
 
-/** For a part that is left out. No optional part has a variant of this name. */
+/** The value that leaves a part out. No optional part has a variant of this name. */
 export const noVariant = 'none'
 
 /**
- * By field, what the visitor has chosen for a part or colour instead of leaving it to the seed: a variant, several with
- * commas between, of which the seed picks one, `none`, or six hex digits.
+ * What the visitor has chosen for parts and colours instead of leaving them to the seed, by field: one variant, a
+ * comma-separated list of which the seed picks one, `none`, or six hex digits.
  */
 export type Pins = Readonly<Record<string, string>>
 
-/** The variants in a list that the part has, in its own order: DiceBear draws a face without a part for an unknown one. */
+/**
+ * Those variants of a list that the part has, in the part's order. For an unknown variant DiceBear would draw a face
+ * without that part.
+ */
 export function knownVariants({ optional, variants }: Part, entered: string): string {
   const asked = entered.split(',').map((variant) => variant.trim())
   const known = variants.filter((variant) => asked.includes(variant))

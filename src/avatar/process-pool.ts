@@ -51,7 +51,10 @@ const environment = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
-/** 256 MB for type stripping, which otherwise reserves all the address space that `ulimit -v` leaves. See bin/node. */
+/**
+ * 256 MB for Node's type stripping, which by default reserves all the address space that `ulimit -v` leaves. See
+ * bin/node.
+ */
 const wasmLimit = '--wasm-max-mem-pages=4096'
 /** What a process takes besides V8's old space, in megabytes: Node itself, V8's young generation, sharp. */
 const besideOldSpaceMb = 90

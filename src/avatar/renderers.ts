@@ -29,7 +29,7 @@ export type RenderersOptions = {
   onState?: (state: PicturesState, error?: unknown) => void
 }
 
-/** Whether PNGs, GIFs and cards can be rendered: with `no font` they have no letters, and a card cannot be without. */
+/** Whether PNGs, GIFs and cards can be rendered. `no font` means that they lack letters; a card cannot do without. */
 export type PicturesState = 'ok' | 'no font' | 'down'
 
 /**
@@ -50,7 +50,7 @@ export const drawingConcurrency = 8
  */
 const renderingIdleMs = 60_000
 
-/** After a failed trial the next one is made no sooner. */
+/** How long to wait after a failed trial before the next one. */
 const trialPauseMs = 5000
 const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
@@ -95,7 +95,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     return next
   }
 
-  /** Renders a letter and no letter: the same picture if there is no font. */
+  /** Renders a picture with a letter and one without. They are equal if there is no font. */
   async function tryRendering(): Promise<PicturesState> {
     const draw = (content: string) => run({ name: 'png', svg: trialSvg(content), size: 32 }, trustedTimeoutMs)
     try {
@@ -106,7 +106,9 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     }
   }
 
-  /** Whether pictures can be rendered. Tries it once, and after a failure again at later calls. Never rejects. */
+  /**
+   * Whether pictures can be rendered, found out by rendering one. After a failure later calls try again. Never rejects.
+   */
   function picturesState(): Promise<PicturesState> {
     const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs
     if (trial === undefined || isOver) {
@@ -116,7 +118,9 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     return trial
   }
 
-  /** Earlier pictures leave memory behind in a process, so a drawing that ends one is tried in a new one. */
+  /**
+   * A process keeps memory of earlier pictures. If a drawing exceeds its limit, it is tried once more in a new process.
+   */
   async function runTrusted(task: Task): Promise<Buffer> {
     const giveUpAt = performance.now() + trustedTimeoutMs
     return run(task, trustedTimeoutMs).catch((error) => {

@@ -11,10 +11,10 @@ export function discordPictureUrl(cdnUrl: string, user: User): string {
   return `${cdnUrl}/embed/avatars/${number}.png`
 }
 
-/** In pixels: the profile in which it is shown is half as wide. */
+/** Width in pixels, twice that of the profile that shows it. */
 const bannerSize = 512
 
-/** Address of the banner, still. https://discord.com/developers/docs/reference#image-formatting */
+/** Address of the banner, without its animation. https://discord.com/developers/docs/reference#image-formatting */
 export function bannerUrl(cdnUrl: string, { id, banner }: User): string | undefined {
   return banner && `${cdnUrl}/banners/${id}/${banner}.png?size=${bannerSize}`
 }

@@ -3,9 +3,11 @@ import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
 
-/** In characters. Discord allows 32. */
+/** In characters. Discord's own limit is 32. */
 const maxNameLength = 200
-/** A username decides a sign-in, so a longer one is cut; past this it is no username. */
+/**
+ * A username is needed to sign in, so one that is too long is cut. Beyond this length it is not taken for a username.
+ */
 const maxUncutLength = 1000
 
 /** A name without control characters and lone surrogates, because names are shown in pages and sent to DiceBear. */
@@ -39,7 +41,7 @@ export const nameplatePalettes = [
 /** In characters. */
 const maxTagLength = 4
 
-/** The few letters of a server that its members may wear beside their name. */
+/** A server tag: a few letters that the members of a server may show beside their name. */
 const Tag = nameUpTo(maxNameLength).pipe(
   z
     .string()
@@ -47,7 +49,10 @@ const Tag = nameUpTo(maxNameLength).pipe(
     .refine((tag) => [...tag].length <= maxTagLength),
 )
 
-/** How a user's profile looks at Discord: fields that may be null, missing or odd. An odd one counts as absent. */
+/**
+ * The appearance of a user's profile at Discord. Each field may be null, missing or malformed, and then counts as
+ * absent.
+ */
 const profileFields = {
   banner: Hash.optional().catch(undefined),
   accent_color: z.int().min(0).max(0xffffff).optional().catch(undefined),
@@ -90,7 +95,8 @@ export const UserResponse = z
     decoration: profile.avatar_decoration_data?.asset,
     nameplate: profile.collectibles?.nameplate.palette,
     tag: profile.primary_guild?.tag,
-    // 1 Classic, 2 Nitro, 3 Basic. Without a scope for partners Discord says 0 of everybody, so 0 says nothing.
+    // 1 is Nitro Classic, 2 Nitro, 3 Nitro Basic. Without a scope that only partners have, Discord answers 0 for
+    // everybody, so 0 means nothing.
     hasNitro: profile.premium_type ? true : undefined,
   }))
 
@@ -103,9 +109,9 @@ export const User = z.object({
   discriminator: z.string(),
   /** Hash of the present picture. */
   avatar: z.string().optional(),
-  /** Hash of the picture on top of the profile. */
+  /** Hash of the banner, the picture at the top of the profile. */
   banner: z.string().optional(),
-  /** 0xRRGGBB, on top of a profile without a banner. */
+  /** 0xRRGGBB; shown at the top of a profile without a banner. */
   accentColor: z.int().optional(),
   /** Name of the frame around the picture. */
   decoration: z.string().optional(),

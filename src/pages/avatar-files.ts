@@ -96,7 +96,7 @@ function ownAvatar(req: Request): Avatar {
   return avatar
 }
 
-/** The size of a PNG, in pixels; throws InvalidValues. */
+/** The size of a PNG in pixels, from the query. Throws InvalidValues. */
 export function sizeIn({ size = defaultPngSize }: Request['query']): number {
   const known = pngSizes.find((one) => one === size)
   if (known === undefined) throw new InvalidValues('not a size of a PNG')

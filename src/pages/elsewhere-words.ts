@@ -1,4 +1,4 @@
-// What "Use it elsewhere" and "Your data" on the page of an avatar say, by the habits of words.ts.
+// The texts of "Use it elsewhere" and "Your data" on the avatar page, in the format of words.ts.
 
 export const elsewhereWords = {
   title: 'Use it elsewhere',

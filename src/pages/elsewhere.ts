@@ -4,7 +4,9 @@ import { publicApiUrl, svgUrl } from '../avatar/dicebear.ts'
 import type { Config } from '../config.ts'
 import { lookQuery } from './look.ts'
 
-/** What "Use it elsewhere" shows: addresses of the look that work without a session, and its options for the library. */
+/**
+ * The values of "Use it elsewhere": addresses of the look that need no session, and its options for DiceBear's library.
+ */
 export function elsewhereView({ baseUrl }: Config, { choice, seedTyped }: Avatar) {
   return {
     hasName: !seedTyped,

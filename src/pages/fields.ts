@@ -1,9 +1,9 @@
-// The kinds of fields that the form has, each with its words for what is wrong.
+// The kinds of form fields, each with the texts of its problems.
 import { z } from 'zod'
 import { hexColour, ranges } from '../../public/js/look.js'
 import { words } from './words.ts'
 
-/** The name of a field that is there for every style. */
+/** The name of a field that every style has. */
 export type Field = keyof typeof words.problems.fields
 
 const texts = words.problems
@@ -11,7 +11,10 @@ const texts = words.problems
 // Control characters are refused: they break file names and terminals. (White space at the ends has been trimmed.)
 const controlCharacter = /\p{Cc}/u
 
-/** One field's text, trimmed: missing counts as empty, twice is an error. `name` is for the message. */
+/**
+ * The text of one field, trimmed. A missing field counts as empty; a repeated one is an error. `name` is for the
+ * message.
+ */
 export const textCalled = (name: string) =>
   z
     .string(texts.repeated(name))

@@ -50,14 +50,14 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     style,
     fallbackSeed,
     isAnimated: entered.animated === 'on',
-    /** The seed will be the Discord username. */
+    /** Whether the seed will be the Discord username. */
     isFromUsername: entered.seed === '' && !problem.has('seed'),
     name: style ? nameOfLook({ style: style.name, mood }) : '',
     credit: style ? fill(words.script.by, { creator: style.creator }) : '',
     ...moodsView(style, entered),
     background: backgroundView(entered, style),
     framing: framingView(entered, look, style),
-    /** What is pinned, also for other styles. */
+    /** The pins, including those for other styles. */
     pins: Object.entries(entered.pins).map(([name, value]) => {
       return { name, value, label: words.problems.pins(name), message: problem.get(name) }
     }),
@@ -128,17 +128,17 @@ function backgroundView(entered: Entered, style: Style | undefined) {
     })),
     second: {
       ...coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
-      // The script adds it once two colours are wanted.
+      // The colour input is there only for a gradient; the script adds it when one is chosen.
       hasWell: gradients.some((one) => one === entered.backgroundColorFill),
     },
     angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),
   }
 }
 
-/** Chosen at first beside the first swatch, so that two colours are two. */
+/** The swatch that is chosen first for the second colour, so that it differs from the first colour. */
 const secondSwatch = 3
 
-/** The swatches, and a colour of the visitor's own. `initial` is chosen where nothing was entered. */
+/** The swatches, and a colour input. `initial` is chosen if nothing was entered. */
 function coloursView(entered: string, initial?: string) {
   const colour = hexColour(entered) ?? (entered === '' ? initial : undefined)
   return {
@@ -154,7 +154,7 @@ function coloursView(entered: string, initial?: string) {
 const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
 
 function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
-  /** Zoomed out, its pattern would show its edge. */
+  /** Whether the style is a pattern whose edge would be visible if it were zoomed out. */
   const isEdgeToEdge = style?.edgeToEdge === true
   const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
   const mirror = entered.flip === 'none' ? '' : entered.flip
@@ -170,12 +170,12 @@ function framingView(entered: Entered, look: PictureLook, style: Style | undefin
         value,
         title: words.framings[name],
         isChosen: one === scale,
-        // What was entered is never disabled: a disabled field would not be sent again.
+        // The entered value is never disabled, because browsers do not send a disabled field.
         isDisabled: isEdgeToEdge && one < ranges.scale.initial && one !== scale,
         picture: pictureUrl({ ...look, scale: value }),
       }
     }),
-    /** Set by the slider. */
+    /** The scale that the slider sets. */
     ownScale: {
       value: entered.scale,
       isChosen: isOwnScale,
@@ -198,7 +198,7 @@ type PictureLook = Parameters<typeof pictureUrl>[0]
 function sliderView(name: 'backgroundColorAngle' | 'translateX' | 'translateY' | 'rotate', entered: string, own = {}) {
   const { min, max, initial } = { ...ranges[name], ...own }
   const value = entered === '' ? String(initial) : entered
-  // Any step, where the number entered is between two of them: a browser would round it.
+  // If the entered number is between two steps, any step is allowed, because a browser would round the number.
   const step = { step: 1, ...own }.step
   return {
     name,
@@ -213,7 +213,7 @@ function sliderView(name: 'backgroundColorAngle' | 'translateX' | 'translateY' |
   }
 }
 
-/** Twelve faces in this look; undefined unless the address has the number of a wall. */
+/** Twelve faces in this look; undefined unless the address contains the number of a wall. */
 export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
   const count = wallCount(words.script)
   const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0

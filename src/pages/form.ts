@@ -25,12 +25,12 @@ export const fields = [
   'flip',
   'seed',
 ] as const
-/** A field of `fields`, or one of a part or colour of the style. */
+/** `field` is one of `fields`, or that of a part or colour of the style. */
 export type Problem = { field: string; message: string }
 
 /** What was entered, trimmed and not checked, with which the form is shown again. */
 const Entered = z.record(z.enum(fields), z.string()).and(
-  // The parts and colours of any style: what this one lacks is for the next.
+  // For any style: what this style does not have is kept for the next one.
   z.object({ pins: z.record(z.string(), z.string()) }),
 )
 export type Entered = z.infer<typeof Entered>
@@ -113,7 +113,7 @@ export function readForm(sent: unknown): ReadForm {
   return { entered, problems: problemsOf(issues, entered.style) }
 }
 
-/** Reads a look, as an address would hold it. */
+/** Reads a look as from an address. */
 export const readLook = (look: Look): ReadForm => readForm(Object.fromEntries(lookEntries(look)))
 
 /** What is wrong with the mood. A style without a face ignores it. */

@@ -16,7 +16,7 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
   function addAction(name: string, alter: Alter, isTheirs: IsTheirs = () => false): void {
     route(`/avatars/:id/${name}`, { POST: 'page' }).post(session, async (req, res) => {
       const { removed } = req.visitor
-      // The form, which knows of no session, asks for the one that was "removed".
+      // The form does not read the session, so it asks for the avatar "removed".
       const id = req.params.id === 'removed' ? removed?.avatar.id : req.params.id
       if (typeof id !== 'string' || (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id))) {
         throw new NotFound('not an avatar of this visitor')

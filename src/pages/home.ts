@@ -65,7 +65,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
     return { ...page, form: { ...page.form, fittingScale, fitUrl, parts } }
   }
 
-  /** Undefined if the look could not be drawn: then every part is offered. */
+  /** Which parts show in the look; undefined if it could not be drawn, and then every part is offered. */
   async function effectsOf(look: Entered) {
     const { choice } = readLook(look)
     return choice && renderers.effects(choice).catch(() => undefined)
@@ -134,7 +134,7 @@ const moves = {
   names: movingStyles.slice(0, 3).map(({ title }) => title),
 }
 
-/** What the view `home` shows. */
+/** The values of the view `home`. `part` is the name of the open part, as sent. */
 export const homeView = (entered: Entered, problems: Problem[] = [], query: Query = {}) => ({
   notices: [],
   ...fieldsView(entered, problems, query, exampleSeed),

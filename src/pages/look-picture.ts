@@ -8,12 +8,15 @@ import { choiceIn, etagOf, mebibyte, previewCaching, sendPicture, sizeIn } from 
 import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
-/** Shorter than a preview's: it is embedded in other places, where nobody can ask for a new one. */
+/**
+ * A day. A preview may be cached for longer, because the form can ask for a new one; the sites that embed this picture
+ * cannot.
+ */
 const lookCaching = 'public, max-age=86400'
 
 /**
- * Public pictures of a look, by the embedded library, that other sites may show. GET /og.png: the picture beside a link.
- * GET /look.png: the look itself, still, for webhooks, bots and READMEs.
+ * Public pictures of a look, drawn by the embedded library, which other sites may show. GET /og.png: the picture of a
+ * link preview. GET /look.png: the look itself, not animated, for webhooks, bots and READMEs.
  */
 export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
   const maxBytes = capacity.pictureCacheMb * mebibyte

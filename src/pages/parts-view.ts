@@ -8,20 +8,20 @@ import { words } from './words.ts'
 type Field = { name: string }
 type PictureLook = Look & { seed: string; style: string; pins?: Pins | undefined }
 
-/** What changes a face most comes first; what is not named here stands under "More". */
+/** The parts that change a face most, which come first. The other parts are under "More". */
 const prominent = [
   ...['hair', 'top', 'head', 'skin', 'base', 'body', 'shape', 'eyes', 'mouth', 'nose', 'glasses', 'accessories'],
   ...['facialHair', 'beard', 'clothes', 'outfit', 'hat', 'ears', 'plant', 'icon', 'letters'],
 ]
 const fewestChips = 5
 
-/** A part with the colour of the same name, or a colour that no part has the name of. */
+/** A part with the colour of the same name, or a colour without such a part. */
 type Entry = { name: string; part?: Part | undefined; colour?: Colour | undefined }
 
 /**
- * What the card "Parts" shows: the parts of the style, the choices of the one that is open, and the pins of the others.
- * Undefined for a style without parts. `asked` is the name of the open one, as sent. What makes no difference in this
- * drawing is left out, unless it is pinned; without `effects` nothing is.
+ * The values of the card "Parts": the parts of the style, the choices for the open one, and the pins of the others.
+ * Undefined for a style without parts. `asked` is the name of the open part, as sent. Parts that are not visible in
+ * this drawing are left out unless they are pinned; without `effects` all are there.
  */
 export function partsView(
   look: PictureLook,
@@ -86,7 +86,7 @@ function rank({ name }: Entry): number {
   return place === -1 ? prominent.length : place
 }
 
-/** The variants of a part as pictures of the whole look; those that show the mood come first. */
+/** The variants of a part, each with a picture of the whole look. Those that show the mood come first. */
 function variantsView(part: Part, look: PictureLook) {
   const field = variantField(part)
   const chosen = look.pins?.[field] ?? ''
@@ -112,7 +112,9 @@ function variantsView(part: Part, look: PictureLook) {
   }
 }
 
-/** Variants whose names begin alike, "long01" to "long26", can be left to the dice together: "Any long". */
+/**
+ * Groups of variants whose names begin alike, such as "long01" to "long26". "Any long" leaves the choice to the seed.
+ */
 function kindsOf({ variants }: Part) {
   const byStem = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
   const kinds = [...byStem].filter(([, members]) => members.length > 2)
@@ -123,7 +125,7 @@ function kindsOf({ variants }: Part) {
   }))
 }
 
-/** `fields` is for the script, which adds them to what is entered by then. */
+/** `fields` is read by the script, which adds them to what the visitor has entered. */
 function readyLookView(ready: ReadyLook, look: PictureLook, entered: Look) {
   const { pins, ...background } = fieldsOfLook(ready, look.style)
   const wear = <Worn extends Look>(worn: Worn) => ({ ...worn, ...background, pins: { ...worn.pins, ...pins } })

@@ -1,4 +1,4 @@
-// The fields of the form that pin a part or a colour of the style. Which there are depends on the style.
+// The form fields for parts and colours. Which there are depends on the style.
 import { z } from 'zod'
 import { colourField, knownVariants, type Pins, partsOf, pinFieldsOf, variantField } from '../avatar/parts.ts'
 import { colourIn, textCalled } from './fields.ts'
@@ -7,8 +7,8 @@ import { words } from './words.ts'
 const schemas = new Map<string, z.ZodType<Pins>>()
 
 /**
- * The pins of a style among what was sent; undefined if there are none. Parts and colours that it does not have are
- * ignored, and so are variants that it does not know.
+ * The pins for this style in a form; undefined if there are none. Parts, colours and variants that the style does not
+ * have are ignored.
  */
 export function readPins(style: string, sent: Record<string, unknown>): { pins?: Pins; issues: z.core.$ZodIssue[] } {
   if (!pinFieldsOf(style).some((field) => sent[field])) return { issues: [] }
@@ -19,7 +19,7 @@ export function readPins(style: string, sent: Record<string, unknown>): { pins?:
   return { ...(pins.length > 0 ? { pins: Object.fromEntries(pins) } : {}), issues: error?.issues ?? [] }
 }
 
-/** Of what was entered for any style, the pins that this one has and knows. */
+/** The entered pins that this style has. */
 export function goodPins(style: string, entered: Pins): Pins {
   const wrong = new Set(readPins(style, entered).issues.map(({ path }) => path[0]))
   return readPins(style, Object.fromEntries(Object.entries(entered).filter(([field]) => !wrong.has(field)))).pins ?? {}

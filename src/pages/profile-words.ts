@@ -1,4 +1,4 @@
-// What the avatar's page says of the visitor's own profile at Discord, by the habits of words.ts.
+// The texts about the visitor's own Discord profile on the avatar page, in the format of words.ts.
 
 export const profileWords = {
   accent: 'Your Discord colour',

@@ -2,7 +2,7 @@ import { bannerUrl, decorationUrls, discordPictureUrl } from '../discord/picture
 import type { User } from '../discord/responses.ts'
 import { words } from './words.ts'
 
-/** Colours close to those of Discord's nameplates. */
+/** Colours similar to those of Discord's nameplates. */
 const nameplateColours: Record<NonNullable<User['nameplate']>, string> = {
   crimson: 'e7040f',
   berry: 'b11fcf',
@@ -17,7 +17,7 @@ const nameplateColours: Record<NonNullable<User['nameplate']>, string> = {
   white: 'ffffff',
 }
 
-/** The user as pages show them: with the name, the present picture and what the profile looks like at Discord. */
+/** The values of a user for views: name, present picture and the appearance of the profile at Discord. */
 export function profileView(cdnUrl: string, user: User) {
   const { username, globalName, nameplate, tag, hasNitro } = user
   return {
@@ -33,7 +33,7 @@ export function profileView(cdnUrl: string, user: User) {
   }
 }
 
-/** The user's own colour, in six hex digits. */
+/** The accent colour of the user's profile, as six hex digits. */
 export const accentOf = ({ accentColor }: User) => accentColor?.toString(16).padStart(6, '0')
 
 type Colours = {
@@ -41,7 +41,7 @@ type Colours = {
   ownColour?: string | undefined
 }
 
-/** The colours to choose from, with the user's own at Discord in front. */
+/** The colours to choose from. The accent colour of the user's profile comes first. */
 export function withAccent<Some extends Colours>(colours: Some, user: User): Some {
   const value = accentOf(user)
   if (value === undefined || colours.swatches.some((swatch) => swatch.value === value)) return colours

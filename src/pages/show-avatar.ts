@@ -88,7 +88,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
   }
 
-  /** The choice with the scale at which Discord's circle cuts off nothing; undefined if it cuts off nothing now. */
+  /** The choice at the scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off now. */
   async function fitting(avatar: Avatar): Promise<Choice | undefined> {
     const scale = await avatars.fittingScale(avatar)
     return scale === undefined ? undefined : { ...choiceOf(avatar), scale }
@@ -147,7 +147,10 @@ function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
   }
 }
 
-/** Twelve other faces in the look of an avatar, one of them to be picked. `entered` is the number of the wall. */
+/**
+ * Twelve other faces in the look of an avatar, of which the visitor may choose one. `entered` is the number of the
+ * wall, as sent.
+ */
 function wallOf({ id, choice }: Avatar, entered: unknown) {
   const look = { ...choice, animated: false }
   const opened = wallView(entered, look)

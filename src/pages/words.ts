@@ -56,7 +56,7 @@ const colours: Record<string, string> = {
   slate: 'Slate',
 }
 
-/** Names of parts and colours that are not readable as DiceBear writes them. */
+/** Titles of parts and colours whose names in DiceBear are hard to read. */
 const partTitles: Record<string, string> = {
   accessories: 'Glasses and more',
   bandA: 'First band',
@@ -105,7 +105,7 @@ const partColourTitles: Record<string, string> = {
   stoneLight: 'Highest stones',
   stoneMid: 'Stones between',
 }
-/** Names of variants that are misspelled, nobody's word or a name. */
+/** Titles of variants whose names in DiceBear are misspelled, uncommon or names of people. */
 const variantTitles: Record<string, string> = {
   alt: 'The other one',
   balndess: 'Bald',
@@ -133,7 +133,7 @@ const variantTitles: Record<string, string> = {
   xDizzy: 'Dizzy',
 }
 
-/** "Rear hair" for "rearHair", "Hill 3" for "hill3", "Long 2" for "long02". */
+/** A title made of DiceBear's name: "Rear hair" for "rearHair", "Hill 3" for "hill3", "Long 2" for "long02". */
 function readable(key: string): string {
   const spaced = key.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/([a-z])0*(\d+)$/i, '$1 $2')
   return capitalised(spaced.toLowerCase())
@@ -151,7 +151,7 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
-  /** By the fields of the parts that show a mood. */
+  /** By the form fields of the parts that show a mood. */
   ownParts: {
     eyesVariant: 'The eyes are your own.',
     eyebrowsVariant: 'The eyebrows are your own.',
@@ -299,7 +299,7 @@ export const words = {
       : `${partTitles[part] ?? readable(part)} ${number}`
   },
 
-  /** By the names of the ready-made looks. */
+  /** By the names of the ready-made looks (src/avatar/looks.json). */
   looks: {
     sepia: 'Sepia',
     ink: 'Ink',
@@ -311,10 +311,10 @@ export const words = {
     candy: 'Candy',
   } as Record<string, string>,
 
-  /** By the names in the catalogue. */
+  /** By the names of `framings` in the catalogue. */
   framings: { close: 'Close', normal: 'Normal', roomy: 'Roomy' } as Record<string, string>,
 
-  /** By the names of their fields. */
+  /** By the names of their form fields. */
   sliders: { backgroundColorAngle: 'Direction', translateX: 'Sideways', translateY: 'Up and down', rotate: 'Tilt' },
 
   problems: {
@@ -334,7 +334,7 @@ export const words = {
       `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
     notOffered: (field: string): string => `Choose ${field} from what is offered.`,
     repeated: (field: string): string => `The form sent ${field} twice. Choose it once.`,
-    /** A part or colour of the style, by its field: "the facial hair", "the skin colour". */
+    /** How a problem names a part or colour, by its form field: "the facial hair", "the skin colour". */
     pins: (field: string): string =>
       `the ${field
         .replace(/Variant$/, '')

@@ -11,7 +11,10 @@ export type QueueOptions = {
   maxWaitingPerClient?: number
 }
 
-/** Shorter than the idle timeout of a client's connection (main.ts), which would end without an answer. */
+/**
+ * How long a task may wait. The idle timeout of a connection (main.ts) is longer, and would close it without a
+ * response.
+ */
 const maxWaitMs = 15_000
 
 /**

@@ -60,8 +60,8 @@ function checkStatus(response: UpstreamResponse): UpstreamResponse {
 }
 
 /**
- * Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if missing or not in the future. A date is
- * compared with the server's own clock, as its header Date gives it.
+ * Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if it is missing or not in the future.
+ * A date is compared with the server's own clock, which its header Date shows.
  */
 function retryAfterS(response: UpstreamResponse): number | undefined {
   const value = headerOf(response, 'retry-after')

@@ -13,8 +13,8 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 const marginMs = 1000
 
 /**
- * Whether the access token has not expired, by this machine's clock. Where the clock is wrong, a good token is refreshed, or
- * Discord refuses an expired one (401) and it is refreshed then.
+ * Whether the access token has not expired by this machine's clock. With a wrong clock either a valid token is
+ * refreshed too early, or Discord refuses an expired one (401), which is then refreshed.
  */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
@@ -51,7 +51,7 @@ export function createSealer(secrets: string[]): Sealer {
   }
 }
 
-/** What is sealed: access and refresh token. */
+/** The text that is encrypted: access and refresh token. */
 const Pair = z.tuple([z.string(), z.string().nullable()])
 
 /** Encrypts tokens for the session. */
@@ -68,7 +68,7 @@ export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): To
   if (stored === undefined) return undefined
   const opened = readJson(sealer.open(stored.sealed))
   const [accessToken, refreshToken] = Pair.safeParse(opened).data ?? []
-  // Version 1.0.0 sealed an object.
+  // Version 1.0.0 encrypted an object.
   if (accessToken === undefined) return Tokens.safeParse(opened).data
   return { accessToken, refreshToken: refreshToken ?? undefined, expiresAt: stored.expiresAt }
 }

@@ -71,7 +71,7 @@ const ProfileTuple = z.tuple([
 ])
 const UserWithTuple = z.object({ id, username, globalName, discriminator, avatar, profile: ProfileTuple.optional() })
 
-/** A user as a session stores it: what the profile looks like is a list, which takes half of the room. */
+/** A user as a session stores it. The appearance of the profile is a list without names, which takes half the space. */
 const StoredUser = z.codec(UserWithTuple, User, {
   decode({ profile, ...user }) {
     if (profile === undefined) return user
