@@ -1,6 +1,7 @@
 import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
 import { drawGif } from '../../src/pictures/gif.ts'
 import { at } from '../support/doubles.ts'
 import { drawn, styleList } from '../support/drawn.ts'
@@ -32,7 +33,7 @@ async function change(visitor: Visitor, choice: Record<string, string>): Promise
   return `/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}.gif`
 }
 
-const gifLink = (html: string) => /<a class="button plain" href="([^"]*\.gif[^"]*)"/.exec(html)?.[1]
+const gifLink = (html: string) => /<a class="button [a-z]+" href="([^"]*\.gif[^"]*)"/.exec(html)?.[1]
 
 describe('a visitor whose look moves', () => {
   let visitor: Visitor
@@ -44,7 +45,7 @@ describe('a visitor whose look moves', () => {
 
   test('finds a link to the GIF, and what it is for', async () => {
     expect(gifLink(text)).toBe(`${gif}?download`)
-    expect(text).toContain('The GIF moves; Discord takes it from members with Nitro.')
+    expect(text).toContain(words.profile.nitro)
     const { status, headers, body } = await visitor.get(`${gif}?download`)
     expect([status, headers['content-type']]).toEqual([200, 'image/gif'])
     expect(parseDisposition(headers['content-disposition'] ?? '').parameters.filename).toBe(

@@ -84,8 +84,10 @@ function pinned(style: string, pins: Record<string, string>) {
     Object.entries(pins).flatMap(([field, value]): [string, string[] | number][] => {
       const part = /^(.+)Variant$/.exec(field)?.[1]
       if (part === undefined) return [[field, [value.replace('#', '').toLowerCase()]]]
-      if (value === 'none') return [[`${part}Probability`, 0]]
-      const isOptional = (styleOf(style).components().get(part)?.probability() ?? 100) < 100
+      const component = styleOf(style).components().get(part)
+      // The one variant that is called so is a drawing like any other.
+      if (value === 'none' && !component?.variants().has('none')) return [[`${part}Probability`, 0]]
+      const isOptional = (component?.probability() ?? 100) < 100
       return [
         [field, value.split(',')],
         ...(isOptional ? [[`${part}Probability`, 100] satisfies [string, number]] : []),
