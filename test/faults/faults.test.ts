@@ -267,7 +267,7 @@ describe('Discord: the revocation endpoint, at a sign-out', () => {
     const { answer, ms } = await withFault(app.discord, at.revoke, row, good.revoke, () =>
       timed(visitor.post('/sign_out')),
     )
-    expect([answer.status, locationOf(answer)]).toEqual([303, '/'])
+    expect([answer.status, locationOf(answer)]).toEqual([303, '/?notice=signed-out'])
     expect(ms).toBeLessThan(maxMs)
     const calls = app.discord.count(at.revoke)
     expectCalls(row, calls - before)

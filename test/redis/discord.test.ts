@@ -890,7 +890,7 @@ describe('signing out', () => {
 
   test('without a session redirects to the form, without a request to Discord', async () => {
     const answer = await app.visitor().post('/sign_out')
-    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=signed-out'])
     expect(app.discord.calls).toEqual([])
   })
 

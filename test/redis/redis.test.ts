@@ -355,7 +355,7 @@ describe('Redis goes away in the middle of a visit', () => {
     const visitor = app.visitor()
     const cookies = cookiesOf(await signIn(app, visitor))
     const { answer, ms } = await stopDuring(at.revoke, () => visitor.post('/sign_out'))
-    expect([answer.status, answer.headers.location]).toEqual([303, '/'])
+    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=signed-out'])
     expect(ms).toBeLessThan(soonMs)
     await comeTo()
     await expectStranger(app.visitor(), cookies)
