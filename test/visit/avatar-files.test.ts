@@ -99,6 +99,32 @@ describe('one look is one picture', () => {
     ])
   })
 
+  test('parts and colours that are pinned, at the sign-in, at a restyle, in the preview and in links', async () => {
+    const pins = {
+      hairVariant: 'long01,long02',
+      glassesVariant: 'none',
+      mouthVariant: 'variant03',
+      skinColor: '9e5622',
+    }
+    const plain = { seed: 'pinned', style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
+    const { visitor, id } = await wear({ ...plain, ...pins })
+    const svg = await pictureOf(visitor, id)
+    expect(svg).toBe(drawn(plain, pins))
+    expect((await ask(app.url, `/preview.svg?${query({ ...plain, ...pins, topVariant: 'hat' })}`)).text).toBe(svg)
+    const other = { hairVariant: 'short01', eyesVariant: 'nope' }
+    await visitor
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...plain, ...other })
+    const { text } = await visitor.get('/show_avatar')
+    expect(await pictureOf(visitor, shownAvatar(text))).toBe(drawn(plain, { hairVariant: 'short01' }))
+    // The history has both, each with its own parts.
+    expect(await pictureOf(visitor, id)).toBe(svg)
+    const cards = [pins, {}].map((more) => ask(app.url, `/og.png?${query({ ...plain, ...more })}`))
+    const [pinned, unpinned] = await Promise.all(cards)
+    expect([pinned?.status, pinned?.headers.etag === unpinned?.headers.etag]).toEqual([200, false])
+  })
+
   test('an avatar moves when that was asked for and the style can move', async () => {
     const moving = styleList.find(({ animated }) => animated)?.name ?? ''
     const stiff = styleList.find(({ animated }) => !animated)?.name ?? ''
