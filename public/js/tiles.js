@@ -16,7 +16,8 @@ export function createTiles(form, moods) {
       setPicture(link.firstElementChild, pictureUrl(worn(look, link)))
     }
     for (const radio of form.querySelectorAll('.variants input')) {
-      setPicture(imageOf(radio), pictureUrl({ ...look, pins: { ...look.pins, [radio.name]: radio.value } }))
+      const field = radio.name || radio.dataset.variant
+      setPicture(imageOf(radio), pictureUrl({ ...look, pins: { ...look.pins, [field]: radio.value } }))
     }
     if (!chosenStyle) return
     for (const radio of moodTiles) {
@@ -110,6 +111,39 @@ export function createMoods(form) {
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
 
 /**
+ * Lets several variants of the open part be ticked: their tiles become checkboxes, and a hidden field has the list of what
+ * is ticked. With nothing ticked the part is as rolled.
+ */
+function tickSeveral(card, field, isOn) {
+  const variants = card.querySelectorAll(`[data-variant="${field}"]`)
+  const pinned = pinsOf(card.form)[field]?.split(',') ?? []
+  card.querySelector(`[data-list="${field}"]`)?.remove()
+  for (const variant of variants) {
+    variant.type = isOn ? 'checkbox' : 'radio'
+    variant.name = isOn ? '' : field
+    variant.checked = isOn ? pinned.includes(variant.value) : variant.value === pinned[0]
+  }
+  if (isOn) writeList(card, field)
+  else if (!card.querySelector(`[name="${field}"]:checked`))
+    card.querySelector(`[name="${field}"][value=""]`).checked = true
+}
+
+/** Writes the list of the ticked variants; `chosen` is a tile that stands for none of them, such as "As rolled". */
+function writeList(card, field, chosen) {
+  const ticked = [...card.querySelectorAll(`[data-variant="${field}"]:checked`)]
+  card.querySelector(`[data-list="${field}"]`)?.remove()
+  for (const other of card.querySelectorAll(`[name="${field}"]`)) other.checked = other === chosen
+  if (chosen) for (const variant of ticked) variant.checked = false
+  else if (ticked.length === 0) card.querySelector(`[name="${field}"][value=""]`).checked = true
+  else {
+    const list = document.createElement('input')
+    Object.assign(list, { type: 'hidden', name: field, value: ticked.map(({ value }) => value).join(',') })
+    list.dataset.list = field
+    card.append(list)
+  }
+}
+
+/**
  * The card "Parts". The server renders it with one part open. `fillIn` fills in the form with a look; `onPinned` is
  * called after pins were removed.
  */
@@ -135,16 +169,19 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
   /** Sets the pinned parts and colours. */
   function setPins(pins) {
     if (!card()) return
+    for (const several of card().querySelectorAll('[data-several]:checked')) {
+      several.checked = false
+      tickSeveral(card(), several.dataset.several, false)
+    }
     for (const input of card().querySelectorAll('[type="hidden"]')) input.remove()
     const groups = Map.groupBy(card().querySelectorAll('[type="radio"]'), ({ name }) => name)
-    for (const [name, radios] of groups) {
-      const value = pins[name] ?? ''
-      const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset) ?? radios[0]
-      Object.assign(radio, { value, checked: true })
-    }
-    for (const [name, value] of Object.entries(pins)) {
-      if (groups.has(name)) continue
-      card().append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
+    const fields = { ...Object.fromEntries([...groups.keys()].map((name) => [name, ''])), ...pins }
+    for (const [name, value] of Object.entries(fields)) {
+      const radios = groups.get(name) ?? []
+      const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset)
+      for (const one of radios) one.checked = false
+      if (radio) Object.assign(radio, { value, checked: true })
+      else card().append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
     }
   }
 
@@ -178,6 +215,13 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     chips()[0].focus({ preventScroll: true })
     onPinned()
     announce(texts.unpinned)
+  })
+
+  form.addEventListener('input', ({ target }) => {
+    if (target.dataset.several) return tickSeveral(card(), target.dataset.several, target.checked)
+    const { several: field } = card()?.querySelector('[data-several]:checked')?.dataset ?? {}
+    if (field && target.dataset.variant === field) writeList(card(), field)
+    else if (field && target.name === field) writeList(card(), field, target)
   })
 
   return { update: () => card() && open(openPart()), setPins, mark }

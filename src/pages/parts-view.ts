@@ -106,6 +106,7 @@ function variantsView(part: Part, look: PictureLook) {
     title: words.partTitle(part.name),
     tiles: [...offered, ...(isOffered ? [] : [several])].map((tile) => ({
       ...tile,
+      isVariant: part.variants.includes(tile.value),
       isChosen: tile.value === chosen,
       picture: pictureUrl({ ...look, pins: { ...look.pins, [field]: tile.value } }),
     })),

@@ -237,6 +237,7 @@ export const words = {
     noPart: 'None',
     ofAnyKind: 'Any {kind}',
     severalOf: 'One of {count}',
+    several: 'Pick several; the dice choose among them',
     yours: 'Yours: {parts}',
     readyLooks: 'Ready-made colours',
     unpin: 'All as rolled again',

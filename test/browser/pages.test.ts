@@ -632,6 +632,28 @@ describe('the form', () => {
     })
   })
 
+  test('several variants of a part can be ticked, of which the seed picks one', async () => {
+    await visit({}, async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&seed=fern&part=glasses`)
+      await page.locator('html.js').waitFor()
+      const pinned = () => pictureQuery(page, preview).then((query) => query.get('glassesVariant'))
+      const shows = (value: string | null) => expect.poll(pinned, { timeout: 15_000 }).toBe(value)
+      await page.getByRole('checkbox', { name: words.home.several }).check()
+      for (const name of ['Glasses 2', 'Glasses 4']) {
+        await page.locator('#parts').getByRole('checkbox', { name, exact: true }).check({ force: true })
+      }
+      await shows('variant02,variant04')
+      await page.waitForURL(/glassesVariant=variant02%2Cvariant04/)
+      await page.locator('#parts').getByRole('checkbox', { name: 'Glasses 2', exact: true }).uncheck({ force: true })
+      await shows('variant04')
+      await page.locator('#parts').getByRole('radio', { name: 'None', exact: true }).check({ force: true })
+      await shows('none')
+      await page.getByRole('checkbox', { name: words.home.several }).uncheck()
+      await page.locator('#parts').getByRole('radio', { name: 'Glasses 1', exact: true }).check({ force: true })
+      await shows('variant01')
+    })
+  })
+
   describe.each([true, false])('parts (script: %s)', (javaScriptEnabled) => {
     const look = 'style=adventurer&seed=fern&mood=happy&backgroundColor=ffd29d'
     const chip = (page: Page, name: string) => page.locator('#parts').getByRole('button', { name, exact: true })
