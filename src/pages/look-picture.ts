@@ -26,8 +26,10 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
   route('/og.png', { GET: 'card' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
-    const draw = async () => renderers.card(await renderers.draw(still), nameOfLook(choice), words.home.title)
-    const card = await pictures(`card ${avatarId(still)}`, () => queue(() => pictureOf(draw()), clientOf(req)))
+    // Part of the key: two moods are the same picture if each part that shows them is pinned.
+    const name = nameOfLook(choice)
+    const draw = async () => renderers.card(await renderers.draw(still), name, words.home.title)
+    const card = await pictures(`card ${avatarId(still)} ${name}`, () => queue(() => pictureOf(draw()), clientOf(req)))
     res.set('Cross-Origin-Resource-Policy', 'cross-origin')
     sendPicture(res, 'image/png', card, previewCaching)
   })

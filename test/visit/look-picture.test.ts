@@ -51,6 +51,19 @@ describe('GET /look.png', () => {
   })
 })
 
+test('the picture beside a link names the mood that was asked for, where pinned parts make it the same face', async () => {
+  const pins = {
+    mouthVariant: 'variant01',
+    eyesVariant: 'variant01',
+    eyebrowsVariant: 'variant04',
+    glassesVariant: 'none',
+  }
+  const card = (mood: string) => ask(app.url, `/og.png?${new URLSearchParams({ ...look, ...pins, mood })}`)
+  const [happy, sad] = [await card('happy'), await card('sad')]
+  expect([happy.status, sad.status]).toEqual([200, 200])
+  expect(happy.body.equals(sad.body)).toBe(false)
+})
+
 describe('“Use it elsewhere” on the avatar’s page', () => {
   async function elsewhereOf(visitor: Visitor) {
     const { text } = await visitor.get('/show_avatar')
