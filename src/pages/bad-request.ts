@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { securityHeaders } from '../middleware/headers.ts'
+import type { Config } from '../config.ts'
 import type { Parts } from '../parts.ts'
 import { viewRenderer } from './views.ts'
 import { words } from './words.ts'
@@ -18,6 +18,22 @@ const answers = new Map<unknown, typeof malformed>([
   ['HPE_HEADER_OVERFLOW', { status: 431, texts: headersTooLarge }],
 ])
 
+/** The headers of SECURITY.md (H1 to H7), for a page that loads a stylesheet and a picture. */
+const headers = (config: Config) => ({
+  'Content-Type': 'text/html; charset=utf-8',
+  'Content-Security-Policy':
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Embedder-Policy': 'credentialless',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'same-origin',
+  ...(config.https && { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Cache-Control': 'no-store',
+  Connection: 'close',
+})
+
 /**
  * How long the socket stays open after the response. If it were closed at once, the connection of a client that is
  * still sending would be reset, and the response lost.
@@ -32,8 +48,7 @@ export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' 
   const render = viewRenderer()
   // Rendered at the start, because an error in an event listener would end the process.
   const pages = new Map([malformed, ...answers.values()].map(({ status, texts }) => [status, page(texts)]))
-  const headers = { ...securityHeaders(config), 'Content-Type': 'text/html; charset=utf-8', Connection: 'close' }
-  const head = Object.entries(headers)
+  const head = Object.entries(headers(config))
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
 
