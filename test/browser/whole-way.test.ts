@@ -48,7 +48,7 @@ describe.each([
     const { width, height, format } = await sharp(await readFile(await download.path())).metadata()
     expect({ width, height, format }).toEqual({ width: 512, height: 512, format: 'png' })
 
-    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click()
     await page.getByRole('heading', { name: 'Make a new face for Discord' }).waitFor()
     expect(complaints).toEqual([])
     await context.close()
