@@ -8,7 +8,7 @@ export const elsewhereWords = {
   pictureHint: 'Add &size=128, 256 or 1024 for another size; it is 512 pixels otherwise.',
   dicebear: 'Picture from DiceBear, SVG',
   dicebearHint:
-    'DiceBear’s own server: for non-commercial use, and it promises no uptime. Whoever loads it is known to DiceBear.',
+    'DiceBear’s own server: for non-commercial use, and it promises no uptime. DiceBear sees whoever loads it.',
   terms: 'DiceBear’s terms',
   termsUrl: 'https://www.dicebear.com/how-to-use/http-api/',
   options: 'Options for DiceBear’s library, JSON',
@@ -19,9 +19,9 @@ export const elsewhereWords = {
 
 export const yourDataWords = {
   title: 'Your data',
-  lead: 'It goes by itself when you stay away. You need not wait for that.',
+  lead: 'We delete it when you have been away for a while. You can also delete it now.',
   more: 'What we keep, and for how long',
   signOut: 'Sign out',
   signOutEverywhere: 'Sign out on all devices',
-  signOutHint: 'Your looks go with it, on each device that you sign out.',
+  signOutHint: 'Signing out also deletes your looks, on each device that is signed out.',
 }

@@ -61,7 +61,7 @@ const cookies: Kept[] = [
 
 const elsewhere: Kept[] = [
   {
-    what: 'The drawing of each look, as a file named by a hash of the choices. It holds neither your name nor your seed, except as the letters that the styles with letters draw.',
+    what: 'The drawing of each look, as a file named by a hash of the choices. It holds neither your name nor your seed, except in styles that draw letters.',
     place: 'Our disk',
     howLong: 'Until newer ones need the room',
   },
@@ -73,7 +73,7 @@ const elsewhere: Kept[] = [
   {
     what: 'For each request the time, the page without what follows “?”, the answer and how long it took. No network address, no name, no cookie. The page of a look holds the hash of its choices.',
     place: 'Our log',
-    howLong: 'As long as those who run this site keep logs',
+    howLong: 'As long as the people who run this site keep logs',
   },
 ]
 
@@ -85,14 +85,14 @@ export const privacyWords = {
   groups: [
     { title: 'On our server', place: 'Store', rows: store },
     { title: 'Cookies in your browser', place: 'Cookie', rows: cookies },
-    { title: 'Elsewhere with us', place: '', rows: elsewhere },
+    { title: 'Elsewhere on our side', place: '', rows: elsewhere },
   ],
   frontServer: 'The web server in front of this one may keep a log of its own, with your network address.',
   told: 'Who is told what',
   discord:
     '**Discord** learns that you sign in here, and tells us your id, username, display name, picture, and what your profile looks like: banner, accent colour, decoration, nameplate, server tag, and whether you have Nitro. Your browser loads picture, banner and decoration from Discord, which is not told the page that you are on. When you sign out, we tell Discord to end our access.',
   dicebear:
-    '**DiceBear**, at {host}, draws the looks. It is told the style, the colours and the seed of a look that you make. If you leave the seed to us, **the seed is your Discord username**. It is not told who or where you are.',
+    '**DiceBear**, at {host}, draws the looks. It is told the style, the colours and the seed of a look that you make. If you use your Discord username instead of a word, **the seed is your Discord username**. DiceBear is not told who or where you are.',
   embedded: '**Nobody else.** This site draws all looks itself; DiceBear hears nothing.',
   demo: '**In this demo** stand-ins on our own server play Discord and DiceBear. Neither hears from you.',
   links:
@@ -100,12 +100,12 @@ export const privacyWords = {
   nobody: 'Nobody else is told anything.',
   deletion: 'How to have it deleted',
   deletionText:
-    'Sign-ins and looks go by themselves, as the table says. To have it done now, sign in and use “Forget me” on the page with your looks, or the button here.',
+    'Your session and your looks are deleted automatically, as the table says. To delete them now, sign in and use “Forget me”, here or on the page with your looks.',
   deletionLeft:
-    'What is left is what the table names without a name of yours: the notes that you asked for it, for 11 minutes; counts of your network address, for a minute; and what a log or a memory of pictures holds. Should several servers run this site, drawings may stay on the disks of the others, without your name.',
-  ask: 'Whom to ask',
-  contact: 'Ask those who run this site:',
-  noContact: 'Those who run this site have left no address here.',
+    'What stays does not name you: a note that you asked for it, for 11 minutes; a count of the requests from your network address, for a minute; and what a log or a cache of pictures holds. If several servers run this site, drawings may stay on the disks of the others, without your name.',
+  ask: 'Who to ask',
+  contact: 'Ask the people who run this site:',
+  noContact: 'The people who run this site have left no address here.',
   policy: 'Their own privacy policy:',
   forget: {
     title: 'Forget me',
