@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { drawEmbedded } from '../../src/avatar/embedded.ts'
 import { Overloaded } from '../../src/errors.ts'
 import { costlySvg } from '../support/costly-svg.ts'
@@ -121,9 +121,12 @@ test('work in a process that ends fails, and the work that waited behind it is d
 })
 
 test('a picture whose process ends is rendered in another one, unless its SVG came from outside', async () => {
+  const others = childrenOf(process.pid)
+  const renderers = openRenderers({ renderingProcesses: 1 })
+  onTestFinished(renderers.close)
   await renderers.png(small, 128, true)
   const render = async (trusted: boolean) => {
-    const children = childrenOf(process.pid)
+    const children = childrenOf(process.pid).filter((pid) => !others.includes(pid))
     for (const pid of children) process.kill(pid, 'SIGSTOP')
     const picture = renderers.png(small, 256, trusted)
     for (const pid of children) process.kill(pid, 'SIGKILL')

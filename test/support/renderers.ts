@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
-import { createRenderers } from '../../src/avatar/renderers.ts'
+import { createRenderers, type RenderersOptions } from '../../src/avatar/renderers.ts'
 import { capacityFor } from '../../src/capacity.ts'
 
 /** The module of a renderer process. */
 export const program = new URL('../../src/renderer.ts', import.meta.url)
 
-/** Renderers as the app has them, with the messages of what failed in them. */
-export function openRenderers() {
+/** Renderers as the app has them, unless told otherwise, with the messages of what failed in them. */
+export function openRenderers(others: Partial<RenderersOptions> = {}) {
   const failures: string[] = []
-  const limits = capacityFor(1024)
+  const limits = { ...capacityFor(1024), ...others }
   return { failures, ...createRenderers({ program, ...limits, onFailure: ({ message }) => failures.push(message) }) }
 }
 
