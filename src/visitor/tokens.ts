@@ -13,7 +13,7 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 const marginMs = 1000
 
 /**
- * Whether the access token has not expired by this machine's clock. With a wrong clock either a valid token is
+ * Whether the access token has not expired by the server's own clock. With a wrong clock either a valid token is
  * refreshed too early, or Discord refuses an expired one (401), which is then refreshed.
  */
 export function isFresh(tokens: { expiresAt: number }): boolean {

@@ -357,7 +357,7 @@ async function smallServers(stage: Stage) {
     progress(`small server, ${memoryMb} MB`)
     const visits = await visitSmallServer(stage, memoryMb, 10 * seconds)
     if (visits === undefined) {
-      progress('skipped: this machine has no control groups that limit memory')
+      progress('skipped: no control groups here that limit memory')
       return
     }
     const { perSecond, maxMb, killed, isAlive } = visits

@@ -252,7 +252,7 @@ describe('compose.yaml', () => {
 
   test('kills an app that does not answer, so that Docker starts it again, and no other', async () => {
     const { app } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
-    // The real one would kill all processes of this machine; and time runs faster.
+    // The real process.kill would end every process outside a container. Timeouts are shortened, too.
     const preload = `process.kill = (...args) => console.log('kill', ...args)
       const { timeout } = AbortSignal
       AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20)`

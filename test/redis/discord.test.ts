@@ -651,7 +651,7 @@ describe('Discord’s 429', () => {
   test.each([
     ['ahead', 3_600_000],
     ['behind', -3_600_000],
-  ])('with a date, by a clock that is an hour %s of this machine’s', async (_, offsetMs) => {
+  ])('with a date, by a clock that is an hour %s of the app’s', async (_, offsetMs) => {
     const date = (ms: number) => new Date(Date.now() + offsetMs + ms).toUTCString()
     app.discord.fail(at.token, faults.answer(429, '', { date: date(0), 'retry-after': date(300_000) }))
     expect((await signIn(app, app.visitor())).headers['retry-after']).toBe('300')

@@ -40,7 +40,8 @@ const flips = ['none', 'horizontal', 'vertical', 'both'] as const
 export type Look = { seed: string; style: string } & Partial<
   Record<'backgroundColor' | 'mood' | 'animated' | (typeof furtherFields)[number], string>
 >
-const furtherFields = [
+/** The fields of framing and of a background of two colours, in the order of the page. */
+export const furtherFields = [
   'backgroundColorFill',
   'backgroundColor2',
   'backgroundColorAngle',

@@ -7,7 +7,7 @@ import { readForm } from '../../src/pages/form.ts'
 import { wallView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
-import { drawn, moodMap, styleList } from '../support/drawn.ts'
+import { drawn, furtherFields, moodMap, styleList } from '../support/drawn.ts'
 import { leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openReader, type Page, type Reader } from '../support/page.ts'
 
@@ -29,16 +29,6 @@ type Fields = [string, string][]
 /** In the order of the page. */
 const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
 const pinNames = ['hairVariant', 'glassesVariant', 'hairColor']
-const framingNames = [
-  'backgroundColorFill',
-  'backgroundColor2',
-  'backgroundColorAngle',
-  'scale',
-  'translateX',
-  'translateY',
-  'rotate',
-  'flip',
-]
 const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
 const post = (visitor: Visitor, action: string, fields: Fields | Record<string, string>) =>
   visitor.post(action).type('form').send(query(fields))
@@ -51,7 +41,7 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
 /** The known fields that a page's form would send; of background and framing those that are not at their default. */
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
-  const framing = lookEntries(sent).filter(([name]) => framingNames.includes(name))
+  const framing = lookEntries(sent).filter(([name]) => furtherFields.some((field) => field === name))
   const others = Object.entries(sent).filter(([name]) => [...fieldNames, ...pinNames].includes(name))
   return Object.fromEntries([...others, ...framing])
 }
@@ -68,7 +58,7 @@ describe('GET /', () => {
     ])
     const named = await page.find('form [name]')
     const names = new Set(named.map(({ attributes }) => attributes.get('name')))
-    expect(names).toEqual(new Set([...fieldNames, ...framingNames, 'filter', 'seedFrom', 'wall', 'part']))
+    expect(names).toEqual(new Set([...fieldNames, ...furtherFields, 'filter', 'seedFrom', 'wall', 'part']))
     const offered = await page.find('[name="style"]')
     expect(offered.map(({ attributes }) => attributes.get('value')).sort()).toEqual(
       styleList.map(({ name }) => name).sort(),
@@ -464,7 +454,7 @@ async function expectProblems(page: Page, wrong: string[]): Promise<void> {
 }
 
 const inFormOrder = (fields: string[]) =>
-  [...fieldNames.slice(0, 3), ...pinNames, 'backgroundColor', ...framingNames, 'seed'].filter((name) =>
+  [...fieldNames.slice(0, 3), ...pinNames, 'backgroundColor', ...furtherFields, 'seed'].filter((name) =>
     fields.includes(name),
   )
 
