@@ -1,4 +1,4 @@
-// One walk in every browser engine that is installed, so that what only one of them draws otherwise shows.
+// One visit in every browser engine that is installed, to find what one of them draws differently from the others.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EnginePage, installedEngines } from '../support/engines.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
@@ -9,14 +9,14 @@ beforeAll(async () => {
 })
 afterAll(() => app.stop())
 
-test('Chromium at least is installed', () => {
+test('at least Chromium is installed', () => {
   expect(installedEngines.map(({ name }) => name)).toContain('Chromium')
 })
 
 const untilHeading = (page: EnginePage, heading: RegExp) =>
   expect.poll(() => page.run(() => document.querySelector('h1')?.textContent), { timeout: 10_000 }).toMatch(heading)
 
-/** From the form, as it is filled, to the page of the avatar. */
+/** Submits the form as it is filled, agrees at the stand-in Discord, and waits for the avatar's page. */
 async function signIn(page: EnginePage) {
   await untilHeading(page, /^Make a new face/)
   await page.run(() => document.querySelector<HTMLElement>('button.next')?.click())
@@ -25,7 +25,7 @@ async function signIn(page: EnginePage) {
   await untilHeading(page, /^Looking good/)
 }
 
-/** The legends of the form that are not in their card, above their hint; where a card has one and is not folded. */
+/** Returns the legends that are outside of their card, or not above its hint. Hidden and folded cards are skipped. */
 const misplacedLegends = (page: EnginePage) =>
   page.run(() =>
     [...document.querySelectorAll('fieldset.card')].flatMap((card) => {
@@ -46,7 +46,7 @@ describe.each(installedEngines)('in $name', ({ name, open }) => {
   })
   afterAll(() => page.close())
 
-  test('from the form to the avatar, each legend in its card above its hint, on a desktop and on a phone', async () => {
+  test('a visit leads to an avatar, and each legend of the form is in its card, above its hint', async () => {
     await page.goto(`${app.url}/?style=lorelei&mood=playful&seed=river+otter`)
     await expect.poll(() => page.run(() => document.documentElement.className)).toBe('js')
     for (const width of [1440, 360]) {
@@ -61,14 +61,14 @@ describe.each(installedEngines)('in $name', ({ name, open }) => {
     expect(await page.run(() => document.querySelector('.lead')?.textContent)).toContain('Lorelei, playful')
   })
 
-  // The one engine that asks for the icon of a picture without a window, and writes down what it may not load.
+  // Only Firefox, without a window, requests an icon for a picture, and logs what the page is not allowed to load.
   if (name === 'Firefox')
-    test('a GIF opened by itself has our icon, and nothing is refused', async () => {
+    test('a GIF opened in a tab of its own has the site’s icon, and the browser blocks nothing', async () => {
       await page.goto(`${app.url}/?style=thumbs&animated=on&seed=river+otter`)
       await page.run(() => document.querySelector<HTMLElement>('button.next')?.click())
       await untilHeading(page, /^Looking good/)
       const gif = await page.run(() => document.querySelector<HTMLAnchorElement>('a[href*=".gif"]')?.pathname)
-      // What a page has not loaded when it is left counts as refused.
+      // A request that is still open when the page is left would be logged as blocked.
       await expect.poll(() => page.run(() => document.readyState), { timeout: 10_000 }).toBe('complete')
       page.logged.length = 0
       await page.goto(`${app.url}${gif}`)

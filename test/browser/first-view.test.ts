@@ -1,4 +1,4 @@
-// What the form costs in bytes and requests, its files, and the picture of a link to it.
+// How many bytes and requests the form takes, the files in public/, and the preview picture of a link to the form.
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ afterAll(async () => {
 const phone = { viewport: { width: 360, height: 800 } }
 const pictures = (urls: string[]) => urls.filter((url) => url.includes('/preview.svg'))
 
-/** Collects the addresses that are requested from the server from now on, not those answered by the browser's caches. */
+/** Collects the addresses requested from the server from now on, without those answered by the browser's caches. */
 async function requestedUrls(page: Page): Promise<() => string[]> {
   const urls = new Map<string, string>()
   const devTools = await page.context().newCDPSession(page)
@@ -42,7 +42,7 @@ const untilMoodsLoaded = (page: Page) =>
   )
 
 describe('pictures', () => {
-  test('load when they are scrolled to, and a second visit requests none', async () => {
+  test('are loaded when they are scrolled to, and a second visit requests none', async () => {
     await inPage(browser, phone, async (page) => {
       const look = `${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`
       const first = await requestedUrls(page)
@@ -68,11 +68,11 @@ describe('pictures', () => {
     })
   })
 
-  test('a change requests its picture at once, without a timer', async () => {
+  test('of a changed form are requested at once, without a timer', async () => {
     await inPage(browser, phone, async (page) => {
       await page.goto(`${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`)
       await page.locator('html.js').waitFor()
-      // In one task, so that no timer has fired and no answer has come.
+      // All in one task of the event loop: no timer can fire and no response can arrive in between.
       const requested = await page.evaluate(() => {
         const urls: string[] = []
         const source = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, 'src')
@@ -92,14 +92,14 @@ describe('pictures', () => {
   })
 })
 
-describe('the first view', () => {
+describe('the form before scrolling', () => {
   const isPicture = (url = '') => /\/(preview|favicon)\.svg\?/.test(url)
 
   test.each([
     { width: 360, height: 800 },
     { width: 1440, height: 900 },
   ])(
-    'at $width × $height takes ten requests and 60 KB at most besides the pictures, 150 KB with them',
+    'at $width × $height takes at most ten requests and 60 KB without pictures, and 150 KB with them',
     async (viewport) => {
       await inPage(browser, { viewport }, async (page) => {
         const urls = new Map<string, string>()
@@ -169,7 +169,7 @@ describe('files', () => {
     },
   )
 
-  test.each(['form', 'tiles'])('%s.js does not run if it was changed on its way', async (name) => {
+  test.each(['form', 'tiles'])('%s.js does not run if a proxy has changed it', async (name) => {
     await inPage(browser, phone, async (page) => {
       await page.route(`**/${name}.js`, async (route) => {
         const response = await route.fetch()
@@ -182,18 +182,18 @@ describe('files', () => {
     })
   })
 
-  test('a module of another version is 404', async () => {
+  test('a module is answered with 404 under the hash of another version', async () => {
     expect((await fetch(`${app.url}/js/form.js`)).status).toBe(404)
     expect((await fetch(`${app.url}/js/0123456789ab/form.js`)).status).toBe(404)
   })
 
-  test('/favicon.ico is a small icon, not an error page', async () => {
+  test('/favicon.ico is a small icon and not an error page', async () => {
     const answer = await fetch(`${app.url}/favicon.ico`)
     const icon = Buffer.from(await answer.arrayBuffer())
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toMatch(/^image\//)
     expect(icon.length).toBeLessThan(2048)
-    // A PNG follows the directory with its one entry.
+    // The first 22 bytes are the icon directory with its one entry; a PNG follows.
     const { width, height } = await sharp(icon.subarray(22)).metadata()
     expect([width, height]).toEqual([32, 32])
   })
@@ -210,7 +210,7 @@ describe('a link to a look', () => {
     '?style=bottts&mood=love&backgroundColor=a9d6f5&seed=fern',
     '?style=micah',
     '?style=thumbs&animated=on&seed=',
-  ])('/%s has a picture of 1200 × 630 under 300 KB at an absolute address', async (query) => {
+  ])('/%s has a preview picture of 1200 × 630 and less than 300 KB at an absolute address', async (query) => {
     await inPage(browser, phone, async (page) => {
       await page.goto(`${app.url}/${query}`, { waitUntil: 'domcontentloaded' })
       const meta = new Map(await metaOf(page))

@@ -1,4 +1,4 @@
-// Every page at many sizes of window and text, with long names, mirrored, by keyboard and by touch.
+// The layout of every page: many sizes of window and text, long names, right to left, keyboard and touch.
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -25,7 +25,7 @@ const blank = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 let app: TestApp
 let demo: StartedApp
 let browser: Browser
-/** Each page, opened once; the tests then change what is around it. */
+/** Every page, opened once. The tests change the size of its window, the size of its text or its direction. */
 let pages: { name: string; page: Page }[]
 
 async function openPages(): Promise<typeof pages> {
@@ -39,7 +39,7 @@ async function openPages(): Promise<typeof pages> {
     return page
   }
   const send = (page: Page) => page.getByRole('button', { name: 'Continue with Discord' }).click()
-  /** Comes back from Discord, without its page. */
+  /** Opens the callback as Discord would redirect to it, without showing Discord's page. */
   const comeBack = async (query: string, account: number) => {
     const page = await open(`/?${query}`)
     await send(page)
@@ -102,7 +102,7 @@ async function textSize(page: Page, standard: number) {
   await devTools.detach()
 }
 
-/** What does not fit: a page wider than its window, text outside of the window, cut off, or over other text. */
+/** Returns what does not fit: a page wider than its window, text outside of the window, cut off or over other text. */
 const misfits = (page: Page) =>
   page.evaluate(async () => {
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
@@ -160,17 +160,17 @@ const screens = [
   { what: '1440 px', width: 1440, height: 900, text: 16 },
 ]
 
-/** Mirrored, only the narrowest and the widest, and large text. */
+/** From right to left, only the narrowest and the widest window, and large text, to save time. */
 const mirrored = screens.filter(({ what }) => ['320 px', '360 px, text at 200 %', '1440 px'].includes(what))
 
 test.each([
   ...screens.map((screen) => ({ ...screen, direction: 'ltr' })),
   ...mirrored.map((screen) => ({ ...screen, direction: 'rtl' })),
-])('at $what, $direction, nothing is cut, covered or outside on any page', async (screen) => {
+])('at $what, $direction, no text on any page is cut off, covered or outside of the window', async (screen) => {
   const { width, height, text, direction } = screen
   const found: Record<string, string[]> = {}
   for (const { name, page } of pages) {
-    // A page in the background draws one frame per second.
+    // The browser draws a page in the background only once per second.
     await page.bringToFront()
     await page.setViewportSize({ width, height })
     await textSize(page, text)
@@ -188,7 +188,7 @@ test('a name and a seed from right to left do not change the direction of the te
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
     const holders: string[] = []
     for (let node = walk.nextNode(); node; node = walk.nextNode()) {
-      // A field is isolated from the text around it, too.
+      // The text of an input field is isolated from the text around it, as that of <bdi> is.
       const holder = node.parentElement?.localName ?? ''
       if (node.textContent?.includes(name) && holder !== 'textarea') holders.push(holder)
     }
@@ -219,7 +219,7 @@ test('every control is at least 24 px in size', async () => {
   expect(small).toEqual({})
 })
 
-test('the focus is always visible and never under the bar, forwards and backwards', async () => {
+test('the focused element is always visible and never under the sticky bar, with Tab and with Shift+Tab', async () => {
   const lost: Record<string, string[]> = {}
   for (const { name, page } of pages) {
     await page.setViewportSize({ width: 360, height: 640 })
@@ -282,7 +282,7 @@ test('at 360 px with text at 200 % no name of a style or a mood is broken inside
   expect({ onForm, inHistory }).toEqual({ onForm: [], inHistory: [] })
 })
 
-/** The words that are broken, in the texts of these elements. */
+/** Returns the words that are broken over two lines, in the texts of these elements. */
 const broken = (page: Page, selector: string) =>
   page.locator(selector).evaluateAll((names) =>
     names.flatMap((name) => {
@@ -296,7 +296,7 @@ const broken = (page: Page, selector: string) =>
     }),
   )
 
-/** The words in the history that are broken, with all styles in it for a moment. */
+/** Returns the broken words in the history, after replacing its titles with those of all styles for a moment. */
 async function brokenInHistory(avatar: Page, titles: string[]): Promise<string[]> {
   const before = await avatar.locator('.looks').evaluate((list, titles) => {
     const { innerHTML: before, firstElementChild: look } = list
@@ -333,7 +333,7 @@ test.each([320, 360, 480, 640, 672, 768, 960, 1024, 1088, 1152, 1280, 1440])(
 )
 
 test.each([360, 390, 480, 640, 768, 960, 1024, 1440])(
-  'at %i px what is under the hint about moods stays in its place when another style is chosen',
+  'at %i px what is below the hint about moods does not move when another style is chosen',
   async (width) => {
     const moved: Record<string, number[]> = {}
     for (const name of ['form', 'avatar, a long name']) {
@@ -383,17 +383,20 @@ test('at 320 px the header is one line on every page', async () => {
   expect(heights).toEqual(Object.fromEntries(Object.keys(heights).map((name) => [name, height])))
 })
 
-test.each([320, 360, 768, 1440])('at %i px the buttons of the history are 44 px in size, and apart', async (width) => {
-  const page = pageNamed('avatar, a long name')
-  await page.setViewportSize({ width, height: 800 })
-  const boxes = await page
-    .locator('.looks li:first-child :is(.acts, .keep) :is(a, button)')
-    .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().toJSON()))
-  expect(boxes.map(({ width, height }) => [width, height])).toEqual([44, 44, 44].map((size) => [size, size]))
-  const [keep, download, remove] = boxes
-  expect(Math.max(remove.left - download.right, download.left - remove.right)).toBeGreaterThanOrEqual(8)
-  expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
-})
+test.each([320, 360, 768, 1440])(
+  'at %i px the buttons of the history are 44 px in size, and 8 px apart',
+  async (width) => {
+    const page = pageNamed('avatar, a long name')
+    await page.setViewportSize({ width, height: 800 })
+    const boxes = await page
+      .locator('.looks li:first-child :is(.acts, .keep) :is(a, button)')
+      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().toJSON()))
+    expect(boxes.map(({ width, height }) => [width, height])).toEqual([44, 44, 44].map((size) => [size, size]))
+    const [keep, download, remove] = boxes
+    expect(Math.max(remove.left - download.right, download.left - remove.right)).toBeGreaterThanOrEqual(8)
+    expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
+  },
+)
 
 test('a name or a seed of any length moves neither the portrait nor the downloads out of view', async () => {
   const page = pageNamed('avatar, a long name')
@@ -410,7 +413,7 @@ test('a name or a seed of any length moves neither the portrait nor the download
   expect(await lead.evaluate(({ clientHeight }) => clientHeight)).toBeLessThan(150)
 })
 
-test('on an error page everything is in line with the brand', async () => {
+test('on an error page everything begins at the left edge of the site’s name', async () => {
   const page = pageNamed('error')
   await page.evaluate(() => document.documentElement.setAttribute('dir', 'ltr'))
   for (const width of [360, 1440]) {
@@ -422,7 +425,7 @@ test('on an error page everything is in line with the brand', async () => {
   }
 })
 
-test('on a phone the other sizes are in one row', async () => {
+test('on a phone the links to the other sizes are in one row', async () => {
   const page = pageNamed('avatar, a name from right')
   for (const width of [320, 360, 390, 430]) {
     await page.setViewportSize({ width, height: 800 })
@@ -431,7 +434,7 @@ test('on a phone the other sizes are in one row', async () => {
   }
 })
 
-test('at 360 px with text at 200 % the seed field has the full width, and the last rolls are beside each other', async () => {
+test('at 360 px with text at 200 % the seed field has the full width, and the rolls have two columns', async () => {
   const page = pageNamed('form')
   await page.bringToFront()
   await page.setViewportSize({ width: 360, height: 740 })
@@ -447,7 +450,7 @@ test('at 360 px with text at 200 % the seed field has the full width, and the la
   expect(columns).toBe(2)
 })
 
-test('with forced colours, what is chosen, moves or opens is still marked', async () => {
+test('with forced colours, chosen options, moving styles and open parts are still marked', async () => {
   const form = pageNamed('form')
   const avatar = pageNamed('avatar, a long name')
   for (const page of [form, avatar]) await page.emulateMedia({ forcedColors: 'active' })
@@ -470,7 +473,7 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
     tile: await outline(form, '.tile:has(:checked)'),
     play: await seen(form, '.play', '::before', 'forced-color-adjust'),
     disabled: await seen(form, '.tile:has(:disabled)', '', 'outline-style'),
-    // The drawing of Discord keeps its colours: a dark and a light one.
+    // The imitations of Discord's dark and light theme keep their colours.
     discord: await seen(avatar, '.there-dark', '', 'forced-color-adjust'),
     opens: await seen(avatar, 'summary', '::before', 'border-block-start-color'),
     tick: await seen(form, '.tile:has(:checked)', '::after', 'forced-color-adjust'),
@@ -494,13 +497,13 @@ test('with forced colours, what is chosen, moves or opens is still marked', asyn
   })
 })
 
-test('the triangle of the badge on styles that move is in the middle of its circle', async () => {
+test('the play badge on styles that move has its triangle in the middle of its circle', async () => {
   const badge = pageNamed('form').locator('.play').first()
   const { data, info } = await sharp(await screenshot(badge))
     .greyscale()
     .raw()
     .toBuffer({ resolveWithObject: true })
-  // The triangle is drawn in the colour that is least in the circle: of the two, the one that the middle has.
+  // Of the two colours of the badge, the one of its middle pixel is that of the triangle.
   const middle = data[Math.floor(info.height / 2) * info.width + Math.floor(info.width / 2)] ?? 0
   const triangle = [...data].flatMap((value, i) => {
     const [x, y] = [i % info.width, Math.floor(i / info.width)]
@@ -520,7 +523,7 @@ test.each([
   [640, 360],
   [360, 740],
   [320, 480],
-])('at %i × %i one button leads on, which is in sight at first and at the end of the page', async (width, height) => {
+])('at %i × %i one “Continue with Discord” is in view at the top and at the end of the page', async (width, height) => {
   const page = pageNamed('form')
   await page.bringToFront()
   await page.setViewportSize({ width, height })
@@ -530,7 +533,7 @@ test.each([
     await page.evaluate((y) => scrollTo({ top: y, behavior: 'instant' }), end)
     const box = await next.boundingBox()
     const footer = (await page.locator('footer').boundingBox())?.y ?? 0
-    // At the end the bar leaves with its form.
+    // At the end of the page the sticky bar scrolls out of view together with the form.
     places.push(box !== null && box.y >= 0 && box.y + box.height <= Math.min(height, Math.max(footer, box.height)))
   }
   expect([await page.locator('.next').filter({ visible: true }).count(), ...places]).toEqual([1, true, true])

@@ -8,13 +8,13 @@ import { drawn, styleList } from '../support/drawn.ts'
 
 const side = 256
 const columns = 5
-/** In iterations of each style's first animation. Some eyes close only near the end of an iteration. */
+/** The moments to compare, in iterations of a style's first animation. Some eyes close only near an iteration's end. */
 const moments = [7.1, 7.3, 7.7, 7.95]
 const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
 const svgs = moving.map((style) => drawn({ seed: 'kit', style, backgroundColor: '3b5fa8', animated: 'on' }))
 
 type Pictures = Buffer[]
-/** By moment and style, the RGBA values of all pixels. */
+/** The RGBA values of all pixels, by moment and style. */
 let chromiumFrames: Pictures[]
 let ourFrames: Pictures[]
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => browser?.close())
 
-/** Script that pauses the animations of each SVG at a time in ms after their start, by a negative delay. */
+/** Returns a script that pauses the animations of each SVG at a time in ms after their start, by a negative delay. */
 const pauseAt = (times: number[]) => `
   globalThis.roots ??= [...document.querySelectorAll('body > svg')]
   globalThis.delays ??= document.getAnimations().map(({ effect }) => [effect.target, effect.getTiming().delay])
@@ -60,7 +60,7 @@ async function inChromium(page: Page, times: number[]): Promise<Pictures> {
   )
 }
 
-/** At a quarter of the size: the two renderers draw edges differently. */
+/** Returns the pixels at a quarter of the size, because the two renderers draw edges differently. */
 async function softened(png: Buffer): Promise<Buffer> {
   return sharp(png)
     .resize(side / 4, side / 4, { kernel: 'linear' })
@@ -69,7 +69,7 @@ async function softened(png: Buffer): Promise<Buffer> {
     .toBuffer()
 }
 
-/** The change of each channel from one moment to the next, which leaves out edges that are always drawn differently. */
+/** Returns how each channel changes from one moment to the next. Edges that differ at every moment cancel out. */
 function changes(pictures: Pictures[], style: number): number[] {
   return pictures.slice(1).flatMap((now, i) => {
     const before = pictures[i]?.[style]
@@ -83,7 +83,7 @@ test('the 19 styles that DiceBear animates are tested', () => {
   expect(moving).toHaveLength(19)
 })
 
-describe('frames of a style that moves are what Chromium shows at the same moments', () => {
+describe('the frames of a moving style are what Chromium shows at the same moments', () => {
   test.each(moving.map((name, style) => ({ name, style })))('$name', ({ style }) => {
     const [real, drawn] = [changes(chromiumFrames, style), changes(ourFrames, style)]
     const wrong = drawn.map((change, channel) => change - (real[channel] ?? 0))
@@ -98,17 +98,23 @@ describe('frames of a style that moves are what Chromium shows at the same momen
   })
 })
 
-describe('animations that are not supported are refused', () => {
+describe('an animation that is not supported is refused', () => {
   const square = (css: string, inside = '<rect width="4" height="4"/>') =>
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><style>${css}</style><g class="a">${inside}</g></svg>`
   const turn = '@keyframes turn { to { transform: rotate(90deg) } }'
 
   test.each([
     ['an animation that ends', `${turn} .a { animation: turn 2s }`],
-    ['no duration', `${turn} .a { animation: turn infinite }`],
+    ['an animation without a duration', `${turn} .a { animation: turn infinite }`],
     ['two animations of one element', `${turn} .a { animation: turn 2s infinite, turn 3s infinite }`],
-    ['another unit', '@keyframes turn { to { transform: rotate(1turn) } } .a { animation: turn 2s infinite }'],
-    ['another function', '@keyframes turn { to { transform: skew(9deg) } } .a { animation: turn 2s infinite }'],
+    [
+      'a unit that is not supported',
+      '@keyframes turn { to { transform: rotate(1turn) } } .a { animation: turn 2s infinite }',
+    ],
+    [
+      'a function that is not supported',
+      '@keyframes turn { to { transform: skew(9deg) } } .a { animation: turn 2s infinite }',
+    ],
     [
       'a change from one function to another',
       '@keyframes turn { from { transform: scale(1) } to { transform: rotate(9deg) } } .a { animation: turn 2s infinite }',
@@ -119,7 +125,7 @@ describe('animations that are not supported are refused', () => {
     expect(() => framesOf(square(css)).at(() => 0.5)).toThrow('unsupported animation')
   })
 
-  test('text whose bounding box is needed', () => {
+  test('an animation of text, whose bounding box would be needed', () => {
     const css = `${turn} .a { animation: turn 2s linear infinite; transform-box: fill-box; transform-origin: center }`
     expect(() => framesOf(square(css, '<text>a</text>')).at(() => 0.5)).toThrow('cannot measure <text>')
     expect(framesOf(square(css)).at(() => 0.5)).toContain('translate(2 2) rotate(45) translate(-2 -2)')

@@ -1,4 +1,4 @@
-// The site under another name than BASE_URL's: cookies and Discord's redirect belong to BASE_URL alone.
+// The site at a host name that is not in BASE_URL. Cookies and Discord's redirect work at BASE_URL only.
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
@@ -21,7 +21,7 @@ function post(at: TestApp, path: string, headers: Record<string, string>, fields
   return ask(at.url, path, { ...form, headers: { ...form.headers, ...headers } })
 }
 
-/** The headers of a form's post from a page of this origin to itself. */
+/** The headers that a browser sends when a page of this origin posts a form to the same origin. */
 const from = (origin: string) => ({ Origin: origin, Host: new URL(origin).host })
 
 type Post = [what: string, at: () => TestApp, headers: () => Record<string, string>]
@@ -36,8 +36,8 @@ const otherNames: Post[] = [
   ['http and www.', () => secure, () => from('http://www.avatars.localhost')],
 ]
 
-describe('a post of the form under another name of the site', () => {
-  test.each(otherNames)('%s: 303 to the form at BASE_URL with the values', async (_, at, headers) => {
+describe('the form, posted at another host name of the site', () => {
+  test.each(otherNames)('%s: is redirected (303) to the form at BASE_URL with its values', async (_, at, headers) => {
     for (const site of [{}, { 'Sec-Fetch-Site': 'same-origin' }]) {
       const answer = await post(at(), '/get_avatar', { ...headers(), ...site })
       expect(answer.status).toBe(303)
@@ -48,7 +48,7 @@ describe('a post of the form under another name of the site', () => {
     }
   })
 
-  test('the form there says why, and has the values', async () => {
+  test('leads to a form that says why, and that has the values', async () => {
     const answer = await post(app, '/get_avatar', from(`http://localhost:${port()}`))
     const { pathname, search } = new URL(String(answer.headers.location))
     const form = await ask(app.url, pathname + search)
@@ -56,17 +56,17 @@ describe('a post of the form under another name of the site', () => {
     expect(form.text).toContain(`value="${look.seed}"`)
   })
 
-  test('with wrong values: 422, values kept', async () => {
+  test('with invalid values is answered with 422, and the values are kept', async () => {
     const answer = await post(app, '/get_avatar', from(`http://localhost:${port()}`), { ...look, style: 'nope' })
     expect([answer.status, answer.text.includes(`value="${look.seed}"`)]).toEqual([422, true])
   })
 
-  test('behind a proxy that sends another Host, a browser that says same-origin is believed', async () => {
+  test('is redirected behind a proxy that changes Host, too, if the browser says that it is same-origin', async () => {
     const headers = { Origin: 'https://www.avatars.localhost', 'Sec-Fetch-Site': 'same-origin' }
     expect((await post(secure, '/get_avatar', headers)).status).toBe(303)
   })
 
-  test('the form is there, and may be sent on to BASE_URL', async () => {
+  test('is served there, with a content policy that allows the redirect to BASE_URL', async () => {
     const Host = `localhost:${port()}`
     const page = await ask(app.url, '/', { headers: { Host } })
     expect(page.status).toBe(200)
@@ -95,12 +95,12 @@ const noNames: Post[] = [
   ],
 ]
 
-test.each(noNames)('no name of the site: %s: 403', async (_, at, headers) => {
+test.each(noNames)('a post from a host name that is not the site’s is refused (403): %s', async (_, at, headers) => {
   const answer = await post(at(), '/get_avatar', headers())
   expect([answer.status, answer.headers.location]).toEqual([403, undefined])
 })
 
-test('a Host alone redirects nobody: proxies may send one of their own', async () => {
+test('a post is not redirected because of its Host header alone, because a proxy may have changed it', async () => {
   for (const headers of [
     {},
     { 'Sec-Fetch-Site': 'same-origin' },
@@ -111,13 +111,13 @@ test('a Host alone redirects nobody: proxies may send one of their own', async (
   }
 })
 
-test('other posts under another name, from a browser that does not say same-origin: 403', async () => {
+test('any other post at another host name, from a browser without Sec-Fetch-Site, is refused (403)', async () => {
   for (const path of ['/show_avatar', '/sign_out']) {
     expect((await post(app, path, from(`http://localhost:${port()}`))).status).toBe(403)
   }
 })
 
-test('the page for a lost state names the likely reasons', async () => {
+test('the error page for an unknown state names the likely reasons', async () => {
   const answer = await ask(app.url, '/get_avatar?code=x&state=y')
   expect(answer.status).toBe(400)
   for (const reason of ['another browser', 'Discord app', 'cookies', 'ten minutes'])
@@ -131,13 +131,16 @@ describe('in a browser', () => {
   })
   afterAll(() => browser.close())
 
-  test.each([true, false])('the way from another name leads to the avatar, script: %s', async (javaScriptEnabled) => {
-    await inPage(browser, { javaScriptEnabled }, async (page) => {
-      await page.goto(`http://localhost:${port()}/?style=bottts&seed=river+otter`)
-      await page.getByRole('button', { name: 'Continue with Discord' }).last().click()
-      await page.waitForURL((url) => url.origin === app.url)
-      expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe('river otter')
-      expect(await page.getByText('works only at this address').isVisible()).toBe(true)
-    })
-  })
+  test.each([true, false])(
+    'a visit that begins at another host name leads to the avatar (script: %s)',
+    async (javaScriptEnabled) => {
+      await inPage(browser, { javaScriptEnabled }, async (page) => {
+        await page.goto(`http://localhost:${port()}/?style=bottts&seed=river+otter`)
+        await page.getByRole('button', { name: 'Continue with Discord' }).last().click()
+        await page.waitForURL((url) => url.origin === app.url)
+        expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe('river otter')
+        expect(await page.getByText('works only at this address').isVisible()).toBe(true)
+      })
+    },
+  )
 })

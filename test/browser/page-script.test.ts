@@ -1,4 +1,4 @@
-// The scripts of the form when pictures come late or not at all, when keys are fast, and where the focus goes then.
+// The scripts of the form: slow and failed pictures, fast typing, and where the focus goes.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
@@ -60,8 +60,8 @@ async function delay(page: Page, address: RegExp): Promise<() => void> {
   return resolve
 }
 
-describe('fast keys', () => {
-  test('a letter that is typed and deleted at once is not drawn', async () => {
+describe('fast typing', () => {
+  test('requests no picture for a letter that is deleted at once', async () => {
     await visit(async (page) => {
       const requested: string[] = []
       page.on('request', (request) => requested.push(request.url()))
@@ -76,7 +76,7 @@ describe('fast keys', () => {
     })
   })
 
-  test('when the seed becomes too long, the shorter one before it is no longer drawn', async () => {
+  test('requests no picture for a seed that has become too long since', async () => {
     await visit(async (page) => {
       const requested: string[] = []
       page.on('request', (request) => requested.push(request.url()))
@@ -158,11 +158,11 @@ test('with reduced motion no moving picture is loaded, not even before the scrip
   )
 })
 
-describe('a seed that is too long', () => {
+describe('the message about a seed that is too long', () => {
   const [fits, long] = ['W'.repeat(128), 'W'.repeat(129)]
   const tooLong = words.problems.seedTooLong(129, 128)
 
-  test.each(['before', 'after'])('is still reported after a late answer (typed %s “Drawing…”)', async (typed) => {
+  test.each(['before', 'after'])('is still shown after a late picture (seed typed %s “Drawing…”)', async (typed) => {
     await visit(async (page) => {
       const release = await delay(page, /seed=W{128}&/)
       await openWithStoppedClock(page)
@@ -177,14 +177,14 @@ describe('a seed that is too long', () => {
       await (await late.response())?.finished()
       await untilShown(page, 'seed=WWW')
       expect(await status(page).textContent()).toBe(tooLong)
-      // The seed that is drawn already: the message goes.
+      // The seed of the picture on show: the message disappears.
       await seedField(page).fill(fits)
       await page.locator('form:not(.failed):not(.stale)[data-live]').waitFor()
       expect(await status(page).textContent()).toBe('')
     })
   })
 
-  test('is announced once, and marks the field until it is short enough', async () => {
+  test('is announced once, and the field is marked as invalid until the seed is short enough', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
@@ -207,7 +207,7 @@ describe('a seed that is too long', () => {
     })
   })
 
-  test('the message describes the field as long as it is shown', async () => {
+  test('describes the field for as long as it is shown', async () => {
     const isDescribed = (page: Page) =>
       seedField(page).evaluate((field, text) => {
         const ids = (field.getAttribute('aria-describedby') ?? '').split(' ')
@@ -224,7 +224,7 @@ describe('a seed that is too long', () => {
     })
   })
 
-  test('a field that the server refused stays marked, because its message stays', async () => {
+  test('stays if it came from the server, and so does the mark of the field', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       await seedField(page).fill(long)
@@ -232,7 +232,7 @@ describe('a seed that is too long', () => {
       await page.getByRole('alert').waitFor()
       await page.locator('html.js').waitFor()
       await page.waitForLoadState()
-      // The summary is announced already.
+      // The page's summary of errors has been announced already.
       expect(await announcements(page).textContent()).toBe('')
       await seedField(page).fill(`${long}W`)
       await seedField(page).fill(fits)
@@ -242,13 +242,13 @@ describe('a seed that is too long', () => {
 })
 
 describe('the last rolls', () => {
-  test('keep their images when another one is added, which has its picture at once', async () => {
+  test('keep their images when another roll is added, which shows its picture at once', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       const roll = page.getByRole('button', { name: words.script.roll, exact: true })
       await roll.click()
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
-      // In one task, so that no timer has fired.
+      // All in one task of the event loop, in which no timer can fire.
       const { sources, keptWidth } = await roll.evaluate((button) => {
         const before = document.querySelector('[data-rolls] img')
         if (button instanceof HTMLElement) button.click()
@@ -268,7 +268,7 @@ describe('the last rolls', () => {
 describe('pictures that cannot be loaded', () => {
   const refuse = (page: Page, address: RegExp) => page.route(address, (route) => route.fulfill({ status: 429 }))
 
-  test('after two failed changes in a row, tiles and rolls show the pictures from before', async () => {
+  test('are replaced by the previous ones in tiles and rolls, even after two failed changes in a row', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       await page.getByRole('button', { name: words.script.roll, exact: true }).click()
@@ -286,7 +286,7 @@ describe('pictures that cannot be loaded', () => {
       )
       const [goodTile, goodFace] = [await tile.getAttribute('src'), await face.getAttribute('src')]
 
-      // The second change fails while the picture from before is being loaded again.
+      // The second change fails while the previous picture is being loaded again.
       await refuse(page, /backgroundColor=a9d6f5|backgroundColor=c9c3f5/)
       const release = await delay(page, /backgroundColor=ffd29d/)
       for (const colour of ['a9d6f5', 'c9c3f5']) {
@@ -312,13 +312,13 @@ describe('pictures that cannot be loaded', () => {
     })
   })
 
-  test('a picture that has never come is requested again at the next change', async () => {
+  test('are requested again at the next change', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       await page.locator('html.js').waitFor()
       const all = /preview\.svg/
       await refuse(page, all)
-      // The tiles are the last to request their pictures, together with the rolls.
+      // The pictures of tiles and rolls are the last to be requested.
       const refused = page.waitForResponse(/style=lorelei&/)
       await page.getByRole('button', { name: words.script.roll, exact: true }).click()
       await (await refused).finished()
@@ -336,7 +336,7 @@ describe('pictures that cannot be loaded', () => {
     })
   })
 
-  test('after “Try again” the tiles show the new picture, too', async () => {
+  test('are loaded by “Try again”, in the tiles, too', async () => {
     await visit(async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern&backgroundColor=ffd29d`)
       await page.locator('html.js').waitFor()
@@ -353,7 +353,7 @@ describe('pictures that cannot be loaded', () => {
     })
   })
 
-  test('the tiles follow later after a roll than after a key', async () => {
+  test('the tiles are redrawn 0.5 s after the last of several rolls, and 0.18 s after a key', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page)
       const tile = page.locator('.tile img[src*="style=lorelei&"]')
@@ -377,7 +377,7 @@ describe('the focus', () => {
   const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
   const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}"`
 
-  test('stays on “Try again” when that fails, and moves to the picture once it is there', async () => {
+  test('stays on “Try again” when that fails, and moves to the picture once it is loaded', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page)
       await page.route(otter, (route) => route.abort())
@@ -434,7 +434,7 @@ describe('“Copy link”', () => {
     )
   }
 
-  test('copies on plain http, where there is no clipboard, and keeps the focus', async () => {
+  test('copies on plain http, where scripts have no clipboard, and keeps the focus', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
       await walkToAvatar(page, app.url)
@@ -442,7 +442,7 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('copies by a selection when the browser refuses the clipboard', async () => {
+  test('copies by selecting text when the browser refuses access to the clipboard', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
@@ -452,7 +452,7 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('says that it failed when the browser allows neither way', async () => {
+  test('says that copying failed when the browser allows neither', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
@@ -465,7 +465,7 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('says “Copied” for the whole time again after a second press', async () => {
+  test('shows “Copied” for the full time after a second press, too', async () => {
     await visit(
       async (page) => {
         await page.clock.install()
@@ -484,7 +484,7 @@ describe('“Copy link”', () => {
   })
 })
 
-test('in a form refused for a missing style, the picture keeps its alternative text, and rolls have pictures', async () => {
+test('in a form that was refused for a missing style, the preview keeps its alternative text, and rolls have pictures', async () => {
   await visit(async (page) => {
     await page.goto(app.url + inYourName)
     await page.locator('[name="style"]:checked').evaluate((radio) => Reflect.set(radio, 'checked', false))

@@ -20,7 +20,7 @@ afterAll(async () => {
 const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
 const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
-/** Opens the form on the page of an avatar. */
+/** Opens the folded form on the avatar's page. */
 async function openChange(page: Page) {
   await page.getByRole('link', { name: words.show.here }).click()
   await page.locator('#here').waitFor()
@@ -31,10 +31,10 @@ const pictureQuery = async (page: Page, selector: string) =>
   new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
 
 describe('accessibility', () => {
-  /** The violations that axe finds on the page as it is. */
+  /** Returns the violations that axe finds on the page, in both colour schemes. */
   async function violationsOn(page: Page): Promise<string[]> {
     await page.evaluate(axe.source)
-    // The dark theme changes the contrast and nothing else.
+    // The dark theme can change only the contrast, so only contrast is checked again.
     const found = [await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }))]
     await page.emulateMedia({ colorScheme: 'dark' })
     found.push(
@@ -51,7 +51,7 @@ describe('accessibility', () => {
     'at %i px axe finds no violation on any page, light or dark, and no page scrolls sideways',
     { timeout: 60_000 },
     async (width) => {
-      // Reduced motion, so that no colour is in transition while it is checked.
+      // With reduced motion no colour is in transition while axe checks the contrast.
       const options = { viewport: { width, height: 800 }, colorScheme: 'light', reducedMotion: 'reduce' } as const
       await visit(options, async (page) => {
         const found: [string, string[], number][] = []
@@ -92,7 +92,7 @@ describe('accessibility', () => {
     },
   )
 
-  test('a visit works by keyboard: Tab, arrows, Space and Enter', async () => {
+  test('a visit works with the keyboard alone: Tab, arrows, Space and Enter', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await page.goto(app.url)
       const tabTo = async (isFocused: () => boolean) => {
@@ -120,7 +120,7 @@ describe('accessibility', () => {
     })
   })
 
-  test('with reduced motion nothing moves: no picture on the form or the page of the avatar, and no transition', async () => {
+  test('with reduced motion no picture moves on the form or the avatar’s page, and there are no transitions', async () => {
     const look = 'style=thumbs&animated=on&seed=fern'
     /** The addresses of moving pictures that are shown, and the longest transition. */
     const motion = (page: Page) =>
@@ -155,7 +155,7 @@ describe('accessibility', () => {
     })
   })
 
-  test('the page of the avatar works by keyboard: restyle, older looks, downloads, removing', async () => {
+  test('the avatar’s page works with the keyboard alone: restyling, older avatars, downloads, removing', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await walkToAvatar(page, app.url)
       const press = async (name: RegExp, key = 'Enter') => {
@@ -191,7 +191,7 @@ describe('accessibility', () => {
 })
 
 describe('the form', () => {
-  test('all 61 styles are there as pictures, and the filter shows some of them, with and without script', async () => {
+  test('offers all 61 styles as pictures, and the filter shows some of them, with and without script', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(app.url)
@@ -199,7 +199,7 @@ describe('the form', () => {
         expect(await tiles.count()).toBe(61)
         expect(await tiles.filter({ visible: true }).count()).toBe(12)
         await page.getByRole('radio', { name: /^Creatures/ }).check({ force: true })
-        // The nine creatures and the chosen style, which no filter hides; it has a line of its own.
+        // The nine creatures, and the chosen style, which no filter hides.
         expect(await tiles.filter({ visible: true }).count()).toBe(10)
         const boxes = await tiles
           .filter({ visible: true })
@@ -214,7 +214,7 @@ describe('the form', () => {
     }
   })
 
-  test('the picture, its name and the address follow every change', async () => {
+  test('updates the picture, its caption and the address after every change', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await style(page, 'Bottts').check({ force: true })
@@ -240,7 +240,7 @@ describe('the form', () => {
     })
   })
 
-  test('an older answer never replaces a newer one', async () => {
+  test('never replaces a newer picture with an older one that arrives late', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       const { promise: released, resolve: release } = Promise.withResolvers<void>()
@@ -277,7 +277,7 @@ describe('the form', () => {
     await mood(page, name).getAttribute('aria-describedby'),
   ]
 
-  test('a style without a face disables the moods with the reason, and the mood comes back with a face', async () => {
+  test('disables the moods for a style without a face and says why; the chosen mood comes back with a face', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await page.locator('#filter-all').check({ force: true })
@@ -296,7 +296,7 @@ describe('the form', () => {
     })
   })
 
-  test('a face that lacks the mood shows “Any”, and the mood comes back with the next style that has it', async () => {
+  test('chooses “Any” when the style lacks the mood; the mood comes back with the next style that has it', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=sleepy`)
       await style(page, 'Micah').check({ force: true })
@@ -315,7 +315,7 @@ describe('the form', () => {
     })
   })
 
-  test('a link with a mood for a style without a face: the mood comes back with a face', async () => {
+  test('remembers the mood of a link to a style without a face: it comes back with a face', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=rings&mood=love&seed=fern`)
       await page.locator('html.js').waitFor()
@@ -325,7 +325,7 @@ describe('the form', () => {
     })
   })
 
-  test('without script a style without a face is accepted, whatever the mood', async () => {
+  test('without script, accepts any mood for a style without a face', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await page.goto(app.url)
       await page.locator('#filter-all').check({ force: true })
@@ -339,7 +339,7 @@ describe('the form', () => {
     })
   })
 
-  test('“Animate” on a style that does not move says so, and names three that move, with and without script', async () => {
+  test('says beside “Animate” that a style does not move, and names three that do, with and without script', async () => {
     const hint = (page: Page) => page.locator('.tick .hint').textContent()
     const still = 'Adventurer doesn’t move. Thumbs, Blobs and Clay do.'
     await visit({}, async (page) => {
@@ -360,7 +360,7 @@ describe('the form', () => {
     })
   })
 
-  test('the browser’s Back undoes one settled change after the other, and Forward does it again', async () => {
+  test('undoes one change after the other with the browser’s Back, and repeats it with Forward', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d&animated=on`)
       await page.locator('html.js').waitFor()
@@ -371,7 +371,7 @@ describe('the form', () => {
       await page.waitForURL(/backgroundColor=123456/)
       await page.getByRole('radio', { name: 'Any', exact: true }).check({ force: true })
       await page.waitForURL((url) => !url.searchParams.has('mood'))
-      // Letters that follow each other are one step.
+      // Letters that are typed one after the other are one step of the browser's history.
       await page.getByRole('textbox', { name: 'Name or word' }).press('End')
       await page.keyboard.type(' tree')
       await page.waitForURL(/seed=fern\+tree/)
@@ -404,7 +404,7 @@ describe('the form', () => {
     })
   })
 
-  test('“Start over” is a link to a new form', async () => {
+  test('has a link “Start over” to an empty form', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(`${app.url}/?style=bottts&seed=fern`)
@@ -415,7 +415,7 @@ describe('the form', () => {
     }
   })
 
-  test('after an invalid colour the tiles have the ground of a picture without a background', async () => {
+  test('shows the tiles without a background after an invalid colour', async () => {
     await visit({ colorScheme: 'dark' }, async (page) => {
       const ground = () =>
         page
@@ -431,7 +431,7 @@ describe('the form', () => {
     })
   })
 
-  test('the dice roll a seed and announce it, and earlier rolls can be chosen again', async () => {
+  test('rolls a seed and announces it; earlier rolls can be chosen again', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       expect(await page.locator('.rolls li').count()).toBe(0)
@@ -447,7 +447,7 @@ describe('the form', () => {
     })
   })
 
-  test('the visitor’s own colour', async () => {
+  test('puts the visitor’s own colour into the picture and the address', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await page.locator('input[type="color"]').fill('#123456')
@@ -460,7 +460,7 @@ describe('the form', () => {
     })
   })
 
-  test.each([true, false])('two colours and the framing are in the picture (script: %s)', async (script) => {
+  test.each([true, false])('puts two colours and the framing into the picture (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d`)
       const second = page
@@ -491,7 +491,7 @@ describe('the form', () => {
     })
   })
 
-  test('the slider for the size chooses a size of the visitor’s own', async () => {
+  test('chooses “Your own size” when the slider for the size is moved', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern`)
       await page.getByText('Adjust').click()
@@ -503,7 +503,7 @@ describe('the form', () => {
     })
   })
 
-  test('“The style’s own” background is offered where the style has one', async () => {
+  test('offers “The style’s own” background where the style has one', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern`)
       const own = page.getByRole('radio', { name: 'The style’s own' })
@@ -517,9 +517,9 @@ describe('the form', () => {
   })
 
   test.each([true, false])(
-    'where the circle cuts the look, a warning has the cure beside it (script: %s)',
+    'warns where the circle cuts the avatar off, beside a button that makes it fit (script: %s)',
     async (script) => {
-      // Glasses as wide as the picture.
+      // This look has glasses as wide as the picture.
       const look = 'style=fun-emoji&mood=&backgroundColor=ffd29d'
       await visit({ javaScriptEnabled: script, viewport: { width: 1440, height: 900 } }, async (page) => {
         const warning = page.getByText(words.home.cut).first()
@@ -537,23 +537,26 @@ describe('the form', () => {
     },
   )
 
-  test.each([true, false])('a look that can hardly be seen has three better swatches (script: %s)', async (script) => {
-    await visit({ javaScriptEnabled: script }, async (page) => {
-      const note = page.locator('[data-faint-note]')
-      await page.goto(`${app.url}/?style=constellation&seed=fern&backgroundColor=263239`)
-      expect(await note.isVisible()).toBe(false)
-      await page.getByRole('radio', { name: 'Apricot' }).check({ force: true })
-      if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
-      await note.waitFor()
-      expect(await note.getByRole('link').count()).toBe(3)
-      await note.getByRole('link', { name: 'Plum' }).click()
-      await note.waitFor({ state: 'hidden' })
-      await page.waitForURL(/backgroundColor=7a3f5c/)
-      expect(await page.getByRole('radio', { name: 'Plum' }).isChecked()).toBe(true)
-    })
-  })
+  test.each([true, false])(
+    'offers three better colours where the avatar can hardly be seen on its background (script: %s)',
+    async (script) => {
+      await visit({ javaScriptEnabled: script }, async (page) => {
+        const note = page.locator('[data-faint-note]')
+        await page.goto(`${app.url}/?style=constellation&seed=fern&backgroundColor=263239`)
+        expect(await note.isVisible()).toBe(false)
+        await page.getByRole('radio', { name: 'Apricot' }).check({ force: true })
+        if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
+        await note.waitFor()
+        expect(await note.getByRole('link').count()).toBe(3)
+        await note.getByRole('link', { name: 'Plum' }).click()
+        await note.waitFor({ state: 'hidden' })
+        await page.waitForURL(/backgroundColor=7a3f5c/)
+        expect(await page.getByRole('radio', { name: 'Plum' }).isChecked()).toBe(true)
+      })
+    },
+  )
 
-  test('a style that fills the whole picture cannot be zoomed out', async () => {
+  test('offers no larger frame for a style that fills the whole picture', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern&scale=0.8`)
       await page.locator('#filter-all').check({ force: true })
@@ -571,7 +574,7 @@ describe('the form', () => {
   })
 
   test.each([true, false])(
-    '“More faces” opens twelve, and the one picked is the visitor’s (script: %s)',
+    'opens twelve faces with “More faces”, and takes the one that is picked (script: %s)',
     async (script) => {
       await visit({ javaScriptEnabled: script }, async (page) => {
         await page.goto(`${app.url}/?style=micah&seed=fern&backgroundColor=a9d6f5`)
@@ -608,7 +611,7 @@ describe('the form', () => {
     },
   )
 
-  test.each([true, false])('the Discord username is a choice of its own (script: %s)', async (script) => {
+  test.each([true, false])('offers the Discord username instead of a seed (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       await page.goto(app.url)
       const state = page.locator('[data-state]')
@@ -632,7 +635,7 @@ describe('the form', () => {
     })
   })
 
-  test('several variants of a part can be ticked, of which the seed picks one', async () => {
+  test('lets the visitor tick several variants of a part, of which the seed picks one', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=adventurer&seed=fern&part=glasses`)
       await page.locator('html.js').waitFor()
@@ -664,7 +667,7 @@ describe('the form', () => {
       if (!javaScriptEnabled) await page.getByRole('button', { name: 'Update the picture' }).click()
     }
 
-    test('a chip opens a part; each variant is a picture of the whole look; what is chosen stays when the dice roll', async () => {
+    test('are opened by a chip and chosen by a picture of the whole avatar; chosen parts stay when a new seed is rolled', async () => {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(`${app.url}/?${look}`)
         expect(await page.locator('#parts [type="radio"]').count()).toBe(0)
@@ -699,7 +702,7 @@ describe('the form', () => {
       })
     })
 
-    test('hair colour travels from style to style, and ready-made colours can be taken', async () => {
+    test('keep the hair colour when the style changes, and take ready-made colours', async () => {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(`${app.url}/?${look}&hairColor=cb6820`)
         await style(page, 'Micah').check({ force: true })
@@ -719,7 +722,7 @@ describe('the form', () => {
       })
     })
 
-    test('the hint about moods names the part that is the visitor’s own', async () => {
+    test('that are chosen are named in the hint about moods', async () => {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(`${app.url}/?${look}&part=mouth`)
         await part(page, 'Mouth 3').check({ force: true })
@@ -731,7 +734,7 @@ describe('the form', () => {
     })
   })
 
-  test('the own colour starts with the colour of the well beside it', async () => {
+  test('takes the colour of the colour input beside it when “Your own colour” is chosen', async () => {
     await visit({}, async (page) => {
       await page.goto(`${app.url}/?style=micah&mood=happy&backgroundColor=a9d6f5`)
       await page.getByRole('radio', { name: 'Your own colour' }).first().check()
@@ -740,11 +743,11 @@ describe('the form', () => {
     })
   })
 
-  test('the link of a problem with the style leads to a style under every filter', async () => {
+  test('has an error message for a missing style whose link leads to a style under every filter', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(app.url)
-        // A post without a style, as only a program would send it.
+        // Send a form without a style, as only a program would.
         await page.evaluate(() => {
           for (const radio of document.querySelectorAll('[name="style"]')) radio.removeAttribute('name')
         })
@@ -759,7 +762,7 @@ describe('the form', () => {
     }
   })
 
-  test('without script a button redraws the picture', async () => {
+  test('without script, redraws the picture with a button', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await page.goto(app.url)
       await style(page, 'Lorelei').check({ force: true })
@@ -770,7 +773,7 @@ describe('the form', () => {
     })
   })
 
-  test('a double click posts once, and after going back the button works again', async () => {
+  test('is posted once by a double click, and its button works again after going back', async () => {
     await visit({}, async (page) => {
       let posts = 0
       page.on('request', (request) => {
@@ -787,8 +790,8 @@ describe('the form', () => {
   })
 })
 
-describe('the page of the avatar', () => {
-  test('shows it in the places and sizes of Discord, beside the present picture', async () => {
+describe('the avatar’s page', () => {
+  test('shows the avatar in the places and sizes of Discord, beside the present picture', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
       await walkToAvatar(page, app.url)
       const sizes = await page
@@ -806,7 +809,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('without script, shows the present picture with “Before”, and no decoration without its tick', async () => {
+  test('without script, shows the present picture with “Before”, and no decoration when its box is unticked', async () => {
     await visit({ viewport: { width: 1440, height: 900 }, javaScriptEnabled: false }, async (page) => {
       await walkToAvatar(page, app.url)
       const places = page.locator('.there-light .worn')
@@ -822,7 +825,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('“Forget me” asks first, then forgets', async () => {
+  test('asks for confirmation before “Forget me” deletes the visitor’s data', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
       await walkToAvatar(page, app.url)
       const sure = page.getByRole('button', { name: words.privacy.forget.sure })
@@ -835,7 +838,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('a mood that the style lacks is replaced by “Any” and comes back', async () => {
+  test('chooses “Any” for a style that lacks the mood, and the mood comes back with a style that has it', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       await openChange(page)
@@ -852,30 +855,27 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test.each([true, false])(
-    'parts can be chosen on the page of the avatar, with the form’s own pieces (script: %s)',
-    async (script) => {
-      await visit({ javaScriptEnabled: script }, async (page) => {
-        await walkToAvatar(page, app.url)
-        await openChange(page)
-        await page.locator('#parts').getByRole('button', { name: 'Glasses', exact: true }).click()
-        await page.locator('#parts').getByRole('radio', { name: 'Glasses 2' }).check({ force: true })
-        await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
-        const posted = page.waitForRequest((request) => request.method() === 'POST')
-        await page.getByRole('button', { name: 'Make this one' }).click()
-        const fields = new URLSearchParams((await posted).postData() ?? '')
-        expect([fields.get('glassesVariant'), fields.get('scale'), fields.get('seed')]).toEqual([
-          'variant02',
-          '0.8',
-          'fern',
-        ])
-        await page.locator('#here').waitFor({ state: 'detached' })
-        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
-      })
-    },
-  )
+  test.each([true, false])('lets the visitor choose parts as in the form (script: %s)', async (script) => {
+    await visit({ javaScriptEnabled: script }, async (page) => {
+      await walkToAvatar(page, app.url)
+      await openChange(page)
+      await page.locator('#parts').getByRole('button', { name: 'Glasses', exact: true }).click()
+      await page.locator('#parts').getByRole('radio', { name: 'Glasses 2' }).check({ force: true })
+      await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
+      const posted = page.waitForRequest((request) => request.method() === 'POST')
+      await page.getByRole('button', { name: 'Make this one' }).click()
+      const fields = new URLSearchParams((await posted).postData() ?? '')
+      expect([fields.get('glassesVariant'), fields.get('scale'), fields.get('seed')]).toEqual([
+        'variant02',
+        '0.8',
+        'fern',
+      ])
+      await page.locator('#here').waitFor({ state: 'detached' })
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+    })
+  })
 
-  test('restyles, keeps a history, shows an older one and removes it, without leaving', async () => {
+  test('restyles, keeps a history, shows an older avatar and removes it, without another sign-in', async () => {
     for (const javaScriptEnabled of [true, false]) {
       await visit({ javaScriptEnabled }, async (page) => {
         await walkToAvatar(page, app.url)
@@ -895,7 +895,7 @@ describe('the page of the avatar', () => {
     }
   })
 
-  test('names each avatar with its seed, and an older one like a new one', async () => {
+  test('names each avatar in the history with its seed, whether it is new or old', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       await page.getByText('Pick another face').click()
@@ -917,7 +917,7 @@ describe('the page of the avatar', () => {
     })
   })
 
-  test('copies a link that holds the face, and asks first where the face is drawn from the username', async () => {
+  test('copies a link to the same face, and asks first where the link would contain the username', async () => {
     const copied = async (page: Page, name: string) => {
       await page.getByRole('button', { name }).click()
       await page.getByText('Copied').first().waitFor()
@@ -934,13 +934,13 @@ describe('the page of the avatar', () => {
       await page.locator('.ask > summary').click()
       expect(await copied(page, 'Copy with your username in it')).toBe(link.replace('fern', 'juniper.moss'))
       expect(await copied(page, 'Copy without it')).toBe(link.replace('seed=fern&', ''))
-      // The form opens with the same face.
+      // The link opens the form with the same face.
       await page.getByRole('link', { name: 'Change style or mood' }).click()
       expect((await pictureQuery(page, preview)).get('seed')).toBe('juniper.moss')
     })
   })
 
-  test('a restyle is posted once, and its button says that it is in progress', async () => {
+  test('posts a restyle once, and its button says that it is in progress', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       await openChange(page)
@@ -969,12 +969,12 @@ describe('the page of the avatar', () => {
 describe('the error page', () => {
   let withoutRedis: StartedApp
   beforeAll(async () => {
-    // Nothing listens there, so the state cannot be stored.
+    // Nothing listens at this port, so that no state can be stored.
     withoutRedis = await startApp({ RATE_LIMIT: 'off', REDIS_URL: 'redis://127.0.0.1:1' })
   })
   afterAll(() => withoutRedis.stop())
 
-  test('about an unknown state links to the visitor’s avatars; other error pages do not', async () => {
+  test('links to the visitor’s avatars if the state is unknown, and for no other error', async () => {
     await visit({}, async (page) => {
       const avatars = page.getByRole('link', { name: 'See your looks' })
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
@@ -989,7 +989,7 @@ describe('the error page', () => {
     })
   })
 
-  test.each([true, false])('keeps the look, to be sent again or changed first (script: %s)', async (script) => {
+  test.each([true, false])('keeps the look, which can be sent again or changed first (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const look = 'style=bottts&mood=love&seed=river+otter&backgroundColor=a9d6f5'
       if (script) await page.clock.install()
@@ -1007,7 +1007,7 @@ describe('the error page', () => {
       page.on('request', (request) => request.method() === 'POST' && posts.push(request.postData() ?? ''))
       const tryAgain = page.getByRole('button', { name: /^Try again/ })
       if (script) {
-        // Without one it can be pressed at once.
+        // Without a script the button can be pressed at once.
         expect([await tryAgain.textContent(), await tryAgain.isDisabled()]).toEqual(['Try again in 5 s', true])
         await page.clock.runFor(2000)
         expect(await tryAgain.textContent()).toBe('Try again in 3 s')

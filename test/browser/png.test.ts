@@ -21,7 +21,7 @@ let folder: string
 let browser: Browser
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'png-test-'))
-  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same fonts for both
+  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same fonts as the app uses
 })
 afterAll(async () => {
   await browser?.close()
@@ -32,13 +32,13 @@ function avatar(style: string, options: StyleOptions): string {
   return new Avatar(new Style(require(`@dicebear/styles/${style}.json`)), options).toString()
 }
 
-/** RGBA with premultiplied colours, so that invisible pixels are equal. */
+/** Returns RGBA values with premultiplied colours, so that invisible pixels are equal. */
 async function pixels(png: Buffer): Promise<number[]> {
   const raw = await sharp(png).ensureAlpha().raw().toBuffer()
   return Array.from(raw, (value, i) => (i % 4 === 3 ? value : (value * (raw[i - (i % 4) + 3] ?? 0)) / 255))
 }
 
-/** The mean difference over all pixels (0 to 255), and the percentage of pixels that differ clearly. */
+/** Returns the mean difference over all pixels (0 to 255), and the percentage of pixels that differ clearly. */
 async function difference(one: Buffer, other: Buffer): Promise<{ mean: number; clear: number }> {
   const [a, b] = await Promise.all([pixels(one), pixels(other)])
   expect(a.length).toBe(b.length)
@@ -53,7 +53,7 @@ async function difference(one: Buffer, other: Buffer): Promise<{ mean: number; c
   return { mean: (sum * 4) / a.length, clear: (clear * 400) / a.length }
 }
 
-/** As Chromium shows it in an `<img>`; an animated SVG by itself, because only there reduced motion applies. */
+/** Takes a screenshot of the SVG in an `<img>`, or by itself if animated, as reduced motion applies only there. */
 async function inChromium(svg: string, size: number): Promise<Buffer> {
   const page = await browser.newPage({ viewport: { width: size, height: size }, reducedMotion: 'reduce' })
   const url = `data:image/svg+xml;base64,${Buffer.from(svg).toString('base64')}`
@@ -145,7 +145,7 @@ describe('on a machine without fonts', () => {
     const expected = await inChromium(svg, 256)
     expect((await difference(png, expected)).clear).toBeLessThan(1.5)
     expect(png).toEqual(await inChild(withOurFonts, svg, {})) // the same as with the system's fonts
-    expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // else the test machine has fonts after all
+    expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // without our fonts no letters are drawn
   })
 })
 
@@ -158,7 +158,7 @@ test('an SVG with a size is drawn like one without', async () => {
   }
 })
 
-test('draws an empty picture if everything lies outside of the view box', async () => {
+test('is empty if everything in the SVG lies outside of its view box', async () => {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200">
     <rect x="450" width="50" height="50" opacity=".5"/></svg>`
   expect(new Set(await pixels(await drawPng(svg, 128)))).toEqual(new Set([0]))

@@ -1,4 +1,4 @@
-// The avatar's page with a script: sharing, the moving form, and the steps.
+// The scripts of the avatar's page: sharing, GIFs, "Pick another face", undo, and the steps.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
@@ -22,7 +22,7 @@ describe('“Save or share”', () => {
   const share = (page: Page) => page.getByRole('button', { name: 'Save or share' })
   const download = (page: Page) => page.getByRole('link', { name: /^Download/ }).first()
 
-  /** A browser that shares files, and remembers what it was given; `refusal` is the name of the error that it throws. */
+  /** Gives the page a `navigator.share` that records its files, or throws an error of the name `refusal`. */
   const withSharing = (page: Page, refusal = '') =>
     page.addInitScript((refusal) => {
       Object.assign(navigator, {
@@ -44,7 +44,7 @@ describe('“Save or share”', () => {
     })
   })
 
-  test('becomes a download if the browser refuses, and nothing if the visitor changes their mind', async () => {
+  test('downloads the file if the browser refuses to share, and does nothing if the visitor cancels', async () => {
     for (const [refusal, expected] of [
       ['NotAllowedError', 1],
       ['AbortError', 0],
@@ -58,14 +58,14 @@ describe('“Save or share”', () => {
         })
         await share(page).click()
         await page.waitForFunction(() => document.title.startsWith('juniper.moss'))
-        // Whatever the press has begun comes before this download.
+        // A download that the first press had started would come before this one.
         await Promise.all([page.waitForEvent('download'), download(page).click()])
         await expect.poll(() => downloads).toBe(expected + 1)
       })
     }
   })
 
-  test('is not there where the browser cannot', async () => {
+  test('is not shown where the browser cannot share files', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)
       expect(await share(page).count()).toBe(0)
@@ -77,7 +77,7 @@ describe('“Save or share”', () => {
 describe('an avatar that moves', () => {
   const gif = (page: Page) => page.locator('[data-gif]')
 
-  test('has two buttons of one size, and that of the GIF says that it is being drawn until the file is there', async () => {
+  test('has buttons for PNG and GIF of equal size; that of the GIF says “Drawing…” until the file is ready', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url, moving)
       const sizes = await page
@@ -93,7 +93,7 @@ describe('an avatar that moves', () => {
         await route.continue()
       })
       const downloading = page.waitForEvent('download')
-      // A second press does nothing.
+      // A second press is ignored.
       for (let i = 0; i < 2; i += 1) await gif(page).click({ force: true })
       expect((await gif(page).textContent())?.trim()).toBe('Drawing…')
       expect(await page.getByText('A GIF takes a few seconds to draw.').getAttribute('role')).toBe('status')
@@ -103,7 +103,7 @@ describe('an avatar that moves', () => {
     })
   })
 
-  test('says what to do when too many GIFs wait, or when it cannot be drawn', async () => {
+  test('says what to do when too many GIFs are waiting, and when its GIF cannot be drawn', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url, moving)
       await page.route(/\.gif/, (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '2' } }))
@@ -130,7 +130,7 @@ test.each([true, false])('“Pick another face” stays in its place and keeps t
     const second = await faces.allTextContents()
     expect([first.length, new Set([...first, ...second]).size]).toEqual([12, 24])
     expect(await faces.first().isVisible()).toBe(true)
-    // It is the picture that was picked, in the same look.
+    // The new avatar has the seed that was picked, and all else as before.
     const picked = new URL((await faces.nth(4).locator('img').getAttribute('src')) ?? '', app.url)
     await faces.nth(4).click()
     await page.getByText(`from the seed “${second[4]}”.`).waitFor()
@@ -138,14 +138,14 @@ test.each([true, false])('“Pick another face” stays in its place and keeps t
       new URL((await page.locator('.portrait').getAttribute('src')) ?? '', app.url).href,
     )
     expect(await shown.text()).toBe(await (await page.request.get(picked.href)).text())
-    // The portrait is in view, and the next press picks again.
+    // The portrait is in view, and the focus is on the button that picks again.
     expect(await page.evaluate(() => [scrollY, document.activeElement?.id])).toEqual([0, 'faces'])
     await page.keyboard.press('Enter')
     expect(await faces.first().isVisible()).toBe(true)
   })
 })
 
-test('“Make it fit” makes the avatar at a scale at which the circle does not cut it', async () => {
+test('“Make it fit” makes the same avatar at a scale at which the circle cuts nothing off', async () => {
   await visit({}, async (page) => {
     await walkToAvatar(page, app.url, 'style=fun-emoji&seed=s1')
     await page.getByRole('button', { name: 'Make it fit' }).click()
@@ -157,7 +157,7 @@ test('“Make it fit” makes the avatar at a scale at which the circle does not
 })
 
 test.each([true, false])(
-  'removing the only look leads to the form, where it can be undone (script: %s)',
+  'removing the only avatar leads to the form, which offers to undo it (script: %s)',
   async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const undo = page.getByRole('button', { name: 'Undo' })
@@ -174,7 +174,7 @@ test.each([true, false])(
   },
 )
 
-test('the steps for the device at hand are open, and the others a press away', async () => {
+test('the steps for this kind of device are open, and the others are folded', async () => {
   for (const [width, open] of [
     [360, 'On a phone'],
     [1440, 'On a computer'],

@@ -54,7 +54,7 @@ describe.each([
     await context.close()
   })
 
-  test('a visitor who declines finds the look in the form again', async () => {
+  test('a visitor who declines at Discord finds their choices in the form again', async () => {
     const context = await browser.newContext({ javaScriptEnabled })
     const page = await context.newPage()
     await page.goto(`${app.url}/?style=bottts&mood=love&seed=fern&backgroundColor=a9d6f5`)
@@ -68,7 +68,7 @@ describe.each([
   })
 })
 
-/** What the browser complains about: policy violations, script errors, missing files. */
+/** Collects what the browser reports: violations of the content policy, script errors, missing files. */
 function complaintsOf(page: Page): string[] {
   const complaints: string[] = []
   page.on('console', (message) => {
@@ -81,7 +81,7 @@ function complaintsOf(page: Page): string[] {
   return complaints
 }
 
-/** Width in pixels of a picture that is really drawn, measured on a screenshot so that it works without script. */
+/** Returns the width in pixels of what is drawn, measured on a screenshot, because this works without script, too. */
 async function drawnWidth(page: Page, selector: string): Promise<number> {
   const image = page.locator(selector)
   await image.waitFor()

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { styles } from '../../src/avatar/catalogue.ts'
 import { words } from '../../src/pages/words.ts'
 
-/** What a program reads. */
+/** Entries that browsers and programs read, not people. */
 const untouched = new Set(['lang', 'dir', 'locale'])
 
-/** Puts each text between two marks, where it stands. */
+/** Replaces each text in the object by the same text between two marks. */
 function mark(texts: object): void {
   for (const [name, text] of Object.entries(texts)) {
     if (!untouched.has(name)) Object.assign(texts, { [name]: marked(text) })
@@ -18,7 +18,7 @@ function marked(text: unknown): unknown {
   return text
 }
 
-/** Words outside of all marks. */
+/** Returns the words outside of all marks. */
 function unmarked(text: string, names: string[]): string[] {
   let depth = 0
   let outside = ''
@@ -32,8 +32,8 @@ function unmarked(text: string, names: string[]): string[] {
   return outside.replace(errorNumber, ' ').match(/\p{L}+/gu) ?? []
 }
 
-test('every word on a page comes from words.ts; the rest are names', async () => {
-  // Before the pages read them.
+test('every word on a page comes from words.ts, except names', async () => {
+  // Mark the texts before the modules of the pages, imported below, read them.
   mark(words)
   const { openApp, signIn } = await import('../support/open-app.ts')
   const { openReader } = await import('../support/page.ts')
