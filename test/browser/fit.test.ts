@@ -219,7 +219,7 @@ test('every control is at least 24 px in size', async () => {
   expect(small).toEqual({})
 })
 
-test('the focused element is always visible and never under the sticky bar, with Tab and with Shift+Tab', async () => {
+test('the focused element is always in view and never under the sticky bar, with Tab and Shift+Tab', async () => {
   const lost: Record<string, string[]> = {}
   for (const { name, page } of pages) {
     await page.setViewportSize({ width: 360, height: 640 })
@@ -383,20 +383,17 @@ test('at 320 px the header is one line on every page', async () => {
   expect(heights).toEqual(Object.fromEntries(Object.keys(heights).map((name) => [name, height])))
 })
 
-test.each([320, 360, 768, 1440])(
-  'at %i px the buttons of the history are 44 px in size, and 8 px apart',
-  async (width) => {
-    const page = pageNamed('avatar, a long name')
-    await page.setViewportSize({ width, height: 800 })
-    const boxes = await page
-      .locator('.looks li:first-child :is(.acts, .keep) :is(a, button)')
-      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().toJSON()))
-    expect(boxes.map(({ width, height }) => [width, height])).toEqual([44, 44, 44].map((size) => [size, size]))
-    const [keep, download, remove] = boxes
-    expect(Math.max(remove.left - download.right, download.left - remove.right)).toBeGreaterThanOrEqual(8)
-    expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
-  },
-)
+test.each([320, 360, 768, 1440])('at %i px the history’s buttons are 44 px in size, and 8 px apart', async (width) => {
+  const page = pageNamed('avatar, a long name')
+  await page.setViewportSize({ width, height: 800 })
+  const boxes = await page
+    .locator('.looks li:first-child :is(.acts, .keep) :is(a, button)')
+    .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().toJSON()))
+  expect(boxes.map(({ width, height }) => [width, height])).toEqual([44, 44, 44].map((size) => [size, size]))
+  const [keep, download, remove] = boxes
+  expect(Math.max(remove.left - download.right, download.left - remove.right)).toBeGreaterThanOrEqual(8)
+  expect(download.top - keep.bottom).toBeGreaterThanOrEqual(8)
+})
 
 test('a name or a seed of any length moves neither the portrait nor the downloads out of view', async () => {
   const page = pageNamed('avatar, a long name')

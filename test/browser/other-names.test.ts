@@ -132,7 +132,7 @@ describe('in a browser', () => {
   afterAll(() => browser.close())
 
   test.each([true, false])(
-    'a visit that begins at another host name leads to the avatar (script: %s)',
+    'a visit from another host name leads to the avatar (script: %s)',
     async (javaScriptEnabled) => {
       await inPage(browser, { javaScriptEnabled }, async (page) => {
         await page.goto(`http://localhost:${port()}/?style=bottts&seed=river+otter`)

@@ -484,7 +484,7 @@ describe('“Copy link”', () => {
   })
 })
 
-test('in a form that was refused for a missing style, the preview keeps its alternative text, and rolls have pictures', async () => {
+test('in a form refused for a missing style, the preview keeps its alternative text, and rolls work', async () => {
   await visit(async (page) => {
     await page.goto(app.url + inYourName)
     await page.locator('[name="style"]:checked').evaluate((radio) => Reflect.set(radio, 'checked', false))

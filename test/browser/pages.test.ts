@@ -120,7 +120,7 @@ describe('accessibility', () => {
     })
   })
 
-  test('with reduced motion no picture moves on the form or the avatar’s page, and there are no transitions', async () => {
+  test('with reduced motion no picture moves on the form or the avatar’s page, without transitions', async () => {
     const look = 'style=thumbs&animated=on&seed=fern'
     /** The addresses of moving pictures that are shown, and the longest transition. */
     const motion = (page: Page) =>
@@ -277,7 +277,7 @@ describe('the form', () => {
     await mood(page, name).getAttribute('aria-describedby'),
   ]
 
-  test('disables the moods for a style without a face and says why; the chosen mood comes back with a face', async () => {
+  test('disables the moods for a style without a face and says why; the mood comes back with a face', async () => {
     await visit({}, async (page) => {
       await page.goto(app.url)
       await page.locator('#filter-all').check({ force: true })
@@ -339,7 +339,7 @@ describe('the form', () => {
     })
   })
 
-  test('says beside “Animate” that a style does not move, and names three that do, with and without script', async () => {
+  test('says that a style cannot be animated, and names three that can, with and without script', async () => {
     const hint = (page: Page) => page.locator('.tick .hint').textContent()
     const still = 'Adventurer doesn’t move. Thumbs, Blobs and Clay do.'
     await visit({}, async (page) => {
@@ -667,7 +667,7 @@ describe('the form', () => {
       if (!javaScriptEnabled) await page.getByRole('button', { name: 'Update the picture' }).click()
     }
 
-    test('are opened by a chip and chosen by a picture of the whole avatar; chosen parts stay when a new seed is rolled', async () => {
+    test('open by a chip, are chosen by a picture of the whole avatar, and stay when a seed is rolled', async () => {
       await visit({ javaScriptEnabled }, async (page) => {
         await page.goto(`${app.url}/?${look}`)
         expect(await page.locator('#parts [type="radio"]').count()).toBe(0)
@@ -809,7 +809,7 @@ describe('the avatar’s page', () => {
     })
   })
 
-  test('without script, shows the present picture with “Before”, and no decoration when its box is unticked', async () => {
+  test('without script, shows the present picture with “Before”, and hides the decoration if unticked', async () => {
     await visit({ viewport: { width: 1440, height: 900 }, javaScriptEnabled: false }, async (page) => {
       await walkToAvatar(page, app.url)
       const places = page.locator('.there-light .worn')

@@ -21,7 +21,7 @@ let folder: string
 let browser: Browser
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'png-test-'))
-  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the same fonts as the app uses
+  browser = await openBrowser({ env: { ...process.env, FONTCONFIG_FILE: fontConfig } }) // the app's fonts
 })
 afterAll(async () => {
   await browser?.close()
@@ -145,7 +145,7 @@ describe('on a machine without fonts', () => {
     const expected = await inChromium(svg, 256)
     expect((await difference(png, expected)).clear).toBeLessThan(1.5)
     expect(png).toEqual(await inChild(withOurFonts, svg, {})) // the same as with the system's fonts
-    expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // without our fonts no letters are drawn
+    expect(png).not.toEqual(await inChild(withoutOurFonts, svg, await noFonts())) // without fonts no letters
   })
 })
 

@@ -77,7 +77,7 @@ describe('“Save or share”', () => {
 describe('an avatar that moves', () => {
   const gif = (page: Page) => page.locator('[data-gif]')
 
-  test('has buttons for PNG and GIF of equal size; that of the GIF says “Drawing…” until the file is ready', async () => {
+  test('has equal buttons for PNG and GIF; that of the GIF says “Drawing…” until the file is ready', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url, moving)
       const sizes = await page

@@ -26,7 +26,7 @@ async function caddy(ports: [number, number]) {
   return opened
 }
 
-test('Caddy accepts the Caddyfile and its formatting', async () => {
+test('the Caddyfile is valid and formatted as Caddy formats it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'caddy-home-'))
   cleanUpLater(() => rm(folder, { recursive: true, force: true }))
   const path = join(import.meta.dirname, '../../deploy/Caddyfile')
@@ -35,8 +35,8 @@ test('Caddy accepts the Caddyfile and its formatting', async () => {
   expect(stderr).not.toContain('"level":"warn"')
 })
 
-describe('while no instance is running', () => {
-  test('there is a page with Retry-After, and no query in the log', async () => {
+describe('Caddy, while no instance is running,', () => {
+  test('answers with a page and Retry-After, and logs no query', async () => {
     const { url, log } = await caddy([await freePort(), await freePort()])
     const referer = { Referer: `${url}/get_avatar?code=c0de&state=st4te` }
     for (const path of ['/get_avatar', '/get_avatar/']) {
@@ -53,8 +53,8 @@ describe('while no instance is running', () => {
   }, 60_000)
 })
 
-describe('with two instances', () => {
-  // In demo mode each one is a whole site, without Redis.
+describe('Caddy in front of two instances', () => {
+  // In demo mode each instance is a complete site, and needs no Redis.
   async function site(settings: Record<string, string> = {}) {
     const ports: [number, number] = [await freePort(), await freePort()]
     const start = (port: number) => startApp({ PORT: String(port), RATE_LIMIT: 'off', ...settings })
@@ -67,7 +67,7 @@ describe('with two instances', () => {
     return { ...(await caddy(ports)), restart }
   }
 
-  /** Posts forms and reads pages, eight clients at a time, until `work` ends. Returns what was not as it should be. */
+  /** Posts forms and reads pages, eight clients at a time, until `work` ends. Returns what went wrong. */
   async function trouble(url: string, work: Promise<unknown>): Promise<string[]> {
     let isOver = false
     const over = work.finally(() => {
@@ -94,7 +94,7 @@ describe('with two instances', () => {
 
   const titleOf = (html: string) => /<title>([^<]*)/.exec(html)?.[1]
 
-  test('both are restarted under posts, and none is lost', async () => {
+  test('loses no post while both are restarted', async () => {
     const { url, restart } = await site()
     const work = async () => {
       await restart(0, 'SIGTERM')
@@ -103,13 +103,13 @@ describe('with two instances', () => {
     expect(await trouble(url, work())).toEqual([])
   }, 120_000)
 
-  test('one is killed under posts: some are asked to come back in a moment, and none is answered for another', async () => {
+  test('answers posts with “Back in a moment” while one is killed, and none with the answer to another', async () => {
     const { url, restart } = await site()
     const troubles = await trouble(url, restart(0, 'SIGKILL'))
     expect(troubles.filter((what) => what !== 'POST 503 Back in a moment')).toEqual([])
   }, 120_000)
 
-  test('a body that is too large gets 413: from the app up to 64 KB, from Caddy beyond, with and without a length', async () => {
+  test('lets the app refuse a body that is too large (413), and refuses one of more than 64 KB itself', async () => {
     const { url } = await site()
     const long = await ask(url, '/get_avatar', formOf({ ...look, seed: 'x'.repeat(20_000) }))
     expect([long.status, long.text]).toEqual([413, expect.stringContaining('</html>')])
@@ -124,15 +124,15 @@ describe('with two instances', () => {
     expect(connection.received()).toMatch(/^HTTP\/1.1 413 /)
   }, 60_000)
 
-  test('the form is shown while Redis is down', async () => {
+  test('shows the form while Redis is down', async () => {
     const { url } = await site({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` })
     const started = performance.now()
-    // Caddy has checked the health of both instances several times meanwhile.
+    // Two seconds are enough for Caddy to check the health of both instances several times.
     while (performance.now() - started < 2000) expect((await ask(url, '/')).status).toBe(200)
     expect((await ask(url, '/get_avatar', formOf(look))).text).not.toContain('Back in a moment')
   }, 60_000)
 
-  test('/readyz is not for visitors, a path with a slash at its end is another path, and no query is logged', async () => {
+  test('hides /readyz, answers 404 to a path with a slash at its end, and logs no query', async () => {
     const { url, log } = await site()
     expect((await ask(url, '/healthz')).text).toBe('{"status":"ok"}')
     for (const path of ['/readyz', ...otherPaths]) {

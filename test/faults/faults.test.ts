@@ -1,5 +1,5 @@
-// Every way in which Discord, DiceBear, Redis or the disk can fail, at each step that needs them: which answer the visitor
-// gets, how soon, and that the next visitor is served.
+// Every way in which Discord, DiceBear, Redis or the disk can fail, at each step that needs them. Tested are the answer
+// to the visitor, the time that it takes, and that the next visitor is served.
 import { spawnSync } from 'node:child_process'
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,10 +24,10 @@ import {
   timed,
 } from '../support/visits.ts'
 
-/** UPSTREAM_TIMEOUT_MS: short for faults that time out; long for all others, so that a slow machine is no timeout. */
+/** UPSTREAM_TIMEOUT_MS: short for faults that time out, and long for others, which a slow machine may delay. */
 const shortMs = 600
 const longMs = 4000
-/** A visitor has an answer within the timeout and this. */
+/** A visitor must have an answer within the timeout plus this. */
 const marginMs = 2000
 const weekS = 604_800
 const errorLevel = 50
@@ -48,9 +48,9 @@ afterEach(() => expect(elsewhere.calls).toEqual([]))
 type GoodResponse = { type: Record<string, string>; body: string }
 type Row = {
   how: string
-  /** Undefined: connections are refused. */
+  /** With `undefined`, connections are refused. */
   fault: ((good: GoodResponse) => Fault) | undefined
-  /** The error page where Discord fails in this way. */
+  /** Status and title of the error page that the visitor gets when Discord fails in this way. */
   status: number
   title: string
   retryAfter?: string
@@ -126,7 +126,7 @@ const good = {
 let app: TestApp
 const timePasses = movableClocks()
 
-/** Two instances of the site, with a long and a short timeout; each test takes the one that suits its fault. */
+/** Two instances of the site, one with a short and one with a long timeout. Each test uses the one for its fault. */
 let slowApp: TestApp
 let fastApp: TestApp
 beforeAll(async () => {
@@ -171,7 +171,7 @@ async function signedIn(tokenLifeS = weekS): Promise<Visitor> {
   return visitor
 }
 
-/** Another visitor signs in. */
+/** Signs in another visitor. */
 const nextOne = () => signIn(app, app.visitor(), look, app.discord.accounts[1]?.id)
 
 const wasLoggedAsOurs = (line: number) =>
@@ -201,33 +201,33 @@ async function atRestyle(tokenLifeS?: number): Promise<Arrived> {
 
 const discordSteps = [
   {
-    place: 'the token endpoint, at a callback',
+    place: 'the token endpoint at a callback',
     name: 'token',
     arrive: atCallback,
     signedIn: false,
     stops: 'everybody',
   },
   {
-    place: 'the token endpoint, at a refresh',
+    place: 'the token endpoint at a refresh',
     name: 'token',
     arrive: () => atRestyle(1),
     signedIn: true,
     stops: 'everybody',
   },
   {
-    place: 'the user endpoint, at a callback',
+    place: 'the user endpoint at a callback',
     name: 'user',
     arrive: atCallback,
     signedIn: false,
     stops: 'the visitor',
   },
-  { place: 'the user endpoint, at a restyle', name: 'user', arrive: atRestyle, signedIn: true, stops: 'the visitor' },
+  { place: 'the user endpoint at a restyle', name: 'user', arrive: atRestyle, signedIn: true, stops: 'the visitor' },
 ] as const
 
-describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSignedIn, stops }) => {
+describe.each(discordSteps)('Discord, $place', ({ name, arrive, signedIn: isSignedIn, stops }) => {
   const path = at[name]
 
-  test.each(rows)('$how: $status, "$title"', async (row) => {
+  test.each(rows)('$how: the visitor gets $status, "$title"', async (row) => {
     const { status, title, retryAfter } = row
     const maxMs = chooseApp(row)
     const { visitor, choice, step, again } = await arrive()
@@ -240,7 +240,7 @@ describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSign
     expect(keepsLook(answer.text, choice)).toBe(true)
     expect(answer.text).toContain('Try again')
     expect(wasLoggedAsOurs(line)).toBe(title === refused.title)
-    // Not repeated after any part of a response: the code may be spent, and refused calls count against us.
+    // No call is repeated after any part of a response: the code may be used up, and Discord counts refused calls.
     const calls = app.discord.count(path)
     expectCalls(row, calls - before)
     expect(await hasAvatar(visitor)).toBe(isSignedIn)
@@ -258,7 +258,7 @@ describe.each(discordSteps)('Discord: $place', ({ name, arrive, signedIn: isSign
   })
 })
 
-describe('Discord: the revocation endpoint, at a sign-out', () => {
+describe('Discord, the revocation endpoint at a sign-out', () => {
   test.each(rows)('$how: the visitor is signed out', async (row) => {
     const maxMs = chooseApp(row)
     const visitor = app.visitor()
@@ -281,7 +281,7 @@ describe('Discord: the revocation endpoint, at a sign-out', () => {
   })
 })
 
-/** Ways to a new avatar: each returns a visitor whose last step requests the picture. */
+/** The steps that request a picture. Each returns a visitor just before that step. */
 const dicebearSteps = [
   {
     place: 'at a callback',
@@ -300,8 +300,8 @@ const dicebearSteps = [
   },
 ]
 
-describe.each(dicebearSteps)('DiceBear, $place', ({ place, arrive }) => {
-  /** Takes the step, and checks the visitor's new avatar. */
+describe.each(dicebearSteps)('DiceBear $place', ({ place, arrive }) => {
+  /** Runs `step`, and checks the visitor's new avatar. */
   async function newAvatar(choice: Record<string, string>, step: () => Promise<Response>, visitor: Visitor) {
     const before = app.dicebear.count(at.svg)
     const { answer, ms } = await timed(step())
@@ -322,7 +322,7 @@ describe.each(dicebearSteps)('DiceBear, $place', ({ place, arrive }) => {
     const file = await readFile(join(app.folder, app.parts.cache.path(first.id)), 'utf8')
     expect(file.startsWith(drawn(choice))).toBe(true)
 
-    // The picture is cached like any other: the next visitor with the same choice needs no request.
+    // The picture is cached like any other, so the next visitor with the same choice causes no request.
     const next = app.visitor()
     expectLanding(await signIn(app, next))
     expect(await newAvatar(choice, async () => restyle(next, choice), next)).toMatchObject({ asked: 0, id: first.id })
@@ -336,7 +336,7 @@ describe.each(dicebearSteps)('DiceBear, $place', ({ place, arrive }) => {
   })
 })
 
-/** The steps of a visit with their status while Redis refuses to store anything. Reading goes on. */
+/** The steps of a visit, and their status while Redis can still be read, and refuses to store anything. */
 const stepsWhileRedisIsFull: [string, number, (known: Visitor, callback: string) => PromiseLike<Response>][] = [
   ['the form', 200, (known) => known.get('/')],
   ['leaving for Discord', 503, (known) => known.post('/get_avatar').type('form').send(look)],
@@ -345,7 +345,7 @@ const stepsWhileRedisIsFull: [string, number, (known: Visitor, callback: string)
   ['a restyle', 503, (known) => restyle(known)],
 ]
 
-describe('Redis is full', () => {
+describe('while Redis is full', () => {
   let redis: Redis
   let db: ReturnType<typeof createClient>
   beforeAll(async () => {
@@ -362,7 +362,7 @@ describe('Redis is full', () => {
   })
 
   test.each(stepsWhileRedisIsFull)(
-    '%s: %i within two seconds, and the visit goes on afterwards',
+    '%s is answered with %i within two seconds, and the visit goes on afterwards',
     async (_, status, step) => {
       const known = await signedIn()
       const callback = app.discord.codeFor(await leave(known))
@@ -381,7 +381,7 @@ describe('Redis is full', () => {
     },
   )
 
-  test('a sign-out succeeds', async () => {
+  test('a sign-out succeeds all the same', async () => {
     const known = await signedIn()
     await db.configSet('maxmemory', '1')
     expect(locationOf(await known.post('/sign_out'))).toBe('/?notice=signed-out')
@@ -401,10 +401,10 @@ const disks: [string, (folder: string) => Promise<() => Promise<unknown>>][] = [
       }),
   ],
   ['turns read-only', (folder) => mounted(folder, 'ro,')],
-  ['is gone, and something else in its place', takePlaceOf],
+  ['is replaced by a file', takePlaceOf],
 ]
 
-/** Mounts a disk of 64 KiB at the folder. Without permission to mount, puts a file in the folder's place. */
+/** Mounts a disk of 64 KiB at the folder; without the permission to mount, puts a file in the place of the folder. */
 async function mounted(folder: string, options: string, fill = async () => {}) {
   const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', `${options}size=64k`, 'tmpfs', folder])
   if (mount.status !== 0) return takePlaceOf(folder)
@@ -418,13 +418,13 @@ async function takePlaceOf(folder: string) {
   return () => rm(folder)
 }
 
-describe.each(disks)('the disk %s', (_, spoil) => {
+describe.each(disks)('when the disk %s', (_, spoil) => {
   beforeAll(async () => {
     app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: String(longMs) } })
   })
   afterAll(() => app.close())
 
-  test('the visitor gets each picture, and files are written again afterwards', async () => {
+  test('every picture is served all the same, and files are written again afterwards', async () => {
     const before = await signedIn()
     const worn = { ...look, seed: 'meanwhile' }
     const mend = await spoil(app.folder)

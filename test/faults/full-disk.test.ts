@@ -7,7 +7,7 @@ import { agreeAtDiscord } from '../support/consent.ts'
 import { comeBack, leave, shownAvatar } from '../support/open-app.ts'
 import { startApp } from '../support/start-app.ts'
 
-/** Node's file system, with a full disk for as long as the file `full` exists: nothing can be created below `folder`. */
+/** Code that fakes a full disk: while the file `full` exists, Node's `fs` can create nothing below `folder`. */
 const fullDisk = (folder: string, full: string, code: string) => `
   import fs from 'node:fs'
   import { syncBuiltinESMExports } from 'node:module'
@@ -28,7 +28,7 @@ test.each([
   ['ENOSPC', 'cannot be created', 'not/yet/there'],
   ['EDQUOT', 'exists', ''],
 ])(
-  'a disk that is full at the start (%s), with a cache folder that %s: a warning, avatars, and files once there is room',
+  'with a disk that is full at the start (%s), and a cache folder that %s, the app warns, and stores files once it can',
   async (code, _what, below) => {
     const folder = await mkdtemp(join(tmpdir(), 'disk-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))

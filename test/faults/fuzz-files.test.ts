@@ -3,7 +3,7 @@ import { afterAll, beforeAll, test } from 'vitest'
 import { assetOf } from '../../src/middleware/public-files.ts'
 import { cookieHeader, formBody, openTarget, query, segment } from '../support/fuzz.ts'
 
-// Whatever is sent to where pictures are, and to everything else: the same promises as for pages.
+// Random requests for pictures and for all other addresses. The promises are those of `holds` in test/support/fuzz.ts.
 
 type Target = Awaited<ReturnType<typeof openTarget>>
 let app: Target
@@ -33,7 +33,7 @@ const anyMethod = fc.constantFrom(
 const ownOrNot = () => fc.oneof({ weight: 1, arbitrary: fc.constant(known.id) }, { weight: 4, arbitrary: segment })
 
 test(
-  'GET /avatars/{id}.svg',
+  'GET /avatars/{id}.svg withstands random requests',
   () =>
     app.holds({
       target: fc.tuple(ownOrNot(), query).map(([id, asked]) => `/avatars/${id}.svg${asked}`),
@@ -43,7 +43,7 @@ test(
 )
 
 test(
-  'GET /avatars/{id}.png',
+  'GET /avatars/{id}.png withstands random requests',
   () =>
     app.holds({
       target: fc.tuple(ownOrNot(), query).map(([id, asked]) => `/avatars/${id}.png${asked}`),
@@ -53,7 +53,7 @@ test(
 )
 
 test(
-  'POST /avatars/{id}/forget, restore, keep and unkeep',
+  'POST /avatars/{id}/forget, restore, keep and unkeep withstand random requests',
   async () => {
     const forgetful = await app.newVisitor()
     await app.holds({
@@ -73,7 +73,7 @@ test(
 )
 
 test(
-  'POST /sign_out',
+  'POST /sign_out withstands random requests',
   async () => {
     const leaving = await app.newVisitor()
     await app.holds({
@@ -86,26 +86,34 @@ test(
   longMs,
 )
 
-test('GET /preview.svg', () => app.holds({ target: query.map((asked) => `/preview.svg${asked}`) }), longMs)
+test(
+  'GET /preview.svg withstands random requests',
+  () => app.holds({ target: query.map((asked) => `/preview.svg${asked}`) }),
+  longMs,
+)
 
 test(
-  'GET /og.png',
+  'GET /og.png withstands random requests',
   () =>
-    // A good look takes long to draw; here it shall be wrong.
+    // An invalid field, because a valid look would take long to draw.
     app.holds({ target: query.map((asked) => `/og.png${asked || '?'}&animated=no`) }),
   longMs,
 )
 
-test('GET /look.png', () => app.holds({ target: query.map((asked) => `/look.png${asked || '?'}&animated=no`) }), longMs)
+test(
+  'GET /look.png withstands random requests',
+  () => app.holds({ target: query.map((asked) => `/look.png${asked || '?'}&animated=no`) }),
+  longMs,
+)
 
 test(
-  'GET /licences',
+  'GET /licences withstands random requests',
   () => app.holds({ method: fc.constantFrom('GET', 'HEAD'), target: query.map((asked) => `/licences${asked}`) }),
   longMs,
 )
 
 test(
-  'health',
+  '/healthz and /readyz withstand random requests',
   () =>
     app.holds({
       method: anyMethod,
@@ -115,7 +123,7 @@ test(
 )
 
 test(
-  'any other address, with any method and body, and limits on',
+  'any other address withstands random requests with any method and body, and with rate limits',
   async () => {
     const limited = await openTarget({ RATE_LIMIT: 'on', TRUST_PROXY: '1' })
     const path = fc.oneof(

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, test } from 'vitest'
 import { cookieHeader, formBody, openTarget, query, segment } from '../support/fuzz.ts'
 
-// Whatever is sent to a page: no failure, no tag of the sender's, no stray file, no way out, always our headers.
+// Random requests for pages. The promises are those of `holds` in test/support/fuzz.ts.
 
 type Target = Awaited<ReturnType<typeof openTarget>>
 let app: Target
@@ -18,15 +18,19 @@ afterAll(() => app.close())
 
 const post = fc.constant('POST')
 
-test('GET /', () => app.holds({ target: query.map((asked) => `/${asked}`) }), longMs)
-
-test('POST /get_avatar', () => app.holds({ method: post, target: fc.constant('/get_avatar'), body: formBody }), longMs)
+test('GET / withstands random requests', () => app.holds({ target: query.map((asked) => `/${asked}`) }), longMs)
 
 test(
-  'GET /get_avatar',
+  'POST /get_avatar withstands random requests',
+  () => app.holds({ method: post, target: fc.constant('/get_avatar'), body: formBody }),
+  longMs,
+)
+
+test(
+  'GET /get_avatar withstands random requests',
   async () => {
     const { cookie, search } = await app.away()
-    // The real thing with something before or after it, which makes it no real thing.
+    // The real callback with something before or after its state, which makes it invalid.
     const nearly = query.map((asked) => `?${search}&state=${asked.slice(1)}`)
     const target = fc.oneof(query, nearly).map((asked) => `/get_avatar${asked}`)
     await app.holds({ target, cookie: cookieHeader(cookie) })
@@ -35,21 +39,20 @@ test(
 )
 
 test(
-  'GET /show_avatar',
+  'GET /show_avatar withstands random requests',
   () => {
     const named = fc.oneof(
       query,
       segment.map((id) => `?avatar=${id}`),
       fc.constant(`?avatar=${known.id}`),
     )
-    // Damaged, so that most are refused early.
     return app.holds({ target: named.map((asked) => `/show_avatar${asked}`), cookie: cookieHeader(known.cookie) })
   },
   longMs,
 )
 
 test(
-  'POST /show_avatar',
+  'POST /show_avatar withstands random requests',
   () =>
     app.holds({
       method: post,

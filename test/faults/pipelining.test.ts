@@ -8,7 +8,7 @@ import { type StartedApp, startApp } from '../support/start-app.ts'
 const floodBytes = 8 * 1024 * 1024
 /** Without a guard the same flood takes 300 to 2,600 MB. */
 const maxGrowthMb = 100
-/** Longer than the app takes to destroy the connection, or else to read and queue all of the flood. */
+/** How long to wait: the app has then destroyed the connection, or else has read and queued all requests. */
 const floodMs = 5000
 
 let app: StartedApp
@@ -18,7 +18,7 @@ beforeEach(async () => {
 })
 afterEach(() => app.stop())
 
-/** The most memory that the app has had in RAM at any time, in MB. */
+/** Returns the app's peak memory (resident set size) in MB. */
 async function peakMemoryMb(): Promise<number> {
   const status = await readFile(`/proc/${app.child.pid}/status`, 'utf8')
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024
@@ -38,7 +38,7 @@ const post = [
 ].join('\r\n')
 
 describe('8 MB of pipelined requests on one connection', () => {
-  /** Sends as many of this request as are allowed in a minute, and more. */
+  /** Sends `count` requests, more than the rate limit allows in a minute. */
   async function passLimit(path: string, count: number): Promise<void> {
     const options = path === '/show_avatar' ? formOf({ style: 'rings' }) : {}
     const statuses: number[] = []
@@ -47,17 +47,25 @@ describe('8 MB of pipelined requests on one connection', () => {
   }
 
   test.each([
-    ['the form, past its limit', get('/'), () => passLimit('/', 601)],
-    ['nothing here, past its limit', get('/nope'), () => passLimit('/nope', 601)],
-    ['previews, past their limit', get('/preview.svg?style=rings'), () => passLimit('/preview.svg', 1201)],
-    ['restyles, past their limit', post, () => passLimit('/show_avatar', 31)],
+    ['requests for the form, over its rate limit', get('/'), () => passLimit('/', 601)],
+    ['requests that get 404, over their rate limit', get('/nope'), () => passLimit('/nope', 601)],
+    [
+      'requests for previews, over their rate limit',
+      get('/preview.svg?style=rings'),
+      () => passLimit('/preview.svg', 1201),
+    ],
+    ['restyles, over their rate limit', post, () => passLimit('/show_avatar', 31)],
     ['restyles', post, undefined],
-    ['an expectation that we do not know', get('/', 'Expect: the-moon'), undefined],
-    ['/readyz, which has no limit', get('/readyz'), undefined],
-    ['/healthz, which has no limit', get('/healthz'), undefined],
-    ['the stand-in for DiceBear, which has no limit', get('/demo/dicebear/10.x/rings/svg?seed=a'), undefined],
+    ['requests with an unknown Expect header', get('/', 'Expect: the-moon'), undefined],
+    ['requests for /readyz, which has no rate limit', get('/readyz'), undefined],
+    ['requests for /healthz, which has no rate limit', get('/healthz'), undefined],
+    [
+      'requests for the stand-in DiceBear, which has no rate limit',
+      get('/demo/dicebear/10.x/rings/svg?seed=a'),
+      undefined,
+    ],
   ])(
-    '%s: takes little memory, and others are served',
+    '%s: the connection is destroyed, the app takes little memory, and others are served',
     async (_what, request, prepare) => {
       await prepare?.()
       const beforeMb = await peakMemoryMb()
@@ -72,7 +80,7 @@ describe('8 MB of pipelined requests on one connection', () => {
   )
 })
 
-test('a handful of pipelined requests: each is answered, in order', async () => {
+test('a few pipelined requests are all answered, in order', async () => {
   const targets: [path: string, status: number][] = [
     ['/readyz', 200],
     ['/preview.svg?style=adventurer&seed=not-drawn-before', 200],
@@ -88,7 +96,7 @@ test('a handful of pipelined requests: each is answered, in order', async () => 
   expect(statuses).toEqual(all.map(([, status]) => status))
 })
 
-test('past a thousand refusals that wait, connections are destroyed; others are served', async () => {
+test('while a thousand refusals wait, connections with more are destroyed, and others are served', async () => {
   for (let sent = 0; sent < 600; sent += 1) await ask(app.url, '/nope')
   expect((await ask(app.url, '/nope')).status).toBe(429)
   const connections = await Promise.all(Array.from({ length: 100 }, () => connectRaw(app.url)))

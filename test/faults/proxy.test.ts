@@ -45,7 +45,7 @@ afterEach(() => {
 
 const portOf = ({ url }: { url: string }) => Number(new URL(url).port)
 
-/** The app, with Discord at a name that only the proxy knows, and DiceBear on loopback, both by https. */
+/** Starts the app with Discord at a host name that only the proxy knows, and DiceBear on loopback, both with https. */
 async function started(settings: Record<string, string>) {
   const app = await startApp({
     PORT: String(port),
@@ -82,7 +82,7 @@ test.each(['HTTPS_PROXY', 'https_proxy'])(
   },
 )
 
-test('a user and password for the proxy are sent to it, and are not in the log', async () => {
+test('user and password of the proxy are sent to it, and not logged', async () => {
   const app = await started({
     HTTPS_PROXY: `127.0.0.1:${proxy.port}`.replace(/^/, 'http://jo:p%40ss-word@'),
     LOG_LEVEL: 'trace',
@@ -96,18 +96,18 @@ test('a user and password for the proxy are sent to it, and are not in the log',
   expect(app.output.stdout + app.output.stderr).not.toMatch(/p(@|%40)ss-word|am86cEBzcy13b3Jk/)
 })
 
-test('a proxy is given with or without http://', async () => {
+test('the proxy’s address may be given with or without http://', async () => {
   const app = await started({ HTTPS_PROXY: `localhost:${proxy.port}` })
   expect((await signIn(app.url)).status).toBe(302)
 })
 
 test.each(['NO_PROXY', 'no_proxy'])('hosts in %s are called directly', async (name) => {
   const app = await started({ HTTPS_PROXY: proxyUrl(), [name]: 'other.test, discord.test' })
-  expect((await signIn(app.url)).status).toBe(502) // nobody but the proxy knows where discord.test is
+  expect((await signIn(app.url)).status).toBe(502) // because only the proxy knows where discord.test is
   expect(proxy.requests).toEqual([])
 })
 
-test('a kept-alive connection that Discord has just closed is replaced by another one through the proxy', async () => {
+test('a kept-alive connection that Discord has just closed is replaced by a new one through the proxy', async () => {
   const app = await started({ HTTPS_PROXY: proxyUrl() })
   discord.fail(at.user, (req) => req.socket.destroy(), { times: 1 })
   expect((await signIn(app.url)).headers.location).toBe('/show_avatar')
@@ -119,12 +119,15 @@ test.each<[what: string, status: number, answer: Exclude<typeof proxy.fault.answ
   ['hangs up', 502, (socket) => socket.destroy()],
   ['does not speak HTTP', 502, (socket) => socket.end('220 ready\r\n')],
   ['does not answer', 504, () => undefined],
-])('a proxy that %s: %i within the time limit, and the next sign-in succeeds', async (_what, status, answer) => {
-  const app = await started({ HTTPS_PROXY: proxyUrl() })
-  proxy.fault.answer = answer
-  const startMs = performance.now()
-  expect((await signIn(app.url)).status).toBe(status)
-  expect(performance.now() - startMs).toBeLessThan(3000)
-  delete proxy.fault.answer
-  expect((await signIn(app.url)).headers.location).toBe('/show_avatar')
-})
+])(
+  'with a proxy that %s a sign-in gets %i within the time limit, and the next one succeeds',
+  async (_what, status, answer) => {
+    const app = await started({ HTTPS_PROXY: proxyUrl() })
+    proxy.fault.answer = answer
+    const startMs = performance.now()
+    expect((await signIn(app.url)).status).toBe(status)
+    expect(performance.now() - startMs).toBeLessThan(3000)
+    delete proxy.fault.answer
+    expect((await signIn(app.url)).headers.location).toBe('/show_avatar')
+  },
+)

@@ -1,4 +1,4 @@
-// One request to Discord or DiceBear: its limits of time and size, stale connections, and what is reported of it.
+// One request to Discord or DiceBear: its time and size limits, stale connections, and what it reports for the metrics.
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { UpstreamTimeout, UpstreamUnavailable } from '../../src/errors.ts'
@@ -26,7 +26,7 @@ describe('a request', () => {
   const way = (options: Partial<UpstreamOptions> = {}) =>
     createUpstream({ name: 'dicebear', timeoutMs: longMs, maxBytes, connections, ...options })
 
-  test('is reported with its outcome and duration, and each change of the circuit breaker is', async () => {
+  test('reports its outcome, its duration and each change of its circuit breaker', async () => {
     const calls: Called[] = []
     const changes: BreakerChange[] = []
     const ask = way({
@@ -47,7 +47,7 @@ describe('a request', () => {
     expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
   })
 
-  test('does not wait for a hundred others that hang, and they leave no connection behind', async () => {
+  test('does not wait for a hundred others that hang, whose connections are closed in the end', async () => {
     double.fail(at.svg, faults.hang(), { times: 100 })
     const ask = way({ timeoutMs: 3000 })
     const before = double.count(at.svg)
@@ -61,7 +61,7 @@ describe('a request', () => {
     expect((await way()(url('one more'))).status).toBe(200)
     expect(isEnded).toBe(false)
     for (const { status } of await ended) expect(status).toBe('rejected')
-    // The connection of the request that was answered may be kept alive.
+    // One connection may be kept alive: that of the request that was answered.
     await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
   })
 
@@ -71,12 +71,12 @@ describe('a request', () => {
     expect(double.calls.at(-1)?.headers['accept-encoding']).toBe('identity')
   })
 
-  test('takes a response that says it has no content encoding', async () => {
+  test('accepts a response whose Content-Encoding is identity', async () => {
     double.fail(at.svg, (_req, res) => res.writeHead(200, { 'content-encoding': 'Identity' }).end('fern'))
     expect(String((await way()(url())).body)).toBe('fern')
   })
 
-  /** Ways in which a server ends a connection without a response. */
+  /** The ways in which a server can end a connection without a response. */
   const endings: [string, Fault][] = [
     ['closed', (req) => req.socket.end()],
     ['reset', (req) => req.socket.resetAndDestroy()],
@@ -85,7 +85,7 @@ describe('a request', () => {
   describe.each(endings)('on a connection that is %s before the response', (_, fault) => {
     const request = { method: 'POST', body: 'a=b' } as const
 
-    test('is made once more on a new connection, if the connection was used before', async () => {
+    test('is repeated once on a new connection, if the old connection was in use before', async () => {
       await way()(url())
       const before = double.calls.length
       double.fail(at.svg, fault, { times: 1 })
@@ -98,7 +98,7 @@ describe('a request', () => {
       expect(second?.socket).not.toBe(first?.socket)
     })
 
-    test('is made no third time', async () => {
+    test('is not repeated twice', async () => {
       await way()(url())
       const before = double.calls.length
       double.fail(at.svg, fault)
@@ -106,7 +106,7 @@ describe('a request', () => {
       expect(double.calls.length - before).toBe(2)
     })
 
-    test('is not repeated on a new connection', async () => {
+    test('is not repeated if the connection was new', async () => {
       const own = createConnections()
       double.fail(at.svg, fault)
       const before = double.calls.length
@@ -127,7 +127,7 @@ describe('a request', () => {
     })
   })
 
-  test('is not repeated after its time is up', async () => {
+  test('is not repeated after its timeout', async () => {
     await way()(url())
     const before = double.calls.length
     double.fail(at.svg, faults.hang())
@@ -135,7 +135,7 @@ describe('a request', () => {
     expect(double.calls.length - before).toBe(1)
   })
 
-  test('is not made after the deadline, and ends at the deadline', async () => {
+  test('is not sent after the deadline, and is aborted at the deadline', async () => {
     const before = double.count(at.svg)
     await expect(way()(url(), { deadline: performance.now() })).rejects.toThrow(UpstreamTimeout)
     expect(double.count(at.svg)).toBe(before)
@@ -150,7 +150,7 @@ describe('a request', () => {
     ['in gzip', () => faults.gzipBomb(), 'content-encoding gzip'],
   ]
   test.each(rowsOfBytes)(
-    'with a response of 50 MB, %s, is aborted before it is in memory',
+    'with a response of 50 MB (%s) is aborted before all of it is in memory',
     async (_, fault, expected) => {
       const answered = fault()
       const megabyte = 1024 * 1024

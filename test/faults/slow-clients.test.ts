@@ -15,16 +15,16 @@ beforeAll(async () => {
 })
 afterAll(() => app.stop())
 
-/** The headers of a request may take 10 s, all of it 15 s; the server looks for late ones every 5 s. */
+/** The headers of a request may take 10 s, the whole request 15 s. The server looks for late requests every 5 s. */
 const maxRequestMs = 20_000
-/** Room for a busy machine. */
+/** Added to time limits, because the machine may be busy. */
 const slackMs = 5000
 const maxAnswerMs = 3000
 
 const head = 'POST /get_avatar HTTP/1.1\r\nHost: localhost\r\n'
 const form = 'Content-Type: application/x-www-form-urlencoded\r\n'
 
-test('clients that send a byte a second or nothing are disconnected, and others are served meanwhile', async () => {
+test('clients that send a byte per second, or nothing, are disconnected; others are served meanwhile', async () => {
   const connections = await Promise.all([
     ...Array.from({ length: 500 }, () => connectRaw(app.url)),
     ...Array.from({ length: 10 }, () => connectRaw(app.url, 'GET / HTTP/1.1\r\nX-Slow: ')),
@@ -77,7 +77,7 @@ function getHealth(agent: Agent): Promise<{ answer: IncomingMessage; socket: Soc
   })
 }
 
-test('headers of more than 16 KiB are refused', async () => {
+test('a request with headers of more than 16 KiB is refused', async () => {
   for (const headers of [
     { Cookie: `state-0123456789abcdef=${'x'.repeat(17_000)}` },
     { 'X-Long': 'x'.repeat(20_000) },
@@ -88,13 +88,13 @@ test('headers of more than 16 KiB are refused', async () => {
   expect((await ask(app.url, '/', { headers: { Cookie: `x=${'x'.repeat(12_000)}` } })).status).toBe(200)
 })
 
-test('an unknown expectation is ignored, and the answer has our headers', async () => {
+test('an unknown Expect header is ignored, and the answer has the security headers', async () => {
   const answer = await ask(app.url, '/licences', { headers: { Expect: 'the-moon' } })
   expect(answer.status).toBe(200)
   expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
 })
 
-/** One complete answer: an error page with the security headers, which closes the connection. */
+/** Checks that exactly one answer was received: an error page with the security headers and `Connection: close`. */
 function expectErrorPage(received: string, status: number, title: string): void {
   const [head = '', page = '', ...more] = received.split('\r\n\r\n')
   const [first, ...lines] = head.split('\r\n')
@@ -117,7 +117,7 @@ function expectErrorPage(received: string, status: number, title: string): void 
   expect(page).toMatch(/Demo\..+stand-ins/)
 }
 
-describe('a malformed request is answered by an error page', () => {
+describe('a malformed request is answered with an error page', () => {
   const { invalidValues, headersTooLarge, tooLarge } = words.errors
   const chunked = `${head}${form}Transfer-Encoding: chunked\r\n\r\n`
 

@@ -1,4 +1,4 @@
-// What a visitor meets while Discord or DiceBear fails again and again: the circuit breaker, and what is logged.
+// Discord or DiceBear fails several times in a row: what visitors see, the circuit breaker, and the log.
 import type { Response } from 'supertest'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -68,7 +68,7 @@ describe.each(discordEndpoints)('Discord’s $name endpoint', ({ name, choice, a
     }
   }
 
-  test('after five timeouts it is not called for two seconds, then one request tries it', async () => {
+  test('is not called for two seconds after five timeouts; then one request tries it', async () => {
     const [first, second, third, fourth] = [
       await many(5, arrive),
       await many(3, arrive),
@@ -98,7 +98,7 @@ describe.each(discordEndpoints)('Discord’s $name endpoint', ({ name, choice, a
     )
   })
 
-  test('a response resets the count of timeouts', async () => {
+  test('starts counting timeouts again after a response', async () => {
     for (const _ of [1, 2]) {
       const asking = await many(4, arrive)
       app.discord.fail(path, faults.hang())
@@ -110,10 +110,10 @@ describe.each(discordEndpoints)('Discord’s $name endpoint', ({ name, choice, a
   })
 
   test.each<[string, () => Fault]>([
-    ['a 500', () => faults.answer(500)],
-    ['a reset in the body', () => faults.reset()],
-    ['a 403', () => faults.answer(403)],
-  ])('%s takes no time: it is called each time', async (_, fault) => {
+    ['status 500', () => faults.answer(500)],
+    ['a reset in the middle of the body', () => faults.reset()],
+    ['status 403', () => faults.answer(403)],
+  ])('is called each time while it answers at once with %s', async (_, fault) => {
     const asking = await many(7, arrive)
     app.discord.fail(path, fault())
     const before = app.discord.count(path)
@@ -126,7 +126,7 @@ describe.each(discordEndpoints)('Discord’s $name endpoint', ({ name, choice, a
 })
 
 describe('while the circuit of Discord’s token endpoint is open', () => {
-  test('signed-in visitors go on; a callback succeeds by a reload once it has closed', async () => {
+  test('signed-in visitors can restyle, and a callback succeeds when reloaded after the circuit closed', async () => {
     const known = await signedIn()
     const [five, spared] = [await many(5, comingBack), await comingBack()]
     app.discord.fail(at.token, faults.hang())
@@ -141,7 +141,7 @@ describe('while the circuit of Discord’s token endpoint is open', () => {
       expect(setCookies(answer)).toEqual([])
     }
     expect(app.discord.count(at.token)).toBe(before)
-    // Their codes may have reached Discord, and are not sent again.
+    // These codes may have reached Discord, so they are not sent again.
     for (const answer of await atOnce(five)) expect(answer.status).toBe(400)
     app.discord.heal()
     timePasses(2)
@@ -149,7 +149,7 @@ describe('while the circuit of Discord’s token endpoint is open', () => {
   })
 })
 
-test('while the circuit of Discord’s user endpoint is open a callback keeps the tokens: a reload needs no other exchange', async () => {
+test('while the circuit of Discord’s user endpoint is open, a callback keeps its tokens for a reload', async () => {
   const [five, spared] = [await many(5, comingBack), await comingBack()]
   app.discord.fail(at.user, faults.hang())
   await atOnce(five)
@@ -192,7 +192,7 @@ describe('DiceBear', () => {
     ['three responses of status 500', () => faults.answer(500), 3],
     ['three responses that are too large', () => faults.huge(300 * 1024, { 'content-type': 'image/svg+xml' }), 3],
     ['one 429', () => faults.rateLimited(3600), 1],
-  ])('after %s it is not called for half a minute, then one request tries it', async (_, fault, calls) => {
+  ])('is not called for half a minute after %s; then one request tries it', async (_, fault, calls) => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)
     const asked = () => app.dicebear.count(at.svg) - before
@@ -210,7 +210,7 @@ describe('DiceBear', () => {
     expect(loggedBreakerStates()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
   })
 
-  test('does not count as failing when Discord has used up the visitor’s time', async () => {
+  test('is not blamed when Discord has used up the time for the request', async () => {
     const before = app.dicebear.count(at.svg)
     for (let i = 0; i < 4; i++) {
       const choice = { ...look, seed: `late ${i}`, backgroundColor: '', animated: false }
@@ -222,10 +222,10 @@ describe('DiceBear', () => {
   })
 
   test.each<[string, Fault, number]>([
-    ['a request that DiceBear refuses is a fault of this app: logged as an error', faults.answer(400), 50],
-    ['a style that DiceBear does not know, too', faults.answer(404), 50],
-    ['a rate limit is not: logged as a warning', faults.rateLimited(1), 40],
-    ['nor is a failure of DiceBear: logged as a warning', faults.answer(500), 40],
+    ['a request that DiceBear refuses (400) is logged as an error of this app', faults.answer(400), 50],
+    ['a style that DiceBear does not know (404) is logged as an error of this app', faults.answer(404), 50],
+    ['a rate limit of DiceBear (429) is logged as a warning', faults.rateLimited(1), 40],
+    ['a failure of DiceBear (500) is logged as a warning', faults.answer(500), 40],
   ])('%s', async (_, fault, level) => {
     const visitor = await signedIn()
     const before = app.logged.length
@@ -235,7 +235,7 @@ describe('DiceBear', () => {
     expect(fallbacks.map((line) => JSON.parse(line))).toMatchObject([{ level }])
   })
 
-  test('an unsafe SVG does not count as a failure: it is called each time', async () => {
+  test('is called each time while it sends unsafe SVGs, which do not count as failures', async () => {
     const visitor = await signedIn()
     const before = app.dicebear.count(at.svg)
     app.dicebear.replaceSvg('<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')
