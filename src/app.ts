@@ -29,13 +29,13 @@ import type { Parts } from './parts.ts'
 const viewFolder = join(import.meta.dirname, '../views')
 
 /**
- * Everything that a request passes, from top to bottom. `standIns` are the demo's Discord and DiceBear, which have no
- * same-origin check.
+ * The app: all that a request passes, in this order. `standIns` are the demo's Discord and DiceBear. Like the real
+ * servers they accept posts from other sites.
  */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
   const app = express()
-  settings(app, parts)
+  configure(app, parts)
   const limits = createRateLimits(config, store)
   const route = guardedRoutes(app, config, limits, metrics?.onRoute)
 
@@ -61,13 +61,13 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   return withRequestTarget(app)
 }
 
-function settings(app: Express, { config }: Parts): void {
+function configure(app: Express, { config }: Parts): void {
   app.set('trust proxy', config.trustProxy)
   app.set('query parser', (query: string | null) => parseFields(query ?? ''))
   app.enable('case sensitive routing')
   app.enable('strict routing') // a path with a slash at its end is another path
   app.disable('x-powered-by')
-  app.set('env', 'production') // should the error page fail, Express sends no stack trace
+  app.set('env', 'production') // if the error page itself fails, Express then sends no stack trace
   app.disable('etag') // pages are never cached; pictures and static files set their own ETag
   app.set('views', viewFolder)
   app.set('view engine', 'ejs')

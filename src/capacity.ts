@@ -3,11 +3,11 @@ import { totalmem } from 'node:os'
 /** How much memory the parts of the app may use. */
 export type Capacity = {
   /**
-   * Size of the cache of previews, and of that of link previews. The caches of PNGs and of GIFs may each be twice as
-   * large.
+   * Size of the cache of the form's previews, and of the cache of link previews. The caches of PNGs and of GIFs may
+   * each be twice as large.
    */
   pictureCacheMb: number
-  /** How many processes render PNGs, GIFs and link pictures. */
+  /** How many processes render PNGs, GIFs and the pictures of link previews. */
   renderingProcesses: number
   /**
    * Memory limit of a rendering process. DiceBear's most costly drawing takes 240 MB as a PNG of 1024 pixels; with a
@@ -18,8 +18,8 @@ export type Capacity = {
   drawingMaxMb: number
 }
 
-// The server takes 100 MB besides the caches, and 60 MB of each process are files that all of them share. So in each
-// case everything fits into the memory, and Linux need not kill a process.
+// Each of these fits into the memory, so that Linux need not kill a process: the server takes 100 MB besides the
+// caches, and of each process's memory 60 MB are files that all of them share.
 const from1000: Capacity = { pictureCacheMb: 16, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 250 }
 const from650: Capacity = { pictureCacheMb: 8, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 200 }
 const from350: Capacity = { pictureCacheMb: 4, renderingProcesses: 1, renderingMaxMb: 260, drawingMaxMb: 160 }
@@ -33,12 +33,12 @@ export function capacityFor(memoryMb: number): Capacity {
 }
 
 /**
- * The memory limit of the control group (a container or systemd unit); without one half of the machine's memory, which
- * other programs use, too.
+ * The memory limit of the control group (a container or systemd unit). Without a limit it is half of the machine's
+ * memory, because other programs need memory, too.
  */
 export function availableMemoryMb(): number {
   const machineBytes = totalmem()
-  const limitBytes = process.constrainedMemory() // without a limit 0, or more than the machine has
+  const limitBytes = process.constrainedMemory() // 0, or more than the machine has, if there is no limit
   const bytes = limitBytes > 0 && limitBytes < machineBytes ? limitBytes : machineBytes / 2
   return bytes / (1024 * 1024)
 }

@@ -1,4 +1,4 @@
-// The checks of single settings. Each parses a text, or says in words what it must be.
+// The checks of single settings. Each parses the text of a setting; its message says what the setting must be.
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
-/** The URL parser treats a host that ends in a number as IPv4, so it rejects 999.1.1.1. */
+/** The URL parser rejects 999.1.1.1, because it treats every host that ends in a number as an IPv4 address. */
 export const host = z
   .string()
   .refine(
@@ -24,8 +24,8 @@ export const host = z
   )
 
 /**
- * A folder that is created and written to while the settings are read, so that a failure is reported together with all
- * other problems. A full disk is no problem, because it may have room later.
+ * A folder. It is created, and a test folder in it, so that a failure is reported together with the problems of other
+ * settings. A full disk is accepted, because it may have room later.
  */
 export const writableFolder = z.string().transform((folder, context) => {
   try {
@@ -41,8 +41,8 @@ export const writableFolder = z.string().transform((folder, context) => {
 })
 
 /**
- * An http(s) URL without query or fragment, because paths are appended. A semicolon or comma in the host would end its
- * source expression in the content policy.
+ * An http(s) URL. It has no query and no fragment, because paths are appended to it, and no semicolon or comma in its
+ * host, because these would end the host's entry in the content policy.
  */
 export const address = z
   .string()
@@ -56,7 +56,7 @@ export const origin = address.refine(
   'must be an origin: no path',
 )
 
-/** A host and port without a scheme mean http, as for curl. */
+/** The address of a proxy. A host and port without a scheme mean http, as for curl. */
 export const proxyAddress = z
   .string()
   .transform((text) => (/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`))
@@ -78,7 +78,7 @@ const placeholders = [
   /^(todo|tbd|fixme|placeholder|example|none|null|undefined)$/i,
 ]
 const isPlaceholder = (text: string) => placeholders.some((pattern) => pattern.test(text))
-/** The same character three times or more. */
+/** Whether the text is one character, repeated three times or more. */
 const isFiller = (text: string) => /^(.)\1{2,}$/.test(text)
 
 export const credential = z
@@ -100,7 +100,7 @@ const isPage = (text: string) => {
 
 export const page = z.string().refine(isPage, 'must be the address of a page, beginning with https:// or http://')
 
-/** Whom to ask, as the address of a link and its text. */
+/** Whom visitors may ask for help: the address of a link and its text. */
 export const contact = z.string().transform((text, context) => {
   if (isPage(text)) return { href: text, text: text.replace(/^https?:\/\//i, '').replace(/\/$/, '') }
   const [, mailAddress] = /^(?:mailto:)?([\w.!#$%&'*+/=?^`{|}~-]+@[a-z\d.-]+)$/i.exec(text) ?? []
@@ -125,8 +125,8 @@ export const metricsPort = z
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
 /**
- * The setting `trust proxy` of Express. A client at a trusted address can claim any client address, so "all addresses"
- * is refused.
+ * The setting `trust proxy` of Express. A setting that trusts every address is refused, because a client at a trusted
+ * address can claim to be any other client.
  */
 export const trustedProxies = z
   .string()
@@ -147,21 +147,21 @@ function isProxyAddress(text: string): boolean {
 }
 
 /**
- * The shortest prefix that is accepted: the widest private networks are 10.0.0.0/8 and fc00::/7. An IPv6 network in
- * ::/7 may contain all IPv4 addresses (::ffff:0:0/96).
+ * The shortest prefix that is accepted. The widest private networks are 10.0.0.0/8 and fc00::/7. Within ::/7 a shorter
+ * one than 96 + 8 could contain all IPv4 addresses (::ffff:0:0/96).
  */
 function minPrefix(ip: string): number {
   if (isIP(ip) === 4) return 8
-  const firstGroup = Number.parseInt(ip, 16) // NaN for "::…"
+  const firstGroup = Number.parseInt(ip, 16) // NaN for an address that begins with "::"
   return firstGroup >= 0x200 ? 7 : 96 + 8
 }
 
-/** The hosts of `isLoopback` in the form of NO_PROXY. https://nodejs.org/api/http.html#no_proxy-format */
+/** The hosts that `isLoopback` accepts, in the format of NO_PROXY. https://nodejs.org/api/http.html#no_proxy-format */
 export const loopbackHosts = ['localhost', '.localhost', '127.0.0.1-127.255.255.255', '::1']
 
 /**
- * Whether the host of a URL is a loopback name or address (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291, section
- * 2.5.3).
+ * Whether the host of a URL is a loopback name or address (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291,
+ * section 2.5.3).
  */
 export function isLoopback(hostname: string): boolean {
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)

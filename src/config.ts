@@ -51,8 +51,8 @@ const Environment = z.object({
 })
 
 /**
- * Whether BASE_URL is not a loopback address. A value without a scheme is parsed with http:// in front, so that
- * all problems are named at once.
+ * Whether BASE_URL is not a loopback address. A value without a scheme is parsed with http:// in front, so that the
+ * rules of production are checked for it, too, and all problems are reported at once.
  */
 function isPublic(baseUrl: string | undefined): boolean {
   if (baseUrl === undefined) return false
@@ -61,8 +61,8 @@ function isPublic(baseUrl: string | undefined): boolean {
 }
 
 /**
- * Whether production's rules apply: with NODE_ENV=production or a public BASE_URL, unless DEMO=on declares a public
- * demo.
+ * Whether the rules of production apply: if NODE_ENV is `production` or BASE_URL is public, unless DEMO=on declares a
+ * public demo.
  */
 function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET }: NodeJS.ProcessEnv) {
   if (DEMO === 'on' && !DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) return false
@@ -70,8 +70,8 @@ function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLI
 }
 
 /**
- * Problems between settings. They are not a zod refinement, because zod skips it when a single setting is invalid, and
- * all problems are to be reported at once.
+ * Problems of settings that do not fit together. This is not a zod refinement, because zod skips refinements if a
+ * single setting is invalid, and all problems are to be reported at once.
  */
 function problemsBetween(given: NodeJS.ProcessEnv): string[] {
   const { DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET } = given
@@ -107,19 +107,18 @@ function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
 }
 
-/** Where the app is reached by default: at localhost, unless HOST is another loopback address. */
+/** The default of BASE_URL: localhost, unless HOST is another loopback address. */
 function defaultOrigin(host: string, port: number): string {
   const { hostname } = new URL(`http://${isIPv6(host) ? `[${host}]` : host}`)
   return `http://${isLoopback(hostname) && hostname !== '127.0.0.1' ? hostname : 'localhost'}:${port}`
 }
 
 /**
- * Reads and checks the environment, and creates the cache folder,
- * unless the disk is full. Throws an Error that names every wrong setting in plain words,
- * and no value.
+ * Reads and checks the environment, and creates the cache folder unless the disk is full. Throws an Error whose message
+ * names every wrong setting, but no value, because values may be secret.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
-  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // curl reads these names, too
+  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // these lower-case names are curl's
   const given = withoutEmpty({ ...environment, ...withoutEmpty({ HTTPS_PROXY, NO_PROXY }) })
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []
@@ -134,7 +133,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const baseUrl = new URL(settings.BASE_URL ?? defaultOrigin(settings.HOST, settings.PORT))
   return Object.freeze({
     demo: settings.DISCORD_CLIENT_ID === undefined,
-    /** Whether NODE_ENV says so, or the site is public. */
+    /** Whether NODE_ENV is `production` or BASE_URL is public. */
     production: settings.NODE_ENV === 'production' || isPublic(settings.BASE_URL),
     host: settings.HOST,
     port: settings.PORT,
@@ -152,7 +151,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
       authorizeUrl: settings.DISCORD_AUTHORIZE_URL,
       cdnUrl: 'https://cdn.discordapp.com',
     },
-    /** Address of DiceBear's HTTP API; undefined if everything is drawn in this process. */
+    /** Address of DiceBear's HTTP API; undefined if the embedded library draws everything. */
     dicebearUrl: settings.DICEBEAR_URL === 'embedded' ? undefined : settings.DICEBEAR_URL.replace(/\/$/, ''),
     cacheDir: settings.CACHE_DIR.folder,
     cacheMaxBytes: settings.CACHE_MAX_MB * 1024 * 1024,
@@ -167,9 +166,9 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
     logLevel: settings.LOG_LEVEL,
     /** Whom visitors may ask for help. */
     contact: settings.CONTACT,
-    /** The operator's own privacy policy. */
+    /** Address of the operator's own privacy policy. */
     privacyUrl: settings.PRIVACY_URL,
-    /** Warnings for the operator that do not prevent the start. */
+    /** Problems that do not prevent the start, for the log. */
     warnings: settings.CACHE_DIR.isFull ? ['CACHE_DIR is on a disk that is full: avatars are not kept as files'] : [],
   })
 }

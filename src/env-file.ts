@@ -6,9 +6,9 @@ import { z } from 'zod'
 const SystemError = z.object({ code: z.string(), errno: z.number() })
 
 /**
- * Reads the settings in a file, by name; none if there is no such file. The text may be UTF-8, or UTF-16 with a byte
- * order mark, as editors on Windows write it. Throws an Error, in one sentence, for a file that cannot be read or is
- * not text. Node's own loadEnvFile would lose the first setting after a byte order mark, and all settings in UTF-16.
+ * Reads the settings in a file, by name; returns none if there is no such file. The text may be UTF-8, or UTF-16 with a
+ * byte order mark, as editors on Windows write it: Node's own loadEnvFile would lose the first setting after a byte
+ * order mark, and all settings in UTF-16. Throws an Error if the file cannot be read or is not text.
  */
 export function readEnvFile(file: string): Record<string, string> {
   const bytes = readIfExists(resolve(file))
@@ -25,7 +25,7 @@ export function readEnvFile(file: string): Record<string, string> {
 
 function readIfExists(path: string): Buffer | undefined {
   try {
-    // lstat finds a dangling symbolic link, too: it is reported as an error, not ignored.
+    // lstat also finds a symbolic link to a missing file, which is then reported as an error instead of ignored.
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     return readFileSync(path)
   } catch (cause) {
@@ -36,7 +36,7 @@ function readIfExists(path: string): Buffer | undefined {
   }
 }
 
-/** Decodes the text; undefined if it is not text, or in another encoding than these. */
+/** Decodes a text in one of these encodings; undefined if the bytes are anything else. */
 function decode(bytes: Buffer): string | undefined {
   const [first, second] = bytes
   const encoding =

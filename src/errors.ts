@@ -1,4 +1,4 @@
-// The expected errors, a class each. pages/error-page.ts assigns a status and a text of words.ts to each class.
+// The expected errors, each with its own class. pages/error-page.ts assigns a status and a text of words.ts to each.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -42,8 +42,8 @@ export class GrantRefused extends Failure {}
 /** Discord refused an access token (401). */
 export class TokenRefused extends Failure {}
 /**
- * Discord refused this app, not the visitor: wrong client credentials, or it does not accept a token that it has just
- * issued.
+ * Discord refused this app, not the visitor: the client credentials are wrong, or Discord does not accept a token that
+ * it has just issued.
  */
 export class DiscordRefusedClient extends Failure {}
 /** No connection to Discord, a 5xx, or a response that is incomplete, too large or malformed. */
@@ -60,18 +60,16 @@ export class DiscordRateLimited extends Failure {
     this.retryAfterS = retryAfterS
   }
 }
-/**
- * No request was made, because Retry-After of an earlier 429 has not passed, or there were too many invalid requests.
- */
+/** No request was made, because the Retry-After of an earlier 429 has not passed, or too many requests were invalid. */
 export class DiscordRateLimitActive extends DiscordRateLimited {}
 
-/** There is no signed-in user in the session, or the session has ended. */
+/** The session has no signed-in user, or it has ended. */
 export class NotSignedIn extends Failure {}
 
 // Storage
 /** Redis is down, does not answer in time, or refuses a command. */
 export class StoreUnavailable extends Failure {}
-/** A lock expired while its owner was stopped, so the owner wrote nothing. */
+/** A lock expired while its owner was stopped. The owner has then written nothing. */
 export class LockLost extends StoreUnavailable {}
 
 // Avatars
@@ -79,22 +77,23 @@ export class LockLost extends StoreUnavailable {}
 export class Overloaded extends Failure {}
 /** This installation cannot render pictures, for example because a native library is missing. */
 export class PicturesUnavailable extends Failure {}
-/**
- * No SVG from DiceBear: no connection, circuit breaker open, an error status, a timeout, or another type of content.
- */
+/** DiceBear sent no SVG: no connection, an open circuit breaker, an error status, a timeout, or other content. */
 export class DiceBearUnavailable extends Failure {}
-/** DiceBear refused the request (a 4xx, not 429): this app sent something wrong, or to the wrong address. */
+/**
+ * DiceBear refused the request (a 4xx other than 429): the request or its address is wrong, which is a fault of this
+ * app.
+ */
 export class DiceBearRefused extends Failure {}
 /** An SVG that contains more than a drawing. */
 export class UnsafeSvg extends Failure {}
 
-// Errors of upstream requests in general. The clients of Discord and DiceBear turn them into their own errors.
+// Errors of all upstream requests. The clients of Discord and DiceBear turn them into their own errors.
 /** No connection, an incomplete or oversized response, a 5xx, or a redirect. */
 export class UpstreamUnavailable extends Failure {}
 /** The upstream answered 429. */
 export class UpstreamRateLimited extends Failure {
   readonly response: { headers: IncomingHttpHeaders; body: Buffer }
-  /** From the header `Retry-After`; undefined without one. */
+  /** From the header `Retry-After`; undefined if there is none. */
   readonly retryAfterS: number | undefined
   constructor(
     message: string,

@@ -1,8 +1,8 @@
 import { Failure } from './errors.ts'
 
 /**
- * Serializers for pino. If a library's error is the `cause` of one of ours, only its type and code are logged, because
- * its message may quote an unparsable response with tokens. Messages of `Failure` contain no secrets.
+ * Serializers for pino. Messages of `Failure` contain no secrets. Of a library's error that is the `cause` of a
+ * `Failure` only type and code are logged, because its message may quote a malformed response that contains tokens.
  */
 export const logSerializers = {
   err: (error: unknown) => describe(error),

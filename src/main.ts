@@ -14,15 +14,19 @@ import { openParts, type Parts } from './parts.ts'
 
 /** After SIGTERM connections are still accepted for this long, so that load balancers notice the 503 of /readyz. */
 const drainMs = 1000
-/** After SIGTERM open requests may take this long; the contract says 10 s in all. */
+/**
+ * Connections that are still open this long after SIGTERM are closed. The contract allows 10 s for the whole shutdown.
+ */
 const closeMs = 9000
-/** Under npm one Ctrl-C sends two signals, from the terminal and from npm. After this time a signal is a new one. */
+/**
+ * A second signal within this time is ignored: under npm one Ctrl-C sends two, one from the terminal and one from npm.
+ */
 const sameSignalMs = 1000
 
-function settings(): Config {
+function readSettings(): Config {
   const config = readConfig({ ...readEnvFile('.env'), ...process.env })
   if (!config.demo) return config
-  // The app calls its stand-ins over HTTP, with the same clients as the real servers.
+  // In the demo the app calls stand-ins of Discord and DiceBear over HTTP, with the same clients as the real servers.
   const standInsUrl = `${ownOrigin(config)}/demo`
   return {
     ...config,
@@ -42,7 +46,7 @@ function ownOrigin({ host, port }: Config): string {
   return `http://${isIPv6(address) ? `[${address}]` : address}:${port}`
 }
 
-/** The demo's Discord and DiceBear; imported only where they are used. */
+/** The demo's Discord and DiceBear. They are imported here, so that only the demo loads them. */
 async function createStandIns(config: Config): Promise<Router> {
   const { standInDiscord } = await import('./demo/discord.ts')
   const { standInDiceBear } = await import('./demo/dicebear.ts')
@@ -52,7 +56,7 @@ async function createStandIns(config: Config): Promise<Router> {
 }
 
 async function start(): Promise<void> {
-  const config = settings()
+  const config = readSettings()
   const log = pino({ level: config.logLevel, serializers: logSerializers })
   for (const warning of config.warnings) log.warn(warning)
   const parts = await openParts(config, log)
@@ -67,7 +71,7 @@ async function start(): Promise<void> {
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
     notifyWatchdog(log)
-    void parts.renderers.picturesState() // what is missing is logged now, not when a visitor needs it
+    void parts.renderers.picturesState() // logs now, before a visitor is affected, if pictures cannot be rendered
     // In production standard error is collected as a log, whose lines must be JSON.
     if (config.production && !process.stderr.isTTY) return
     process.stderr.write(
@@ -84,7 +88,7 @@ async function start(): Promise<void> {
 
 /**
  * Tells systemd, twice in each WatchdogSec, that the event loop runs; systemd restarts a process that does not.
- * systemd's own program does the telling, because Node does not support datagrams on Unix sockets.
+ * systemd's own program sends the message, because Node does not support datagrams on Unix sockets.
  * https://www.freedesktop.org/software/systemd/man/sd_notify
  */
 function notifyWatchdog(log: Logger): void {
@@ -98,12 +102,12 @@ function notifyWatchdog(log: Logger): void {
 function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   const app = createApp(parts, standIns)
   const server = createServer({ connectionsCheckingInterval: 5000 }, app)
-  // A header Expect that is not known may be ignored (RFC 9110, 10.1.1). Node's own 417 would have none of our headers
-  // (SECURITY.md, H8).
+  // Without this listener Node would answer an unknown Expect header with 417, without our headers (SECURITY.md, H8).
+  // The header may be ignored (RFC 9110, 10.1.1).
   server.on('checkExpectation', app)
   server.on('clientError', answerBadRequest(parts))
-  // A proxy closes its connections after 60 s, so it never sends a request on one that we have just closed
-  // (SECURITY.md, U5).
+  // Proxies close idle connections after 60 s. This server waits longer, so that no proxy sends a request on a
+  // connection that the server is closing (SECURITY.md, U5).
   server.keepAliveTimeout = 65_000
   // Limits for slow clients (SECURITY.md, U4).
   server.headersTimeout = 10_000
@@ -114,7 +118,10 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   return server
 }
 
-/** Returns a function that stops accepting connections and resolves when every open request has been answered. */
+/**
+ * Returns a function that stops accepting connections, and resolves when all open requests have been answered or cut
+ * off.
+ */
 function gracefulClose(server: Server): () => Promise<void> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
@@ -158,7 +165,7 @@ function closeOnSignal(log: Logger, close: () => Promise<void>): void {
       if (performance.now() - closingSince > sameSignalMs) process.exit(1)
     })
   }
-  // Unhandled rejections, too: Node raises them as exceptions.
+  // Node raises an unhandled rejection as an uncaught exception, too.
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught')
     exitCode = 1

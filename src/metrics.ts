@@ -4,8 +4,8 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import * as errors from './errors.ts'
 import type { BreakerChange, Called } from './upstream/upstream.ts'
 
-// Metrics for Prometheus, https://prometheus.io/docs/practices/naming/
-// Every label has a fixed set of values, so that no request can create a new time series.
+// Metrics for Prometheus (https://prometheus.io/docs/practices/naming/). Every label has a fixed set of values, so that
+// no request can create a new time series.
 
 const methods = new Set(['GET', 'HEAD', 'POST'])
 const upstreams: Called['upstream'][] = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']
@@ -79,7 +79,7 @@ function defineMetrics(registry: Registry) {
   }
 }
 
-/** The metrics of one app, in a registry of their own, and what the app's parts call to count their events. */
+/** The metrics of one app, in a registry of their own, and the functions that count the app's events. */
 export function createMetrics() {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -98,7 +98,7 @@ export function createMetrics() {
   for (const failure of failures) metrics.failures.inc({ failure }, 0)
   onRoute('other', ['GET', 'POST'])
 
-  /** Creates the counts of a route's server errors, at 0. */
+  /** Creates the time series of a route's server errors, at 0. */
   function onRoute(route: string, methods: string[]): void {
     for (const method of methods) for (const status of serverErrors) metrics.requests.inc({ route, method, status }, 0)
   }
@@ -130,7 +130,7 @@ export function createMetrics() {
       metrics.cache.inc({ cache, result: found ? 'hit' : 'miss' }),
     onFallback: (error: unknown) => metrics.fallbacks.inc({ reason: nameOf(error) }),
     onStoreFailure: () => metrics.storeFailures.inc(),
-    /** Adds a metric that asks for the state of Redis each time the metrics are read. */
+    /** Adds a metric that finds out the state of Redis each time the metrics are read. */
     watchRedis(state: () => Promise<string>): void {
       new Gauge({
         registers: [registry],

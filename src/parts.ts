@@ -23,7 +23,7 @@ import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 import { createUserSessions } from './visitor/user-sessions.ts'
 
-/** Additional time for Redis, files and rendering, besides the upstream timeout. */
+/** Time for Redis, files and rendering, added to the upstream timeout. */
 const marginMs = 1500
 
 /** The start waits at most this long for the first connection to Redis, then continues without it. */
@@ -57,8 +57,8 @@ export async function openParts(config: Config, log: Logger) {
     onState: (state, err) => log[state === 'ok' ? 'info' : 'error']({ pictures: state, err }, 'pictures'),
   })
   const timeoutMs = config.upstreamTimeoutMs
-  // The format is Discord's: https://discord.com/developers/docs/reference#user-agent In the demo a random part
-  // distinguishes the app's own calls to the stand-ins from others.
+  // Discord prescribes the format (https://discord.com/developers/docs/reference#user-agent). In the demo a random part
+  // distinguishes the app's own calls to the stand-ins from those of other clients.
   const userAgent = `DiscordBot (${config.baseUrl}, ${packageJson.version})${config.demo ? ` ${randomUUID()}` : ''}`
   const calls = {
     timeoutMs,
@@ -100,8 +100,8 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // As long as the first request of a callback may take (its calls, then two locks): three upstream timeouts, and
-      // at least the TTL of a lock whose process was killed.
+      // How long the first request of a callback may take. Its calls and its two locks take at most three upstream
+      // timeouts; a lock whose process was killed ends after its TTL.
       waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,

@@ -1,10 +1,10 @@
-// The program of a renderer process, see avatar/renderers.ts. Modules are imported when they are first needed: sharp alone
-// takes 25 MB, and a process that only checks and draws never needs it.
+// The program of a renderer process, see avatar/renderers.ts. Modules are imported when they are first needed, because
+// sharp alone takes 25 MB, and the process that only checks and draws never needs it.
 import { writeFile } from 'node:fs/promises'
 import type { Reply } from './avatar/process-pool.ts'
 import type { Task } from './avatar/renderers.ts'
 
-/** Memory limit of this process; the argument is in megabytes. */
+/** Memory limit of this process. The argument is in megabytes. */
 const maxRssBytes = Number(process.argv[2]) * 1024 * 1024
 /** sharp renders in threads, which take at most 4 MB more in each millisecond. */
 const memoryCheckMs = 3
@@ -30,7 +30,7 @@ async function work(task: Task): Promise<unknown> {
   }
 }
 
-/** Unlike process.exit(), this does not wait for running threads. */
+/** Ends this process without waiting for running threads, as process.exit() would. */
 const endAtOnce = () => process.kill(process.pid, 'SIGKILL')
 
 async function answer(task: Task): Promise<void> {
@@ -52,8 +52,8 @@ process.on('message', (message) => {
   if (isTask(message)) previous = previous.then(() => answer(message))
 })
 process.on('disconnect', endAtOnce)
-// At a shutdown the whole process group may get these signals, while open requests still need this process. It ends
-// when the server disconnects.
+// These signals may be sent to the whole process group at a shutdown, while open requests still need this process. It
+// ends when the server disconnects.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
 // If memory runs out, Linux should kill this process rather than the server.
 await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined)

@@ -111,8 +111,8 @@ export function createMoods(form) {
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
 
 /**
- * Lets several variants of the open part be ticked: their tiles become checkboxes, and a hidden field has the list of what
- * is ticked. With nothing ticked the part is as rolled.
+ * Lets several variants of the open part be ticked: their tiles become checkboxes, and a hidden field has the list of
+ * what is ticked. With nothing ticked the part is as rolled.
  */
 function tickSeveral(card, field, isOn) {
   const variants = card.querySelectorAll(`[data-variant="${field}"]`)

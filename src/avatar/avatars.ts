@@ -8,38 +8,38 @@ import type { FileCache, StoredSvg } from './file-cache.ts'
 
 /** An avatar as a visitor's session remembers it. */
 export const Avatar = z.object({
-  /** Hash of the choice: the same choice has the same id. The path of the file in the cache follows from it. */
+  /** Hash of the choice, so equal choices have equal ids. The path of the file in the cache follows from the id. */
   id: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Its seed is the one that was drawn: the Discord username if the visitor entered none. */
+  /** Its seed is the one that was drawn: the Discord username if the visitor entered no seed. */
   choice: Choice,
-  /** False where the seed is the Discord username. */
+  /** Whether the visitor entered the seed. Otherwise it is the Discord username. */
   seedTyped: z.boolean(),
 })
 export type Avatar = z.infer<typeof Avatar>
 
-/** Part of every id, because another major version of DiceBear draws another face from the same seed. */
+/** A part of each hash, because another major version of DiceBear draws another face from the same seed. */
 const drawnBy = 'dicebear-10'
 
 export type AvatarsOptions = {
-  /** Asks DiceBear's HTTP API and returns a checked SVG; undefined if everything is drawn in this process. */
+  /** Requests a checked SVG from DiceBear's HTTP API; undefined if the embedded library draws everything. */
   askDiceBear: ((choice: Choice, deadline?: number) => Promise<Buffer>) | undefined
   cache: FileCache
-  /** Called with whether the file was found in the cache. */
+  /** Called after each read of the cache. */
   onRead: (found: boolean) => void
-  /** Called with the reason why DiceBear's answer was not used. */
+  /** Called with the error because of which the embedded library draws instead of DiceBear. */
   onFallback: (reason: unknown) => void
 }
 
 /**
- * Makes avatars and returns their SVGs: from the file cache, else from DiceBear's API, else from the embedded library,
- * so that visitors do not notice when DiceBear's API fails.
+ * Makes avatars and returns their SVGs. An SVG comes from the file cache, else from DiceBear's API, else from the
+ * embedded library, so that visitors do not notice when the API fails.
  */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
-  /** By id. Concurrent requests for one avatar wait for the same read or drawing. */
+  /** SVGs that are being read or drawn, by id, so that concurrent requests for one avatar share the work. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
   /**
-   * By id, the scale at which Discord's round crop cuts nothing off. Without it each view of /show_avatar would read a
-   * file, and its bound in test/bench would be missed.
+   * The scale at which Discord's round crop cuts nothing off, by id. Without this cache each request for /show_avatar
+   * would read a file, and miss the page's bound in test/bench.
    */
   const fittingScales = new LRUCache<string, number>({ max: 10_000 })
 
@@ -77,21 +77,21 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 
   return {
     /**
-     * Starts to make the avatar of a choice; the function returned finishes it and stores the SVG as a file. With a
-     * typed seed the request to DiceBear starts at once, in parallel with those to Discord. Otherwise the Discord
-     * username becomes the seed, and it starts with that function. DiceBear has time until `deadline`
-     * (`performance.now()`).
+     * Starts to make the avatar of a choice. Returns a function that takes the Discord username and resolves with the
+     * avatar, whose SVG is then a file in the cache. If the visitor typed a seed, the request to DiceBear starts at
+     * once, in parallel with those to Discord. Otherwise the username becomes the seed, and the request starts with
+     * that function. `deadline` is a time of `performance.now()`.
      */
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)
       const avatar = make(choice, true, deadline)
-      avatar.catch(() => undefined) // whoever awaits it gets the error
+      avatar.catch(() => undefined) // the caller gets the error from the function returned
       return () => avatar
     },
 
     /**
-     * The scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off now. Also undefined if
-     * the file is missing, because the page does not wait for a drawing.
+     * The scale at which Discord's round crop cuts nothing off. Undefined if it cuts nothing off now, and if the file
+     * is missing, because the page does not wait until it is drawn again.
      */
     async fittingScale({ id, choice }: Avatar): Promise<number | undefined> {
       const found = fittingScales.has(id) ? undefined : await cache.read(id)
@@ -100,7 +100,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
       return scale !== undefined && (choice.scale ?? 1) > scale ? scale : undefined
     },
 
-    /** Deletes the files of avatars in this cache. Whoever has the same avatar still gets it: it is drawn again. */
+    /** Deletes the files of these avatars. For another visitor who has the same avatar its file is drawn again. */
     async forget(ids: Iterable<string>): Promise<void> {
       await Promise.all([...new Set(ids)].map((id) => cache.delete(id)))
     },
@@ -113,10 +113,10 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 }
 export type Avatars = ReturnType<typeof createAvatars>
 
-/** In hex. */
+/** The SHA-256 of a text or file, in hex. */
 export const sha256 = (content: string | Buffer) => hash('sha256', content, 'hex')
 
-/** Hash of everything that decides what the picture looks like. */
+/** The hash of everything that decides how the picture looks. */
 export function avatarId(choice: Choice): string {
   return sha256(JSON.stringify([drawnBy, choice.style, dicebearOptions(choice)]))
 }

@@ -11,11 +11,14 @@ export type Style = {
   title: string
   /** Filter group on the form, assigned by hand. */
   group: string
-  /** Whether DiceBear can draw it animated. */
+  /** Whether DiceBear can animate the style. */
   animated: boolean
-  /** Whether it draws a background of its own when none is chosen. */
+  /** Whether the style draws a background of its own if no colour is chosen. */
   ownBackground: boolean
-  /** Whether it is a pattern up to the edges of the picture, which would become visible at a scale below 1. */
+  /**
+   * Whether the style is a pattern that fills the picture. At a scale below 1 the edges of the pattern would be
+   * visible.
+   */
   edgeToEdge: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
@@ -36,12 +39,12 @@ type MoodMap = {
   moods: readonly string[]
   /** By style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
-  /** By style, options that apply with every mood: they leave out glasses and beards that would hide it. */
+  /** By style, the options that apply with every mood. They leave out glasses and beards, which would hide the mood. */
   always: Readonly<Record<string, StyleOptions>>
 }
 const moodMap: MoodMap = moodsJson
 
-/** DiceBear has no moods: a mood of this app is a selection of mouths, eyes and brows for each style. */
+/** DiceBear has no moods. A mood of this app is a selection of mouths, eyes and brows for each style. */
 export const moods = moodMap.moods
 
 /** DiceBear 10's styles. */
@@ -55,7 +58,7 @@ const byName = new Map(styles.map((style) => [style.name, style]))
 /** The style of this name; undefined when DiceBear 10 has none. */
 export const findStyle = (name: string): Style | undefined => byName.get(name)
 
-/** DiceBear's options for a style in a mood; undefined when the style cannot show it. */
+/** DiceBear's options for a style in a mood; undefined if the style cannot show the mood. */
 export function moodOptions(style: string, mood: string): StyleOptions | undefined {
   const options = moodMap.styles[style]?.[mood]
   return options && { ...moodMap.always[style], ...options }

@@ -8,15 +8,15 @@ import { pinOptions } from './parts.ts'
  * equal pictures have equal ids.
  */
 export const Choice = z.object({
-  /** Empty until the Discord username is known. */
+  /** Empty if the Discord username is to become the seed. */
   seed: z.string(),
   style: z.string().refine((name) => findStyle(name) !== undefined),
   /** Six lower-case hex digits, `own` for the style's own background, or empty for none. */
   backgroundColor: z.string().regex(/^([0-9a-f]{6}|own)?$/),
-  /** Empty for any. */
+  /** Empty if any mood will do. */
   mood: z.string().refine((name) => name === '' || moods.includes(name)),
   animated: z.boolean(),
-  /** A gradient from `backgroundColor` to `backgroundColor2`. */
+  /** The kind of gradient from `backgroundColor` to `backgroundColor2`; a single colour without it. */
   backgroundColorFill: z.enum(gradients).optional(),
   backgroundColor2: z
     .string()
@@ -31,7 +31,7 @@ export const Choice = z.object({
   /** Degrees. */
   rotate: z.number().optional(),
   flip: z.enum(flips).optional(),
-  /** The chosen parts and colours, see `Pins`. Left out if there are none. */
+  /** The chosen parts and colours, see `Pins`. */
   pins: z.record(z.string(), z.string()).optional(),
 })
 export type Choice = z.infer<typeof Choice>
@@ -40,15 +40,15 @@ export type Choice = z.infer<typeof Choice>
 const transparent = 'ffffff00'
 
 /**
- * Styles that are light on dark, or nearly invisible without a background: they keep DiceBear's background if no colour
- * is chosen.
+ * Styles that keep DiceBear's background if no colour is chosen, because they are drawn in light colours or would be
+ * nearly invisible without a background.
  */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>
 
 /**
- * The choice as options of DiceBear, for both its HTTP API and its library. Names and types:
+ * The choice as DiceBear's options, which are the same for its HTTP API and its library.
  * https://www.dicebear.com/guides/core-options/
  */
 export function dicebearOptions(choice: Choice): DiceBearOptions {
@@ -77,7 +77,7 @@ function background(choice: Choice): DiceBearOptions {
     backgroundColor: [backgroundColor, backgroundColor2],
     backgroundColorFill,
     ...given({ backgroundColorAngle }),
-    // Otherwise the seed decides which colour comes first.
+    // Without this option the seed decides which colour comes first.
     backgroundColorOrder: 'fixed',
   }
 }

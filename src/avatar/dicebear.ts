@@ -4,20 +4,23 @@ import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
 
-/** DiceBear's own server. Its terms: non-commercial use, no promises. https://www.dicebear.com/how-to-use/http-api/ */
+/**
+ * DiceBear's own server. Its terms allow non-commercial use and promise nothing.
+ * https://www.dicebear.com/how-to-use/http-api/
+ */
 export const publicApiUrl = 'https://api.dicebear.com/10.x'
 
 export type DiceBearOptions = Observers &
   Omit<CallOptions, 'maxBytes'> & {
     url: string
     userAgent: string
-    /** Resolves with what is wrong with an SVG; undefined if it is safe. */
+    /** Resolves with what is wrong with an SVG; undefined if the SVG is safe. */
     check: (svg: Buffer) => Promise<string | undefined>
   }
 
 /**
- * A 2xx or 4xx without a usable picture is not counted as a failure, because the next picture may be fine. A missed
- * deadline is not either, because the calls to Discord may have used up the time.
+ * Neither a 2xx or 4xx without a usable picture counts as a failure, because the next picture may be fine, nor a missed
+ * deadline, because the calls to Discord may have used up the time.
  */
 const breaker = {
   failures: 3,
@@ -26,9 +29,9 @@ const breaker = {
 }
 
 /**
- * A client of DiceBear's HTTP API, version 10. https://www.dicebear.com/how-to-use/http-api/ The function returned
- * resolves with a checked SVG. `deadline` is when the visitor must have an answer, by `performance.now()`. It throws
- * DiceBearUnavailable, DiceBearRefused, UnsafeSvg, or Overloaded if the check took too much time or memory.
+ * Returns a function that requests an SVG from DiceBear's HTTP API, version 10, and checks it. `deadline` is when the
+ * visitor must have an answer, by `performance.now()`. The function throws DiceBearUnavailable, DiceBearRefused,
+ * UnsafeSvg, or Overloaded if the check took too much time or memory. https://www.dicebear.com/how-to-use/http-api/
  */
 export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOptions) {
   const request = createUpstream({ ...options, name: 'dicebear', maxBytes: MAX_SVG_BYTES, breaker })
@@ -51,11 +54,12 @@ export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOp
   }
 }
 
-/** Address of a picture at a server of DiceBear's HTTP API. */
+/** The address of a picture in DiceBear's HTTP API. */
 export const svgUrl = (apiUrl: string, choice: Choice) => `${apiUrl}/${choice.style}/svg?${query(choice)}`
 
 /**
- * Only the commas between the items of a list are left unencoded, because servers disagree about encoded separators.
+ * The options as a query. The commas between the items of a list are not encoded, because some servers would take an
+ * encoded comma for a part of an item.
  */
 function query(choice: Choice): string {
   const parameters = Object.entries(dicebearOptions(choice)).map(([name, value]) => {

@@ -1,13 +1,16 @@
-// Which parts and colours of a style are visible in a drawing: a print is only on one kind of shirt, and the colour of
-// glasses needs glasses.
+// Finds out which parts and colours of a style are visible in a drawing: only one kind of shirt has a print, and the
+// colour of glasses shows only on a face with glasses.
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
 import { colourField, noVariant, type Part, partsOf, variantField } from './parts.ts'
 
-/** The names of the parts and colours that make a difference. */
+/** The names of the parts and colours that are visible. */
 export type Effects = { parts: string[]; colours: string[] }
 
-/** Finds out by drawing the choice with every part that it may have, and with colours that no style has. */
+/**
+ * The visible parts and colours of a choice. It is drawn once with every optional part, and once with colours that no
+ * style has, which are then searched for in the SVG.
+ */
 export async function effectsOf(choice: Choice): Promise<Effects> {
   const { parts, colours } = partsOf(choice.style)
   const drawWith = (pins: Record<string, string>) => drawEmbedded({ ...choice, pins: { ...choice.pins, ...pins } })
@@ -18,7 +21,7 @@ export async function effectsOf(choice: Choice): Promise<Effects> {
   ])
 
   async function isShown(part: Part): Promise<boolean> {
-    // DiceBear gives a part an id that begins with its name, except where other parts repeat it under their own names.
+    // The id of a drawn part begins with its name, unless other parts repeat the drawing under their own names.
     if (full.includes(`<g id="${part.name}-`)) return true
     const [first = '', last = first] = [part.optional ? noVariant : part.variants[0], part.variants.at(-1)]
     const [one, other] = await Promise.all([first, last].map((variant) => drawWith({ [variantField(part)]: variant })))

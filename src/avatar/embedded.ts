@@ -1,7 +1,10 @@
 import { Avatar, Style } from '@dicebear/core'
 import { type Choice, dicebearOptions } from './choice.ts'
 
-/** Styles by name. The definition of a style is up to 300 KB of JSON, so it is loaded when it is first needed. */
+/**
+ * The loaded styles, by name. A style is loaded when it is first needed, because its definition is up to 300 KB of
+ * JSON.
+ */
 const loadedStyles = new Map<string, Promise<Style>>()
 
 async function loadStyle(name: string): Promise<Style> {
@@ -13,14 +16,13 @@ async function loadStyle(name: string): Promise<Style> {
 function styleOf(name: string): Promise<Style> {
   const style = loadedStyles.get(name) ?? loadStyle(name)
   loadedStyles.set(name, style)
-  // Failures are not cached: one such as EMFILE may be temporary.
+  // A failure is not cached, because it may be temporary, such as EMFILE.
   style.catch(() => loadedStyles.delete(name))
   return style
 }
 
 /**
- * The SVG drawn in this process by the DiceBear library. It is the same picture as from the HTTP API with the same
- * options.
+ * Draws an SVG by the DiceBear library, in this process. The HTTP API returns the same picture for the same options.
  */
 export async function drawEmbedded(choice: Choice): Promise<string> {
   return new Avatar(await styleOf(choice.style), dicebearOptions(choice)).toString()

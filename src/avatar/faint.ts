@@ -1,14 +1,18 @@
-// On which backgrounds a style is nearly invisible. test/parts/faint.test.ts holds the table to rendered pixels.
+// The backgrounds on which a style is nearly invisible. test/parts/faint.test.ts compares the table with rendered
+// pixels.
 import { themeGrounds } from '../../public/js/look.js'
 import { palette } from './catalogue.ts'
 import faintJson from './faint.json' with { type: 'json' }
 
 const table = new Map<string, readonly string[]>(Object.entries(faintJson))
 
-/** The grounds on which hardly anything of a style is seen: swatches of the form, and Discord's themes. */
+/** The backgrounds on which a style is nearly invisible: swatches of the form, and Discord's themes. */
 export const faintGrounds = (style: string): readonly string[] => table.get(style) ?? []
 
-/** The three swatches that are farthest, on the way from light to dark, from those on which the style is hardly seen. */
+/**
+ * Three swatches on which the style is well visible: in the order from light to dark they are the farthest from those
+ * on which it is nearly invisible.
+ */
 export function betterSwatches(style: string): string[] {
   const values = palette.map(({ value }) => value)
   const [dark, light] = themeGrounds
@@ -18,5 +22,5 @@ export function betterSwatches(style: string): string[] {
   return values.toSorted((a, b) => distance(b) - distance(a)).slice(0, 3)
 }
 
-/** All grounds that the table is about. */
+/** All backgrounds that the table may contain. */
 export const grounds = [...themeGrounds, ...palette.map(({ value }) => value)]

@@ -1,54 +1,53 @@
 // The cache of avatar files.
-// Key: the avatar's id, a SHA-256 in hex, never text from outside. File: {folder}/{first two digits}/{id}.svg.
-// Bound: maxBytes. Above it the least recently used files are deleted until the rest takes 90 % of it.
-// Lifetime: until then. There is no index besides the folder itself, so several processes can share it.
+// Key: the avatar's id, a SHA-256 in hex, never text from outside. File: {folder}/{the id's first two digits}/{id}.svg.
+// Bound: maxBytes. Above it the least recently used files are deleted until the others take 90 % of maxBytes.
+// Lifetime: until a file is deleted for that reason. There is no index, so several processes can share the folder.
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { makeFolder } from '../make-folder.ts'
 
-/** An SVG and the SHA-256 of its key and content in hex, which serves as ETag. */
+/** An SVG, and the SHA-256 of its key and content in hex, which also serves as its ETag. */
 export type StoredSvg = { svg: Buffer; checksum: string }
 
 export type FileCache = {
-  /** The SVG stored under this key; undefined when there is none or its file is damaged. */
+  /** The SVG stored under this key; undefined if there is none or its file is damaged. */
   read(key: string): Promise<StoredSvg | undefined>
   /**
-   * Stores an SVG, and replaces whatever is in its place. A full or read-only disk is reported to `onError`, never
-   * thrown.
+   * Stores an SVG, and replaces any file or folder with its name. An error such as a full disk is reported to
+   * `onError`, never thrown.
    */
   write(key: string, svg: Buffer): Promise<StoredSvg>
   /** Deletes the file. A failure is reported to `onError`, never thrown. */
   delete(key: string): Promise<void>
   /** Path of the file, relative to the folder. */
   path(key: string): string
-  /** Deletes the least recently used files if the folder is over its bound. A timer calls it, see `trimEveryMs`. */
+  /**
+   * Deletes the least recently used files if the folder is over its bound. A timer also does this, see `trimEveryMs`.
+   */
   trim(): Promise<void>
-  /** Stops the timer; a trim that is under way may be interrupted at any point. */
+  /** Stops the timer. A trim that is under way may be interrupted at any point. */
   close(): void
 }
 
 type Options = { folder: string; maxBytes: number; onError: (error: unknown) => void }
 
-/**
- * Only listing the folder finds the files that other processes have written, and the bound must be restored within a
- * minute.
- */
+/** The bound must be restored within a minute, also for files that other processes have written. */
 const trimEveryMs = 45_000
 /** The time of a file's last use is kept as its mtime, which is written at most this often. */
 const touchEveryMs = 60_000
-/** 256 KiB of SVG and the checksum. A larger file must be damaged, and is not read into memory. */
+/** 256 KiB for the SVG, and some for the checksum. A larger file must be damaged, and is not read into memory. */
 const maxFileBytes = 257 * 1024
 /** Disks allocate whole blocks. */
 const blockBytes = 4096
-/** Names of avatar files, and of temporary files that a killed process has left behind. */
+/** Matches the names of avatar files, and of temporary files that a killed process has left behind. */
 const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
 const subfolderName = /^[0-9a-f]{2}$/
 
 /**
- * Opens the cache in a folder, which is created later if the disk is full now. Returns before the folder has been
- * listed for the first time.
+ * Opens the cache in a folder. If the disk is full now, the folder is created with the first file. Resolves before the
+ * first trim has ended.
  */
 export async function openFileCache({ folder, maxBytes, onError }: Options): Promise<FileCache> {
   const root = await realpath(folder).catch(() => resolve(folder))
@@ -58,12 +57,13 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   async function read(key: string): Promise<StoredSvg | undefined> {
     const file = join(root, path(key))
     try {
-      // O_NOFOLLOW: a link could lead out of the folder. O_NONBLOCK: opening a pipe would wait for its writer.
+      // O_NOFOLLOW, because a symbolic link could point outside the folder. O_NONBLOCK, because opening a named pipe
+      // would wait for its writer.
       await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
       const stats = await handle.stat()
       const stored = stats.isFile() && stats.size <= maxFileBytes ? checkedSvg(key, await handle.readFile()) : undefined
       if (stored === undefined) throw new Error(`${path(key)} in the avatar cache is damaged`)
-      // The time may be in the future if a clock that was ahead wrote it.
+      // The absolute value, because the time is in the future if the clock was wrong when it was written.
       if (Math.abs(Date.now() - stats.mtimeMs) > touchEveryMs)
         await handle.utimes(new Date(), new Date()).catch(onError)
       return stored
@@ -76,8 +76,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   async function write(key: string, svg: Buffer): Promise<StoredSvg> {
     const stored = { svg, checksum: checksumOf(key, svg) }
     const file = join(root, path(key))
-    // The file is written under another name and renamed, so that a reader finds a whole file or none, even after a
-    // kill.
+    // The file is written under another name and renamed, so that it is complete whenever it exists, even after a kill.
     const temporary = `${file}.${randomUUID()}`
     try {
       await makeSubfolder(dirname(file))
@@ -141,7 +140,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return files
   }
 
-  /** Reports an error unless the file or folder is missing: another process, or an operator, may have deleted it. */
+  /** Reports an error unless a file or folder is missing, which another process or an operator may have deleted. */
   function ignoreMissing(error: unknown): undefined {
     if (codeOf(error) !== 'ENOENT') onError(error)
   }
@@ -177,7 +176,7 @@ const withChecksum = ({ svg, checksum }: StoredSvg) => Buffer.concat([svg, Buffe
 const comment = (checksum: string) => `\n<!-- ${checksum} -->\n`
 const commentLength = comment('0'.repeat(64)).length
 
-/** Reads the content of a file; undefined if it is not what was stored under this key. */
+/** The SVG in the content of a file; undefined if the content is not what was stored under this key. */
 function checkedSvg(key: string, content: Buffer): StoredSvg | undefined {
   const svg = content.subarray(0, -commentLength)
   const checksum = checksumOf(key, svg)

@@ -1,22 +1,23 @@
-// Ready-made looks: a background and colours that go with any style.
+// Ready-made looks. Each is a background and colours, and goes with any style.
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 
 type Role = 'skin' | 'hair' | 'cloth' | 'accent' | 'line' | 'text'
-/** `background` has one colour or two; `name` is a key of `words.looks`. */
+/** `background` has one colour, or two for a gradient. `name` is a key of `words.looks`. */
 export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<Role, string>> }
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
 /**
- * The role of each colour, by DiceBear's name of it. A colour without a role, such as that of teeth, is not changed.
+ * The role of each of a style's colours, by DiceBear's name of the colour. A look does not change a colour without a
+ * role, such as the colour of teeth.
  */
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
-/** The roles of the numbered colours of patterns, "hill1" to "hill4", in their order. */
+/** The roles of the numbered colours of patterns, such as "hill1" to "hill4", in this order. */
 const patternRoles: readonly Role[] = ['cloth', 'accent', 'hair', 'skin']
 
-/** The fields of a form that give a style this look. */
+/** The form fields that give a style this look. */
 export function fieldsOfLook({ background, colours }: ReadyLook, style: string) {
   const [backgroundColor = '', backgroundColor2 = ''] = background
   const colourFor = ({ name }: Colour, i: number) =>

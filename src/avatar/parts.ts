@@ -1,18 +1,19 @@
-// What a style is made of: hair, eyes, skin colour … `npm run parts` makes the table after an upgrade of DiceBear.
+// The parts and colours of each style, such as hair, eyes and skin colour. `npm run parts` generates the table anew
+// after an upgrade of DiceBear.
 import partsJson from './parts.json' with { type: 'json' }
 
-/** `optional` if some drawings of the style do not have the part. */
+/** A part of a face. It is `optional` if some drawings of the style do not have it. */
 export type Part = { name: string; optional: boolean; variants: readonly string[] }
-/** `palette` contains the colours of which the seed picks one, as six hex digits. */
+/** A colour of a style. The seed picks it from the `palette`, whose items are six hex digits. */
 export type Colour = { name: string; palette: readonly string[] }
 
 type StyleParts = { parts: readonly Part[]; colours: readonly Colour[] }
 const table = new Map<string, StyleParts>(Object.entries(partsJson))
 
-/** The parts and colours of a style, in the order of the form; none for a style that does not exist. */
+/** The parts and colours of a style, in the order of the form. A style that does not exist has none. */
 export const partsOf = (style: string): StyleParts => table.get(style) ?? { parts: [], colours: [] }
 
-/** The name of the form field for a part. It is also DiceBear's name of the option. */
+/** The name of the form field for a part, which is also the name of DiceBear's option. */
 export const variantField = ({ name }: Part) => `${name}Variant`
 export const colourField = ({ name }: Colour) => `${name}Color`
 
@@ -35,8 +36,8 @@ export const noVariant = 'none'
 export type Pins = Readonly<Record<string, string>>
 
 /**
- * Those variants of a list that the part has, in the part's order. For an unknown variant DiceBear would draw a face
- * without that part.
+ * The variants in a comma-separated list that the part really has, in the part's order. Others are dropped, because for
+ * an unknown variant DiceBear draws a face without the part.
  */
 export function knownVariants({ optional, variants }: Part, entered: string): string {
   const asked = entered.split(',').map((variant) => variant.trim())

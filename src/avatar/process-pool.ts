@@ -4,19 +4,19 @@ import { Overloaded } from '../errors.ts'
 
 export type PoolOptions = {
   /**
-   * The module that each process runs. It sends "ready" once, and then one reply to each message, in the order of the
+   * The module that each process runs. It sends "ready" once, and then a reply to each message, in the order of the
    * messages.
    */
   program: URL
-  /** The processes start when they are needed. */
+  /** A process is started when a job finds no idle one, up to this number. */
   maxProcesses: number
   /** Memory limit of a process, in megabytes. The process ends itself when it takes more. */
   maxMb: number
-  /** How many jobs are sent to a process at once. It does one after the other. */
+  /** How many jobs are sent to a process ahead. It does them one after the other. */
   jobsPerProcess: number
   /** A process without jobs ends after this time. */
   idleMs?: number
-  /** Called when a process has ended before it finished a job. */
+  /** Called when a process has ended before it had finished a job. */
   onFailure: (error: Overloaded) => void
 }
 
@@ -33,7 +33,7 @@ type Job = {
 type Worker = {
   process: ChildProcess
   isReady: boolean
-  /** The process is doing the first of them. */
+  /** The jobs sent to the process, which is doing the first of them. */
   jobs: Job[]
   /** The first characters that the process has written to its standard error. */
   stderr: string
@@ -43,25 +43,28 @@ type Worker = {
 const startTimeoutMs = 10_000
 const maxStderrLength = 300
 
-/** The environment variables that a process inherits: none of the settings, because some are secret. */
+/**
+ * The environment variables that a process inherits. The app's settings are not among them, because some are secret.
+ */
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
-  // With these glibc returns freed memory to the system at once. Otherwise a few 1024-pixel PNGs in a row keep 300 MB.
+  // With these two glibc returns freed memory to the system at once. Without them a few 1024-pixel PNGs in a row would
+  // keep 300 MB allocated.
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
 /**
- * 256 MB for Node's type stripping, which by default reserves all the address space that `ulimit -v` leaves. See
- * bin/node.
+ * Limits the WebAssembly memory of Node's type stripping to 256 MB. By default it reserves all the address space that
+ * `ulimit -v` leaves. See bin/node.
  */
 const wasmLimit = '--wasm-max-mem-pages=4096'
-/** What a process takes besides V8's old space, in megabytes: Node itself, V8's young generation, sharp. */
+/** The memory of a process besides V8's old space, in megabytes: Node itself, V8's young generation and sharp. */
 const besideOldSpaceMb = 90
 
 /**
- * Child processes for work that may take too much time or memory. A process that does is killed, and the next one is
- * started; native code in a worker thread could not be stopped.
+ * Child processes for work that may take too much time or memory. If it does, its process is killed and another one
+ * started. Worker threads would not do, because native code in a thread cannot be stopped.
  */
 export function createProcessPool(options: PoolOptions) {
   const { program, maxProcesses, maxMb, jobsPerProcess, idleMs, onFailure } = options
@@ -100,7 +103,7 @@ export function createProcessPool(options: PoolOptions) {
     else job?.resolve(reply.value)
   }
 
-  /** Starts the timer for the current job of the process, for its start, or for its idle time. */
+  /** Starts the timer that limits the start of the process, its current job or, without a job, its idle time. */
   function watch(worker: Worker): void {
     clearTimeout(worker.timer)
     const [job] = worker.jobs
@@ -120,12 +123,13 @@ export function createProcessPool(options: PoolOptions) {
 
   function assign(worker: Worker, job: Job): void {
     worker.jobs.push(job)
-    worker.process.send(job.message, () => undefined) // 'exit' reports why it failed
+    worker.process.send(job.message, () => undefined) // if sending fails, the process ends, and 'exit' or 'error' reports it
     if (worker.jobs.length === 1) watch(worker)
   }
 
   /**
-   * Kills the process unless it has ended. Its current job fails; the jobs that waited for it go to another process.
+   * Kills the process unless it has ended. Its current job fails; jobs that were sent to it ahead go to another
+   * process.
    */
   function end(worker: Worker, reason: string): void {
     if (!workers.delete(worker)) return
@@ -142,7 +146,10 @@ export function createProcessPool(options: PoolOptions) {
   }
 
   return {
-    /** Sends the message to a process. Resolves with its reply; throws Overloaded when the process ends instead. */
+    /**
+     * Sends the message to a process and resolves with its reply. Throws Overloaded if the process ends before it
+     * replies, and an Error if the work failed.
+     */
     run(message: object, timeoutMs: number): Promise<unknown> {
       if (closed) throw new Overloaded('closed')
       return new Promise((resolve, reject) => {

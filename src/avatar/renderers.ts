@@ -4,7 +4,7 @@ import type { Choice } from './choice.ts'
 import type { Effects } from './effects.ts'
 import { createProcessPool } from './process-pool.ts'
 
-/** What a renderer process can do. */
+/** The tasks of a renderer process. See renderer.ts. */
 export type Task =
   | { name: 'check'; svg: Uint8Array }
   | { name: 'draw'; choice: Choice }
@@ -16,37 +16,41 @@ export type Task =
   | { name: 'card'; svg: string; title: string; subtitle: string }
 
 export type RenderersOptions = {
-  /** The module of a renderer process. */
+  /** The module that renderer processes run. */
   program: URL
-  /** How many processes render PNGs, GIFs and cards, one at a time. */
+  /** How many processes render PNGs, GIFs and cards. Each renders one at a time. */
   renderingProcesses: number
-  /** Memory limits of a process that renders, and of the process that checks and draws. */
+  /** Memory limit of each process that renders pixels. */
   renderingMaxMb: number
+  /** Memory limit of the process that checks and draws SVGs. */
   drawingMaxMb: number
-  /** Called when a process was killed or has ended while it had a task. */
+  /** Called when a process has been killed or has ended while it had a task. */
   onFailure: (error: Overloaded) => void
   /** Called when `picturesState` changes, with the error if there is one. */
   onState?: (state: PicturesState, error?: unknown) => void
 }
 
-/** Whether PNGs, GIFs and cards can be rendered. `no font` means that they lack letters; a card cannot do without. */
+/** Whether PNGs, GIFs and cards can be rendered. `no font` means that they would have no letters. */
 export type PicturesState = 'ok' | 'no font' | 'down'
 
 /**
- * For an SVG from outside. If it takes longer, it is replaced by a drawing of the embedded library, so that the visitor
- * has an answer after about three seconds.
+ * Time limit for an SVG from outside. After it a drawing of the embedded library is used instead, so that the visitor
+ * has a response after about three seconds.
  */
 const timeoutMs = 2500
-/** For an SVG of the embedded library, which always ends, but may be slow on a busy machine. */
+/**
+ * Time limit for an SVG of the embedded library. It is long, because such an SVG is known to be harmless, but a busy
+ * machine may be slow.
+ */
 const trustedTimeoutMs = 15_000
 
 /**
- * How many tasks are sent to the drawing process ahead. With one it would be idle until this process sends the next.
+ * How many tasks are sent to the drawing process ahead, so that it is not idle until this process sends the next one.
  */
 export const drawingConcurrency = 8
 /**
- * A rendering process ends after this idle time, because sharp takes 25 MB of memory. Loading it takes a tenth of a
- * second.
+ * A rendering process ends after this idle time, because sharp takes 25 MB of memory. Loading sharp again takes a tenth
+ * of a second.
  */
 const renderingIdleMs = 60_000
 
@@ -60,10 +64,10 @@ const EffectNames = z.object({ parts: z.array(z.string()), colours: z.array(z.st
 const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
 /**
- * Child processes that check SVGs from outside, draw new ones with the embedded library and render them as pixels,
- * within limits of time and memory: rendering a few kilobytes of SVG can take hours, or all memory. Drawing is there
- * because of two bounds of test/bench: new previews, and the form page beside them. Every method throws Overloaded when
- * a limit is reached, and an Error when the work fails.
+ * Child processes that check SVGs from outside, draw new ones with the embedded library and render SVGs as pixels. They
+ * have limits of time and memory, because rendering a few kilobytes of SVG can take hours, or all memory. SVGs are
+ * drawn there, too, because two bounds of test/bench would be missed otherwise: new previews, and the form page at the
+ * same time. Every method throws Overloaded if a limit is reached, and an Error if the work fails.
  */
 export function createRenderers({ program, onFailure, onState, ...limits }: RenderersOptions) {
   const drawing = createProcessPool({
@@ -73,7 +77,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     maxMb: limits.drawingMaxMb,
     jobsPerProcess: drawingConcurrency,
   })
-  // Processes of their own, because checks and drawings take milliseconds and must not wait for pictures.
+  // Rendering has processes of its own, so that checks and drawings, which take milliseconds, do not wait for it.
   const rendering = createProcessPool({
     program,
     onFailure,
@@ -82,8 +86,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     jobsPerProcess: 1,
     idleMs: renderingIdleMs,
   })
-  const draw = (task: Task, timeoutMs: number) => drawing.run(task, timeoutMs)
-  const run = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
+  const renderOnce = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
   let isClosed = false
   let state: PicturesState = 'ok'
   let trial: Promise<PicturesState> | undefined
@@ -95,19 +98,21 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     return next
   }
 
-  /** Renders a picture with a letter and one without. They are equal if there is no font. */
+  /** Renders one picture with a letter and one without. If they are equal, there is no font. */
   async function tryRendering(): Promise<PicturesState> {
-    const draw = (content: string) => run({ name: 'png', svg: trialSvg(content), size: 32 }, trustedTimeoutMs)
+    const renderText = (content: string) =>
+      renderOnce({ name: 'png', svg: trialSvg(content), size: 32 }, trustedTimeoutMs)
     try {
-      const letter = await draw('A')
-      return changeState(letter.equals(await draw('')) ? 'no font' : 'ok')
+      const letter = await renderText('A')
+      return changeState(letter.equals(await renderText('')) ? 'no font' : 'ok')
     } catch (error) {
       return changeState('down', error)
     }
   }
 
   /**
-   * Whether pictures can be rendered, found out by rendering one. After a failure later calls try again. Never rejects.
+   * Whether pictures can be rendered, which is found out by rendering some. After a failure later calls try again.
+   * Never rejects.
    */
   function picturesState(): Promise<PicturesState> {
     const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs
@@ -119,19 +124,20 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
   }
 
   /**
-   * A process keeps memory of earlier pictures. If a drawing exceeds its limit, it is tried once more in a new process.
+   * Renders an SVG of the embedded library. If the memory limit is exceeded, perhaps because the process still holds
+   * memory of earlier pictures, rendering is tried once more in a new process.
    */
-  async function runTrusted(task: Task): Promise<Buffer> {
+  async function renderTrusted(task: Task): Promise<Buffer> {
     const giveUpAt = performance.now() + trustedTimeoutMs
-    return run(task, trustedTimeoutMs).catch((error) => {
-      if (error instanceof Overloaded && performance.now() < giveUpAt) return run(task, trustedTimeoutMs)
+    return renderOnce(task, trustedTimeoutMs).catch((error) => {
+      if (error instanceof Overloaded && performance.now() < giveUpAt) return renderOnce(task, trustedTimeoutMs)
       throw error
     })
   }
 
   async function render(task: Task, trusted: boolean): Promise<Buffer> {
     try {
-      return await (trusted ? runTrusted(task) : run(task, timeoutMs))
+      return await (trusted ? renderTrusted(task) : renderOnce(task, timeoutMs))
     } catch (cause) {
       if (cause instanceof Overloaded || (await picturesState()) === 'ok') throw cause
       throw new PicturesUnavailable('pictures cannot be rendered', { cause })
@@ -141,42 +147,45 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
   return {
     picturesState,
 
-    /** What is wrong with an SVG from outside; undefined when it is safe. See `svgProblem`. */
+    /** What is wrong with an SVG from outside; undefined if it is safe. See `svgProblem`. */
     async check(svg: Uint8Array): Promise<string | undefined> {
-      return Problem.parse(await draw({ name: 'check', svg }, timeoutMs))
+      return Problem.parse(await drawing.run({ name: 'check', svg }, timeoutMs))
     },
 
-    /** The SVG of this choice, drawn by the embedded library. */
+    /** Draws the SVG of a choice with the embedded library. */
     async draw(choice: Choice): Promise<string> {
-      return z.string().parse(await draw({ name: 'draw', choice }, trustedTimeoutMs))
+      return z.string().parse(await drawing.run({ name: 'draw', choice }, trustedTimeoutMs))
     },
 
-    /** Which parts and colours make a difference in this avatar. See `effectsOf` in effects.ts. */
+    /** Which parts and colours are visible in this avatar. See `effectsOf` in effects.ts. */
     async effects(choice: Choice): Promise<Effects> {
-      return EffectNames.parse(await draw({ name: 'effects', choice }, trustedTimeoutMs))
+      return EffectNames.parse(await drawing.run({ name: 'effects', choice }, trustedTimeoutMs))
     },
 
     /** Whether anything in this avatar moves. See `moves` in pictures/frames.ts. */
     async moves(choice: Choice): Promise<boolean> {
-      return z.boolean().parse(await draw({ name: 'moves', choice }, trustedTimeoutMs))
+      return z.boolean().parse(await drawing.run({ name: 'moves', choice }, trustedTimeoutMs))
     },
 
-    /** The letters in this avatar that are missing in its pictures. See `lettersWithoutFont` in pictures/letters.ts. */
+    /** The letters of this avatar that no font has. See `lettersWithoutFont` in pictures/letters.ts. */
     async lettersWithoutFont(choice: Choice): Promise<string[]> {
-      return z.array(z.string()).parse(await draw({ name: 'lettersWithoutFont', choice }, trustedTimeoutMs))
+      return z.array(z.string()).parse(await drawing.run({ name: 'lettersWithoutFont', choice }, trustedTimeoutMs))
     },
 
-    /** See `drawPng` in pictures/png.ts; `trusted` for an SVG of the embedded library. */
+    /** Renders a PNG, see `drawPng` in pictures/png.ts. `trusted` says that the embedded library has drawn the SVG. */
     png(svg: string, size: number, trusted: boolean): Promise<Buffer> {
       return render({ name: 'png', svg, size }, trusted)
     },
 
-    /** See `drawGif` in pictures/gif.ts; `trusted` for an SVG of the embedded library. */
+    /** Renders a GIF, see `drawGif` in pictures/gif.ts. `trusted` says that the embedded library has drawn the SVG. */
     gif(svg: string, trusted: boolean): Promise<Buffer> {
       return render({ name: 'gif', svg }, trusted)
     },
 
-    /** See `drawCard` in pictures/card.ts. The SVG must be one of the embedded library. */
+    /**
+     * Renders the picture of a link preview, see `drawCard` in pictures/card.ts. The embedded library must have drawn
+     * the SVG.
+     */
     card(svg: string, title: string, subtitle: string): Promise<Buffer> {
       return render({ name: 'card', svg, title, subtitle }, true)
     },

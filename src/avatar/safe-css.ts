@@ -1,17 +1,20 @@
-// Checks the CSS in an SVG from outside by an allow list of tokens, and in a stylesheet of selectors, too. It lists
-// what DiceBear's styles use; test/parts/safe-svg.test.ts names what is missing here, or no longer needed, after an
-// upgrade of DiceBear.
+// Checks the CSS in an SVG from outside. Only listed tokens are allowed and, in a stylesheet, only listed selectors:
+// those that DiceBear's styles use. After an upgrade of DiceBear test/parts/safe-svg.test.ts names tokens that are
+// missing here or no longer needed.
 import { type CSSToken, TokenType, tokenize } from '@csstools/css-tokenizer'
 import { UnsafeSvg } from '../errors.ts'
 
-// A function or at-keyword is listed by its name, a declaration by its property and colon (`--:` is any custom property),
-// every other token by its type.
-/** Tokens in an attribute whose value contains a bracket. */
+// How tokens are listed: functions and at-keywords by their name, declarations by property and colon (`--:` for every
+// custom property), all other tokens by their type.
+/** Tokens in the value of an attribute such as `fill` or `transform`. Values without a bracket are not checked. */
 export const VALUE_TOKENS = namesIn(`
   )-token EOF-token comma-token matrix( number-token rotate( scale( translate( url-token whitespace-token`)
-/** Tokens in an attribute `style`. */
+/** Tokens in the attribute `style`. */
 export const DECLARATION_TOKENS = namesIn('EOF-token ident-token mask-type: mix-blend-mode:')
-/** Tokens in an element `<style>`: those of animations. There is no url and no string, so nothing can be loaded. */
+/**
+ * Tokens in the element `<style>`, which has animations only. No url and no string is allowed, so nothing can be
+ * loaded.
+ */
 export const STYLESHEET_TOKENS = namesIn(`
   (-token )-token --: @keyframes @media EOF-token animation-play-state: animation-timing-function: animation: calc(
   comma-token delim-token dimension-token has( ident-token number-token opacity: percentage-token
@@ -19,13 +22,13 @@ export const STYLESHEET_TOKENS = namesIn(`
   translate( translateX( translateY( var( whitespace-token {-token }-token`)
 
 /**
- * The selectors that are allowed. Combinators are not, because the cost of some grows with a power of the number of
- * elements.
+ * The selectors that are allowed. None has a combinator, because matching some combinators takes time that grows with a
+ * power of the number of elements.
  */
 const SELECTOR = /^(\.[\w-]+|svg:has\(\.[\w-]+\)|from|to|[\d.]+%)$/
 const AT_RULE = /^(@keyframes [\w-]+|@media \(prefers-reduced-motion: no-preference\))$/
 
-/** Throws UnsafeSvg unless CSS is made of these tokens only. Returns the addresses in `url(…)`. */
+/** Throws UnsafeSvg if CSS contains a token that is not `allowed`. Returns the addresses in `url(…)`. */
 export function checkCss(css: string, allowed: ReadonlySet<string>): string[] {
   if (css.includes('\\')) refuse('an escape in CSS')
   const urls: string[] = []
@@ -39,11 +42,12 @@ export function checkCss(css: string, allowed: ReadonlySet<string>): string[] {
   return urls
 }
 
-/** Throws UnsafeSvg unless a stylesheet is of the kind that DiceBear's styles have. */
+/** Throws UnsafeSvg if a stylesheet contains a token, selector or at-rule that is not allowed. */
 export function checkStylesheet(css: string): void {
   checkCss(css, STYLESHEET_TOKENS)
   let isInRule = false
-  // No other token contains one of these characters.
+  // Only the tokens `{`, `}` and `;` contain one of these characters, because strings, comments and escapes are
+  // refused.
   for (const part of css.split(/(?<=[{};])/)) {
     const text = part.slice(0, -1).trim()
     if (part.endsWith('{') && !AT_RULE.test(text)) {
@@ -51,7 +55,7 @@ export function checkStylesheet(css: string): void {
       isInRule = true
     }
     if (part.endsWith('}')) isInRule = false
-    // A variable whose value refers to other variables can grow exponentially.
+    // A custom property whose value refers to others could make values grow exponentially.
     if (text.startsWith('--') && text.includes('(')) refuse('CSS custom property', text)
   }
 }
@@ -63,7 +67,7 @@ function tokenName([type, text]: CSSToken, previousText: string): string {
   return type
 }
 
-/** Throws UnsafeSvg. `name` comes from outside, so it is cut off. */
+/** Throws UnsafeSvg. `name` is cut to 40 characters, because it comes from outside. */
 export function refuse(what: string, name = ''): never {
   throw new UnsafeSvg(name ? `${what} ${name.slice(0, 40)}` : what)
 }

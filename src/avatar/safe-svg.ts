@@ -1,6 +1,6 @@
-// Checks that an SVG from outside is a drawing and nothing more: an allow list of elements, attributes and CSS,
-// references only within the document, and bounds on its size and on the cost of rendering it. An SVG that fails is
-// never cleaned.
+// Checks that an SVG from outside is a drawing and nothing more: its elements, attributes and CSS are on an allow list,
+// it refers only to itself, and its size and the cost of rendering it are bounded. An SVG that fails is refused, never
+// repaired.
 import { type SaxesAttributeNS, SaxesParser, type SaxesTagNS } from 'saxes'
 import { UnsafeSvg } from '../errors.ts'
 import { checkCss, checkStylesheet, DECLARATION_TOKENS, namesIn, refuse, VALUE_TOKENS } from './safe-css.ts'
@@ -8,8 +8,9 @@ import { type Cost, coordinatesIn, costOf, isTooMuch, type SvgElement } from './
 
 export const MAX_SVG_BYTES = 256 * 1024
 
-// The allow list: the elements and attributes that DiceBear's styles use. test/parts/safe-svg.test.ts draws each
-// variant of each style, and names what is missing here, or no longer needed, after an upgrade of DiceBear.
+// The allow list: the elements and attributes that DiceBear's styles use. After an upgrade of DiceBear
+// test/parts/safe-svg.test.ts, which draws each variant of each style, names those that are missing here or no longer
+// needed.
 export const NAMESPACES: ReadonlyMap<string, string> = new Map([
   ['xmlns', 'http://www.w3.org/2000/svg'],
   ['xmlns:dc', 'http://purl.org/dc/elements/1.1/'],
@@ -21,7 +22,10 @@ export const ROOT = namesIn('svg')
 export const ELEMENTS = namesIn(`
   circle clipPath defs ellipse feBlend feColorMatrix feComposite feFlood feGaussianBlur feOffset filter g
   linearGradient mask metadata path radialGradient rect stop style text use`)
-/** The elements that name the licence, inside `metadata`. Addresses in them are text that no program follows. */
+/**
+ * The elements inside `metadata`, which name the licence. Addresses in them are harmless, because no program loads
+ * them.
+ */
 export const METADATA = namesIn(`
   dc:creator dc:rights dc:source dc:title dcterms:license rdf:Description rdf:RDF`)
 export const ATTRIBUTES = namesIn(`
@@ -32,18 +36,18 @@ export const ATTRIBUTES = namesIn(`
   text-anchor transform values viewBox width x x1 x2 xsi:type y y1 y2`)
 const NO_CHILDREN: ReadonlySet<string> = new Set()
 
-// Bounds of the document as it is written, at least twice what DiceBear's own drawings have.
+// Bounds of the document as it is written. They are at least twice as large as in DiceBear's own drawings.
 const MAX_DEPTH = 20
 const MAX_ELEMENTS = 640
-/** Elements that a stylesheet may move. */
+/** Limit of elements with a class, which a stylesheet can animate. */
 const MAX_CLASSES = 40
 const MAX_CSS_LENGTH = 3_000
-/** Limit for one path: the time to fill it grows with the square of its coordinates. */
+/** Limit of one path, because the time to fill it grows with the square of the number of its coordinates. */
 const MAX_COORDINATES = 16_000
 
 /**
- * What is wrong with an SVG from outside, in a few words; undefined if it is safe. It is returned instead of thrown
- * because an error that is sent to another process loses its class.
+ * What is wrong with an SVG from outside, in a few words; undefined if it is safe. It is returned and not thrown,
+ * because an error loses its class when it is sent to another process.
  */
 export function svgProblem(bytes: Uint8Array): string | undefined {
   try {
@@ -114,8 +118,8 @@ export function checkSvg(svg: string): Cost {
   }
 
   const parser = new SaxesParser({ xmlns: true, position: false })
-  // At most six handlers: with a seventh V8 stores the parser's fields in a dictionary, and parsing takes four times as
-  // long.
+  // There must be no seventh handler: V8 would then store the parser's fields in a dictionary, and parsing would take
+  // four times as long.
   parser.on('doctype', () => refuse('a document type'))
   parser.on('processinginstruction', () => refuse('a processing instruction'))
   parser.on('opentag', openElement)
@@ -139,10 +143,7 @@ function allowedChildren(parent: SvgElement | undefined): ReadonlySet<string> {
   return parent.name === 'metadata' || METADATA.has(parent.name) ? METADATA : ELEMENTS
 }
 
-/**
- * Namespace prefixes are checked to have their usual namespaces, so a name with its prefix is enough to identify an
- * attribute.
- */
+/** Checks an attribute by its name with prefix. That is enough, because each prefix must have its usual namespace. */
 function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement): void {
   if (NAMESPACES.has(name)) {
     if (NAMESPACES.get(name) !== value) refuse('namespace', name)
@@ -161,7 +162,10 @@ function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement):
   }
 }
 
-/** Only plain ids are allowed: a browser reads "#%61" as "#a", and the cost of another element would be counted. */
+/**
+ * The id in a reference. Only plain ids are allowed: a browser reads "#%61" as "#a", so the cost of another element
+ * would be counted.
+ */
 function idIn(address: string): string {
   if (!/^#[\w-]+$/.test(address)) refuse('an outside reference')
   return address.slice(1)

@@ -1,7 +1,7 @@
 import type { SaxesTagNS } from 'saxes'
 import { namesIn, refuse } from './safe-css.ts'
 
-/** An element of an SVG that is checked. */
+/** An element of the SVG whose cost is counted. */
 export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
   children: SvgElement[]
   text: string
@@ -12,22 +12,23 @@ export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
 }
 
 /**
- * Limits of what costs time or memory to render. Elements that are referenced count once for each reference: ten groups
- * that each use the next one ten times are a short SVG. DiceBear's own drawings stay below about half of each.
+ * Limits of everything that takes time or memory to render. An element counts again for each reference to it, because a
+ * short SVG can refer to a group ten times, which refers to another one ten times, and so on. DiceBear's own drawings
+ * stay below about half of each limit.
  */
 export const MAX_COST = {
   elements: 3_600,
-  /** Each of them may cover the whole picture. */
+  /** Each shape may cover the whole picture. */
   shapes: 1_200,
-  /** In the paths of all shapes. */
+  /** The coordinates in all paths. */
   coordinates: 72_000,
-  /** High enough for a seed of 128 combining characters, which is drawn as one letter. */
+  /** A seed of 128 combining characters, which is drawn as one letter, stays below this limit. */
   letters: 520,
-  /** Colour stops of the gradients that fill or outline shapes. */
+  /** The colour stops of gradients, counted for each shape that they fill or outline. */
   stops: 2_400,
-  /** Each is first rendered into a picture of its own. */
+  /** A layer is an element that is first rendered into a picture of its own. */
   layers: 60,
-  /** Each step renders another picture, which with its margin is four times as large. */
+  /** Each step of a filter renders another picture. It has a margin, which makes it four times as large. */
   filterSteps: 26,
   blurs: 4,
 }
@@ -46,10 +47,13 @@ export const COST_KINDS = [
 
 const shapes = namesIn('circle ellipse path rect')
 const layerAttributes = namesIn('clip-path filter mask opacity style')
-/** Elements that are drawn only where another element refers to them. */
+/** Elements that are drawn only if another element refers to them. */
 const drawnByReference = namesIn('clipPath defs filter linearGradient mask radialGradient')
 
-/** The cost of an element with all that it contains and refers to. Throws UnsafeSvg if it refers to itself. */
+/**
+ * The cost of an element with everything that it contains or refers to. Throws UnsafeSvg if an element refers to
+ * itself, or to an element that does not exist.
+ */
 export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>): Cost {
   const costs = new Map<SvgElement, Cost | 'in progress'>()
 
@@ -76,7 +80,7 @@ export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>):
   return totalCost(root)
 }
 
-/** Whether any part of the cost is above its limit in MAX_COST. */
+/** Whether the cost is above a limit of MAX_COST. */
 export function isTooMuch(cost: Cost): boolean {
   return COST_KINDS.some((kind) => cost[kind] > MAX_COST[kind])
 }
@@ -94,7 +98,7 @@ function ownCost({ name, attributes, text }: SvgElement): Cost {
   }
 }
 
-/** The number of coordinates; those with a fraction count twice. */
+/** The number of coordinates in a path. A coordinate with a fraction counts twice. */
 export function coordinatesIn(path: string): number {
   return path.match(/\d+/g)?.length ?? 0
 }

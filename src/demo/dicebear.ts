@@ -27,8 +27,8 @@ export function sendSvg(res: Response, svg: string): void {
 }
 
 /**
- * A stand-in for DiceBear's HTTP API, version 10, that draws with DiceBear's own library. Mounted at `/demo/dicebear` its
- * address is `{BASE_URL}/demo/dicebear/10.x`. https://www.dicebear.com/how-to-use/http-api/
+ * A stand-in for DiceBear's HTTP API, version 10, that draws with DiceBear's own library. Mounted at `/demo/dicebear`
+ * its address is `{BASE_URL}/demo/dicebear/10.x`. https://www.dicebear.com/how-to-use/http-api/
  */
 export function standInDiceBear(): Router {
   const router = express.Router({ caseSensitive: true, strict: true })
@@ -67,8 +67,8 @@ function readOptions(style: Style, url: string): Record<string, unknown> {
 }
 
 /**
- * A plain comma separates the items of a list, an encoded one is part of an item: so DiceBear's strictest servers read a
- * query. Each item becomes a value of its own.
+ * A plain comma separates the items of a list, an encoded one is part of an item: so DiceBear's strictest servers read
+ * a query. Each item becomes a value of its own.
  */
 function readQuery(url: string): URLSearchParams {
   const items = new URL(url, 'http://stand-in').search

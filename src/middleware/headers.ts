@@ -4,7 +4,9 @@ import onHeaders from 'on-headers'
 import type { Config } from '../config.ts'
 import { isOtherName } from './same-origin.ts'
 
-/** The content policy of pages. `otherTarget` is an origin to which the form's post may be redirected besides Discord. */
+/**
+ * The content policy of pages. `otherTarget` is an origin to which the form's post may be redirected besides Discord.
+ */
 function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
   return [
     "default-src 'none'",
@@ -28,7 +30,8 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
  */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
-    // Set below: helmet would build the policy anew for each response, and the bench's bound of previews would be missed.
+    // Set below: helmet would build the policy anew for each response, and the bench's bound of previews would be
+    // missed.
     contentSecurityPolicy: false,
     // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them, without
     // cookies.

@@ -83,7 +83,9 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   }
 }
 
-/** Whether the address holds a look. On the form, no seed in it means that the seed is the visitor's Discord username. */
+/**
+ * Whether the address holds a look. On the form, no seed in it means that the seed is the visitor's Discord username.
+ */
 export const isLink = (query: Record<string, unknown>) =>
   ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 

@@ -175,8 +175,8 @@ function shown(avatar: OwnAvatar, user: User) {
 }
 
 /**
- * The form for another look: only a link to it until the address holds a look, because it is longer than the rest of the
- * page.
+ * The form for another look: only a link to it until the address holds a look, because it is longer than the rest of
+ * the page.
  */
 function changeView({ query, visitor }: Request, avatar: Avatar, user: User) {
   const wanted = (query.avatar === undefined && visitor.choice) || choiceOf(avatar)

@@ -15,9 +15,9 @@ export type HeldLock = Lock & {
 }
 
 /**
- * Takes the lock of a key, if it is free, and renews it until `release`. Renewing and releasing compare the owner token,
- * so a process that was stopped for longer than the TTL does not touch the lock of the next owner; `store.replace` refuses
- * its writes.
+ * Takes the lock of a key, if it is free, and renews it until `release`. Renewing and releasing compare the owner
+ * token, so a process that was stopped for longer than the TTL does not touch the lock of the next owner;
+ * `store.replace` refuses its writes.
  */
 export async function tryLock(store: Store, key: string): Promise<HeldLock | undefined> {
   const owner = randomUUID()

@@ -52,8 +52,8 @@ export type CallOptions = {
 }
 
 /**
- * Makes one HTTP request and returns the complete response, whatever its status. Redirects are not followed.
- * Throws UpstreamTimeout or DeadlineExceeded when the time is up, and UpstreamUnavailable for every other failure.
+ * Makes one HTTP request and returns the complete response, whatever its status. Redirects are not followed. Throws
+ * UpstreamTimeout or DeadlineExceeded when the time is up, and UpstreamUnavailable for every other failure.
  */
 export async function call(url: URL, request: UpstreamRequest, options: CallOptions): Promise<UpstreamResponse> {
   const { connections, timeoutMs, maxBytes } = options
