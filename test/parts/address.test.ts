@@ -18,7 +18,7 @@ test.for([
   ['::', 'localhost'],
   ['::1', '[::1]'],
   ['127.0.0.2', '127.0.0.2'],
-])('with HOST=%s the address printed is at %s, and a whole visit works there', async ([HOST = '', name], context) => {
+])('with HOST=%s the app prints an address at %s, where a whole visit works', async ([HOST = '', name], context) => {
   const app = await started(context, { HOST })
   const url = `http://${name}:${new URL(app.url).port}`
   await expect.poll(() => app.output.stderr).toContain(`Open ${url} `)
@@ -29,12 +29,12 @@ test.for([
   expect((await visitor.get('/show_avatar')).status).toBe(200)
 })
 
-test('with BASE_URL its address is printed, wherever the app listens', async (context) => {
+test('with BASE_URL the app prints that address, wherever it listens', async (context) => {
   const app = await started(context, { HOST: '::1', BASE_URL: 'http://avatars.localhost:8080' })
   await expect.poll(() => app.output.stderr).toContain('Open http://avatars.localhost:8080 ')
 })
 
-test('in production every line of output is JSON, and the address is logged', async (context) => {
+test('in production the app prints nothing but JSON lines, one of them with the address', async (context) => {
   const settings = {
     SESSION_SECRET: sessionSecret,
     DISCORD_CLIENT_ID: clientId,

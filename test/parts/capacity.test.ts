@@ -5,7 +5,7 @@ import { comeBack, leave, shownAvatar } from '../support/open-app.ts'
 import { childrenOf } from '../support/renderers.ts'
 import { startApp } from '../support/start-app.ts'
 
-/** The app where a control group, such as a container's, limits memory to this much. */
+/** Starts the app with a memory limit like that of a container's control group. */
 async function startedWith(memoryMb: number) {
   const code = `process.constrainedMemory = () => ${memoryMb} * 1024 * 1024`
   const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(code)}`
@@ -14,7 +14,7 @@ async function startedWith(memoryMb: number) {
   return app
 }
 
-/** A visitor with an avatar; returns a function that asks for it as PNG. */
+/** Signs in a visitor with an avatar. Returns a function that requests the avatar as a PNG. */
 async function signedIn(url: string, address: string, style: string) {
   const visitor = agent(url).redirects(0).set('X-Forwarded-For', address)
   await comeBack(visitor, await agreeAtDiscord(await leave(visitor, { seed: 'fern', style })))
@@ -22,13 +22,13 @@ async function signedIn(url: string, address: string, style: string) {
   return (size: number) => visitor.get(`/avatars/${id}.png?size=${size}`)
 }
 
-// The status of DiceBear's most costly drawing, a blur at 1024 pixels, and the processes beside the server.
+// The columns: memory, the status of DiceBear's most costly drawing, a blur at 1024 pixels, and the child processes.
 test.each([
   [256, 503, 2],
   [384, 200, 2],
   [1024, 200, 3],
 ])(
-  'with %i MB of memory the most costly PNG gets %i, all others are drawn, by %i processes',
+  'with %i MB of memory the most costly PNG gets %i, and %i child processes draw all others',
   async (memoryMb, status, processes) => {
     const app = await startedWith(memoryMb)
     const visitors = await Promise.all([

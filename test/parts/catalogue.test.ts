@@ -8,7 +8,7 @@ import { drawn, moodMap, styleList, styleOf } from '../support/drawn.ts'
 
 const require = createRequire(import.meta.url)
 
-describe('the map of moods', () => {
+describe('the table of moods', () => {
   const faces = styleList.filter(({ hasFace }) => hasFace)
 
   test('names styles and moods that exist', () => {
@@ -20,7 +20,7 @@ describe('the map of moods', () => {
     expect(faces).toHaveLength(38)
   })
 
-  test.each(faces.map(({ name }) => name))('%s knows every option by name and value', (name) => {
+  test.each(faces.map(({ name }) => name))('has only options and values for %s that the style knows', (name) => {
     const known = new OptionsDescriptor(styleOf(name)).toJSON()
     const options = [moodMap.always[name] ?? {}, ...Object.values(moodMap.styles[name] ?? {})].flatMap(Object.entries)
     expect(options.length).toBeGreaterThan(0)
@@ -38,7 +38,7 @@ describe('the map of moods', () => {
     }
   })
 
-  test('every mood changes the face', () => {
+  test('changes the face with every mood', () => {
     for (const { name, moods } of faces) {
       for (const mood of moods) {
         const seeds = ['fern', 'moss', 'kit', 'lena', 'otter']
@@ -58,14 +58,14 @@ describe('the list of styles', () => {
     }),
   })
 
-  test('is that of @dicebear/styles: all 61', async () => {
+  test('has all 61 styles of @dicebear/styles, and no other', async () => {
     const folder = dirname(require.resolve('@dicebear/styles/adventurer.json'))
     const names = (await readdir(folder)).flatMap((file) => /^([a-z0-9-]+)\.min\.json$/.exec(file)?.[1] ?? [])
     expect(names).toHaveLength(61)
     expect(styleList.map(({ name }) => name).sort()).toEqual(names.sort())
   })
 
-  test.each(styleList)('$name: who drew it, on what terms, whether it moves, and has a background', (style) => {
+  test.each(styleList)('knows creator, licence, animation and background of $name', (style) => {
     const { meta } = Definition.parse(require(`@dicebear/styles/${style.name}.json`))
     expect(style).toMatchObject({
       license: meta.license.name,

@@ -1,4 +1,4 @@
-// What Discord's circle cuts off: the table in public/js/circle.js against rendered pixels, and the note on the avatar's page.
+// What Discord's circle cuts off: compares the table in public/js/circle.js with rendered pixels, and tests the notice.
 import { Avatar } from '@dicebear/core'
 import fc from 'fast-check'
 import sharp from 'sharp'
@@ -10,20 +10,20 @@ import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { openApp, signIn, type TestApp } from '../support/open-app.ts'
 
-/** Pixels a side: enough to see a cut ear. */
+/** Width and height of a rendered drawing in pixels: enough to see a cut ear. */
 const side = 64
-/** Shoulders may be cut; heads end above this. */
+/** The share of the height that is checked: heads end above it, and shoulders below it may be cut. */
 const headShare = 0.7
-/** Less than this is a curl or a corner of a hat. */
+/** A smaller part of the drawing may be cut: a curl, or a corner of a hat. */
 const toleratedPercent = 2
-/** Nobody sees that this much is missing. */
+/** So small a part of the drawing is not seen to be missing. */
 const invisiblePercent = 0.5
-/** A face that touches the edges does so along less of them. */
+/** A face touches less than this share of the edges; a pattern that fills the picture touches more. */
 const edgeToEdgeShare = 0.4
-/** What fills this share of the corners is a background pattern, not a head. */
+/** A drawing that fills this share of the corners is a background pattern, not a head. */
 const patternShare = 0.3
 
-/** How much of a drawing lies outside the circle, above the shoulders, in percent of all of it. */
+/** Returns how much of a drawing lies outside of the circle, above the shoulders, in percent of the whole drawing. */
 async function cutPercent(svg: string): Promise<number> {
   const opacity = await sharp(Buffer.from(svg))
     .resize(side, side)
@@ -46,7 +46,7 @@ async function cutPercent(svg: string): Promise<number> {
 const draw = (style: string, seed: string, options: Record<string, unknown> = {}) =>
   new Avatar(styleOf(style), { seed, backgroundColor: ['ffffff00'], ...options }).toString()
 
-/** Three seeds, or fewer if the first hundred have no more, whose drawings lie within the circle. */
+/** Returns up to three of a hundred seeds whose drawings lie within the circle. */
 async function wholeFaces(style: string): Promise<string[]> {
   const whole: string[] = []
   for (let n = 0; whole.length < 3 && n < 100; n++) {
@@ -55,13 +55,13 @@ async function wholeFaces(style: string): Promise<string[]> {
   return whole
 }
 
-/** Whether at least so much of every one of these drawings lies outside the circle. */
+/** Returns whether more than `percent` of each of these drawings lies outside of the circle. */
 async function areCut(style: string, faces: string[], options: Record<string, unknown>, percent: number) {
   for (const seed of faces) if ((await cutPercent(draw(style, seed, options))) <= percent) return false
   return true
 }
 
-/** The largest scale, in steps of 0.05, at which next to nothing of any of them lies outside. */
+/** Returns the largest scale, in steps of 0.05, at which all of these drawings lie within the circle. */
 async function largestScale(style: string, faces: string[], options: Record<string, unknown>): Promise<number> {
   for (let percent = 95; percent >= 50; percent -= 5) {
     const scale = percent / 100
@@ -71,12 +71,12 @@ async function largestScale(style: string, faces: string[], options: Record<stri
   throw new Error(`${style} does not fit into the circle`)
 }
 
-/** The variants of a style that reach out of the circle, with the scale at which they do not. */
+/** Returns the variants of a style that the circle cuts, each with the largest scale at which it fits. */
 async function cutVariantsOf(style: string): Promise<Record<string, Record<string, number>>> {
   const faces = await wholeFaces(style)
   const found: Record<string, Record<string, number>> = {}
   for (const [name, component] of styleOf(style).components()) {
-    // A cut texture, such as dirt on a robot, does not matter.
+    // A texture, such as dirt on a robot, may be cut.
     for (const variant of name === 'texture' ? [] : component.variants().keys()) {
       const forced = { [`${name}Variant`]: [variant], [`${name}Probability`]: 100 }
       if (!(await areCut(style, faces, forced, toleratedPercent))) continue
@@ -86,7 +86,7 @@ async function cutVariantsOf(style: string): Promise<Record<string, Record<strin
   return found
 }
 
-test('the table names each variant of a face or of letters that reaches out of the circle, and no other', async () => {
+test('the table has each variant of a face or of letters that the circle cuts, and no other', async () => {
   const found: Record<string, Record<string, Record<string, number>>> = {}
   for (const { name, hasFace } of styleList) {
     const variants = hasFace || name === 'initials' ? await cutVariantsOf(name) : {}
@@ -95,7 +95,7 @@ test('the table names each variant of a face or of letters that reaches out of t
   expect(cutVariants).toEqual(found)
 }, 120_000)
 
-/** The share of the left and right edges of a smaller drawing where it ends in a straight line. */
+/** Returns the share of the left and right edges along which a scaled-down drawing ends in a straight line. */
 async function edgeShare(style: string): Promise<number> {
   const margin = 10
   const scale = 1 - (2 * margin) / side
@@ -122,13 +122,13 @@ async function edgeShare(style: string): Promise<number> {
   return ends / all
 }
 
-test('the catalogue knows whose patterns end at the edges of the picture', async () => {
+test('the catalogue knows each style whose pattern ends at the edges of the picture', async () => {
   const found: string[] = []
   for (const { name } of styles) if ((await edgeShare(name)) > edgeToEdgeShare) found.push(name)
   expect(styles.filter(({ edgeToEdge }) => edgeToEdge).map(({ name }) => name)).toEqual(found)
 }, 60_000)
 
-/** A drawing, and whether it has a variant from the table, by the options that the library picked. */
+/** Draws a choice. `hasCutVariant`: whether the library picked a variant that is in the table. */
 function drawn(choice: Choice, cut: Record<string, Record<string, number>>): { svg: string; hasCutVariant: boolean } {
   const { svg, options } = new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON()
   const picked: Record<string, unknown> = options
@@ -138,7 +138,7 @@ function drawn(choice: Choice, cut: Record<string, Record<string, number>>): { s
   }
 }
 
-test.each(Object.entries(cutVariants))('%s: the SVG shows which variants it has', (style, cut) => {
+test.each(Object.entries(cutVariants))('%s: the variants in the table are recognised in the SVG', (style, cut) => {
   const Looks = fc.record({
     seed: fc.string({ unit: 'grapheme', maxLength: 20 }),
     backgroundColor: fc.constantFrom('', 'ffd29d'),
@@ -164,7 +164,7 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-/** A seed whose hair the table names, or one whose hair it does not. */
+/** Returns a seed whose hair is in the table, or, with false, one whose hair is not. */
 function seedOf(cut: boolean): string {
   const named = Object.keys(cutVariants.adventurer?.hair ?? {})
   for (let n = 0; n < 1000; n++) {
@@ -178,7 +178,7 @@ test.each([
   { seed: seedOf(true), scale: '', cut: true },
   { seed: seedOf(true), scale: '0.9', cut: false },
   { seed: seedOf(false), scale: '', cut: false },
-])('the page of an avatar says whether the circle cuts it: $cut, at scale $scale', async ({ seed, scale, cut }) => {
+])('the avatar’s page says whether the circle cuts it off: $cut, at scale $scale', async ({ seed, scale, cut }) => {
   const visitor = app.visitor()
   await signIn(app, visitor, { style: 'adventurer', seed, scale, backgroundColor: '#ffd29d' })
   const { text } = await visitor.get('/show_avatar')

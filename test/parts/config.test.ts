@@ -11,7 +11,7 @@ async function emptyFolder(): Promise<string> {
   return folder
 }
 
-/** Settings for production. */
+/** Valid settings for production. */
 const good = {
   NODE_ENV: 'production',
   SESSION_SECRET: sessionSecret,
@@ -21,7 +21,7 @@ const good = {
   BASE_URL: 'https://avatars.example',
 }
 
-/** Values that are refused, by setting. */
+/** By setting, the values that are refused. */
 const bad: [name: string, ...values: string[]][] = [
   ['PORT', '0', '80 ', '65536', '-1', '3e3', '0x50', 'http'],
   ['HOST', '999.1.1.1', '1.2.3.4.5', 'localhost:3000', '[::1]', ':::1', 'http://localhost', 'a b', ' '],
@@ -268,7 +268,7 @@ describe('production', () => {
     [{ ...withoutNodeEnv, NODE_ENV: 'development', REDIS_URL: '' }, ['REDIS_URL']],
     [{ ...withoutNodeEnv, DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
     [{ ...withoutNodeEnv, DEMO: 'off', DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
-  ])('has its rules with %o', (settings, named) => {
+  ])('is assumed with %o, and its rules apply', (settings, named) => {
     expect(namedBy(settings)).toEqual(named.toSorted())
   })
 
@@ -284,14 +284,14 @@ describe('production', () => {
     [{ DEMO: 'on', BASE_URL: 'https://avatars.example' }, true],
     [{ DEMO: 'on', BASE_URL: 'http://avatars.example' }, true],
     [{ DEMO: 'on', NODE_ENV: 'production' }, true],
-    // Somebody's own Discord application, tried on their own machine.
+    // A developer tries their own Discord application on their own machine.
     [credentials, false],
     [{ ...credentials, BASE_URL: 'http://localhost:8080' }, false],
-  ])('has no rules for %o', (settings, demo) => {
+  ])('is not assumed with %o, and its rules do not apply', (settings, demo) => {
     expect(readConfig({ ...settings, CACHE_DIR: tmpdir() }).demo).toBe(demo)
   })
 
-  test('a demo and credentials exclude each other', () => {
+  test('refuses DEMO=on together with the credentials of a Discord application', () => {
     expect(namedBy({ ...good, DEMO: 'on' })).toEqual(['DEMO'])
     expect(namedBy({ ...good, DEMO: 'on', BASE_URL: 'http://avatars.example' })).toEqual(['BASE_URL', 'DEMO'])
   })

@@ -1,4 +1,4 @@
-// The demo's stand-ins, and what the tests' doubles make of them: a Discord as strict as the real one, and faults.
+// The demo's stand-ins for Discord and DiceBear, and the tests' doubles, which add Discord's strictness and faults.
 import { Avatar } from '@dicebear/core'
 import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -23,7 +23,7 @@ describe('the stand-in Discord', () => {
   })
   afterEach(() => discord.close())
 
-  /** The authorize address as a good app asks for it; `undefined` leaves a parameter out. */
+  /** Returns a valid authorize URL with these changes; `undefined` leaves a parameter out. */
   function authorizeUrl(changes: Record<string, string | undefined> = {}): string {
     const url = new URL(discord.authorizeUrl)
     const parameters = {
@@ -57,7 +57,7 @@ describe('the stand-in Discord', () => {
     code_verifier: verifier,
   })
 
-  test('serves a client of its own, oauth4webapi: sign in, refresh, sign out', async () => {
+  test('serves another OAuth client, oauth4webapi: sign-in, refresh, revocation', async () => {
     const client: oauth.Client = { client_id: clientId }
     const secret = oauth.ClientSecretPost(clientSecret)
     const server = {
@@ -93,7 +93,7 @@ describe('the stand-in Discord', () => {
     }
   })
 
-  test('declining leads back with access_denied and no code', async () => {
+  test('redirects with access_denied and without a code when the visitor declines', async () => {
     const back = new URL(await agreeAtDiscord(authorizeUrl(), { decision: 'decline' }))
     expect(back.origin + back.pathname).toBe(redirectUri)
     expect(Object.fromEntries(back.searchParams)).toEqual({
@@ -103,7 +103,7 @@ describe('the stand-in Discord', () => {
     })
   })
 
-  test('prompt=none asks a new browser, then passes it without a page; prompt=consent asks each time', async () => {
+  test('asks a browser once with prompt=none, and each time with prompt=consent', async () => {
     const cookieJar = new CookieJar()
     const pages: number[] = []
     for (const prompt of ['none', 'none', 'consent']) {
@@ -134,7 +134,7 @@ describe('the stand-in Discord', () => {
     expect((await fetch(`${authorizeUrl()}&state=b`, { redirect: 'manual' })).status).toBe(400)
   })
 
-  test('verifiers of 43 and of 128 characters are good', async () => {
+  test('accepts PKCE verifiers of 43 and of 128 characters', async () => {
     for (const code_verifier of ['a'.repeat(43), 'b'.repeat(128)]) {
       const code_challenge = await oauth.calculatePKCECodeChallenge(code_verifier)
       const code = newCode(authorizeUrl({ code_challenge }))
@@ -151,18 +151,18 @@ describe('the stand-in Discord', () => {
     ['another secret', 401, { client_secret: 'another' }],
     ['another grant type', 400, { grant_type: 'password' }],
     ['a field that means nothing', 400, { scope: 'identify' }],
-  ])('gives no tokens for %s', async (_, status, changes) => {
+  ])('issues no tokens for %s', async (_, status, changes) => {
     expect((await post(at.token, { ...codeGrant(), ...changes })).status).toBe(status)
   })
 
-  test('takes no field twice, no JSON, and no browser', async () => {
+  test('refuses a repeated field, JSON, and requests from a browser', async () => {
     const twice: [string, string][] = [...Object.entries(codeGrant()), ['code', newCode()]]
     expect((await post(at.token, twice)).status).toBe(400)
     expect((await post(at.token, codeGrant(), { 'content-type': 'application/json' })).status).toBe(400)
     expect((await post(at.token, codeGrant(), { 'user-agent': 'Mozilla/5.0' })).status).toBe(403)
   })
 
-  test('has a picture for each account on its page', async () => {
+  test('shows a picture for each account on its page', async () => {
     const page = await (await fetch(authorizeUrl())).text()
     const pictures = [...page.matchAll(/<img src="([^"]+)"/g)].map(([, path]) => `${discord.url}${path}`)
     const answers = await Promise.all(pictures.map((picture) => fetch(picture)))
@@ -205,7 +205,7 @@ describe('the stand-in DiceBear', () => {
       },
     ],
     ['nope=1&mouth=happy01&__proto__=1', {}],
-  ] as const)('reads %s', async (query, options) => {
+  ] as const)('reads the query %s as DiceBear does', async (query, options) => {
     const answer = await fetch(`${dicebear.apiUrl}/lorelei/svg?${query}`)
     expect(await answer.text()).toBe(new Avatar(styleOf('lorelei'), { seed: '', ...options }).toString())
   })
@@ -217,7 +217,7 @@ describe('the stand-in DiceBear', () => {
     ['nope/svg', 404],
     ['..%2Fcore/svg', 404],
     ['lorelei/bmp', 404],
-  ])('%s: %i in JSON', async (path, status) => {
+  ])('answers %s with %i and JSON', async (path, status) => {
     const answer = await fetch(`${dicebear.apiUrl}/${path}`)
     expect([answer.status, await answer.json()]).toMatchObject([status, { statusCode: status }])
   })
@@ -241,7 +241,7 @@ describe('a double', () => {
     expect([dicebear.count(path), dicebear.count(at.svg, 'POST'), dicebear.count(path, 'GET')]).toEqual([1, 1, 0])
   })
 
-  test('fails as often as a test says, one fault after the other, then works', async () => {
+  test('fails as many times as it is told to, one fault after the other, then works', async () => {
     dicebear.fail(path, faults.answer(500), { times: 2 })
     dicebear.fail(path, faults.rateLimited(30), { times: 1 })
     const seen: number[] = []
@@ -249,7 +249,7 @@ describe('a double', () => {
     expect(seen).toEqual([500, 500, 429, 200])
   })
 
-  test('fails until it is healed, and only at the path given', async () => {
+  test('fails until it is healed, and only at the given path', async () => {
     dicebear.fail(path, faults.answer(503))
     expect((await get()).status).toBe(503)
     expect((await fetch(`${dicebear.apiUrl}/shapes/svg`)).status).toBe(200)
@@ -259,7 +259,7 @@ describe('a double', () => {
     expect((await get()).status).toBe(200)
   })
 
-  test('refuses connections, open ones too, and accepts them again at the same port', async () => {
+  test('refuses connections, closing open ones, and accepts them again at the same port', async () => {
     expect((await get()).status).toBe(200)
     await dicebear.refuse()
     expect(await get().catch((error: unknown) => error)).toMatchObject({ cause: { code: 'ECONNREFUSED' } })

@@ -1,4 +1,4 @@
-// The client of DiceBear's HTTP API against a server that reads queries as DiceBear's strictest version does.
+// Tests the client of DiceBear's HTTP API with a server that reads queries as strictly as the real API.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
@@ -30,7 +30,7 @@ afterAll(async () => {
 
 const choice = { seed: 'fern', style: 'lorelei', mood: '', backgroundColor: 'ffd29d', animated: false }
 
-/** Any pins of any style, as a form has them. */
+/** Random pinned parts and colours of a random style, as form fields. */
 const Pinned = fc.constantFrom(...styleList).chain(({ name: style, moods }) => {
   const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
   const ofParts = parts.map(({ name, optional, variants }): [string, fc.Arbitrary<string>] => {
@@ -50,7 +50,7 @@ const Pinned = fc.constantFrom(...styleList).chain(({ name: style, moods }) => {
   })
 })
 
-/** Each new option by itself, and all together. */
+/** Each option of framing and background by itself, and all together. */
 const framings: Record<string, string>[] = [
   { backgroundColor: 'own' },
   { backgroundColorFill: 'linear', backgroundColor2: '#A9D6F5' },

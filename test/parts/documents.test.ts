@@ -15,7 +15,7 @@ describe.each(documents)('%s', (file) => {
     const named = [...text.matchAll(/`((?:\.github|\.ci|src|test|views|public|deploy)\/[\w./@-]+)`/g)].map(
       ([, path = '']) => path,
     )
-    // An .env is the reader's own.
+    // An .env file is not in the repository: each reader writes their own.
     expect(named.filter((path) => !existsSync(join(root, path)) && !path.endsWith('.env'))).toEqual([])
   })
 
@@ -29,7 +29,7 @@ describe.each(documents)('%s', (file) => {
   })
 })
 
-/** The anchors that GitHub makes of a document's headings. */
+/** Returns the anchors that GitHub makes of a document's headings. */
 function headingsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -39,14 +39,14 @@ function headingsOf(text: string): string[] {
   )
 }
 
-/** The rows of the table below a heading: the names in the first column. */
+/** Returns the names in the first column of the table below this heading. */
 function firstColumn(text: string, heading: string): string[] {
   const section = text.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
   const rows = [...section.matchAll(/^\| (.+?) \|/gm)].map(([, cell = '']) => cell.replaceAll(/`|\(optional\)/g, ''))
   return rows.slice(1).flatMap((cell) => cell.split(',').map((name) => name.trim()))
 }
 
-test('README.md and .env.example name the same settings, each that the app reads among them', () => {
+test('README.md and .env.example name the same settings, and all that the app reads', () => {
   const inReadme = firstColumn(read('README.md'), 'Settings')
   const inExample = [...read('.env.example').matchAll(/^#([A-Z_]+)=/gm)].map(([, name = '']) => name)
   expect(new Set(inExample)).toEqual(new Set(inReadme))
@@ -55,7 +55,7 @@ test('README.md and .env.example name the same settings, each that the app reads
   expect([...inReadme, 'NODE_ENV']).toEqual(expect.arrayContaining(inConfig))
 })
 
-test('README.md gives a reason for every dependency, and for no other', () => {
+test('README.md gives a reason for every dependency, and names no other package', () => {
   const { dependencies, optionalDependencies } = z
     .object({ dependencies: z.record(z.string(), z.string()), optionalDependencies: z.record(z.string(), z.string()) })
     .parse(JSON.parse(read('package.json')))
@@ -63,7 +63,7 @@ test('README.md gives a reason for every dependency, and for no other', () => {
   expect(firstColumn(read('README.md'), 'Dependencies, and why').toSorted()).toEqual(installed.toSorted())
 })
 
-test('the newest version in CHANGELOG.md is that of package.json', () => {
+test('the newest version in CHANGELOG.md is the version in package.json', () => {
   const { version } = z.object({ version: z.string() }).parse(JSON.parse(read('package.json')))
   expect(/^## \[(\d[^\]]*)\]/m.exec(read('CHANGELOG.md'))?.[1]).toBe(version)
 })

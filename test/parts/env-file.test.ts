@@ -26,12 +26,12 @@ test.each<[what: string, content: string | Buffer]>([
   ['line ends of Windows and a byte order mark', `\ufeff${text.replaceAll('\n', '\r\n')}`],
   ['line ends that are carriage returns', text.replaceAll('\n', '\r')],
   ['no line end after the last line', text.trimEnd()],
-])('no setting is lost in %s', async (_what, content) => {
+])('every setting is read from a file in %s', async (_what, content) => {
   await writeFile(file, content)
   expect(readEnvFile(file)).toEqual(settings)
 })
 
-test('a file that does not exist has no settings', () => {
+test('a file that does not exist counts as a file without settings', () => {
   expect(readEnvFile(file)).toEqual({})
 })
 
@@ -52,7 +52,7 @@ describe('a file that cannot be read as text is refused', () => {
     expect(() => readEnvFile(file)).toThrow(/^Cannot start\. \S+\.env must be a file, [^\n]+folder[^\n]+$/)
   })
 
-  test('a link that leads nowhere, or to itself', async () => {
+  test('a link to a missing file, or to itself', async () => {
     await symlink('nowhere', file)
     expect(() => readEnvFile(file)).toThrow(/^Cannot start\. \S+\.env cannot be read: [^\n]+ENOENT[^\n]+$/)
     await rm(file)
@@ -77,9 +77,9 @@ describe('the app', () => {
   test.each<[what: string, prepare: (file: string) => Promise<unknown>]>([
     ['a folder', mkdir],
     ['not text', (file) => writeFile(file, Buffer.from('PORT=8080', 'utf16le'))],
-    // Root may read every file, but not this one.
+    // Even root, who may read every file, cannot read this one.
     ['a link to itself', (file) => symlink('.env', file)],
-  ])('does not start with a file that is %s: one sentence, exit code 1', async (_what, prepare) => {
+  ])('does not start with a file that is %s, says so in one sentence, and exits with 1', async (_what, prepare) => {
     const { code, output } = await startAndFail({}, (folder) => prepare(join(folder, '.env')))
     expect(output).toMatch(/^Cannot start\. \S+\.env (must be|cannot be read)[^\n]+\n$/)
     expect(code).toBe(1)

@@ -1,4 +1,4 @@
-// On which backgrounds a style is nearly invisible: src/avatar/faint.json against rendered pixels.
+// On which backgrounds a style is nearly invisible: compares src/avatar/faint.json with rendered pixels.
 import { expect, test } from 'vitest'
 import { isFaint } from '../../public/js/look.js'
 import { styles } from '../../src/avatar/catalogue.ts'
@@ -6,7 +6,7 @@ import faintJson from '../../src/avatar/faint.json' with { type: 'json' }
 import { betterSwatches, faintGrounds } from '../../src/avatar/faint.ts'
 import { faintTable } from '../support/faint.ts'
 
-test('the table names each style and background that are hardly told apart, and no other', async () => {
+test('the table has each style with each background on which it is nearly invisible, and no other', async () => {
   expect(faintJson).toEqual(await faintTable())
 }, 60_000)
 
@@ -18,11 +18,11 @@ test.each([
   ['initials', 'own', false],
   ['initials', '263239', true],
   ['adventurer', '', false],
-])('%s on “%s” is faint: %s', (style, backgroundColor, expected) => {
+])('%s on “%s” is nearly invisible: %s', (style, backgroundColor, expected) => {
   expect(isFaint(faintGrounds(style), backgroundColor)).toBe(expected)
 })
 
-test('each style has three better swatches', () => {
+test('each style has at least three colours on which it can be seen', () => {
   for (const { name } of styles) {
     const better = betterSwatches(name)
     expect([name, new Set(better).size]).toEqual([name, 3])

@@ -37,10 +37,10 @@ async function open(options: { folder?: string; maxBytes?: number } = {}) {
   return { cache, folder, errors, fileOf: (key: string) => join(folder, cache.path(key)) }
 }
 
-/** The SVG in the cache under this key. */
+/** Reads the SVG in the cache under this key. */
 const stored = async (cache: FileCache, key: string) => (await cache.read(key))?.svg
 
-/** Everything in the folder, with its sub folders. */
+/** Returns the paths of all files in the folder and its subfolders. */
 async function filesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true })
   return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))
@@ -57,14 +57,14 @@ const setAge = (file: string, ageMs: number): void => {
 }
 const ageOf = async (file: string): Promise<number> => Date.now() - (await stat(file)).mtimeMs
 
-/** A file as another process would leave it: the bound looks at sizes and ages only. */
+/** Writes a file as another process would. Its content does not matter, because the limit looks at size and age only. */
 function put(file: string, ageMs: number, content = 'x'): void {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, content)
   setAge(file, ageMs)
 }
 
-test('what was written is read back, by this process and by another', async () => {
+test('a written SVG is read back by the same process and by another', async () => {
   const { cache, folder, errors } = await open()
   expect(await cache.read(key)).toBeUndefined()
   await cache.write(key, svg)
@@ -75,7 +75,7 @@ test('what was written is read back, by this process and by another', async () =
   expect([...errors, ...later.errors]).toEqual([])
 })
 
-test('any bytes come back as they were', async () => {
+test('any bytes are read back unchanged', async () => {
   const { cache } = await open()
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 1000 }), async (bytes) => {
@@ -86,7 +86,7 @@ test('any bytes come back as they were', async () => {
   )
 })
 
-test('the file is itself a well-formed SVG', async () => {
+test('the file in the cache is a well-formed SVG', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   const content = await readFile(fileOf(key), 'utf8')
@@ -96,7 +96,7 @@ test('the file is itself a well-formed SVG', async () => {
   parser.write(content).close()
 })
 
-test('a flip of any bit is noticed, reported, and repaired by the next write', async () => {
+test('a flipped bit anywhere in a file is noticed, reported, and repaired by the next write', async () => {
   const { cache, errors, fileOf } = await open()
   await cache.write(key, svg)
   const whole = await readFile(fileOf(key))
@@ -116,7 +116,7 @@ test('a flip of any bit is noticed, reported, and repaired by the next write', a
   )
 })
 
-test('a file cut off anywhere, or empty, is noticed', async () => {
+test('a file that is cut off anywhere, or empty, is noticed', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   const { size } = await stat(fileOf(key))
@@ -130,12 +130,12 @@ test('a file cut off anywhere, or empty, is noticed', async () => {
 test('a file of gigabytes counts as damaged and is not read into memory', async () => {
   const { cache, errors, fileOf } = await open()
   await cache.write(key, svg)
-  await truncate(fileOf(key), 2 ** 33) // sparse: takes no room on the disk
+  await truncate(fileOf(key), 2 ** 33) // a sparse file, which takes no room on the disk
   expect(await cache.read(key)).toBeUndefined()
   expect(errors.map(String)).toEqual([expect.stringContaining('damaged')])
 })
 
-test("another picture's file under this name counts as damaged", async () => {
+test('the file of another picture under this name counts as damaged', async () => {
   const { cache, fileOf } = await open()
   const other = keyOf('another')
   await cache.write(key, svg)
@@ -145,7 +145,7 @@ test("another picture's file under this name counts as damaged", async () => {
   expect(await stored(cache, other)).toEqual(Buffer.from('<svg/>'))
 })
 
-test('a deleted file, and a deleted folder at any level, are created again', async () => {
+test('a deleted file or folder is created again', async () => {
   const folder = join(await newFolder(), 'a', 'cache')
   await mkdir(folder, { recursive: true })
   const { cache, errors, fileOf } = await open({ folder })
@@ -164,7 +164,7 @@ const inPlaceOfTheFile: [string, (file: string) => Promise<unknown>][] = [
   ['a folder in place of the file', async (file) => mkdir(join(file, 'full'), { recursive: true })],
   ['a pipe in place of the file', async (file) => mkdir(dirname(file)).then(() => execFileSync('mkfifo', [file]))],
 ]
-test.for(inPlaceOfTheFile)('%s is reported, and replaced by the next write', async ([, put]) => {
+test.for(inPlaceOfTheFile)('%s in the place of a file is reported, and replaced by the next write', async ([, put]) => {
   const { cache, folder, errors, fileOf } = await open()
   await put(fileOf(key))
   expect(await cache.read(key)).toBeUndefined()
@@ -176,18 +176,18 @@ test.for(inPlaceOfTheFile)('%s is reported, and replaced by the next write', asy
   expect(errors).toEqual([])
 })
 
-test('where nothing can be written the error is reported, and the SVG is returned all the same', async () => {
+test('a write that fails is reported, and returns the SVG all the same', async () => {
   const { cache, folder, errors, fileOf } = await open()
   await cache.trim()
   await rm(folder, { recursive: true })
-  await writeFile(folder, 'a file in place of the folder') // stops root too, unlike a mode
+  await writeFile(folder, 'a file in place of the folder') // unlike a file mode, this stops root, too
   expect((await cache.write(key, svg)).svg).toEqual(svg)
   expect(errors.map(String)).toContainEqual(expect.stringMatching('ENOTDIR'))
   expect(await cache.read(key)).toBeUndefined()
   expect(existsSync(fileOf(key))).toBe(false)
 })
 
-test('links are not followed, neither for reading nor for writing nor for deleting', async () => {
+test('symbolic links are not followed, neither for reading nor for writing nor for deleting', async () => {
   const { cache, folder, errors, fileOf } = await open()
   const elsewhere = await newFolder()
   const outside = join(elsewhere, 'outside.svg')
@@ -203,7 +203,7 @@ test('links are not followed, neither for reading nor for writing nor for deleti
   expect(await stored(cache, key)).toEqual(Buffer.from('<svg/>'))
   expect(await readFile(outside, 'utf8')).toBe(before)
 
-  // A subfolder that leads out of the cache: nothing is written into it, and nothing in it is deleted.
+  // A subfolder that is a link out of the cache: the cache must neither write nor delete anything there.
   const [theirs, ours] = [join(elsewhere, `${key}.svg`), fileOf(key)]
   put(theirs, hourMs)
   await rm(dirname(ours), { recursive: true })
@@ -215,7 +215,7 @@ test('links are not followed, neither for reading nor for writing nor for deleti
   expect(await stored(cache, key)).toEqual(svg)
 })
 
-test('only a hash is a key: nothing else becomes a path', async () => {
+test('a key that is not a hash is refused and never becomes a path', async () => {
   const { cache, folder } = await open()
   const bad = [
     '',
@@ -240,7 +240,7 @@ test('only a hash is a key: nothing else becomes a path', async () => {
   expect(await filesIn(folder)).toEqual([])
 })
 
-test('reading marks a file as used, once a minute', async () => {
+test('reading a file marks it as used, once a minute', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   setAge(fileOf(key), hourMs)
@@ -251,7 +251,7 @@ test('reading marks a file as used, once a minute', async () => {
   expect(await ageOf(fileOf(key))).toBeGreaterThanOrEqual(30_000)
 })
 
-test('a file is used now, even if a clock that was ahead has dated it', async () => {
+test('reading a file marks it as used now, even if its time is in the future', async () => {
   const { cache, fileOf } = await open()
   await cache.write(key, svg)
   setAge(fileOf(key), -hourMs)
@@ -259,21 +259,21 @@ test('a file is used now, even if a clock that was ahead has dated it', async ()
   expect(await ageOf(fileOf(key))).toBeGreaterThan(-10_000)
 })
 
-test('a burst of three times the limit keeps to it, and the files read of late survive', async () => {
+test('writing three times the limit at once keeps the limit, and keeps the files that were read recently', async () => {
   const blocks = 400
   const { cache, folder, errors, fileOf } = await open({ maxBytes: blocks * block })
   const first = Array.from({ length: 300 }, (_, i) => keyOf(`first ${i}`))
   await Promise.all(first.map((key) => cache.write(key, svg)))
   await cache.trim()
   for (const [i, key] of first.entries()) setAge(fileOf(key), hourMs + i * 1000)
-  const inUse = first.slice(-40) // the oldest of all, were they not read
+  const inUse = first.slice(-40) // the oldest files, which are now read
   for (const key of inUse) expect(await stored(cache, key)).toEqual(svg)
-  for (const key of inUse) setAge(fileOf(key), -hourMs) // as if read all the time
+  for (const key of inUse) setAge(fileOf(key), -hourMs) // as if they were read all the time
 
   const late = Array.from({ length: 3 * blocks }, (_, i) => keyOf(`late ${i}`))
   for (let i = 0; i < late.length; i += 40) {
     await Promise.all(late.slice(i, i + 40).map((key) => cache.write(key, svg)))
-    expect(await bytesIn(folder)).toBeLessThan(2 * blocks * block) // already during the burst
+    expect(await bytesIn(folder)).toBeLessThan(2 * blocks * block) // the limit holds during the burst, too
   }
   await cache.trim()
   await cache.trim() // the first one may have begun before the last write
@@ -285,7 +285,7 @@ test('a burst of three times the limit keeps to it, and the files read of late s
   expect(errors).toEqual([])
 })
 
-test('the least recently used are deleted first, and no more than needed', async () => {
+test('the least recently used files are deleted first, and no more of them than needed', async () => {
   const { cache, folder, fileOf } = await open()
   const keys = Array.from({ length: 500 }, (_, i) => keyOf(i))
   for (const [i, key] of keys.entries()) put(fileOf(key), i * 60_000) // a minute apart, the last one the oldest
@@ -294,7 +294,7 @@ test('the least recently used are deleted first, and no more than needed', async
   expect(await cache.read(keys[499] ?? '')).toBeUndefined()
 })
 
-test('of files all of one age only the excess is deleted', async () => {
+test('when all files have the same age, no more of them than needed are deleted', async () => {
   const folder = await newFolder()
   const then = new Date(Date.now() - hourMs)
   for (let i = 0; i < 500; i++) {
@@ -306,17 +306,17 @@ test('of files all of one age only the excess is deleted', async () => {
   expect(await filesIn(folder)).toHaveLength(180)
 })
 
-test('the files of other processes are noticed within a minute', async () => {
+test('the files of other processes count towards the limit within a minute', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   const { cache, folder, fileOf } = await open({ maxBytes: 100 * block })
   await cache.trim()
   for (let i = 0; i < 300; i++) put(fileOf(keyOf(i)), hourMs)
   vi.advanceTimersByTime(60_000)
-  await cache.trim() // the one that the timer has begun
+  await cache.trim() // waits for the trim that the timer has begun
   expect(await bytesIn(folder)).toBeLessThanOrEqual(100 * block)
 })
 
-test('temporary files of killed writers are deleted like any other, files of other programs are not', async () => {
+test('temporary files of killed processes are deleted like others, and files of other programs are kept', async () => {
   const { folder, fileOf } = await open()
   const temporary = `${fileOf(key)}.5f0c-11`
   const foreign = [join(folder, 'letter.txt'), join(dirname(fileOf(key)), 'notes.svg'), join(folder, 'own', 'a.svg.1')]
@@ -328,7 +328,7 @@ test('temporary files of killed writers are deleted like any other, files of oth
 
 type Child = { process: ChildProcess; lines: AsyncIterable<string>; ended: Promise<unknown> }
 
-/** A process of its own on the folder; `body` is its program. It prints the errors that the cache reports. */
+/** Starts a process with a cache in this folder, which runs `body` and prints the errors that the cache reports. */
 function child(folder: string, body: string, { maxBytes = 2 ** 30, shell = '' } = {}): Child {
   const module = new URL('../../src/avatar/file-cache.ts', import.meta.url).href
   const script = `
@@ -346,7 +346,7 @@ function child(folder: string, body: string, { maxBytes = 2 ** 30, shell = '' } 
   return { process: forked, lines: createInterface(forked.stdout), ended }
 }
 
-/** Large enough to be seen half written, if it ever were visible by then. */
+/** Returns a picture so large that a half-written file would be noticed. */
 function pictureOf(i: number): Buffer {
   return Buffer.from(`<svg>${String(i).repeat(100_000)}</svg>`)
 }
@@ -358,7 +358,7 @@ const writeEndlessly = `
   console.log('writing')
   for (let i = 0; ; i = (i + 1) % ${pictures}) await Promise.all([write(i), write((i * 7) % ${pictures})])`
 
-/** Reads every picture that is there and compares it with what it should be. Returns how many there were. */
+/** Reads every picture in the cache and checks that it is whole. Returns how many there were. */
 async function readAll(cache: FileCache): Promise<number> {
   let found = 0
   for (let i = 0; i < pictures; i++) {
@@ -371,21 +371,21 @@ async function readAll(cache: FileCache): Promise<number> {
 }
 
 test.for([
-  { disk: 'nearly full', blocks: 20 }, // takes a part of the file
+  { disk: 'nearly full', blocks: 20 }, // has room for a part of the file
   { disk: 'full', blocks: 0 },
-])('on a $disk disk a picture is not stored, and nothing is left of it', async ({ blocks }) => {
+])('on a $disk disk a picture is not stored, and no part of it is left', async ({ blocks }) => {
   const folder = await newFolder()
   const body = `
     process.on('SIGXFSZ', () => {})
     await cache.write(keyOf(1), pictureOf(1))`
-  // A limit on the size of files (in 512 bytes) fails writes as a full disk does, even those of root;
-  // the process is also sent a signal, which no disk sends and which would end it.
+  // A limit on the size of files (in blocks of 512 bytes) fails writes as a full disk does, even for root. It also
+  // sends SIGXFSZ, which would end the process, and which a full disk does not send.
   const { lines } = child(folder, body, { shell: `ulimit -f ${blocks};` })
   expect(await Array.fromAsync(lines)).toEqual([expect.stringMatching('^error: .*EFBIG')])
   expect(await filesIn(folder)).toEqual([])
 })
 
-test('several processes share a folder: every picture is whole, and the limit holds', async () => {
+test('when several processes share a folder, every picture is whole, and the limit holds', async () => {
   const [folder, maxBytes] = [await newFolder(), 1.5 * 2 ** 20] // room for half of the pictures
   const { cache, errors } = await open({ folder, maxBytes })
   const others = [1, 2].map(() => child(folder, writeEndlessly, { maxBytes }))
@@ -400,7 +400,7 @@ test('several processes share a folder: every picture is whole, and the limit ho
   expect(errors).toEqual([])
 })
 
-test('killed again and again in the middle of a write, it leaves no half file under a name', async () => {
+test('a process that is killed in the middle of a write leaves no half-written picture', async () => {
   const { cache, folder, errors } = await open()
   let found = 0
   for (let kills = 0; kills < 15; kills++) {
@@ -411,5 +411,5 @@ test('killed again and again in the middle of a write, it leaves no half file un
     found += await readAll(cache)
   }
   expect(found).toBeGreaterThan(0)
-  expect(errors).toEqual([]) // a damaged one would have been reported
+  expect(errors).toEqual([]) // a damaged file would have been reported
 })

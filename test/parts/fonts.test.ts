@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** How many pixels of each letter are drawn on a machine whose own fonts are those in `{folder}/data/fonts`. */
+/** Returns how many pixels of each letter are drawn on a machine whose own fonts are in `{folder}/data/fonts`. */
 async function inkOf(letters: string[], weight: number, changeFonts = (conf: string) => conf): Promise<number[]> {
   const conf = (await readFile(join(pictures, 'fonts.conf'), 'utf8'))
     .replace(/<dir>\/usr.*<\/dir>/g, '')
@@ -43,13 +43,13 @@ async function inkOf(letters: string[], weight: number, changeFonts = (conf: str
   return stdout.trim().split('\n').map(Number)
 }
 
-/** A letter of each script that DiceBear's letters may be in and a font of ours has. */
+/** One letter of each script that DiceBear can draw and that the app's fonts have. */
 const letters = [...'Aéжω日龙あア가ไकকதአខႠᲐمאՄ']
-/** No font here has it; Ol Chiki. */
+/** A letter of Ol Chiki, which none of the app's fonts has. */
 const lacking = 'ᱚ'
 
 test.each([400, 600])(
-  'without any font of the machine the letters of our fonts are drawn, in weight %i',
+  'the app’s own fonts draw their letters on a machine without fonts, in weight %i',
   async (weight) => {
     const ink = await inkOf([...letters, lacking], weight)
     expect(ink.slice(0, -1).map((pixels) => pixels > 50)).toEqual(letters.map(() => true))
@@ -57,12 +57,12 @@ test.each([400, 600])(
   },
 )
 
-test('letters of weight 600 are heavier than those of weight 400', async () => {
+test('letters of weight 600 are bolder than those of weight 400', async () => {
   const [normal, bold] = [await inkOf(letters, 400), await inkOf(letters, 600)]
   expect(letters.filter((_, i) => (bold[i] ?? 0) <= (normal[i] ?? 0))).toEqual([])
 })
 
-test('a font of the machine draws the letters that ours do not have', async () => {
+test('a font of the machine draws the letters that the app’s fonts lack', async () => {
   const withoutThai = (conf: string) => conf.replace(/.*thai.*/g, '').replace('<string>Noto Sans Thai</string>', '')
   expect(await inkOf(['A', 'ไ'], 400, withoutThai)).toEqual([expect.any(Number), 0])
   await mkdir(join(folder, 'data/fonts'), { recursive: true })
@@ -72,6 +72,6 @@ test('a font of the machine draws the letters that ours do not have', async () =
   expect(latin).toBe((await inkOf(['A'], 400))[0])
 })
 
-test('the blank font is what test/support/blank-font.ts makes', async () => {
+test('the blank font file is the one that test/support/blank-font.ts makes', async () => {
   expect(await readFile(join(pictures, 'fonts/blank.ttf'))).toEqual(blankFont())
 })

@@ -8,7 +8,7 @@ import { drawn, styleList } from '../support/drawn.ts'
 import { faults } from '../support/faults.ts'
 import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 
-/** Quickly rendered: few of its frames differ. */
+/** A look that renders quickly, because few of its frames differ. */
 const quick = { style: 'moods', seed: 'kit', backgroundColor: '#ffd29d', mood: 'happy', animated: 'on' }
 
 let app: TestApp
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => app.close())
 afterEach(() => app.dicebear.heal())
 
-/** Signs in with this look. Returns the visitor, the show page and the address of the avatar's GIF. */
+/** Signs in with this look. Returns the visitor, the avatar's page and the address of the GIF. */
 async function wear(choice: Record<string, string>) {
   const visitor = app.visitor()
   const landed = await signIn(app, visitor, choice)
@@ -35,7 +35,7 @@ async function change(visitor: Visitor, choice: Record<string, string>): Promise
 
 const gifLink = (html: string) => /<a class="button [a-z]+" href="([^"]*\.gif[^"]*)"/.exec(html)?.[1]
 
-describe('a visitor whose look moves', () => {
+describe('the GIF of a look that moves', () => {
   let visitor: Visitor
   let text: string
   let gif: string
@@ -43,7 +43,7 @@ describe('a visitor whose look moves', () => {
     ;({ visitor, text, gif } = await wear(quick))
   })
 
-  test('finds a link to the GIF, and what it is for', async () => {
+  test('is linked on the avatar’s page, which says what it is for', async () => {
     expect(gifLink(text)).toBe(`${gif}?download`)
     expect(text).toContain(words.profile.nitro)
     const { status, headers, body } = await visitor.get(`${gif}?download`)
@@ -56,7 +56,7 @@ describe('a visitor whose look moves', () => {
     expect(pages).toBeGreaterThan(1)
   })
 
-  test('gets it once, and a 304 afterwards', async () => {
+  test('is served once, and answered with 304 afterwards', async () => {
     const { headers } = await visitor.get(gif)
     expect(headers).toMatchObject({ 'cache-control': 'private, max-age=31536000, immutable' })
     expect(headers['content-disposition']).toBeUndefined()
@@ -66,7 +66,7 @@ describe('a visitor whose look moves', () => {
     expect(headers.etag).not.toBe(svg.headers.etag)
   })
 
-  test('is the only one who gets it', async () => {
+  test('is served to its owner only', async () => {
     expect((await app.visitor().get(gif)).status).toBe(404)
     const { visitor: other } = await wear({ ...quick, seed: 'another' })
     expect((await other.get(gif)).status).toBe(404)
@@ -75,7 +75,7 @@ describe('a visitor whose look moves', () => {
 
 describe('there is no GIF of a look without animation', () => {
   test.each([
-    ['as it was chosen', { ...quick, animated: '' }],
+    ['without “Animate”', { ...quick, animated: '' }],
     ['in a style that does not move', { ...quick, style: 'adventurer' }],
     ['with a seed that has nothing that moves', { ...quick, style: 'landscape', seed: 'fern', mood: '' }],
   ])('%s', async (_, choice) => {
@@ -86,7 +86,7 @@ describe('there is no GIF of a look without animation', () => {
   })
 })
 
-test('when an SVG of DiceBear’s moves in a way that only browsers support, the GIF shows the library’s', async () => {
+test('the GIF shows the library’s drawing if DiceBear’s SVG moves in a way that only browsers support', async () => {
   const choice = { ...quick, seed: 'for browsers' }
   const own = drawn(choice)
   const once = own.replace(/linear infinite/g, 'linear 3')
@@ -97,7 +97,7 @@ test('when an SVG of DiceBear’s moves in a way that only browsers support, the
   expect((await visitor.get(gif)).body).toEqual(await drawGif(own))
 })
 
-test('past the bound of the queue a GIF is a 503 with Retry-After, and a 200 later', async () => {
+test('a GIF for which the queue has no room is answered with 503 and Retry-After, and with 200 later', async () => {
   const slow = { ...quick, style: 'gaze', mood: '' }
   const { visitor, gif: first } = await wear({ ...slow, seed: 'roll 0' })
   const gifs = [first]
@@ -113,7 +113,7 @@ test('past the bound of the queue a GIF is a 503 with Retry-After, and a 200 lat
 describe('a GIF', { timeout: 60_000 }, () => {
   const moving = styleList.flatMap(({ name, animated }) => (animated ? [name] : []))
 
-  /** The difference of each frame to the next, of the last one to the first, summed over all channels. */
+  /** Returns how much each frame differs from the next, and the last from the first, over all channels. */
   function steps(pixels: Buffer, pages: number): number[] {
     const length = pixels.length / pages
     return Array.from({ length: pages }, (_, page) => {
@@ -126,9 +126,9 @@ describe('a GIF', { timeout: 60_000 }, () => {
   }
 
   test.each([
-    ['clay', 'ffd29d'], // every pace bent a little
-    ['loops', 'ffd29d'], // none; its end fades into its beginning
-    ['glass', ''], // blurs
+    ['clay', 'ffd29d'], // the speed of every animation is changed a little, so that all end together
+    ['loops', 'ffd29d'], // no speed is changed; the end fades into the beginning
+    ['glass', ''], // has blurs
   ])('of %s on %o loops without a jump, in 4 to 8 seconds, and is under a megabyte', async (style, backgroundColor) => {
     expect(moving).toContain(style)
     const gif = await drawGif(drawn({ seed: 'kit', style, backgroundColor, animated: 'on' }))
@@ -143,7 +143,7 @@ describe('a GIF', { timeout: 60_000 }, () => {
     expect(all.at(-1)).toBeLessThanOrEqual(1.25 * Math.max(...all.slice(0, -1)))
   })
 
-  test('has no partial opacity: a translucent drawing lies on white, any other keeps its transparent background', async () => {
+  test('has no half-transparent pixels: a translucent drawing is put on white, others stay transparent', async () => {
     const [translucent, opaque] = await Promise.all(
       ['blobs', 'gaze'].map(async (style) => {
         const gif = await drawGif(drawn({ seed: 'kit', style, animated: 'on' }))

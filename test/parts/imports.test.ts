@@ -18,7 +18,7 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((fi
 const programs = new Map(files.map((file) => [file, parseAst(readFileSync(join(src, file), 'utf8'), { lang: 'ts' })]))
 const imports = files.flatMap(importsOf)
 
-/** Every part of a file's syntax tree. */
+/** Yields every node of a file's syntax tree. */
 function* nodesIn(part: unknown): Generator<Node> {
   if (typeof part !== 'object' || part === null) return
   const node = Node.safeParse(part)
@@ -26,7 +26,7 @@ function* nodesIn(part: unknown): Generator<Node> {
   for (const inside of Object.values(part)) yield* nodesIn(inside)
 }
 
-/** What a file imports: one of our own files by its path in src/, a package by its name. */
+/** Returns what a file imports: files of src/ by their path, packages by their name. */
 function importsOf(file: string): Import[] {
   return [...nodesIn(programs.get(file))].flatMap((node) => {
     const from = Text.safeParse(node.source).data?.value
@@ -45,12 +45,12 @@ function isTypeOnly(node: Node): boolean {
   )
 }
 
-/** The folder, or the file's own name at the top. */
+/** Returns the folder of a file, or the name of a file that is directly in src/. */
 const room = (path: string) => (path.includes('/') ? dirname(path) : path)
 
 const visitAndBelow = ['visitor', 'pictures', 'avatar', 'discord', 'middleware', 'upstream', 'store']
 
-/** One way: main -> app -> pages -> pictures, visitor -> avatar, discord, middleware -> upstream, store -> errors. */
+/** main -> app -> pages -> pictures, visitor -> avatar, discord, middleware -> upstream, store -> errors. */
 const mayImport: Record<string, string[]> = {
   'main.ts': ['app.ts', 'parts.ts', 'pages', 'middleware', 'metrics.ts', 'config.ts', 'env-file.ts', 'log.ts', 'demo'],
   'app.ts': ['pages', 'parts.ts', ...visitAndBelow],
@@ -68,33 +68,33 @@ const mayImport: Record<string, string[]> = {
   'env-file.ts': [],
   'log.ts': ['errors.ts'],
   'metrics.ts': ['errors.ts', 'upstream'],
-  // The program of a renderer process.
+  // The program that runs in a renderer process.
   'renderer.ts': ['pictures', 'avatar'],
   'errors.ts': [],
   'config.ts': ['config-values.ts'],
-  // One file that only parses text: the form of REDIS_URL is a matter of the store.
+  // redis-address.ts only parses REDIS_URL.
   'config-values.ts': ['store/redis-address.ts', 'make-folder.ts'],
   'make-folder.ts': [],
 }
 
-test('the imports are found', () => {
+test('this test finds the imports', () => {
   expect(files.length).toBeGreaterThan(30)
   expect(imports).toContainEqual({ file: 'main.ts', from: 'app.ts', typeOnly: false })
   expect(imports).toContainEqual({ file: 'main.ts', from: 'demo/discord.ts', typeOnly: false })
   expect(imports).toContainEqual({ file: 'pages/get-avatar.ts', from: 'parts.ts', typeOnly: true })
 })
 
-test('every file is in a room, or one of the few at the top', () => {
+test('every file is in a folder, or one of the few directly in src/', () => {
   expect([...new Set(files.map(room))].sort()).toEqual(Object.keys(mayImport).sort())
 })
 
-describe('who may import whom', () => {
-  test.each(Object.entries(mayImport))('%s', (importer, allowed) => {
+describe('imports', () => {
+  test.each(Object.entries(mayImport))(’of %s are allowed’, (importer, allowed) => {
     const ours = imports.filter(({ file, from }) => room(file) === importer && from.endsWith('.ts'))
     expect(ours.filter(({ from }) => !allowed.includes(room(from)) && !allowed.includes(from))).toEqual([])
   })
 
-  test('no files import each other in a circle', () => {
+  test('never form a circle', () => {
     const next = new Map(files.map((file) => [file, imports.filter((one) => one.file === file && !one.typeOnly)]))
     const circleFrom = (path: string[]): string[] | undefined => {
       const file = path.at(-1) ?? ''
@@ -110,22 +110,22 @@ describe('who may import whom', () => {
     expect(files.map((file) => circleFrom([file])).find((circle) => circle)).toBeUndefined()
   })
 
-  test('every address of a file of ours is one that is there', () => {
+  test('name only files that exist', () => {
     const ours = imports.filter(({ from }) => from.endsWith('.ts'))
     expect(ours.filter(({ from }) => !files.includes(from))).toEqual([])
   })
 
-  test('pages and middleware know the parts by their types alone: only main makes them', () => {
+  test('of the app’s parts are type imports, except in main, which creates the parts', () => {
     const makers = imports.filter(({ file, from, typeOnly }) => from === 'parts.ts' && !typeOnly && file !== 'main.ts')
     expect(makers).toEqual([])
   })
 
-  test('settings are known by their type alone: only main reads them', () => {
+  test('of the settings are type imports, except in main, which reads them', () => {
     const readers = imports.filter(({ from, typeOnly }) => from === 'config.ts' && !typeOnly)
     expect(readers.map(({ file }) => file)).toEqual(['main.ts'])
   })
 
-  test('discord, avatar and what they stand on know no Express', () => {
+  test('of Express are nowhere in discord, avatar and the folders that they import', () => {
     const rooms = ['discord', 'avatar', 'pictures', 'upstream', 'store', 'errors.ts', 'config.ts']
     const known = imports.filter(
       ({ file, from }) => rooms.includes(room(file)) && /^(express\b|helmet|compression|connect-)/.test(from),
@@ -133,7 +133,7 @@ describe('who may import whom', () => {
     expect(known).toEqual([])
   })
 
-  test('what is imported by a name made at run time is DiceBear’s', () => {
+  test('by a name made at run time are of DiceBear’s styles only', () => {
     const dynamic = files.filter((file) =>
       [...nodesIn(programs.get(file))].some(({ type, source }) => {
         return type === 'ImportExpression' && !Text.safeParse(source).success
@@ -153,12 +153,12 @@ describe('the environment', () => {
     const { object, property } = Member.safeParse(node).data ?? {}
     return object?.name === 'process' && property?.name === 'env'
   }
-  /** How often it is spoken of in each file. */
+  /** The files that use `process.env`, once for each use. */
   const uses = files.flatMap((file) =>
     [...nodesIn(programs.get(file))].flatMap((node) => (isEnvironment(node) ? file : [])),
   )
 
-  test('is read by main alone; a child process inherits some of it, and the fonts set a variable', () => {
+  test('is read by main only, except that child processes inherit some of it, and the fonts set a variable', () => {
     expect([...new Set(uses)].sort()).toEqual(['avatar/process-pool.ts', 'main.ts', 'pictures/png.ts'])
     const Assignment = z.looseObject({ type: z.literal('AssignmentExpression'), left: z.looseObject({ object: Node }) })
     const assigned = [...nodesIn(programs.get('pictures/png.ts'))].filter((node) =>
@@ -167,7 +167,7 @@ describe('the environment', () => {
     expect(assigned).toHaveLength(1)
   })
 
-  test('has no other way in', () => {
+  test('is not reached by an import of node:process', () => {
     const modules = imports.filter(({ from }) => /^(node:)?process$/.test(from))
     expect(modules).toEqual([])
   })

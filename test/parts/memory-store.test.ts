@@ -10,23 +10,23 @@ const dayMs = 24 * 60 * 60 * 1000
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'Date'] })
-  vi.advanceTimersByTime(1000) // the fake clock begins at 0, which lru-cache takes for no time at all
+  vi.advanceTimersByTime(1000) // because lru-cache takes 0, where the fake clock begins, for no time
 })
 afterEach(() => {
   vi.useRealTimers()
 })
 
-test('a flood of one kind of key evicts nothing of another', async () => {
+test('a flood of keys of one kind evicts no key of another kind', async () => {
   const store = memoryStore()
   await store.set('session:1', 'visitor', 60)
   await store.set('gate:token', 'closed', 60)
   for (let i = 0; i < 60_000; i += 1) await store.set(`state:${i}`, 'pending', 60)
   expect(await store.getMany(['session:1', 'gate:token', 'state:59999'])).toEqual(['visitor', 'closed', 'pending'])
-  // The flood itself is bounded.
+  // The number of keys of the flooding kind is bounded.
   expect(await store.get('state:0')).toBeUndefined()
 })
 
-test('a key lives for its TTL, by a clock that nobody can set back', async () => {
+test('a key expires after its TTL, even if the system clock is set back', async () => {
   const store = memoryStore()
   await store.set('lock:1', 'owner', 5)
   vi.advanceTimersByTime(4900)
@@ -36,7 +36,7 @@ test('a key lives for its TTL, by a clock that nobody can set back', async () =>
   expect(await store.get('lock:1')).toBeUndefined()
 })
 
-test('the window of a count does not slide', async () => {
+test('a counter’s window begins with its first count and does not slide', async () => {
   const store = memoryStore()
   expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
   vi.advanceTimersByTime(40_000)
@@ -45,7 +45,7 @@ test('the window of a count does not slide', async () => {
   expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
 })
 
-test('a lock is held until it is released: on its own, or in one step with a write, never by another owner', async () => {
+test('a lock is held until its owner releases it, by itself or together with a write', async () => {
   const store = memoryStore()
   await store.set('session:1', 'before', 60)
   const lock = await tryLock(store, 'session:1')
@@ -57,20 +57,20 @@ test('a lock is held until it is released: on its own, or in one step with a wri
   expect(await lock.replaceAndRelease('after', 60)).toBe(true)
   expect(await store.get('session:1')).toBe('after')
   const next = await tryLock(store, 'session:1')
-  // The first owner's release does not touch the lock of the next one.
+  // A late release by the first owner does not release the lock of the next owner.
   await lock.release()
   expect(await tryLock(store, 'session:1')).toBeUndefined()
   await next?.release()
   expect(await tryLock(store, 'session:1')).toBeDefined()
 })
 
-test('without Redis a session lives seven days from the last visit', async () => {
+test('without Redis a session expires seven days after the last visit', async () => {
   vi.useRealTimers()
   const app = await openApp()
   try {
     const visitor = app.visitor()
     await signIn(app, visitor)
-    // Only the clock that TTLs go by: the browser keeps its cookie for seven days, too.
+    // Only the clock of the TTLs is moved: by its own clock the browser would drop the cookie after seven days, too.
     vi.useFakeTimers({ toFake: ['performance'] })
     vi.advanceTimersByTime(6 * dayMs)
     expect((await visitor.get('/show_avatar')).status).toBe(200)
@@ -84,13 +84,13 @@ test('without Redis a session lives seven days from the last visit', async () =>
   }
 })
 
-test('90 days after the sign-in a session ends, however often it is used; cookie and page never promise more', async () => {
+test('a session ends 90 days after the sign-in, however often it is used, and cookie and page say so', async () => {
   vi.useRealTimers()
   const app = await openApp()
   try {
     const visitor = app.visitor()
     await signIn(app, visitor)
-    // The browser's clock, too.
+    // The clock of the browser's cookies is moved, too.
     vi.useFakeTimers({ toFake: ['performance', 'Date'] })
     for (let day = 5; day <= 85; day += 5) {
       vi.advanceTimersByTime(5 * dayMs)
@@ -107,7 +107,7 @@ test('90 days after the sign-in a session ends, however often it is used; cookie
     expect((await visitor.get('/show_avatar')).status).toBe(200)
     vi.advanceTimersByTime(5000)
     expect((await visitor.get('/show_avatar')).status).toBe(303)
-    // A copy of the cookie, kept for longer, opens nothing.
+    // A copy of the cookie that was kept for longer is not accepted.
     expect((await app.visitor().get('/show_avatar').set('Cookie', cookie)).status).toBe(303)
   } finally {
     vi.useRealTimers()

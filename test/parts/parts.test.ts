@@ -1,4 +1,4 @@
-// What can be pinned: src/avatar/parts.json against DiceBear's installed styles, and every part, variant and colour in it.
+// Parts and colours: compares src/avatar/parts.json with DiceBear's installed styles, and tests each of its entries.
 import { Avatar } from '@dicebear/core'
 import { expect, test } from 'vitest'
 import { lookUrl } from '../../public/js/look.js'
@@ -19,13 +19,13 @@ function choiceOf(sent: Record<string, string>) {
   return choice
 }
 
-/** What DiceBear's library made of a form. */
+/** Returns the options that DiceBear's library picked for these form fields. */
 function resolved(sent: Record<string, string>): Record<string, unknown> {
   const choice = choiceOf(sent)
   return new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON().options
 }
 
-test('the table is that of the installed styles: npm run parts writes it', () => {
+test('the table is the one that npm run parts writes for the installed styles', () => {
   expect(partsJson).toEqual(partTable)
   const all = Object.values(partTable)
   const count = (of: (style: (typeof all)[number]) => number) => all.reduce((sum, style) => sum + of(style), 0)
@@ -35,14 +35,14 @@ test('the table is that of the installed styles: npm run parts writes it', () =>
 })
 
 test.each(Object.entries(partTable))(
-  '%s has each of its variants when it is pinned, in any mood',
+  '%s is drawn with each variant that is pinned, in any mood',
   (style, { parts }) => {
     const moods = styleList.find(({ name }) => name === style)?.moods ?? []
     for (const { name, optional, variants } of parts) {
       for (const [i, variant] of variants.entries()) {
         const sent = { style, mood: moods[i % (moods.length + 1)] ?? '', [`${name}Variant`]: variant }
         expect(dicebearOptions(choiceOf(sent))[`${name}Probability`]).toBe(optional ? 100 : undefined)
-        // A part of another part is drawn only with that one.
+        // A part that belongs to another part may be missing, because it is drawn with that part only.
         expect([undefined, variant]).toContain(resolved(sent)[`${name}Variant`])
       }
       if (variants.includes('none')) continue
@@ -55,7 +55,7 @@ test.each(Object.entries(partTable))(
   },
 )
 
-test('several variants leave the choice among them to the seed', () => {
+test('the seed picks one of several pinned variants', () => {
   const seen = new Set<unknown>()
   for (let n = 0; n < 60; n++) {
     const options = resolved({
@@ -68,7 +68,7 @@ test('several variants leave the choice among them to the seed', () => {
   expect(seen).toEqual(new Set(['long01', 'long02', 'short03']))
 })
 
-test('what a style lacks or does not know is dropped, and the look keeps its id', () => {
+test('pinned parts that a style lacks are dropped, and do not change the id of the look', () => {
   const plain = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d', seed: 'fern' }
   const others = {
     topVariant: 'hat',
@@ -83,7 +83,7 @@ test('what a style lacks or does not know is dropped, and the look keeps its id'
   )
 })
 
-/** Every part of the style with the most parts and the longest names. */
+/** Returns form fields that pin a variant of every part and a value of every colour. */
 function fullyPinned(style: string): Record<string, string> {
   const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
   const longest = (names: string[]) => names.toSorted((one, other) => other.length - one.length)[0] ?? ''
@@ -93,7 +93,7 @@ function fullyPinned(style: string): Record<string, string> {
   ])
 }
 
-test('links and sessions stay short', () => {
+test('pinned parts keep links and sessions short', () => {
   const lengths = styleList.map(({ name: style }) => {
     const choice = choiceOf({ style, seed: 'amber acorn', mood: '', backgroundColor: 'ffd29d', ...fullyPinned(style) })
     expect(readLook(choice).choice).toEqual(choice)
@@ -121,7 +121,7 @@ test('links and sessions stay short', () => {
   ).toBeLessThan(1200)
 })
 
-test('parts, colours and variants have names for people, each its own', () => {
+test('every part, colour and variant has a readable name that no other has', () => {
   for (const [style, { parts, colours }] of Object.entries(partTable)) {
     for (const { name, variants } of parts) {
       const titles = variants.map((variant) => words.variantTitle(name, variant))
@@ -136,7 +136,7 @@ test('parts, colours and variants have names for people, each its own', () => {
   }
 })
 
-test('what makes no difference in a drawing is not offered, unless it is pinned', async () => {
+test('the form offers no part that would make no difference, unless it is pinned', async () => {
   const offered = async (pins: Record<string, string>) => {
     const { choice, entered } = readForm({ style: 'avataaars', seed: 'fern', ...pins })
     if (choice === undefined) throw new Error('refused')

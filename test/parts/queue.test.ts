@@ -3,7 +3,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { Overloaded } from '../../src/errors.ts'
 import { createQueue } from '../../src/pictures/queue.ts'
 
-/** Work that ends when it is told to. */
+/** Returns functions that create work, and that end it. */
 function controlledWork() {
   const begun: number[] = []
   const ends: (() => void)[] = []
@@ -14,12 +14,12 @@ function controlledWork() {
   return { begun, work, endNext: () => ends.shift()?.() }
 }
 
-/** Until everything that can run has run. */
+/** Waits until all pending promises are settled. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await setImmediate()
 }
 
-test('no more than the concurrency limit run at once, the others in the order in which they came', async () => {
+test('no more than the concurrency limit run at once, and the others wait in their order', async () => {
   const run = createQueue({ concurrency: 2, maxWaiting: 10 })
   const { begun, work, endNext } = controlledWork()
   const results = [1, 2, 3, 4].map((number) => run(work(number)))
@@ -35,7 +35,7 @@ test('no more than the concurrency limit run at once, the others in the order in
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
 })
 
-test('a full queue refuses at once, and takes more when there is room again', async () => {
+test('a full queue refuses work at once, and accepts work when there is room again', async () => {
   const run = createQueue({ concurrency: 1, maxWaiting: 2 })
   const { work, endNext } = controlledWork()
   const results = [1, 2, 3].map((number) => run(work(number)))
@@ -50,7 +50,7 @@ test('a full queue refuses at once, and takes more when there is room again', as
   expect(await Promise.all(results)).toEqual([1, 2, 3, 5])
 })
 
-test('no more than its own limit run for one client, and another client does not wait for the rest', async () => {
+test('one client has no more than its limit running, and another client does not wait for the rest', async () => {
   const run = createQueue({ concurrency: 3, perClient: 2, maxWaiting: 10 })
   const { begun, work, endNext } = controlledWork()
   const results = [1, 2, 3, 4].map((number) => run(work(number), 'first'))
@@ -67,11 +67,11 @@ test('no more than its own limit run for one client, and another client does not
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
 })
 
-test('the bound counts what waits for all clients together', async () => {
+test('the bound of the queue counts the waiting work of all clients together', async () => {
   const run = createQueue({ concurrency: 2, perClient: 1, maxWaiting: 2 })
   const { begun, work, endNext } = controlledWork()
   const results = [1, 2, 3].map((number) => run(work(number), 'first'))
-  results.push(run(work(4), 'second')) // runs at once
+  results.push(run(work(4), 'second')) // the second client has none running
   await expect(run(work(5), 'third')).rejects.toThrow(Overloaded)
   await settle()
   expect(begun).toEqual([1, 4])
@@ -82,7 +82,7 @@ test('the bound counts what waits for all clients together', async () => {
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4])
 })
 
-test('a client with one request is served before the second request of another that came earlier', async () => {
+test('a client’s first request is served before another client’s second, even if it came later', async () => {
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })
   const { begun, work, endNext } = controlledWork()
   const results = [1, 2, 3].map((number) => run(work(number), 'first'))
@@ -96,7 +96,7 @@ test('a client with one request is served before the second request of another t
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
 })
 
-test('clients that ask again and again do not keep another client’s second request waiting for ever', async () => {
+test('clients with ever new requests do not delay another client’s second request for ever', async () => {
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })
   const { begun, work, endNext } = controlledWork()
   const results = [run(work(0), 'first'), run(work(1), 'first')]
@@ -116,7 +116,7 @@ test('clients that ask again and again do not keep another client’s second req
   await Promise.all(results)
 })
 
-test('no client can fill the queue for the others', async () => {
+test('no client can fill the whole queue', async () => {
   const run = createQueue({ concurrency: 1, maxWaiting: 3, maxWaitingPerClient: 2 })
   const { work, endNext } = controlledWork()
   const results = [1, 2, 3].map((number) => run(work(number), 'first'))
@@ -129,7 +129,7 @@ test('no client can fill the queue for the others', async () => {
   expect(await Promise.all(results)).toEqual([1, 2, 3, 5])
 })
 
-test('work that fails holds up nothing behind it', async () => {
+test('work that fails does not stop the work behind it', async () => {
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })
   const failed = run(async () => {
     throw new Error('no picture')
@@ -139,7 +139,7 @@ test('work that fails holds up nothing behind it', async () => {
   expect(await after).toBe('a picture')
 })
 
-test('a task that has waited for 15 s is refused, and those behind it still have their turn', async () => {
+test('work that has waited for 15 s is refused, and the work behind it still runs', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })

@@ -9,7 +9,7 @@ const read = (file: string) => readFileSync(join(root, file), 'utf8')
 /** Fixtures that run Chromium, Redis, nginx or openssl. */
 const withPrograms = ['browser', 'page', 'redis', 'nginx', 'certificate'].map((name) => `test/support/${name}.ts`)
 
-/** The fixtures that a file imports, and those that these import. */
+/** Returns the fixtures that a file imports, directly or through other fixtures. */
 function fixturesOf(file: string, seen = new Set<string>()): Set<string> {
   for (const [, path = ''] of read(file).matchAll(/(?:from |import\()'(\.\.?\/[^']+\.ts)'/g)) {
     const imported = relative(root, join(root, dirname(file), path))

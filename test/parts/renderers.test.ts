@@ -1,4 +1,4 @@
-// Renderer processes, src/avatar/renderers.ts: their limits, and that nobody but the costly SVG's own visitor notices.
+// The renderer processes (src/avatar/renderers.ts): their limits, and that a costly SVG delays nobody but its visitor.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
@@ -19,18 +19,18 @@ beforeAll(() => {
 })
 afterAll(() => renderers.close())
 
-test('a process draws what the library draws here, for each choice its own picture', async () => {
+test('a renderer process draws the same pictures as the library in this process', async () => {
   const choices = styleList.map(({ name: style }) => ({ ...choice, style, mood: '', animated: true }))
   const drawn = await Promise.all(choices.map(renderers.draw))
   expect(drawn).toEqual(await Promise.all(choices.map(drawEmbedded)))
 })
 
-test('a process says what is wrong with an SVG, and nothing of one that is safe', async () => {
+test('a renderer process says what is wrong with an SVG, and accepts one that is safe', async () => {
   expect(await renderers.check(Buffer.from(small))).toBeUndefined()
   expect(await renderers.check(Buffer.from(small.replace('path', 'script')))).toBe('element script')
 })
 
-test('a failed drawing affects no other', async () => {
+test('a drawing that fails does not affect others', async () => {
   const [bad, good] = await Promise.allSettled([
     renderers.draw({ ...choice, style: 'nobody-s' }),
     renderers.draw(choice),
@@ -42,7 +42,7 @@ test('a failed drawing affects no other', async () => {
   expect(good).toEqual({ status: 'fulfilled', value: await drawEmbedded(choice) })
 })
 
-test('a style that could not be loaded is loaded the next time', async () => {
+test('a style that could not be loaded is loaded at the next request', async () => {
   const script = `import { closeSync, openSync } from 'node:fs'
     import { drawEmbedded } from './src/avatar/embedded.ts'
     const draw = (style) => drawEmbedded({ ...${JSON.stringify(choice)}, style, mood: '' })
@@ -52,13 +52,13 @@ test('a style that could not be loaded is loaded the next time', async () => {
     const failure = await draw('adventurer').catch((error) => error)
     for (const file of opened) closeSync(file)
     console.log(failure.code, (await draw('adventurer')).slice(0, 5))`
-  // At most a hundred open files.
+  // The process may open a hundred files at most, so that loading fails.
   const shell = ['-c', 'ulimit -n 100; exec "$0" --input-type=module --eval "$1"', process.execPath, script]
   expect((await promisify(execFile)('sh', shell)).stdout).toBe('EMFILE <svg \n')
 })
 
 describe('an SVG that costs too much', () => {
-  /** Two at once, so that both processes for pictures are there. */
+  /** Renders two pictures at once, so that both processes are started. */
   const warmUp = () => Promise.all([0, 1].map(() => renderers.png(small, 128, true)))
 
   test.each([
@@ -67,20 +67,20 @@ describe('an SVG that costs too much', () => {
     ['in JavaScript, as a GIF', () => renderers.gif(costlySvg('elements that move'), false)],
     ['in memory, as a PNG', () => renderers.png(costlySvg('results of a filter'), 1024, false)],
     ['in memory of JavaScript, as a GIF', () => renderers.gif(costlySvg('keyframes'), false)],
-  ])('%s: is given up within 3 s and 300 MB, and the next one is rendered', async (_, render) => {
+  ])('%s: is given up within 3 s and 300 MB, and the next SVG is rendered', async (_, render) => {
     await warmUp()
     const mostMemoryMb = watchMemory(process.pid)
     const ownMemory = process.memoryUsage.rss()
     const start = performance.now()
     await expect(render()).rejects.toThrow(Overloaded)
-    // Killed after 2.5 s; the rest is room for a busy machine.
+    // The process is killed after 2.5 s; the rest allows for a busy machine.
     expect(performance.now() - start).toBeLessThan(4000)
     expect(mostMemoryMb()).toBeLessThan(300)
     expect(process.memoryUsage.rss() - ownMemory).toBeLessThan(30_000_000)
     expect((await renderers.png(small, 128, true)).subarray(1, 4).toString()).toBe('PNG')
   })
 
-  test('makes nobody wait: checks, drawings and pictures of others go on meanwhile', async () => {
+  test('delays nobody: checks, drawings and pictures for others go on meanwhile', async () => {
     await warmUp()
     let isGivenUp = false
     const costlyOne = renderers.png(costlySvg('a long path'), 1024, false).catch(() => {
@@ -95,7 +95,7 @@ describe('an SVG that costs too much', () => {
   })
 })
 
-test('DiceBear’s most costly drawings are rendered in every size and as GIFs, again and again', async () => {
+test('DiceBear’s most costly drawing is rendered as large PNGs and as a GIF, several times in a row', async () => {
   for (const seed of ['one', 'two']) {
     const svg = await renderers.draw({ ...choice, style: 'glass', mood: '', seed, animated: true })
     const pictures = [renderers.png(svg, 1024, true), renderers.gif(svg, true), renderers.png(svg, 512, true)]
@@ -103,8 +103,8 @@ test('DiceBear’s most costly drawings are rendered in every size and as GIFs, 
   }
 }, 60_000)
 
-test('work in a process that ends fails, and the work that waited behind it is done by the next one', async () => {
-  // Linux may leave out a child now and then, and 0 would be this process and all those around it.
+test('work fails if its process ends, and the work that waited behind it is done by a new process', async () => {
+  // Linux may list no child for a moment. Never kill 0: this would be the whole process group, with this process.
   const first = await vi.waitFor(() => {
     const [child] = childrenOf(process.pid)
     if (child === undefined) throw new Error('no renderer process')
@@ -120,7 +120,7 @@ test('work in a process that ends fails, and the work that waited behind it is d
   expect(renderers.failures.at(-1)).toBe('renderer process ended with SIGKILL.')
 })
 
-test('a picture whose process ends is rendered in another one, unless its SVG came from outside', async () => {
+test('a picture whose process ends is rendered by another one, unless its SVG came from outside', async () => {
   const others = childrenOf(process.pid)
   const renderers = openRenderers({ renderingProcesses: 1 })
   onTestFinished(renderers.close)
@@ -136,7 +136,7 @@ test('a picture whose process ends is rendered in another one, unless its SVG ca
   await expect(render(false)).rejects.toThrow(Overloaded)
 })
 
-test('the processes end when the one that started them is killed, and know none of its settings', async () => {
+test('renderer processes end when their parent is killed, and do not inherit its settings', async () => {
   const script = `import { createRenderers } from './src/avatar/renderers.ts'
     const limits = { renderingProcesses: 1, renderingMaxMb: 250, drawingMaxMb: 250, onFailure: () => undefined }
     const renderers = createRenderers({ program: new URL('${program}'), ...limits })

@@ -12,7 +12,7 @@ import { UnsafeSvg } from '../../src/errors.ts'
 
 type Options = Record<string, unknown>
 
-// From the package itself, not from our list of styles: a new one is met here first.
+// The styles of the package itself, not of src/avatar/catalogue.ts, so that a new style is tested first of all here.
 const folder = join(import.meta.dirname, '../../node_modules/@dicebear/styles/dist')
 const styles = new Map(
   readdirSync(folder)
@@ -29,13 +29,13 @@ function draw(name: string, options: Options): string {
   return new Avatar(style, options).toString()
 }
 
-/** The options for a part's variant. */
+/** Returns the options that draw this variant of a part. */
 const only = (part: { sourceName(): string }, variant: string | undefined): Options => ({
   [`${part.sourceName()}Variant`]: variant,
   [`${part.sourceName()}Probability`]: 100,
 })
 
-/** Each common option and each mood with a few seeds; then each variant and each colour of the style by itself. */
+/** Returns drawings with each common option and mood for a few seeds, and with each variant and colour by itself. */
 function everyDrawing(name: string): string[] {
   const drawn = drawnBefore.get(name) ?? drawEvery(name)
   drawnBefore.set(name, drawn)
@@ -70,7 +70,7 @@ function drawEvery(name: string): string[] {
   ]
 }
 
-/** Of each part the variant that costs most, together, in one kind of cost after the other. */
+/** For each kind of cost, returns drawings that combine the most costly variant of every part. */
 function costliestTogether(name: string): string[] {
   const parts = [...(styles.get(name)?.components().values() ?? [])].map((part) =>
     [...part.variants().keys()].map((variant) => {
@@ -85,7 +85,7 @@ function costliestTogether(name: string): string[] {
   })
 }
 
-/** What checkSvg found wrong; undefined when nothing. It may throw nothing but UnsafeSvg. */
+/** Returns what checkSvg found wrong, or undefined. Throws if checkSvg throws anything but UnsafeSvg. */
 function problemIn(svg: string): string | undefined {
   try {
     checkSvg(svg)
@@ -96,14 +96,14 @@ function problemIn(svg: string): string | undefined {
   }
 }
 
-describe('what DiceBear draws', () => {
-  test.each([...styles.keys()])('%s passes: each variant, colour, mood and option', (name) => {
+describe('the check of SVGs', () => {
+  test.each([...styles.keys()])('accepts %s with each variant, colour, mood and option', (name) => {
     const drawings = everyDrawing(name)
     expect(drawings.length).toBeGreaterThan(45)
     expect(drawings.map(problemIn).filter((problem) => problem !== undefined)).toEqual([])
   })
 
-  test('nothing is allowed that DiceBear does not use', () => {
+  test('allows nothing that DiceBear does not use', () => {
     const all = [...styles.keys()].flatMap(everyDrawing).join('\n')
     const elements = new Set([...all.matchAll(/<([\w:]+)/g)].map(([, name]) => name))
     expect([...ROOT, ...ELEMENTS, ...METADATA].filter((name) => !elements.has(name))).toEqual([])
@@ -113,7 +113,7 @@ describe('what DiceBear draws', () => {
     expect(named.filter((it) => it !== '--:' && !all.includes(it))).toEqual([])
   })
 
-  test('twice the cost of the most costly drawing is allowed, and hardly more', () => {
+  test('allows about twice the cost of DiceBear’s most costly drawing, and not much more', () => {
     const most = { ...checkSvg(draw('initials', { seed: '' })) }
     for (const svg of [...styles.keys()].flatMap((name) => [...everyDrawing(name), ...costliestTogether(name)])) {
       const cost = checkSvg(svg)
@@ -144,11 +144,11 @@ describe('what DiceBear draws', () => {
     '\ufffe',
     '&#60;',
   ]
-  test.each(oddSeeds)('a seed such as %j passes', (seed) => {
+  test.each(oddSeeds)('accepts drawings with the seed %j', (seed) => {
     for (const name of styles.keys()) checkSvg(draw(name, { seed }))
   })
 
-  test('any seed passes', () => {
+  test('accepts drawings with random seeds', () => {
     const seed = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 128 }),
       fc.string({ unit: fc.constantFrom('a', 'ΐ', '\u0301', '𝔘', '@', "'", ' ', '<'), maxLength: 128 }),
@@ -181,7 +181,7 @@ describe('an SVG that is more than a drawing is refused', () => {
     meta('javascript:alert(1) https://example.com url(x)'),
     rect('style="mask-type:alpha"'),
   ]
-  test.each(harmless)('but not %s', (drawing) => {
+  test.each(harmless)('but %s is accepted', (drawing) => {
     expect(problemIn(drawing)).toBeUndefined()
   })
 
@@ -432,20 +432,20 @@ describe('an SVG that is more than a drawing is refused', () => {
     expect(problemIn(attack)?.startsWith(message), problemIn(attack)).toBe(true)
   })
 
-  test('what is written once and referred to nowhere is not drawn, and costs nothing', () => {
+  test('but a definition that nothing refers to has no cost', () => {
     expect(checkSvg(svg(`<filter id="a">${'<feFlood/>'.repeat(100)}</filter><rect/>`))).toEqual(
       checkSvg(svg('<rect/>')),
     )
   })
 
-  test('256 KiB is not too long, one byte more is', () => {
+  test('but 256 KiB are accepted, and one byte more is too long', () => {
     const room = MAX_SVG_BYTES - svg('<!---->').length
     expect(problemIn(svg(`<!--${'x'.repeat(room)}-->`))).toBeUndefined()
     expect(problemIn(svg(`<!--${'x'.repeat(room + 1)}-->`))).toBe('too long')
     expect(problemIn(svg(`<!--${'x'.repeat(room - 1)}é-->`))).toBe('too long')
   })
 
-  test('the message about an attack is short', () => {
+  test('with a short message, however long the attack is', () => {
     const long = 'x'.repeat(10_000)
     const attacks = [
       `<${long}/>`,
@@ -461,7 +461,7 @@ describe('an SVG that is more than a drawing is refused', () => {
 
 const gradient = (stops: number) => `<radialGradient id="a">${'<stop/>'.repeat(stops)}</radialGradient>`
 
-/** Nine groups, each using the one before ten times. */
+/** Returns nine groups, each of which uses the one before it ten times. */
 function tenfold(before: string, after: string): string {
   return Array.from({ length: 9 }, (_, i) => `<g id="g${i + 1}">${`${before}g${i}${after}`.repeat(10)}</g>`).join('')
 }
@@ -508,7 +508,7 @@ describe('random input', () => {
     'style="mask-type:\\61lpha"',
   ]
 
-  test('something hostile anywhere in a real avatar is found', () => {
+  test('a hostile piece anywhere in a real avatar is found', () => {
     const hostile = fc.oneof(
       fc.record({ element: fc.constantFrom(...hostileElements) }),
       fc.record({ attribute: fc.constantFrom(...hostileAttributes) }),
@@ -529,7 +529,7 @@ describe('random input', () => {
     )
   })
 
-  test('of any strings, what passes is made of allowed parts only, and the rest is refused in a few words', () => {
+  test('a random text is refused in a few words, or consists of allowed parts only', () => {
     const pieces = fc.constantFrom(
       ...[
         '<svg',
@@ -556,7 +556,7 @@ describe('random input', () => {
       ],
       ...['<![CDATA[', ']]>', '<!--', '-->', '<?', '?>', '<!DOCTYPE', '[', ']', '@media', '{', '}', 'calc(', ')', '\\'],
     )
-    // Often enough whole, so that some pass.
+    // Some texts are well-formed SVGs, so that some are accepted.
     const whole = fc
       .array(pieces, { maxLength: 3 })
       .map((inside) => [`<svg xmlns="${NAMESPACES.get('xmlns')}">`, ...inside, '</svg>'])
@@ -576,7 +576,7 @@ describe('random input', () => {
     )
   })
 
-  test('what passes after random damage looks the same to another parser', () => {
+  test('a damaged avatar that is accepted consists of allowed parts for another parser, too', () => {
     const add = fc.oneof(
       fc.constantFrom(...'<>/="\'&;:#()! \n\r\t\u0085\u2028-[]?x1'),
       fc.constantFrom('<!--', '-->', '<![CDATA[', ']]>', '<g>', '<g/>', '</g>', '&lt;', '&#9;', ' id="', 'url(#'),
@@ -599,7 +599,7 @@ describe('random input', () => {
     expect(passed).toBeGreaterThan(200)
   })
 
-  test('the other parser does notice what is not allowed', () => {
+  test('the other parser notices what is not allowed', () => {
     for (const svg of samples) expectOnlyAllowed(svg)
     const inside = (text: string) => `<svg xmlns="http://www.w3.org/2000/svg">${text}</svg>`
     for (const bad of [
@@ -616,7 +616,7 @@ describe('random input', () => {
   })
 })
 
-/** libxml2 is the parser of librsvg, so of sharp. It reads the bytes as they would be on disk. */
+/** Checks with libxml2, the parser of librsvg and so of sharp, that an SVG has allowed parts only. */
 function expectOnlyAllowed(svg: string): void {
   using document = XmlDocument.fromBuffer(Buffer.from(svg))
   expect(document.dtd).toBeNull()

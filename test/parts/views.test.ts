@@ -5,11 +5,11 @@ import { expect, test } from 'vitest'
 
 const views = join(import.meta.dirname, '../../views')
 
-/** What stands in a view's tags. */
+/** Returns the code in the tags of a view. */
 const codeOf = (view: string) => [...view.matchAll(/<%(?!#)(.*?)%>/gs)].map(([, code]) => code).join('\n')
 
-// Whoever fills a view in first decides which names are variables there (src/pages/views.ts).
-test('what a view may do without, it asks for as locals.name only', async () => {
+// The values of a view's first rendering decide which names are variables in it (src/pages/views.ts).
+test('a view reads its optional values as locals.name only', async () => {
   const files = await Array.fromAsync(glob('**/*.ejs', { cwd: views }))
   expect(files.length).toBeGreaterThan(10)
   const bare = files.flatMap((file) => {
