@@ -89,7 +89,7 @@ test('every file is in a folder, or one of the few directly in src/', () => {
 })
 
 describe('imports', () => {
-  test.each(Object.entries(mayImport))(’of %s are allowed’, (importer, allowed) => {
+  test.each(Object.entries(mayImport))('of %s are allowed', (importer, allowed) => {
     const ours = imports.filter(({ file, from }) => room(file) === importer && from.endsWith('.ts'))
     expect(ours.filter(({ from }) => !allowed.includes(room(from)) && !allowed.includes(from))).toEqual([])
   })
