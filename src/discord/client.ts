@@ -23,14 +23,14 @@ import {
   UserResponse,
 } from './responses.ts'
 
-/** Discord's issuer identifier (RFC 9207): the only `iss` that a callback may carry. */
+/** Discord's issuer identifier, the only value that a callback's parameter `iss` may have (RFC 9207). */
 export const issuer = 'https://discord.com'
 
 const maxResponseBytes = 64 * 1024
 
 /**
- * Only timeouts open the circuit: a refused connection or a 5xx costs a visitor almost no time, and the next call may
- * succeed. The pause is short because visitors are refused while it lasts.
+ * Only timeouts open the circuit. After a refused connection or a 5xx, which cost a visitor almost no time, the next
+ * call may succeed. The pause is short, because visitors get an error page while it lasts.
  */
 const breaker = { failures: 5, pauseMs: 2000, isFailure: (error: unknown) => error instanceof UpstreamTimeout }
 
@@ -56,8 +56,8 @@ export function createDiscord(options: DiscordOptions) {
   const { clientId, clientSecret, apiUrl, redirectUri, userAgent, limits } = options
   const { connections, timeoutMs, onCall, onBreaker } = options
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
-  // Each endpoint has a circuit breaker of its own, because it may fail alone. A revocation has none: a sign-out waits
-  // for it only briefly.
+  // Each endpoint has its own circuit breaker, because it may fail alone. The revocation endpoint needs none, because a
+  // sign-out waits for it only briefly.
   const upstreams = {
     token: createUpstream({ ...calls, name: 'discord-token', breaker }),
     user: createUpstream({ ...calls, name: 'discord-user', breaker }),
@@ -69,7 +69,7 @@ export function createDiscord(options: DiscordOptions) {
     revoke: `${apiUrl}/oauth2/token/revoke`,
   }
 
-  /** The address where a visitor signs in and agrees (RFC 6749, 4.1.1). The verifier is PKCE's. */
+  /** The address at which the visitor signs in and agrees (RFC 6749, 4.1.1). `verifier` is PKCE's code verifier. */
   function authorizeUrl(state: string, verifier: string, prompt: 'none' | 'consent'): string {
     const url = new URL(options.authorizeUrl)
     url.search = new URLSearchParams({
@@ -87,7 +87,7 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Exchanges an authorization code for tokens (RFC 6749, 4.1.3, and RFC 7636, 4.5). Throws GrantRefused when Discord
+   * Exchanges an authorization code for tokens (RFC 6749, 4.1.3, and RFC 7636, 4.5). Throws GrantRefused if Discord
    * does not accept the code.
    */
   async function exchangeCode(code: string, verifier: string, deadline?: number): Promise<Tokens> {
@@ -99,38 +99,38 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Refreshes the tokens (RFC 6749, 6); the old refresh token is dead afterwards. Throws GrantRefused when Discord does
-   * not accept it.
+   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. Throws GrantRefused if Discord does not accept
+   * it.
    */
   async function refresh(refreshToken: string, deadline?: number): Promise<Tokens> {
     await limits.check(['token'])
     const tokens = await requestTokens({ grant_type: 'refresh_token', refresh_token: refreshToken }, deadline)
-    // If the response contains no new refresh token, the old one stays valid (RFC 6749, 6).
+    // If the response has no new refresh token, the old one stays valid (RFC 6749, 6).
     return { refreshToken, ...tokens }
   }
 
-  /** Ends all tokens of the visitor to whom this one belongs (RFC 7009). */
+  /** Revokes a token (RFC 7009). Discord then revokes all tokens that this app has of the same user. */
   async function revoke(token: string): Promise<void> {
     await limits.check(['revoke'])
     await post('revoke', { token })
   }
 
   /**
-   * The user to whom an access token belongs. Discord limits this route per user; `visitor` is the key of that limit.
-   * `isNew` says that the token has just been issued to a new visitor, whose limit cannot have been reached. Throws
-   * TokenRefused when Discord does not accept the token.
+   * The user to whom an access token belongs. Discord limits this endpoint per user; `limitKey` identifies the user in
+   * that limit. `isNew` says that the token has just been issued to a new visitor, who cannot have reached the limit
+   * yet. Throws TokenRefused if Discord does not accept the token.
    */
   async function fetchUser(
     accessToken: string,
-    visitor: string,
+    limitKey: string,
     { deadline, isNew = false }: { deadline?: number; isNew?: boolean } = {},
   ): Promise<User> {
-    const bucket: Bucket = `user:${visitor}`
+    const bucket: Bucket = `user:${limitKey}`
     if (!isNew) await limits.check([bucket], accessToken)
     const headers = { authorization: `Bearer ${accessToken}` }
     const response = await request('user', bucket, { headers, deadline })
     if (response.status === 401) {
-      await limits.refuse(accessToken)
+      await limits.rememberRefused(accessToken)
       throw new TokenRefused('Discord does not accept the access token')
     }
     if (response.status >= 400) throw new DiscordRefusedClient(`users/@me answered ${response.status}`)
@@ -146,7 +146,10 @@ export function createDiscord(options: DiscordOptions) {
     return tokens.data
   }
 
-  /** Posts a form with the client's credentials (RFC 6749, 2.3.1); the response returned is a 200. */
+  /**
+   * Posts a form with this app's client credentials (RFC 6749, 2.3.1). Returns only a response of status 200, and
+   * throws for every other.
+   */
   async function post(endpoint: 'token' | 'revoke', fields: Record<string, string>, deadline?: number) {
     const form = new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...fields })
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -163,7 +166,8 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Makes one request. After a 429 later requests wait for the time that Discord names; 401, 403 and 429 are counted.
+   * Makes one request. A 429 limits later requests for as long as Discord demands; responses of status 401, 403 and 429
+   * are counted.
    */
   async function request(
     endpoint: keyof typeof urls,

@@ -1,7 +1,7 @@
 import type { User } from './responses.ts'
 
 /**
- * Address of the picture that a user has on Discord now, or of the default one that Discord shows.
+ * Address of the user's present picture on Discord, or of the default picture that Discord shows if there is none.
  * https://discord.com/developers/docs/reference#image-formatting
  */
 export function discordPictureUrl(cdnUrl: string, user: User): string {
@@ -11,15 +11,15 @@ export function discordPictureUrl(cdnUrl: string, user: User): string {
   return `${cdnUrl}/embed/avatars/${number}.png`
 }
 
-/** Width in pixels, twice that of the profile that shows it. */
+/** Width in pixels, twice the width of the profile on the page, for screens with two pixels per CSS pixel. */
 const bannerSize = 512
 
-/** Address of the banner, without its animation. https://discord.com/developers/docs/reference#image-formatting */
+/** Address of the user's banner, not animated. https://discord.com/developers/docs/reference#image-formatting */
 export function bannerUrl(cdnUrl: string, { id, banner }: User): string | undefined {
   return banner && `${cdnUrl}/banners/${id}/${banner}.png?size=${bannerSize}`
 }
 
-/** Addresses of the frame around the picture: an animated PNG, and its first frame. */
+/** Addresses of the decoration, the frame around the picture: an animated PNG, and its first frame. */
 export function decorationUrls(cdnUrl: string, { decoration }: User): { url: string; stillUrl: string } | undefined {
   if (decoration === undefined) return undefined
   const url = `${cdnUrl}/avatar-decoration-presets/${decoration}.png`

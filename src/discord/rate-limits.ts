@@ -3,30 +3,31 @@ import { DiscordRateLimitActive, DiscordRateLimited, TokenRefused } from '../err
 import type { Store } from '../store/store.ts'
 
 /**
- * What a rate limit covers: the token or revocation endpoint for everybody, the user endpoint for one visitor, or all
- * of them. The bucket `sign-in` is this app's own, see `countInvalid`.
+ * The requests that share a rate limit: all of them, those to the token or revocation endpoint, or those to the user
+ * endpoint for one user. The bucket `sign-in` is not Discord's but this app's own, see `countInvalid`.
  * https://discord.com/developers/docs/topics/rate-limits
  */
 export type Bucket = 'everywhere' | 'token' | 'revoke' | 'sign-in' | `user:${string}`
 
-/** Key in the store; it exists as long as requests of this bucket must wait. */
+/** Key in the store. It exists as long as requests of this bucket must wait. */
 const keyOf = (bucket: Bucket) => `gate:${bucket}`
-/** The bucket in error messages, which do not name the visitor. */
+/** The name of the bucket in error messages, without the part that identifies a user. */
 const nameOf = (bucket: Bucket) => bucket.split(':')[0]
 
-// Discord bans an IP address for a while after 10,000 invalid requests (401, 403, 429) in ten minutes.
+// Discord blocks an IP address for a while after 10,000 invalid requests (401, 403, 429) in ten minutes. Sign-ins stop
+// at a fifth of that.
 const maxInvalid = 2000
 const invalidWindowMs = 600_000
 
-/** Discord's access tokens expire after the same time. */
+/** A refused token is remembered for as long as Discord's access tokens are valid. */
 const refusedTtlS = 7 * 24 * 60 * 60
 const refusedKey = (accessToken: string) => `refused:${hash('sha256', accessToken, 'base64url')}`
 
 /** Discord's rate limits and the tokens that it has refused, shared by all instances through the store. */
 export function createDiscordLimits(store: Store) {
   /**
-   * When the wait of the bucket `sign-in` ends, by `performance.now()`: a copy in this process, so that starting a
-   * sign-in needs no extra Redis command (the bench limits the commands of a visit).
+   * Until when requests of the bucket `sign-in` must wait, by `performance.now()`. It is a copy in this process,
+   * because test/bench limits the Redis commands of a visit.
    */
   let signInWaitsUntil = 0
 
@@ -38,8 +39,8 @@ export function createDiscordLimits(store: Store) {
 
   return {
     /**
-     * Throws DiscordRateLimitActive while requests of one of the buckets, or of all, must wait, and TokenRefused for a
-     * token that Discord has refused before.
+     * Throws DiscordRateLimitActive while requests of one of these buckets, or of all, must wait. Throws TokenRefused
+     * if Discord has refused the access token before.
      */
     async check(buckets: Bucket[], accessToken?: string): Promise<void> {
       const all: Bucket[] = ['everywhere', ...buckets]
@@ -54,14 +55,17 @@ export function createDiscordLimits(store: Store) {
       if (values[all.length] !== undefined) throw new TokenRefused('Discord has refused this access token before')
     },
 
-    /** After a 429: requests of this bucket wait for `waitS` seconds. Returns the error to throw. */
+    /**
+     * To be called after a 429: requests of this bucket must then wait for `waitS` seconds. Returns the error to throw.
+     */
     async limit(bucket: Bucket, waitS: number): Promise<DiscordRateLimited> {
       await store.set(keyOf(bucket), 'closed', waitS)
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)
     },
 
     /**
-     * Counts a 401, 403 or 429 of Discord. Once there are `maxInvalid`, new sign-ins are refused until the window ends.
+     * Counts a 401, 403 or 429 of Discord. Once there are `maxInvalid` of them, new sign-ins are refused until the
+     * window ends.
      */
     async countInvalid(): Promise<void> {
       const { hits, resetMs } = await store.count('invalid:discord', 1, invalidWindowMs)
@@ -76,8 +80,8 @@ export function createDiscordLimits(store: Store) {
       if (leftMs > 0) throw mustWait('sign-in', leftMs)
     },
 
-    /** Remembers a token that is not to be sent again. */
-    refuse: (accessToken: string) => store.set(refusedKey(accessToken), 'refused', refusedTtlS),
+    /** Remembers that Discord has refused a token, so that it is not sent again. */
+    rememberRefused: (accessToken: string) => store.set(refusedKey(accessToken), 'refused', refusedTtlS),
   }
 }
 export type DiscordLimits = ReturnType<typeof createDiscordLimits>

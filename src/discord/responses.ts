@@ -1,16 +1,18 @@
-// The schemas of Discord's responses, and of the parts that the app keeps.
+// The schemas of Discord's responses, and of what the app keeps of them.
 import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
 
-/** In characters. Discord's own limit is 32. */
+/** The longest name, in characters. Discord's own limit is 32. */
 const maxNameLength = 200
 /**
- * A username is needed to sign in, so one that is too long is cut. Beyond this length it is not taken for a username.
+ * A username that is too long is cut, because nobody can sign in without a username. Above this length it is refused.
  */
 const maxUncutLength = 1000
 
-/** A name without control characters and lone surrogates, because names are shown in pages and sent to DiceBear. */
+/**
+ * A name. Control characters and lone surrogates are removed, because names are shown in pages and sent to DiceBear.
+ */
 const nameUpTo = (maxLength: number) =>
   z
     .string()
@@ -29,10 +31,10 @@ const Username = nameUpTo(maxUncutLength)
 /** A visible character: no space, control or format character, Hangul filler or blank Braille pattern. */
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 
-/** Hash of a banner or decoration; it becomes part of an address. */
+/** The hash of a banner or decoration. It becomes part of an address, so only such characters are accepted. */
 const Hash = z.string().regex(/^(\w{1,4}_){0,2}[0-9a-f]{8,64}$/)
 
-/** Discord's own names of the colours behind a name in the list of members. */
+/** Discord's names of the colours of a nameplate, which is behind a name in the list of members. */
 export const nameplatePalettes = [
   ...(['crimson', 'berry', 'sky', 'teal', 'forest', 'bubble_gum'] as const),
   ...(['violet', 'cobalt', 'clover', 'lemon', 'white'] as const),
@@ -49,10 +51,7 @@ const Tag = nameUpTo(maxNameLength).pipe(
     .refine((tag) => [...tag].length <= maxTagLength),
 )
 
-/**
- * The appearance of a user's profile at Discord. Each field may be null, missing or malformed, and then counts as
- * absent.
- */
+/** How a user's profile looks on Discord. A field that is null or malformed counts as missing. */
 const profileFields = {
   banner: Hash.optional().catch(undefined),
   accent_color: z.int().min(0).max(0xffffff).optional().catch(undefined),
@@ -69,8 +68,8 @@ const profileFields = {
 }
 
 /**
- * The fields that we use of Discord's user object. Only id and username decide a sign-in: without a good value the
- * other fields count as absent. https://discord.com/developers/docs/resources/user
+ * The fields of Discord's user object that this app uses. Only id and username are necessary for a sign-in: any other
+ * field that is malformed counts as missing. https://discord.com/developers/docs/resources/user
  */
 export const UserResponse = z
   .object({
@@ -95,8 +94,8 @@ export const UserResponse = z
     decoration: profile.avatar_decoration_data?.asset,
     nameplate: profile.collectibles?.nameplate.palette,
     tag: profile.primary_guild?.tag,
-    // 1 is Nitro Classic, 2 Nitro, 3 Nitro Basic. Without a scope that only partners have, Discord answers 0 for
-    // everybody, so 0 means nothing.
+    // 1 is Nitro Classic, 2 Nitro, 3 Nitro Basic. A 0 does not tell that a user has no Nitro: Discord answers 0 for
+    // everybody unless the app has a scope that is for partners only.
     hasNitro: profile.premium_type ? true : undefined,
   }))
 
@@ -107,13 +106,13 @@ export const User = z.object({
   globalName: z.string().optional(),
   /** '0', or four digits in old accounts. */
   discriminator: z.string(),
-  /** Hash of the present picture. */
+  /** Hash of the user's present picture. */
   avatar: z.string().optional(),
   /** Hash of the banner, the picture at the top of the profile. */
   banner: z.string().optional(),
-  /** 0xRRGGBB; shown at the top of a profile without a banner. */
+  /** As 0xRRGGBB. It is shown at the top of a profile that has no banner. */
   accentColor: z.int().optional(),
-  /** Name of the frame around the picture. */
+  /** Hash of the decoration, the frame around the picture. */
   decoration: z.string().optional(),
   nameplate: z.enum(nameplatePalettes).optional(),
   tag: z.string().optional(),
@@ -121,7 +120,7 @@ export const User = z.object({
 })
 export type User = z.infer<typeof User>
 
-/** Discord's tokens in plain text: never stored or logged like this. */
+/** Discord's tokens in plain text. They are neither stored nor logged like this. */
 export const Tokens = z.object({
   accessToken: z.string(),
   /** Discord always sends one; RFC 6749 makes it optional. */
@@ -132,7 +131,7 @@ export const Tokens = z.object({
 export type Tokens = z.infer<typeof Tokens>
 
 /**
- * The granted scopes. Discord may grant more than `identify`; if the field is missing, those asked for were granted
+ * The granted scopes, which may be more than `identify`. If the field is missing, the requested scopes were granted
  * (RFC 6749, 5.1).
  */
 const Scope = z
@@ -140,7 +139,7 @@ const Scope = z
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
-/** The token response of RFC 6749, 5.1. As it demands, other fields are ignored, such as an `id_token`. */
+/** The token response of RFC 6749, 5.1. Other fields, such as an `id_token`, are ignored, as the RFC demands. */
 export const TokenResponse = z
   .object({
     access_token: z.string().min(1),
@@ -158,7 +157,7 @@ export const TokenResponse = z
 /** The error response of RFC 6749, 5.2. */
 export const ErrorResponse = z.object({ error: z.string().optional() }).catch({})
 
-/** The body of a 429. Fields that are missing or malformed count as absent. */
+/** The body of a 429. A malformed field counts as missing. */
 const RateLimitResponse = z
   .object({
     retry_after: z.number().nonnegative().optional().catch(undefined),
@@ -166,7 +165,10 @@ const RateLimitResponse = z
   })
   .catch({})
 
-/** The body as JSON, or undefined: a 429 may be plain text, and a 5xx an HTML page from Cloudflare. */
+/**
+ * Parses the body of a response; undefined if it is not JSON, such as the plain text of a 429 or an HTML page of
+ * Cloudflare.
+ */
 export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
   // The media type may also end in +json (RFC 6839), such as application/problem+json.
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined
@@ -178,12 +180,12 @@ export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): 
   }
 }
 
-/** Used when a 429 has no Retry-After. */
+/** How long to wait if a 429 does not tell. */
 const defaultWaitS = 60
 const maxWaitS = 3600
 
 /**
- * How long to wait, the larger value of header and body, and whether the limit is global.
+ * How long to wait after a 429, which is the larger value of header and body, and whether its limit is global.
  * https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
  */
 export function readRateLimit({ response, retryAfterS = 0 }: UpstreamRateLimited): {

@@ -4,20 +4,22 @@ import { UnsupportedMediaType } from '../errors.ts'
 
 const maxFormBytes = 16 * 1024
 /**
- * express.text() reads and discards a body over its limit, so that the browser receives the 413. If a body is larger
- * than this, the connection is destroyed.
+ * A connection is destroyed if its body is larger than this. Up to this size express.text() reads a body that is over
+ * its limit and discards it, so that the browser receives the 413.
  */
 const maxReadBytes = 16 * 1024 * 1024
 
 /**
- * Parses a form or a query. `maxKeys: 0` means no limit: by default only 1,000 fields are read, and a repeated field
- * after them would not be noticed.
+ * Parses a form or a query. `maxKeys: 0` means no limit. By default Node reads only the first 1,000 fields, so a
+ * repeated field could be overlooked.
  */
 export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 })
 
 const otherCharset = /;\s*charset=(?!"?utf-?8\b)/i
 
-/** Throws UnsupportedMediaType unless the body is a urlencoded form in UTF-8. No body is an empty form. */
+/**
+ * Throws UnsupportedMediaType unless the body is a urlencoded form in UTF-8. A request without a body is an empty form.
+ */
 const requireForm: RequestHandler = (req, _res, next) => {
   const isEmpty = req.is('urlencoded') === null || req.get('content-length') === '0'
   if (isEmpty || (req.is('urlencoded') && !otherCharset.test(req.get('content-type') ?? ''))) return next()
@@ -33,7 +35,8 @@ const cutOffEndlessBody: RequestHandler = (req, _res, next) => {
   next()
 }
 
-// Not express.urlencoded: its parser needs quadratic time in the number of fields, a second for 16 KiB of "&".
+// express.urlencoded is not used: the time that its parser takes grows with the square of the number of fields, up to a
+// second for 16 KiB of "&".
 const readText = express.text({ type: 'urlencoded', limit: maxFormBytes })
 
 const readFields: RequestHandler = (req, _res, next) => {
@@ -42,6 +45,7 @@ const readFields: RequestHandler = (req, _res, next) => {
 }
 
 /**
- * Reads a form of 16 KiB or less into `req.body`: strings, arrays for repeated fields. 413 or 415 for any other body.
+ * Reads a form of at most 16 KiB into `req.body`. A field is a string, and a repeated field an array of strings. A
+ * larger body gets 413, another kind of body 415.
  */
 export const form = [requireForm, cutOffEndlessBody, readText, readFields]

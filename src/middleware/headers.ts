@@ -5,7 +5,8 @@ import type { Config } from '../config.ts'
 import { isOtherName } from './same-origin.ts'
 
 /**
- * The content policy of pages. `otherTarget` is an origin to which the form's post may be redirected besides Discord.
+ * The content security policy of pages. The form's post may be redirected to Discord and, if it is given, to
+ * `otherTarget`.
  */
 function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
   return [
@@ -13,7 +14,7 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
     "script-src 'self'",
     "style-src 'self'",
     `img-src 'self' ${new URL(discord.cdnUrl).origin}`,
-    // No script of ours fetches anything, but Lighthouse fetches robots.txt from within the page.
+    // Our scripts fetch from this site only, and so does Lighthouse, which fetches robots.txt from within the page.
     "connect-src 'self'",
     // Chrome and Safari apply form-action to redirects, too.
     `form-action 'self' ${new URL(discord.authorizeUrl).origin} ${otherTarget}`.trim(),
@@ -25,43 +26,45 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
 }
 
 /**
- * The headers of every response (SECURITY.md, H1 to H7); pictures set a stricter content policy. After `closing` is
- * aborted each response carries `Connection: close`.
+ * Sets the headers of every response (SECURITY.md, H1 to H7). Pictures set a stricter content security policy. After
+ * `closing` is aborted each response carries `Connection: close`.
  */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
-    // Set below: helmet would build the policy anew for each response, and the bench's bound of previews would be
-    // missed.
+    // The policy is set below, because helmet would build it anew for each response, and previews would miss their
+    // bound in test/bench.
     contentSecurityPolicy: false,
-    // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them, without
-    // cookies.
+    // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them all the
+    // same, but send no cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },
-    // With 'no-referrer' browsers would send "Origin: null" with our own form, which looks like a cross-site post.
+    // With 'no-referrer' browsers would send "Origin: null" with our own form, which would look like a cross-site post.
     referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },
   })
   const policy = contentPolicy(config)
-  // A form that was opened under another name of this site is sent on to BASE_URL.
+  // The post of a form that was opened under another name of this site is redirected to BASE_URL.
   const otherNamePolicy = contentPolicy(config, config.baseUrl)
   const policyConnectionAndCaching: RequestHandler = (req, res, next) => {
     res.setHeader('Content-Security-Policy', isOtherName(req.headers.host, config) ? otherNamePolicy : policy)
-    // Checked when the headers are sent, because shutdown may begin after the request has arrived.
+    // This is checked when the headers are sent, because the shutdown may begin after the request has arrived.
     onHeaders(res, () => {
       if (closing.aborted) res.setHeader('Connection', 'close')
     })
-    // Pages and redirects are for one visitor. Routes whose responses may be cached replace this header.
+    // The default, because pages and redirects are for one visitor. Routes whose responses may be cached replace it.
     res.setHeader('Cache-Control', 'no-store')
     next()
   }
   return [security, policyConnectionAndCaching]
 }
 
-/** The content policy of an SVG that is opened in a tab of its own: it can be drawn, and do nothing else. */
+/**
+ * The content security policy of an SVG that is opened in its own tab. The SVG can be drawn, and can do nothing else.
+ */
 export const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 /**
- * The content policy of a PNG or GIF that is opened in a tab of its own. Browsers show it in a page that requests
- * /favicon.ico, which only pages of the same origin may load.
+ * The content security policy of a PNG or GIF that is opened in its own tab. Browsers then make a page around it, which
+ * requests /favicon.ico. Only pages of the same origin may load that file.
  */
 export const rasterPolicy = `${svgPolicy} allow-same-origin; img-src 'self'`

@@ -13,8 +13,8 @@ type Checked = {
 }
 
 /**
- * GET /healthz: whether the process is alive. GET /readyz: whether it can serve visitors, and is not shutting down.
- * With `?exclude=dependencies` it tells only whether it is shutting down. Load balancers ask this: when Redis is down
+ * GET /healthz tells whether the process is alive, GET /readyz whether it can serve visitors and is not shutting down.
+ * /readyz?exclude=dependencies tells only whether it is shutting down. Load balancers use this one: if Redis is down,
  * it is down for all instances, and pages without a session still work.
  */
 export function health(route: AddRoute, { config, store, renderers, closing: { signal: closing } }: Checked): void {
@@ -34,7 +34,7 @@ export function health(route: AddRoute, { config, store, renderers, closing: { s
       stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
       renderers.picturesState(),
     ])
-    // The cache folder does not count: without it every avatar is drawn anew and served.
+    // The state of the cache folder does not matter: without the folder every avatar is drawn anew.
     const isReady = redis === 'ok' && pictures === 'ok'
     const status = closing.aborted ? 'closing' : isReady ? 'ok' : 'not ready'
     res

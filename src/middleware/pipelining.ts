@@ -1,20 +1,17 @@
 import type { Socket } from 'node:net'
 import type { RequestHandler } from 'express'
 
-/**
- * Limit of requests on one connection that are not answered yet. Clients that use pipelining send some 10 to 20 at
- * once.
- */
+/** Limit of requests on one connection that are not answered yet. Clients that use pipelining send 10 to 20 at once. */
 const maxOpenPerConnection = 32
 
 /**
  * Destroys a connection with too many pipelined requests (RFC 9112, 9.3.2). Node parses 64 KB at once, which may be
- * thousands of requests, and each takes memory until all earlier ones are answered.
+ * thousands of requests, and each takes memory until it is answered, after all earlier ones.
  */
 export function limitPipelining(): RequestHandler {
   const openRequests = new WeakMap<Socket, number>()
   return ({ socket }, res, next) => {
-    // This request was in the same packet as the one that was too many.
+    // This request was parsed together with the one for which the connection was destroyed.
     if (socket.destroyed) return
     const open = (openRequests.get(socket) ?? 0) + 1
     if (open > maxOpenPerConnection) return void socket.destroy()

@@ -8,7 +8,7 @@ import type { AddRoute } from './routes.ts'
 const folder = join(import.meta.dirname, '../../public')
 
 const modules = readdirSync(join(folder, 'js'))
-/** The modules import each other by relative paths, so all of them share one version. */
+/** The modules import each other by relative paths, so their addresses share one version. */
 const modulesPath = `/js/${versionOf(modules.map((file) => readFileSync(join(folder, 'js', file))))}`
 
 const immutable = 'public, max-age=31536000, immutable'
@@ -17,8 +17,8 @@ type Asset = { url: string; integrity: string }
 const assets = new Map<string, Asset>()
 
 /**
- * The address of a file in public/, which contains a hash of its content, and the hash for `integrity`. Each file is
- * read once.
+ * The address of a file in public/, which contains a hash of its content, and the hash for the attribute `integrity`.
+ * Each file is read once.
  */
 export function assetOf(file: string): Asset {
   const known = assets.get(file)
@@ -38,7 +38,7 @@ function versionOf(contents: Buffer[]): string {
   return hash.digest('hex').slice(0, 12)
 }
 
-/** Serves the files of public/. Each file has a route, so that no other path is looked up on the disk. */
+/** Serves the files of public/. Each file has its own route, so that no other path is looked up on the disk. */
 export function publicFiles(route: AddRoute): void {
   const serve = express.static(folder, {
     index: false,
@@ -59,8 +59,8 @@ export function publicFiles(route: AddRoute): void {
 }
 
 /**
- * The URL with the current hash may be cached for ever. A URL with another hash belongs to another version of the file,
- * which another instance may serve, so it must be revalidated.
+ * The Cache-Control of a file. The URL with the current hash may be cached for ever. A URL with another hash belongs to
+ * a version of the file that another instance may serve, so it must be revalidated.
  */
 function cachingOf(url: string | undefined, file: string): string {
   if (url === assetOf(file).url) return immutable

@@ -7,8 +7,8 @@ import { type Count, createExactCounter, createSharedCounter, windowMs } from '.
 import type { Store } from '../store/store.ts'
 
 /**
- * Limits of requests per client address and minute, for all instances together. A card (the picture of a link preview)
- * takes a hundred times the processor time of a preview.
+ * Limits of requests per client address and minute, for all instances together. A card, the picture of a link preview,
+ * takes a hundred times the processor time of the form's preview.
  */
 const maxPerMinute = { 'sign-in': 30, card: 60, file: 1200, page: 600 }
 
@@ -16,15 +16,15 @@ export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
 
 /**
- * Limits for whole IPv6 networks, as multiples of a client's limit. A provider may give one customer a /56 or a /48,
- * which contain 256 and 65,536 networks of the size that a household has.
+ * Limits of whole IPv6 networks, as multiples of a client's limit. One customer may have a /56 or a /48, which contain
+ * 256 and 65,536 networks of the size that counts as one client.
  */
 const networks = [
   { prefix: 56, factor: 4 },
   { prefix: 48, factor: 16 },
 ]
 
-/** A middleware for each limit. It answers 429 when the limit is exceeded. */
+/** Returns a middleware for each limit. It throws RateLimited if the limit is exceeded. */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
   if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
@@ -39,8 +39,7 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
 }
 
 /**
- * Rate limits for the demo's stand-ins, because they draw a picture for each request. The app's own calls to them are
- * not counted.
+ * Rate limits of the demo's stand-ins, which draw a picture for each request. The app's own requests are not counted.
  */
 export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHandler {
   return (req, res, next) => {
@@ -50,21 +49,24 @@ export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHand
   }
 }
 
-/** Identifies a client by its IPv4 address or its IPv6 /64 network, because a household has a whole /64. */
+/** Identifies a client: by its IPv4 address, or by its IPv6 /64 network, because a household has a whole /64. */
 export const clientOf = (req: Request) => networkOf(req, 64)
 
-/** The network of an IPv6 address, or the address of a client with IPv4. */
+/** The network of an IPv6 address; an IPv4 address as it is. */
 const networkOf = (req: Request, prefix: number) => ipKeyGenerator(req.ip ?? '', prefix)
 
 /**
- * Limit of 429 responses that wait to be sent, because each holds its request in memory. Beyond it connections are
- * destroyed without a response.
+ * Limit of 429 responses that wait to be sent, because each holds its request in memory. Above the limit connections
+ * are destroyed without a response.
  */
 const maxWaitingRefusals = 1000
 let waitingRefusals = 0
 let lastRefusal: Promise<unknown> = Promise.resolve()
 
-/** Sends at most one 429 per event loop iteration, so that a burst of refused requests does not delay other clients. */
+/**
+ * Lets at most one 429 pass per iteration of the event loop, so that a burst of refused requests does not delay other
+ * clients.
+ */
 async function waitForTurn(): Promise<void> {
   waitingRefusals += 1
   lastRefusal = lastRefusal.then(() => nextTurn())
@@ -73,8 +75,8 @@ async function waitForTurn(): Promise<void> {
 }
 
 /**
- * Counts a request for the client first, then for the networks that contain it. A request that the client's own limit
- * refuses does not count for the networks, so it does not harm its neighbours.
+ * Counts a request for its client and then for the networks that contain the client. A request that the client's own
+ * limit refuses is not counted for the networks, so that it does not use up its neighbours' limit.
  */
 function limits(name: keyof typeof maxPerMinute, store: Store, countClient?: Counter): RequestHandler {
   const max = maxPerMinute[name]
@@ -95,7 +97,7 @@ function limit({ name, max, prefix, count }: Limit): RequestHandler {
     limit: max,
     identifier: name,
     keyGenerator: (req) => `limit:${name}:${networkOf(req, prefix)}`,
-    // Only IPv6 has these networks: an IPv4 network is not known to belong to one customer.
+    // An IPv4 client has no networks here, because an IPv4 network may belong to many customers.
     skip: (req) => prefix < 64 && !networkOf(req, prefix).includes('/'),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
@@ -105,7 +107,7 @@ function limit({ name, max, prefix, count }: Limit): RequestHandler {
         const { hits, endsInMs } = await count(key)
         return { totalHits: hits, resetTime: new Date(Date.now() + endsInMs) }
       },
-      // express-rate-limit requires these two, and never calls them with these options.
+      // express-rate-limit requires these two methods, but does not call them with these options.
       decrement: () => undefined,
       resetKey: () => undefined,
     },

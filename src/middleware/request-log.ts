@@ -10,15 +10,15 @@ declare module 'node:http' {
   interface ServerResponse {
     /** The error behind this response, for the log and the metrics. */
     err?: unknown
-    /** Log level of this request. By default it depends on the response. */
+    /** The log level of this request, which otherwise depends on the response. */
     logLevel?: 'debug'
   }
 }
 
 /**
- * Logs each request as one JSON line when the response is sent or the client has disconnected. The query is left out,
- * because that of a callback contains code and state. If `isOurFault` returns true for its error, an operator is
- * needed, and the level is error.
+ * Logs each request as one JSON line when its response has been sent or the client has disconnected. The query is left
+ * out, because the query of a callback contains code and state. The level is error if `isOurFault` accepts the
+ * request's error, because an operator must then act.
  */
 export function requestLog(log: Logger, isOurFault: (error: unknown) => boolean): RequestHandler {
   return (req, res, next) => {

@@ -1,12 +1,11 @@
 import type { RequestListener } from 'node:http'
 
-/** A path that matches no route. */
+/** A path that matches no route, so it gets our 404. */
 const noPage = '/%'
 
 /**
- * Replaces a request target that Express cannot handle by a path that gets our 404. If Express cannot parse the target,
- * such as `http://[`, or decode its path, it would answer without our middleware: without our headers, and not counted
- * by the rate limits (SECURITY.md, H8).
+ * Replaces a request target that Express cannot parse, such as `http://[`, or whose path it cannot decode. Express
+ * would answer it without our middleware, and so without our headers and rate limits (SECURITY.md, H8).
  */
 export function withRequestTarget(app: RequestListener): RequestListener {
   return (req, res) => {

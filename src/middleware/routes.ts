@@ -6,29 +6,29 @@ import { refuseCrossSite } from './same-origin.ts'
 
 declare module 'node:http' {
   interface ServerResponse {
-    /** Name of the route in the metrics: its path, unless it has another name. */
+    /** Name of the route in the metrics. By default it is the route's path. */
     routeName?: string
   }
 }
 
-/** The methods of a route, each with the rate limit that its requests count for. GET includes HEAD. */
+/** The methods of a route, each with the name of its rate limit. GET includes HEAD. */
 export type RouteOptions = {
   GET?: LimitName
   POST?: LimitName
   name?: string
-  /** Accepts posts that `isFromOtherName` recognises. */
+  /** Whether posts from other names of this site are accepted, see `isFromOtherName`. */
   otherNames?: boolean
 }
 
 /**
- * Adds a route to the app. All requests to its path are counted by the rate limits; other methods get 405, posts from
- * other sites 403.
+ * Adds a route to the app. Rate limits count all requests to its path; other methods get 405, and posts from other
+ * sites 403.
  */
 export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
 type OnRoute = ((name: string, methods: string[]) => void) | undefined
 
-/** Returns the function with which all pages add their routes, so that every route has these checks. */
+/** Returns the function by which all pages add their routes, so that no route lacks these checks. */
 export function guardedRoutes(app: Express, config: Config, limits: RateLimits, onRoute: OnRoute): AddRoute {
   return (path, { name = path, otherNames = false, ...methods }) => {
     const limitOf = (method: string) => (method === 'POST' ? methods.POST : methods.GET) ?? 'page'
@@ -42,7 +42,7 @@ export function guardedRoutes(app: Express, config: Config, limits: RateLimits, 
   }
 }
 
-/** Sets the route name for the metrics, for handlers that are not added by `AddRoute`. */
+/** Sets the route's name in the metrics for handlers that are not added by `AddRoute`. */
 export function nameRoute(name: string): RequestHandler {
   return (_req, res, next) => {
     res.routeName = name

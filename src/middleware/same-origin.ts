@@ -3,9 +3,9 @@ import type { Config } from '../config.ts'
 import { CrossSiteRequest } from '../errors.ts'
 
 /**
- * Throws CrossSiteRequest for a POST that does not come from a page of this site. `Sec-Fetch-Site` decides, or `Origin`
- * if that header is missing; a request with neither does not come from a browser and passes. With `otherNames` posts
- * from other names of this site (see `isFromOtherName`) pass, too.
+ * Throws CrossSiteRequest for a POST that does not come from a page of this site, which the header `Sec-Fetch-Site`
+ * tells, or `Origin` if that header is missing. A request with neither header does not come from a browser, and is
+ * accepted. With `otherNames` posts from other names of this site are accepted, too (see `isFromOtherName`).
  * https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site
  */
 export function refuseCrossSite(config: Config, { otherNames }: { otherNames: boolean }): RequestHandler {
@@ -25,29 +25,30 @@ function isFromThisSite(req: Request, { baseUrl }: Config): boolean {
 }
 
 /**
- * Whether a page of this site under another name than BASE_URL's (such as `www.`) sent this request to that name. Its
- * cookies do not reach BASE_URL, to which Discord redirects the visitor. The Host header alone does not show this,
- * because a proxy may replace it.
+ * Whether this request was sent from and to another name of this site than BASE_URL's, such as one with `www.`. A
+ * sign-in must not start there, because its cookies would not be sent to BASE_URL, to which Discord redirects the
+ * visitor. The Host header alone does not tell, because a proxy may replace it.
  */
 export function isFromOtherName(req: Request, config: Config): boolean {
   const origin = URL.parse(req.get('origin') ?? '')
   const base = new URL(config.baseUrl)
   if (origin === null || origin.origin === base.origin) return false
-  // If BASE_URL is plain http, an https page may belong to another program.
+  // The protocols must be equal, or the page's http: if BASE_URL is plain http, an https page may belong to another
+  // program.
   if (origin.protocol !== base.protocol && origin.protocol !== 'http:') return false
   if (siteOf(origin) !== siteOf(base)) return false
   return req.get('sec-fetch-site') === undefined ? origin.hostname === req.hostname : isFromThisSite(req, config)
 }
 
-/** Whether a Host header holds another name of this site than BASE_URL's. */
+/** Whether a Host header contains another name of this site than BASE_URL's. */
 export function isOtherName(host: string | undefined, { baseUrl }: Config): boolean {
-  if (baseUrl.endsWith(`//${host}`)) return false // by far the most requests, and they need no URL parsed
+  if (baseUrl.endsWith(`//${host}`)) return false // most requests end here, before a URL is parsed
   const base = new URL(baseUrl)
   const url = URL.parse(`${base.protocol}//${host}`)
   return url !== null && url.host !== base.host && siteOf(url) === siteOf(base)
 }
 
-/** Host and port, equal for all names of one site: with and without `www.`, and all loopback names. */
+/** Host and port in a form that is equal for all names of one site: with and without `www.`, and all loopback names. */
 function siteOf({ hostname, port }: URL): string {
   const name = hostname.replace(/\.$/, '').replace(/^www\./, '')
   const isOwn = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)

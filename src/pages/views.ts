@@ -11,8 +11,8 @@ const partials = join(import.meta.dirname, '../../views/partials')
 type View = { template: TemplateFunction; names: string[] }
 
 /**
- * Returns a function that renders an EJS file, compiled at its first use. Three defaults of EJS are changed, because with
- * them /show_avatar takes four times as long to render, and misses its bound in test/bench:
+ * Returns a function that renders an EJS file, compiled at its first use. Three defaults of EJS are changed, because
+ * with them /show_avatar takes four times as long to render, and misses its bound in test/bench:
  *
  * - Values are variables of the compiled function, not looked up in a `with` block.
  * - A view gets only the values whose names are in its text: EJS copies all that it gets.

@@ -3,18 +3,21 @@ import { LRUCache } from 'lru-cache'
 import { StoreUnavailable } from '../errors.ts'
 import type { Store } from './store.ts'
 
-/** The number of events under one key in its current minute, and when that minute ends. */
+/** The number of events under one key in its current window of a minute, and when that window ends. */
 export type Count = { hits: number; endsInMs: number }
 
 export const windowMs = 60_000
 
 /**
- * What this process knows of the events under one key in its current minute. `endsAtMs` is by the monotonic clock, so
- * that setting back the system clock prolongs no window.
+ * The current window of a key, as far as this process knows it. `unsharedHits` are not added to the store yet.
+ * `endsAtMs` is a time of the monotonic clock, so that no window becomes longer if the system clock is set back.
  */
 type Window = { hits: number; unsharedHits: number; endsAtMs: number }
 
-/** The windows of this process. Beyond 50,000 keys the least recently used are dropped. */
+/**
+ * Returns a function that finds or begins the window of a key. Above 50,000 keys the least recently used window is
+ * dropped.
+ */
 function createWindows(): (key: string) => Window {
   const windows = new LRUCache<string, Window>({ max: 50_000 })
   return (key) => {
@@ -28,7 +31,10 @@ function createWindows(): (key: string) => Window {
 
 const countOf = ({ hits, endsAtMs }: Window): Count => ({ hits, endsInMs: endsAtMs - performance.now() })
 
-/** Counts each event in the store before it returns. While Redis is down, this process counts its own events. */
+/**
+ * Returns a function that adds each event to the store and resolves with the new count. While Redis is down, the count
+ * is that of this process alone.
+ */
 export function createExactCounter(store: Store): (key: string) => Promise<Count> {
   const windowOf = createWindows()
   return async (key) => {
@@ -48,8 +54,9 @@ export function createExactCounter(store: Store): (key: string) => Promise<Count
 const shareEveryMs = 100
 
 /**
- * Counts in this process, and adds its events to the store in the background as soon as they exceed 5 % of what is left
- * of the limit. So a key far from its limit causes no Redis command, and all instances together accept about one limit.
+ * Returns a function that counts an event in this process. The events are added to the store in the background once
+ * they exceed 5 % of what is left of the limit `max`. So a key far from its limit causes no Redis command, and all
+ * instances together accept about as many events as the limit allows.
  */
 export function createSharedCounter(store: Store, max: number): (key: string) => Count {
   const windowOf = createWindows()

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
-/** TTL of a lock. Its owner renews it; if the owner's process was killed, it expires. */
+/** TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. */
 export const lockTtlS = 5
 const renewEveryMs = 1500
 const pollEveryMs = 25
@@ -15,9 +15,9 @@ export type HeldLock = Lock & {
 }
 
 /**
- * Takes the lock of a key, if it is free, and renews it until `release`. Renewing and releasing compare the owner
- * token, so a process that was stopped for longer than the TTL does not touch the lock of the next owner;
- * `store.replace` refuses its writes.
+ * Takes the lock of a key if it is free, and renews it until `release`; undefined if it is not free. Renewing and
+ * releasing compare the owner token, so a process that was stopped for longer than the TTL does not touch the lock of
+ * the next owner, and `store.replace` refuses its writes.
  */
 export async function tryLock(store: Store, key: string): Promise<HeldLock | undefined> {
   const owner = randomUUID()
@@ -30,7 +30,7 @@ export async function tryLock(store: Store, key: string): Promise<HeldLock | und
     owner,
     async release() {
       clearInterval(renewing)
-      // If Redis is down, the lock expires by itself.
+      // A failure is ignored, because the lock then expires by itself.
       await store.deleteIfEqual(lockKey(key), owner).catch(() => undefined)
     },
     async replaceAndRelease(value, ttlS) {
@@ -40,7 +40,10 @@ export async function tryLock(store: Store, key: string): Promise<HeldLock | und
   }
 }
 
-/** Runs the work while it holds the lock of a key. Throws StoreUnavailable after `waitMs` without the lock. */
+/**
+ * Runs `work` under the lock of a key, and resolves with its result. Throws StoreUnavailable if the lock is not free
+ * for `waitMs`.
+ */
 export async function withLock<T>(
   store: Store,
   key: string,

@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { LockLost } from '../errors.ts'
 import { lockKey, readJson, type Store } from './store.ts'
 
-/** TTLs are measured by performance.now(), which is read on every call (`ttlResolution: 0`). */
+/** TTLs are measured by performance.now(). With `ttlResolution: 0` the cache reads it on every call. */
 const cacheOptions = { max: 50_000, ttlResolution: 0, perf: { now: () => performance.now() } }
 
 /**
- * The store in this process's memory. It is bounded, its keys expire, and a restart loses all of them. Each kind of key
- * (`session:…`, `lock:…`) has an LRU cache of its own, so that a flood of one kind does not evict another.
+ * The store in this process's memory. It is bounded, and a restart loses it. Each kind of key (`session:…`, `lock:…`)
+ * has its own LRU cache, so that a flood of one kind does not evict keys of another.
  */
 export function memoryStore(): Store {
   const kinds = new Map<string, LRUCache<string, string>>()

@@ -2,7 +2,9 @@ import { z } from 'zod'
 
 type Account = { username?: string; password?: string }
 
-/** The address of one server, of the nodes of a cluster, or of the sentinels that know a master. */
+/**
+ * The address of one server, the addresses of a cluster's nodes, or those of sentinels and the name of their master.
+ */
 export type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Endpoint[]; tls: boolean } & Account)
@@ -32,7 +34,7 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
 }
 
 function parseServers(text: string): RedisAddress | undefined {
-  // A comma may be part of a password.
+  // Split only at commas before an address, because a password may contain a comma.
   const urls = parseUrls(text.split(/,\s*(?=rediss?:)/))
   const [first] = urls ?? []
   if (urls === undefined || first === undefined) return undefined
@@ -45,7 +47,7 @@ function parseServers(text: string): RedisAddress | undefined {
 }
 
 function parseSentinels(text: string): RedisAddress | undefined {
-  // A URL has one host only, so each host is parsed as a URL of its own.
+  // A URL has only one host, so a URL is made for each host and parsed.
   const [, protocol, account = '', hosts = '', name = '', query = ''] =
     /^(sentinels?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/([\w.-]+)(?:\?([^#]*))?$/.exec(text) ?? []
   const urls = parseUrls(hosts.split(',').map((host) => `redis://${account && `${account}@`}${host.trim()}`))

@@ -2,13 +2,15 @@ import { defineScript } from 'redis'
 
 type Expiration = { type: 'EX'; value: number }
 
-/** What happens to the lock after the write. */
+/** Whether a lock is kept or released after the write. */
 export type LockAfter = 'keep' | 'release'
 
-/** The commands that this app uses. The clients of a server, a cluster and sentinels have all of them. */
+/**
+ * The Redis commands and scripts that this app uses. The clients of a server, a cluster and sentinels all have them.
+ */
 export type Commands = {
   get(key: string): Promise<string | null>
-  /** Reads the key and gives it a new TTL. */
+  /** Reads a key and gives it a new TTL. */
   getEx(key: string, expiration: Expiration): Promise<string | null>
   getDel(key: string): Promise<string | null>
   mGet(keys: string[]): Promise<(string | null)[]>
@@ -19,22 +21,25 @@ export type Commands = {
   ): Promise<string | null>
   del(keys: string | string[]): Promise<number>
   pTTL(key: string): Promise<number>
-  /** In milliseconds since 1970; -2 if there is no such key. */
+  /** When a key expires, in milliseconds since 1970; -2 if the key does not exist. */
   pExpireTime(key: string): Promise<number>
   lRange(key: string, start: number, stop: number): Promise<string[]>
   lRem(key: string, count: number, item: string): Promise<number>
-  /** Returns the item that left the list, or '', and PEXPIRETIME of the mark. Both keys share a slot. */
+  /**
+   * Adds an item to the list `key`. Returns the item that was removed because the list was full, or '', and PEXPIRETIME
+   * of the key `mark`. Both keys must share a slot.
+   */
   addToList(key: string, mark: string, item: string, max: number, ttlS: number): Promise<(string | number)[]>
   ping(): Promise<string>
-  /** Returns the total, and the milliseconds until the count starts at 0 again. */
+  /** Returns the total, and the milliseconds until the count begins at 0 again. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
-  /** 1 if the key held the value and has a new TTL. */
+  /** Returns 1 if the key had this value and now has a new TTL. */
   expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
-  /** 1 if the key held the value and is deleted. */
+  /** Returns 1 if the key had this value and is now deleted. */
   deleteIfEqual(key: string, value: string): Promise<number>
   /**
-   * 1 if the value was replaced, 0 if the key does not exist, -1 if the lock is not the owner's. Both keys share a
-   * slot.
+   * Returns 1 if the value was replaced, 0 if the key does not exist, -1 if the lock has another owner. Both keys must
+   * share a slot.
    */
   replaceIfLocked(
     lock: string,
@@ -46,7 +51,7 @@ export type Commands = {
   ): Promise<number>
 }
 
-/** INCRBY that also sets the TTL on the first call. It is one script, so that no key is left without a TTL. */
+/** INCRBY that sets the TTL on the first call. Both are done in one script, so that no key is left without a TTL. */
 const count = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
@@ -60,8 +65,8 @@ const count = defineScript({
   transformReply: (reply: number[]) => reply,
 })
 
-// Compare and act in one atomic step: between a GET and a SET another client could take the lock.
-// https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+// The next three scripts compare and act in one atomic step, because between a GET and a SET another client could take
+// the lock. https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
 const expireIfEqual = defineScript({
   NUMBER_OF_KEYS: 1,
   SCRIPT: `
@@ -116,9 +121,8 @@ const addToList = defineScript({
 export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
- * Runs every command that this app uses, on two keys of one slot that are used for nothing else. Rejects if Redis
- * refuses one of them, because each command may need a permission. The replies do not matter, because other instances
- * use the same keys.
+ * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses a command,
+ * for which the app may lack permission. The replies are ignored, because other instances use the same keys.
  */
 export async function tryCommands(redis: Commands, key: string): Promise<void> {
   const [value, ttlS] = ['tried', 60]

@@ -5,9 +5,10 @@ import { type Commands, scripts } from './redis-commands.ts'
 const clientOptions = {
   // Commands fail at once while Redis is down, instead of being queued.
   disableOfflineQueue: true,
-  // No timeout here: `run` in redis.ts has one. The client's own timer would outlive the command and hold its memory.
+  // The client's own timeout is off, because its timer would outlive the command and hold its memory. redis.ts has a
+  // timeout.
   commandOptions: { timeout: 0 },
-  // Finds out when a connection is dead although it was never closed.
+  // Pings find out that a connection is dead although it was never closed.
   pingInterval: 10_000,
 }
 const socketOptions = {
@@ -18,7 +19,7 @@ const socketOptions = {
 export type OnError = (error: unknown) => void
 
 export type Connection = {
-  /** The commands. If the signal is aborted, a command that has not been sent yet is never sent. */
+  /** Returns the commands. After `signal` is aborted, a command that has not been sent yet is never sent. */
   commands(signal: AbortSignal): Commands
   connect(): Promise<unknown>
   destroy(): unknown
@@ -27,7 +28,7 @@ type Client = Pick<Connection, 'connect' | 'destroy'> & {
   withCommandOptions(options: { abortSignal: AbortSignal }): Commands
 }
 
-/** What the clients of the three kinds have in common. */
+/** The connection of a client for a server, a cluster or sentinels. */
 function connectionOf(client: Client): Connection {
   return {
     commands: (abortSignal) => client.withCommandOptions({ abortSignal }),
@@ -43,8 +44,8 @@ function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError
 }
 
 /**
- * Sends each command to the master of its key's slot. When a master is lost, the client learns from the other nodes
- * which one replaces it.
+ * The client sends each command to the master of its key's slot. If a master fails, it learns from other nodes which
+ * node replaces the master.
  */
 function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
   const client = createCluster({
@@ -57,7 +58,7 @@ function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster
   return connectionOf(client)
 }
 
-/** Sends every command to the master, never to a replica. The sentinels name the master. */
+/** The client asks the sentinels for the master, and sends it every command. */
 function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
   const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
   const client = createSentinel({
@@ -72,14 +73,14 @@ function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnE
     sentinelClientOptions: {
       ...(sentinelUser !== undefined && { username: sentinelUser }),
       ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-      // If a sentinel does not answer, the next one is asked soon.
+      // Finds out soon that a sentinel does not answer, so that the next one is asked.
       pingInterval: 400,
       socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
     },
     scripts,
     // One connection for all commands, so that they are sent in the order of their calls.
     reserveClient: true,
-    // If there is no master, a command fails at once instead of waiting until the sentinels name one.
+    // If there is no master, a command fails at once instead of waiting until the sentinels have chosen one.
     maxCommandRediscovers: 0,
   })
   client.on('error', onError).on('client-error', ({ error }) => onError(error))

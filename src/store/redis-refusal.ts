@@ -1,6 +1,6 @@
 import { ErrorReply } from 'redis'
 
-/** Why Redis answers a command with an error, for /readyz and the log. */
+/** The reason for which Redis refuses a command, for /readyz and the log. */
 export type Refusal =
   | 'read-only'
   | 'full'
@@ -10,8 +10,9 @@ export type Refusal =
   | 'loading'
   | 'refuses commands'
 
-// The patterns match anywhere because an error in a script has its code in the middle of the message in Redis 6, and no
-// code for missing permissions in Redis 7. https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+// The patterns match anywhere in a message: in Redis 6 an error in a script has its code in the middle, and in Redis 7
+// an error because of a missing permission has none.
+// https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
 const refusals: [RegExp, Refusal][] = [
   [/\b(READONLY|MASTERDOWN)\b/, 'read-only'],
   [/\bOOM\b/, 'full'],
@@ -21,7 +22,7 @@ const refusals: [RegExp, Refusal][] = [
   [/\bLOADING\b/, 'loading'],
 ]
 
-/** Why Redis refused the command of this error; undefined if the error is not an answer of Redis. */
+/** Why Redis refused a command; undefined if the error is not a reply of Redis. */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (!(error instanceof ErrorReply)) return undefined
   return refusals.find(([message]) => message.test(error.message))?.[1] ?? 'refuses commands'

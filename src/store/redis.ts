@@ -5,30 +5,33 @@ import { type Commands, tryCommands } from './redis-commands.ts'
 import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
 
-/** Time limit of a command. The contract demands a 503 within 2 s. */
+/** Time limit of a command. If Redis hangs, the contract requires a 503 within 2 s. */
 const commandTimeoutMs = 900
 /**
- * Time limit of a command after another one has timed out, until Redis answers again. So a request that sends several
+ * Time limit of a command after another one has timed out, until Redis replies again, so that a request with several
  * commands does not wait 900 ms for each.
  */
 const unresponsiveTimeoutMs = 200
 
-/** How long connecting may take before it is tried again. */
+/** Time limit of connecting. After it a new connection is tried. */
 const connectTimeoutMs = 4000
 const superviseEveryMs = 1000
-/** After this many failed pings, one a second, the connection is replaced. */
+/** The connection is replaced after this many failed pings in a row, which are sent every second. */
 const maxFailedPings = 5
 
-/** How long the result of trying all commands stays valid, so that many requests for /readyz cause few tries. */
+/** How long the result of trying all commands is used again, so that many requests for /readyz cause few tries. */
 const triedForMs = { ok: 1000, failed: 200 }
-/** Keys to try: each is in another eighth of a cluster's slots, so that every master is tried. */
+/**
+ * The keys on which commands are tried. Each is in another eighth of a cluster's slots, so that usually every master is
+ * tried.
+ */
 const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
 /** `down` means no connection, or no answer in time. */
 export type RedisState = 'ok' | 'down' | Refusal
 
 type Events = {
-  /** Gets the errors of connections. */
+  /** Called with each error of a connection. */
   onError(error: unknown): void
   /** Called for each command that failed. */
   onFailure?: (() => void) | undefined
@@ -38,17 +41,17 @@ type Events = {
 
 type RunnerParts = {
   commands(signal: AbortSignal): Commands
-  /** Called for each command that failed; without a cause when it timed out. */
+  /** Called for each command that failed, without a `cause` if it timed out. */
   onFailure(cause?: unknown): void
 }
 
-/** Adds a time limit to each command, and turns its failures into StoreUnavailable. */
+/** Returns a function that runs commands with a time limit, and turns their failures into StoreUnavailable. */
 function createRunner({ commands, onFailure }: RunnerParts) {
   let isUnresponsive = false
 
   /**
-   * Runs a command. Throws StoreUnavailable if Redis is down, refuses the command or does not answer in time. A Redis
-   * that was stopped may still execute the command when it continues; `undo` is then called with the late reply.
+   * Runs a command. Throws StoreUnavailable if Redis is down, refuses the command or does not reply in time. If Redis
+   * hung, it may still execute the command later; `undo` is then called with the late reply.
    */
   return function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
     const timeout = new AbortController()
@@ -67,7 +70,7 @@ function createRunner({ commands, onFailure }: RunnerParts) {
         resolve(value)
       }
       const onRejection = (cause: unknown) => {
-        // After the timeout the client itself rejects a command that it has not sent yet.
+        // The client itself rejects a command that was aborted before it was sent.
         if (timeout.signal.aborted) return
         isUnresponsive = false
         onFailure(cause)
@@ -80,15 +83,16 @@ function createRunner({ commands, onFailure }: RunnerParts) {
 }
 
 /**
- * A connection to Redis that queues nothing while Redis is down. It reconnects by itself, and is replaced by a new one
- * if its server hangs or has become a read-only replica: a new connection may lead to the server that took its place.
+ * A connection to Redis that queues nothing while Redis is down. The client reconnects by itself. The connection is
+ * replaced if its server hangs or has become a read-only replica, because a new connection may lead to the server's
+ * successor.
  */
 export function openRedis(address: RedisAddress, events: Events) {
   const closing = new AbortController()
   let connection = openConnection(address, onError)
-  /** Why a command failed, until all commands are accepted again. */
+  /** 'ok', or the reason of the last failure until all commands are accepted again. */
   let state: RedisState = 'ok'
-  /** Why Redis refused the last connection, for example because of a wrong password. */
+  /** Why Redis refused to connect, for example because of a wrong password. */
   let connectionRefusal: Refusal | undefined
   let triedAt = Number.NEGATIVE_INFINITY
   let trying: Promise<unknown> = Promise.resolve()
@@ -103,7 +107,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     state = next
   }
 
-  /** Whether the error is a refusal of a command by Redis. */
+  /** Whether Redis refused a command with this error. Changes the state if so. */
   function isRefusal(error: unknown): boolean {
     const refusal = refusalOf(error)
     if (refusal !== undefined) changeState(refusal)
@@ -119,7 +123,9 @@ export function openRedis(address: RedisAddress, events: Events) {
   })
   const ping = () => run((redis) => redis.ping())
 
-  /** Tries all commands, in a cluster on each master. Concurrent and quickly repeated calls share one try. */
+  /**
+   * Tries all commands, in a cluster on each master. Concurrent calls, and calls soon after each other, share one try.
+   */
   function tryAll(): Promise<unknown> {
     if (performance.now() - triedAt < triedForMs[state === 'ok' ? 'ok' : 'failed']) return trying
     triedAt = performance.now()
@@ -128,15 +134,15 @@ export function openRedis(address: RedisAddress, events: Events) {
     return trying
   }
 
-  /** The state of Redis, found out now by trying what visits need. Never rejects. */
+  /** The present state of Redis, which is found out by trying all commands. Never rejects. */
   async function currentState(): Promise<RedisState> {
     await Promise.all([ping(), tryAll()]).catch(() => undefined)
     return state
   }
 
   /**
-   * Connects, and replaces the connection whenever it becomes useless, until `close`. Resolves with the first
-   * connection, or without one after the time limit.
+   * Connects, and replaces the connection whenever it becomes useless, until `close`. Resolves when Redis is connected,
+   * or after the time limit.
    */
   async function connect(): Promise<void> {
     void supervise(await connectInTime(connection))
@@ -148,7 +154,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     if (!closing.signal.aborted) return supervise(await reconnect())
   }
 
-  /** Resolves when the server has become a replica, or has not answered several pings in a row. */
+  /** Resolves when the server has become a read-only replica, or has not answered several pings in a row. */
   async function untilUseless(): Promise<void> {
     for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
       await pause(superviseEveryMs)
@@ -158,13 +164,15 @@ export function openRedis(address: RedisAddress, events: Events) {
     }
   }
 
-  /** Replaces the connection by a new one. False if none can be made in time; the old connection then stays. */
+  /**
+   * Replaces the connection by a new one. Returns false, and keeps the old one, if the new one cannot connect in time.
+   */
   async function reconnect(): Promise<boolean> {
     const next = openConnection(address, onError)
     const isConnected = (await connectInTime(next)) && !closing.signal.aborted
     const useless = isConnected ? connection : next
     if (isConnected) connection = next
-    // By then every command on it has ended or timed out.
+    // Destroyed after the time limit of commands, when every command on this connection has ended.
     void pause(commandTimeoutMs).then(() => destroy(useless))
     return isConnected
   }

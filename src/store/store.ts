@@ -3,8 +3,8 @@ import type { Redis, RedisState } from './redis.ts'
 import type { LockAfter } from './redis-commands.ts'
 
 /**
- * A key-value store with TTLs, shared by all instances (Redis) or in this process's memory. Every method throws
- * StoreUnavailable when Redis is down, does not answer in time, or refuses the command.
+ * A key-value store with TTLs: Redis, which all instances share, or this process's memory. Every method throws
+ * StoreUnavailable if Redis is down, does not reply in time, or refuses the command.
  */
 export type Store = {
   get(key: string): Promise<string | undefined>
@@ -13,14 +13,15 @@ export type Store = {
   getAndExtend(key: string, ttlS: number): Promise<string | undefined>
   getAndDelete(key: string): Promise<string | undefined>
   set(key: string, value: string, ttlS: number): Promise<void>
-  /** Returns the value that the key had before. */
+  /** Sets a key and returns the value that it had before. */
   getAndSet(key: string, value: string, ttlS: number): Promise<string | undefined>
-  /** Sets a key that does not exist. Returns whether it was set. */
+  /** Sets a key if it does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
   delete(key: string): Promise<void>
   /**
-   * Adds an item at the front of a list and renews the list's TTL. If the list had `max` items, the last one leaves it
-   * and is returned. Also returns when the key `mark` expires (as `expiresAt`). Both keys share a slot.
+   * Adds an item at the front of a list and renews the list's TTL. If the list then has more than `max` items, removes
+   * the last one and returns it as `excess`. Also returns when the key `mark` expires, see `expiresAt`. Both keys must
+   * share a slot.
    */
   addToList(
     key: string,
@@ -35,29 +36,29 @@ export type Store = {
   expiresAt(key: string): Promise<number | undefined>
   /** Milliseconds until the key expires, by the store's own clock; 0 if there is no such key. */
   remainingMs(key: string): Promise<number>
-  /** Gives the key a new TTL if it holds this value. */
+  /** Gives the key a new TTL if it has this value. */
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
-  /** Deletes the key if it holds this value. */
+  /** Deletes the key if it has this value. */
   deleteIfEqual(key: string, value: string): Promise<boolean>
   /**
-   * Replaces the value of a key that exists, under its lock. False if the key does not exist. Throws LockLost if the
-   * lock belongs to another owner now.
+   * Replaces the value of a key under its lock. Returns false if the key does not exist. Throws LockLost if the lock
+   * has another owner or none.
    */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
   /**
-   * Adds `hits` to the count under this key and returns the total. The count starts at 0 again `windowMs` after its
-   * first hit.
+   * Adds `hits` to the count of a key and returns the total, and in how many milliseconds the count begins at 0 again,
+   * which is `windowMs` after its first hit.
    */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
-  /** Whether the store does what visits need. Never rejects. */
+  /** Finds out whether the store accepts all commands. Never rejects. */
   state(): Promise<RedisState>
   close(): Promise<void>
 }
 
-/** The right to change a key, held by the one caller that knows the owner token. */
+/** A lock of a key. Only its owner knows the owner token. */
 export type Lock = { key: string; owner: string }
 
-/** The braces are a cluster hash tag: lock and key share a slot, so one script can use both. */
+/** The braces are a hash tag, by which lock and key share a slot of a cluster, so that one script can use both. */
 export const lockKey = (key: string) => `lock:{${key}}`
 
 /** The store in Redis. */
@@ -97,7 +98,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     async setIfAbsent(key, value, ttlS) {
       const answer = await run(
         (redis) => redis.set(key, value, { ...withTtl(ttlS), condition: 'NX' }),
-        // Redis may execute the command after the timeout was reported. The key is then deleted again.
+        // Redis may set the key after the timeout has been reported. The key is then deleted again.
         async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
       return answer !== null
@@ -137,7 +138,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
   }
 }
 
-/** Parses stored JSON; undefined if the text is missing or not JSON. */
+/** Parses a stored text; undefined if it is missing or not JSON. */
 export function readJson(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text)

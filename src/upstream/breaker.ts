@@ -4,11 +4,11 @@ export type BreakerState = 'closed' | 'open' | 'half-open'
 
 export type BreakerOptions = {
   /**
-   * The circuit opens after this many consecutive failures, or after a single 429. Only errors that `isFailure` accepts
-   * count.
+   * The circuit opens after this many failures in a row, or after a single 429. Other errors than those that
+   * `isFailure` accepts do not count.
    */
   failures: number
-  /** How long the circuit stays open. A 429 with a shorter Retry-After shortens it. */
+  /** How long the circuit stays open. After a 429 it is Retry-After, if that is shorter. */
   pauseMs: number
   isFailure: (error: unknown) => boolean
   onState: (state: BreakerState) => void
@@ -16,13 +16,13 @@ export type BreakerOptions = {
 
 /**
  * A circuit breaker, so that visitors do not wait for a server that has just failed for others. While it is open each
- * call throws CircuitOpen at once. After the pause it is half-open, and one trial call decides whether it closes.
- * https://learn.microsoft.com/en-us/azure/architecture/patterns/circuit-breaker
+ * call throws CircuitOpen at once. After the pause it is half-open, until the result of one trial call closes or opens
+ * it. https://learn.microsoft.com/en-us/azure/architecture/patterns/circuit-breaker
  */
 export function createBreaker({ failures, pauseMs, isFailure, onState }: BreakerOptions) {
   let state: BreakerState = 'closed'
   let failuresInARow = 0
-  /** By `performance.now()`, which does not change when the system clock is set. */
+  /** When a trial call is allowed, by `performance.now()`, which does not change if the system clock is set. */
   let trialAtMs = 0
 
   function change(next: BreakerState): void {
@@ -49,7 +49,7 @@ export function createBreaker({ failures, pauseMs, isFailure, onState }: Breaker
     if (isTrial || (state === 'closed' && isEnough)) open(error)
   }
 
-  /** Makes the call, or throws CircuitOpen without making it. Errors of the call are thrown on. */
+  /** Makes the call and passes on its result or error, or throws CircuitOpen without making the call. */
   return async function guarded<T>(call: () => Promise<T>): Promise<T> {
     const isTrial = state === 'open' && performance.now() >= trialAtMs
     if (state !== 'closed' && !isTrial) throw new CircuitOpen(`circuit breaker is ${state}`)

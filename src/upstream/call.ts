@@ -6,13 +6,15 @@ export type UpstreamRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** When the complete response must be here, by `performance.now()`. The requests of one visit share a deadline. */
+  /**
+   * When the complete response must have arrived, by `performance.now()`. The requests of one visit share a deadline.
+   */
   deadline?: number | undefined
 }
 
 export type UpstreamResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
-/** A header's value, or '' without one. */
+/** The value of a header, or '' if there is none. */
 export function headerOf({ headers }: Pick<UpstreamResponse, 'headers'>, name: string): string {
   return [headers[name] ?? []].flat().join(', ')
 }
@@ -20,8 +22,9 @@ export function headerOf({ headers }: Pick<UpstreamResponse, 'headers'>, name: s
 export type Connections = ReturnType<typeof createConnections>
 
 /**
- * HTTP agents for all upstream calls: connections of `kept` stay open between requests, those of `single` serve one
- * request. https calls go through the proxy, if there is one. https://nodejs.org/api/http.html#built-in-proxy-support
+ * The HTTP agents of all upstream calls. Connections of `kept` stay open between requests; those of `single` are for
+ * one request each. https calls are made through the proxy, if there is one.
+ * https://nodejs.org/api/http.html#built-in-proxy-support
  */
 export function createConnections(proxyEnv: http.ProxyEnv = {}) {
   const kept = agents({ proxyEnv, keepAlive: true, timeout: idleTimeoutMs })
@@ -39,13 +42,14 @@ function agents(options: https.AgentOptions) {
 }
 
 /**
- * Servers keep an idle connection longer than this, so few requests are sent on one that the server is just closing.
+ * Servers keep an idle connection longer than this, so a request is seldom sent on a connection that the server is
+ * closing.
  */
 const idleTimeoutMs = 4000
 
 export type CallOptions = {
   connections: Connections
-  /** Time limit for the whole response, head and body. */
+  /** Time limit of the whole response, head and body. */
   timeoutMs: number
   /** Size limit of the body. */
   maxBytes: number
@@ -74,13 +78,13 @@ export async function call(url: URL, request: UpstreamRequest, options: CallOpti
   }
 }
 
-/** The server closed a kept-alive connection just as a request was sent on it, before any byte of the response. */
+/** The server closed a kept-alive connection while a request was sent on it, before any byte of the response. */
 class StaleConnection extends Error {}
 
 /**
- * Sends the request and resolves with the head of the response. A request that met a stale connection is sent once more
- * on a new one; Node's own client is used because it exposes `reusedSocket`, which fetch does not.
- * https://nodejs.org/api/http.html#requestreusedsocket
+ * Sends a request and resolves with the head of the response. If the connection was stale, the request is sent once
+ * more on a new one. Node's http client is used instead of fetch, because only its property `reusedSocket` tells this
+ * case. https://nodejs.org/api/http.html#requestreusedsocket
  */
 async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
   const { kept, single } = connections
@@ -90,7 +94,7 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
     new Promise<IncomingMessage>((resolve, reject) => {
       const { method = 'GET', headers, body } = request
       const sent = open(url, { method, signal, agent, headers: { 'accept-encoding': 'identity', ...headers } })
-      // While a tunnel through the proxy is being made, the request has no socket that could be destroyed.
+      // Aborting destroys the request's socket, but there is none yet while a tunnel through the proxy is being made.
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       let bytesBefore = 0
       sent.on('socket', (socket) => {
@@ -109,7 +113,7 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
   })
 }
 
-/** Only the status of these responses matters, so an incomplete body is accepted. */
+/** Responses with these statuses are used even if their body is incomplete, because only the status matters. */
 const statusesThatNeedNoBody = new Set([401, 429])
 
 async function readResponse(response: IncomingMessage, maxBytes: number): Promise<UpstreamResponse> {
@@ -125,7 +129,8 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   const encoding = headerOf(response, 'content-encoding')
   if (!/^(identity)?$/i.test(encoding)) {
     response.destroy()
-    // The body is not decompressed, because 64 KiB of gzip can expand to 60 MiB. The request asked for no compression.
+    // A compressed body is refused, because 64 KiB of gzip can expand to 60 MiB, and the request asked for no
+    // compression.
     throw new UpstreamUnavailable(`content-encoding ${encoding.slice(0, 20)}`)
   }
   const chunks: Buffer[] = []

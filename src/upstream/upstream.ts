@@ -6,12 +6,12 @@ import { type CallOptions, call, headerOf, type UpstreamRequest, type UpstreamRe
 type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
 
 /**
- * How a request ended: `ok` is a 2xx, `refused` a 4xx, `rate-limited` a 429, `unavailable` a 3xx, a 5xx or no complete
- * response, `circuit-open` that no request was made because the circuit breaker was open.
+ * How a request ended. `ok` is a 2xx, `refused` a 4xx, `rate-limited` a 429, `unavailable` a 3xx, a 5xx or no complete
+ * response. `circuit-open` means that no request was made, because the circuit breaker was open.
  */
-type Outcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
+type CallOutcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
 
-export type Called = { upstream: UpstreamName; outcome: Outcome; durationMs: number }
+export type Called = { upstream: UpstreamName; outcome: CallOutcome; durationMs: number }
 export type BreakerChange = { upstream: UpstreamName; state: BreakerState }
 
 /** `onCall` is called after each request, `onBreaker` when a circuit breaker changes its state. */
@@ -23,7 +23,7 @@ export type Observers = {
 export type UpstreamOptions = Observers &
   CallOptions & {
     name: UpstreamName
-    /** Without a circuit breaker every request is made. */
+    /** If there is no circuit breaker, every request is made. */
     breaker?: Omit<BreakerOptions, 'onState'>
   }
 
@@ -39,7 +39,8 @@ export function createUpstream({ name, breaker, onCall, onBreaker, ...options }:
 
   return async (url: string, request: UpstreamRequest = {}): Promise<UpstreamResponse> => {
     const startMs = performance.now()
-    const report = (outcome: Outcome) => onCall?.({ upstream: name, outcome, durationMs: performance.now() - startMs })
+    const report = (outcome: CallOutcome) =>
+      onCall?.({ upstream: name, outcome, durationMs: performance.now() - startMs })
     try {
       const response = await guarded(async () => checkStatus(await call(new URL(url), request, options)))
       report(response.status < 400 ? 'ok' : 'refused')
@@ -60,8 +61,8 @@ function checkStatus(response: UpstreamResponse): UpstreamResponse {
 }
 
 /**
- * Retry-After in seconds, from a number or a date (RFC 9110, 10.2.3); undefined if it is missing or not in the future.
- * A date is compared with the server's own clock, which its header Date shows.
+ * The header Retry-After in seconds; undefined if it is missing or not in the future. It may be a number or a date (RFC
+ * 9110, 10.2.3). A date is compared with the server's own clock, which its header Date tells.
  */
 function retryAfterS(response: UpstreamResponse): number | undefined {
   const value = headerOf(response, 'retry-after')
@@ -70,7 +71,7 @@ function retryAfterS(response: UpstreamResponse): number | undefined {
   return seconds > 0 ? seconds : undefined
 }
 
-function outcomeOf(error: unknown): Outcome {
+function outcomeOf(error: unknown): CallOutcome {
   if (error instanceof UpstreamRateLimited) return 'rate-limited'
   if (error instanceof UpstreamTimeout) return 'timeout'
   if (error instanceof CircuitOpen) return 'circuit-open'

@@ -10,7 +10,7 @@ import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from 
 import { userHasher } from './user-sessions.ts'
 import type { Visitor } from './visitor.ts'
 
-/** How long a sign-out waits for Discord to revoke the tokens. */
+/** How long a sign-out waits until Discord has revoked the tokens. */
 const revokeTimeoutMs = 1500
 
 type AccountParts = {
@@ -23,22 +23,22 @@ type AccountParts = {
 }
 
 /**
- * A Discord user and the tokens by which Discord identified them. `newTokens` is set if they were issued by this
- * request and are not stored yet.
+ * A Discord user, and the tokens with which Discord identified the user. `newTokens` is set if this request has just
+ * obtained the tokens, which are then not stored yet.
  */
 export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
 
 /**
- * The life of a token: exchanged for a code at a callback, cached in the session, refreshed when it has expired or was
- * refused, revoked at a sign-out. For `deadline` see `UpstreamRequest`.
+ * The life of a token. A callback exchanges the code for it, the session holds it, it is refreshed when it has expired
+ * or was refused, and a sign-out revokes it. For `deadline` see `UpstreamRequest`.
  */
 export function createAccounts({ discord, sessions, sealer, secrets, log, upstreamTimeoutMs }: AccountParts) {
   const hashesOf = userHasher(secrets)
 
   /**
-   * Identifies the user who returns from Discord: by the session's access token if it is valid, else by the code.
-   * Throws GrantRefused, or another failure of Discord. If users/@me fails after the exchange, the new tokens are
-   * stored for the next attempt.
+   * Identifies the user who returns from Discord: by the session's access token if it is still valid, otherwise by the
+   * authorization code. If the exchange of the code succeeds and users/@me fails, the new tokens are stored for the
+   * next attempt. Throws GrantRefused if Discord does not accept the code, and the other errors of Discord's client.
    */
   async function identifyByCode(
     req: Request,
@@ -67,8 +67,8 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   }
 
   /**
-   * Asks Discord who the signed-in visitor is. Undefined if Discord refuses the tokens: the visitor has to sign in
-   * again.
+   * Asks Discord who the signed-in visitor is. Returns undefined if Discord refuses the tokens, so that the visitor
+   * must sign in again.
    */
   async function identify(req: Request, deadline: number): Promise<User | undefined> {
     const tokens = await usableTokens(req, deadline)
@@ -88,13 +88,12 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     const since = performance.now()
     let newTokens: Tokens | undefined
     try {
-      // A refresh token can be used once. Under the lock of the session one request refreshes, and the others find its
-      // new tokens.
+      // A refresh token can be used once. So one request refreshes under the lock of the session, and the others then
+      // find the new tokens.
       const visitor = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor
-        // The request that held the lock before has waited for Discord in vain, and this one has waited as long for the
-        // lock.
+        // If this request has waited long for the lock, the request before it has waited in vain for Discord.
         if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
         newTokens = await refresh(stored, deadline)
         return newTokens ? { ...visitor, tokens: sealTokens(sealer, newTokens) } : withoutTokens(visitor)
@@ -117,17 +116,17 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   }
 
   /**
-   * Discord limits this call per user. The key of that limit is a hash of the user id, or of the token while the id is
-   * unknown.
+   * Discord limits this call per user. In that limit a user is identified by a hash of the user's id, or of the access
+   * token if the id is not known yet.
    */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
     const [hashOfUser] = known ? hashesOf(known.id) : []
-    const visitor = hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
-    return discord.fetchUser(tokens.accessToken, visitor, { deadline, isNew })
+    const limitKey = hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
+    return discord.fetchUser(tokens.accessToken, limitKey, { deadline, isNew })
   }
 
   /**
-   * Revokes the tokens of a sign-out. Never rejects, and waits at most `revokeTimeoutMs`: the session has already
+   * Revokes tokens at a sign-out. Never rejects, and waits at most `revokeTimeoutMs`, because the session has already
    * ended.
    */
   async function revoke(tokens: (Tokens | SealedTokens)[]): Promise<void> {
@@ -141,7 +140,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   return { identifyByCode, identify, revoke }
 }
 
-/** The user; undefined if Discord refused the token. */
+/** Resolves with the user, or with undefined if Discord refused the token. */
 async function undefinedIfRefused(user: Promise<User>): Promise<User | undefined> {
   try {
     return await user

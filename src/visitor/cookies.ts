@@ -3,25 +3,26 @@ import { parseCookie } from 'cookie'
 import type { CookieOptions, Request, Response } from 'express'
 import type { Config } from '../config.ts'
 
-/** How long a visitor may stay at Discord. */
+/** How long a visitor may take to sign in at Discord. */
 export const stateTtlS = 600
-/** How long the outcome of a callback is kept for a second request of the same browser. */
+/** How long the outcome of a callback is kept, in case the browser requests the same callback again. */
 export const outcomeTtlS = 60
 
-/** Limit of unfinished sign-ins in one browser (SECURITY.md, S5). */
+/** How many sign-ins of one browser may be unfinished (SECURITY.md, S5). */
 const maxStates = 20
-/** How many cookies one response clears: its headers must fit into the buffer of a proxy. */
+/** How many cookies one response clears at most, because its headers must fit into the buffer of a proxy. */
 const maxCleared = 10
 
 /**
- * The full name of a cookie. With https the prefix prevents that other hosts or plain http set it. Without https the
- * port tells this app from another one on the same host, because cookies do not have ports (RFC 6265, 8.5).
+ * The full name of a cookie. With https its prefix prevents that other hosts, or this host by plain http, set the
+ * cookie. Without https the name contains the port, so that two apps on the same host do not share the cookie (RFC
+ * 6265, 8.5).
  */
 export function cookieName({ https, baseUrl }: Config, name: string): string {
   return https ? `__Host-${name}` : `${name}-${new URL(baseUrl).port || 80}`
 }
 
-/** Prefix of a state cookie's name. It needs no port: the name contains a hash of the state. */
+/** Prefix of a state cookie's name, which needs no port, because it contains a hash of the state. */
 const statePrefix = ({ https }: Config) => (https ? '__Host-' : '')
 
 /** The attributes of every cookie of this app. */
@@ -29,10 +30,12 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
   return { httpOnly: true, sameSite: 'lax', path: '/', secure: config.https, maxAge: maxAgeS * 1000 }
 }
 
-/** Binds a state to a browser: the name is derived from the state, the value is known to this browser only. */
+/** Binds a state to a browser. The name is derived from the state; only this browser knows the value. */
 export type StateCookie = { name: string; value: string }
 
-/** Each state has a cookie of its own, so that two tabs do not overwrite each other's. */
+/**
+ * The name of a state's cookie. Each state has its own cookie, so that two tabs do not overwrite each other's cookie.
+ */
 export function stateCookieName(state: string): string {
   return `state-${hash('sha256', state, 'base64url').slice(0, 16)}`
 }
@@ -44,8 +47,8 @@ export function stateCookies(config: Config) {
   const prefix = statePrefix(config)
 
   /**
-   * The newest state cookies of this browser, oldest first, which is the order in which browsers send them (RFC 6265,
-   * 5.4).
+   * The newest `max` state cookies of this browser. The oldest comes first, as browsers send cookies in this order (RFC
+   * 6265, 5.4).
    */
   function all(req: Request, max = maxStates): StateCookie[] {
     const found = Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
@@ -59,7 +62,7 @@ export function stateCookies(config: Config) {
     res.cookie(`${prefix}${name}`, value, cookieOptions(config, maxAgeS))
   }
 
-  /** Clears as many of the cookies as fit into one response. Returns these. */
+  /** Clears as many of these cookies as fit into one response, and returns those that were cleared. */
   function clear(res: Response, cookies: StateCookie[]): StateCookie[] {
     const cleared = cookies.slice(0, maxCleared)
     for (const { name } of cleared) res.clearCookie(`${prefix}${name}`, cookieOptions(config, 0))
@@ -77,15 +80,15 @@ export function stateCookies(config: Config) {
       return all(req, Number.POSITIVE_INFINITY).find((cookie) => cookie.name === name)
     },
 
-    /** Clears the oldest cookies if there is no room for one more. Returns those that were cleared. */
+    /** Clears the oldest cookies if there is no room for one more, and returns those that were cleared. */
     clearOldest(req: Request, res: Response): StateCookie[] {
       const cookies = all(req, Number.POSITIVE_INFINITY)
       return clear(res, cookies.slice(0, Math.max(cookies.length - maxStates + 1, 0)))
     },
 
     /**
-     * Shortens the lifetime of the cookie to that of the stored outcome, for which a second request of this browser
-     * needs it.
+     * Shortens the lifetime of a state's cookie to that of the state's outcome, because the cookie is now needed only
+     * if the browser requests the same callback again.
      */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
@@ -96,8 +99,8 @@ export function stateCookies(config: Config) {
 const dayS = 24 * 60 * 60
 
 /**
- * A cookie that makes the next sign-in ask for `prompt=consent`: set after a sign-out, so that another account can be
- * chosen, and after Discord has refused `prompt=none`.
+ * A cookie that makes the next sign-in send `prompt=consent`. It is set after a sign-out, so that the visitor can
+ * choose another account, and after Discord has refused `prompt=none`.
  */
 export function consentCookie(config: Config) {
   const name = cookieName(config, 'avatar-switch-account')

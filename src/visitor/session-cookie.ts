@@ -12,7 +12,7 @@ import { readVisitor, type Visitor } from './visitor.ts'
 
 declare module 'express-session' {
   interface SessionData {
-    /** The visitor in the form that `writeVisitor` returns. */
+    /** The visitor as `writeVisitor` returns it. */
     visitor?: unknown
   }
 }
@@ -20,8 +20,8 @@ declare module 'express-session' {
 declare module 'express-serve-static-core' {
   interface Request {
     /**
-     * The visitor as loaded from the session, or as this request has changed it since. `stranger` if there is no
-     * session.
+     * The visitor as the session held it when it was loaded, or as this request has changed it since. It is `stranger`
+     * if there is no session.
      */
     visitor: Visitor
   }
@@ -45,8 +45,8 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   let hasWarned = false
 
   /**
-   * Loads the visitor's session into `req.visitor`. With `rolling` the response renews the cookie. Pictures must not:
-   * their responses may arrive late, and the cookie of an old session would replace that of a new one.
+   * Loads the session into `req.visitor`. With `rolling` the response renews the session's cookie. The response of a
+   * picture must not, because it may arrive late and replace the cookie of a newer session.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
@@ -60,7 +60,10 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     }
   }
 
-  /** express-session sets only Expires, which has passed already for a browser whose clock is wrong (RFC 6265, 5.3). */
+  /**
+   * Adds Max-Age to the session's cookie. express-session sets only Expires, which a browser with a wrong clock may
+   * take for past (RFC 6265, 5.3).
+   */
   function addMaxAge(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
     const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
@@ -71,7 +74,10 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     )
   }
 
-  /** Behind a proxy that sends no X-Forwarded-Proto, express-session would set no cookie, without an error. */
+  /**
+   * Treats the request as https, because BASE_URL is. Behind a proxy that does not send X-Forwarded-Proto,
+   * express-session would otherwise set no cookie, and report no error.
+   */
   function trustBaseUrl(req: Request): void {
     if (!hasWarned)
       log.warn('BASE_URL is https, but the proxy does not say so: check TRUST_PROXY and X-Forwarded-Proto')
@@ -88,7 +94,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     /** Whether the browser sent a session cookie, valid or not. */
     isSent: (req: Request) => signedId(req) !== undefined,
 
-    /** The session id in the signed cookie. That session may have ended. */
+    /** The session id in the signed cookie; undefined without a valid one. The session may have ended. */
     idOf(req: Request): string | undefined {
       const value = signedId(req) ?? ''
       if (!value.startsWith('s:')) return undefined

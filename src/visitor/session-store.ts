@@ -6,9 +6,9 @@ import { readJson, type Store } from '../store/store.ts'
 
 const dayS = 24 * 60 * 60
 
-/** Lifetime of a session after its last request; Discord's access tokens live as long. */
+/** Lifetime of a session after its last request. Discord's access tokens are valid as long. */
 export const sessionTtlS = 7 * dayS
-/** Lifetime of a session after its sign-in, even if it is used. */
+/** Lifetime of a session after its sign-in, even if it is still used. */
 export const sessionMaxAgeS = 90 * dayS
 
 declare module 'express-session' {
@@ -18,15 +18,15 @@ declare module 'express-session' {
   }
 }
 
-/** How long a session lives if no further request uses it, in seconds; 0 or less if it has ended. */
+/** In how many seconds a session ends if no further request uses it; 0 or less if it has ended. */
 export function secondsLeft({ signedInAt = 0 }: SessionData): number {
   return Math.min(sessionTtlS, Math.floor((signedInAt - Date.now()) / 1000) + sessionMaxAgeS)
 }
 
-/** The TTL to set when a session is written or read: at least a second, because Redis accepts no less. */
+/** The TTL of a session that is written or read. It is at least a second, because Redis accepts no less. */
 export const ttlS = (session: SessionData) => Math.max(secondsLeft(session), 1)
 
-/** Until when the visitor's avatars are kept if no further request comes. */
+/** When the visitor's avatars will be deleted if no further request comes. */
 export const keptUntil = ({ session }: Request) => new Date(Date.now() + 1000 * secondsLeft(session))
 
 export const sessionKey = (id: string) => `session:${id}`
@@ -38,16 +38,18 @@ const Stored = z.looseObject({
 })
 const isSessionData = (stored: unknown): stored is SessionData => Stored.safeParse(stored).success
 
-/** A session as it is stored. The expiry of its cookie follows from `signedInAt`. */
+/**
+ * Converts a session to the text that is stored. The expiry of its cookie is left out, because it follows from
+ * `signedInAt`.
+ */
 export const stringifySession = (session: SessionData) =>
   JSON.stringify(session, (key, value) => (key === 'expires' ? undefined : value))
 
-/** A stored session; undefined if there is none, it cannot be read, or it has ended. */
+/** Parses a stored session; undefined if there is none, or if it cannot be read or has ended. */
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
   if (!isSessionData(stored)) return undefined
-  // Version 1.0.0 did not store the time of the sign-in. It follows from the stored expiry of the cookie, which was set
-  // then.
+  // Version 1.0.0 did not store when the visitor signed in, but the expiry of the cookie that was set then.
   stored.signedInAt ??= new Date(stored.cookie.expires ?? 0).getTime() - 1000 * sessionTtlS
   return secondsLeft(stored) > 0 ? stored : undefined
 }
@@ -56,10 +58,10 @@ export function parseSession(text: string | undefined): SessionData | undefined 
 const noSession = Object.assign(new Error('a session that cannot be read'), { code: 'ENOENT' })
 
 /**
- * express-session's store: connect-redis over this app's `Store`, which adds a timeout to each command and, without
- * Redis, keeps everything in memory. Reading a session extends its TTL in the same command. `set`, `touch` and
- * `destroy` do nothing: express-session calls them without a lock, at times when another request may have changed or
- * ended the session.
+ * The session store of express-session: connect-redis over this app's `Store`, which adds a timeout to each command, or
+ * keeps sessions in memory if there is no Redis. Reading a session extends its TTL in the same command. `set`, `touch`
+ * and `destroy` do nothing, because express-session calls them without a lock, and another request may have changed or
+ * ended the session meanwhile. session.ts writes sessions.
  */
 export class SessionStore extends RedisStore {
   readonly #store: Store
@@ -80,12 +82,15 @@ export class SessionStore extends RedisStore {
     this.#store = store
   }
 
-  /** Shortens the cookie that express-session renews, and the TTL, so that they do not outlive the session. */
+  /**
+   * Shortens the lifetime of the cookie that express-session renews, and the TTL, so that they do not outlive the
+   * session.
+   */
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const leftS = secondsLeft(data)
     const session = super.createSession(req, data)
     session.cookie.maxAge = 1000 * leftS
-    // The read has set the full TTL, because the end of the session was not known before it.
+    // The command that read the session has set the full TTL, because it could not know when the session ends.
     if (leftS < sessionTtlS) this.#store.getAndExtend(sessionKey(req.sessionID), ttlS(data)).catch(() => undefined)
     return session
   }

@@ -12,9 +12,9 @@ import { parseSession, SessionStore, sessionKey, sessionTtlS, stringifySession, 
 import type { UserSessions } from './user-sessions.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
-/** TTL of `successor:{id}`: longer than a request that began with the old id can take. */
+/** TTL of `successor:{id}`. It is longer than any request can take that began with the old id. */
 const successorTtlS = 60
-/** Value of `successor:{id}` after a sign-out, instead of an id. */
+/** The value of `successor:{id}` after a sign-out, instead of the id of a new session. */
 const signedOut = 'signed out'
 
 const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
@@ -24,7 +24,7 @@ type SessionParts = {
   userSessions: UserSessions
   store: Store
   log: Logger
-  /** How long a request waits for another one that changes the same session. */
+  /** How long a request waits for another request that is changing the same session. */
   waitMs: number
 }
 
@@ -32,10 +32,11 @@ type SessionParts = {
  * Sessions: express-session reads the session and sets its cookie, this module writes it.
  *
  * - A session is changed under its lock, from what is stored at that time, and only while it exists.
- * - At sign-in the visitor moves to a session with a new id. First the new session is written, then `successor:{old}`
- *   names it, and after the response the old one is deleted: a process that is killed at any step loses nothing.
- * - `successor:{id}` is set once, by a sign-in or by a sign-out. Requests that began with the old id go on in the
- *   successor if it is the same user's; a sign-in that finds the mark of a sign-out ends signed out.
+ * - At a sign-in the visitor moves to a session with a new id. The new session is written first. Then `successor:{id}`
+ *   of the old id is set to the new one, and after the response the old session is deleted. So nothing is lost if the
+ *   process is killed at any step.
+ * - `successor:{id}` is set by a sign-in or by a sign-out. A request that began with the old id continues in the
+ *   successor if it belongs to the same user. A sign-in that finds the value of a sign-out fails.
  */
 export function createSessions({ config, store, userSessions, log, waitMs }: SessionParts) {
   const sessionStore = new SessionStore(store)
@@ -43,14 +44,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   const stored = async (id: string) => parseSession(await store.getAndExtend(sessionKey(id), sessionTtlS))
 
-  /** Continues the request in another session; the response sets its cookie. */
+  /** Continues the request in the session of this id. The response sets the session's cookie. */
   function adopt(req: Request, id: string, data: SessionData): void {
     req.sessionID = id
     sessionStore.createSession(req, data)
     req.visitor = readVisitor(data.visitor)
   }
 
-  /** Continues the request in the session of this id or its successor. Returns false if it has ended. */
+  /** Continues the request in the session of this id, or in its successor. Returns false if the session has ended. */
   async function continueIn(req: Request, res: Response, id: string): Promise<boolean> {
     const [data, successor] = await Promise.all([stored(id), store.get(successorKey(id))])
     if (successor !== undefined) return successor !== signedOut && continueIn(req, res, successor)
@@ -71,14 +72,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { user } = req.visitor
     const id = await changeFrom(req, req.sessionID, user, alter)
     if (id !== undefined) return req.visitor
-    // express-session would renew the cookie of the ended session.
+    // With a session express-session would renew its cookie, although it has ended.
     Object.assign(req, { session: undefined })
     throw new NotSignedIn('the session has ended')
   }
 
   /**
-   * Changes a session or its successor. Returns the id of the changed one; undefined if it has ended or is another
-   * user's.
+   * Changes a session or its successor, and returns the id of the changed one. Returns undefined if the session has
+   * ended or belongs to another user.
    */
   async function changeFrom(
     req: Request,
@@ -112,9 +113,9 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Moves the visitor to a session with a new id, for a sign-in; the old id is deleted after the response. If another
-   * tab has just signed the same user in, its session (one of `otherTabs`) is changed instead. Returns the id of the
-   * session. Throws NotSignedIn if the visitor has signed out meanwhile.
+   * Moves the visitor to a session with a new id at a sign-in, and deletes the old session after the response. If
+   * another tab has just signed in the same user, that tab's session (one of `otherTabs`) is changed instead. Returns
+   * the id of the session. Throws NotSignedIn if the visitor has signed out meanwhile.
    */
   async function signIn(req: Request, res: Response, begun: SignIn, alter: Alter): Promise<string> {
     const { user, otherTabs = [] } = begun
@@ -141,8 +142,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       await store.setIfAbsent(sessionKey(sessionID), stringifySession(req.session), sessionTtlS)
       if (visitor.user) await addToUser(visitor.user, sessionID, begun)
     } catch (error) {
-      // It is not known whether the new session was stored. The error page must not replace the cookie of the old
-      // session by its cookie.
+      // The new session may be stored or not. It is deleted, and the error page must not send its cookie in the place
+      // of the old session's cookie.
       Object.assign(req, { session: undefined })
       forget(sessionID)
       throw error
@@ -150,7 +151,10 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     return sessionID
   }
 
-  /** Adds the session to the user's sessions. Throws NotSignedIn if the user was forgotten after this sign-in began. */
+  /**
+   * Adds the session to the list of the user's sessions. Throws NotSignedIn if the user was forgotten after this
+   * sign-in began.
+   */
   async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<void> {
     const { excess, forgottenAt } = await userSessions.add(user.id, id)
     if (excess !== undefined) forget(excess)
@@ -174,28 +178,34 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     return (await changeFrom(req, successor.id, begun.user, alter)) ?? replace(req, successor.id, begun, alter)
   }
 
-  /** Deletes the session that this request has created, after its sign-in was superseded or cancelled. */
+  /**
+   * Deletes the session that this request has created, because another request has taken over the sign-in or the
+   * visitor has signed out.
+   */
   async function discard(req: Request): Promise<void> {
     const { sessionID } = req
     Object.assign(req, { session: undefined })
     await store.delete(sessionKey(sessionID))
   }
 
-  /** Deletes a session without failing the visit; while Redis is away the session expires by itself. */
+  /**
+   * Deletes a session in the background. A failure does not fail the request, because the session expires by itself.
+   */
   function forget(id: string): void {
     store.delete(sessionKey(id)).catch((err) => log.warn({ err }, 'an old session was not deleted'))
   }
 
   /**
-   * Ends the browser's session, its successors and those of `otherTabs`; with `everywhere` all sessions of that user,
-   * on all devices. Returns what they held. A request that began before finds no session, or the mark of the sign-out.
+   * Ends the browser's session and those of `otherTabs`, with their successors. With `everywhere` also ends all
+   * sessions of that user, on all devices. Returns the visitors in the ended sessions. A request that began before
+   * finds no session any more, and a sign-in finds that `successor:{id}` says "signed out".
    */
   async function signOut(req: Request, res: Response, { otherTabs, everywhere }: SignOut): Promise<Visitor[]> {
     const visitors: Visitor[] = []
     const ended = new Set<string>([signedOut])
     const elsewhere = everywhere ? await userSessions.forget(everywhere.id) : []
     const own = cookie.idOf(req)
-    // The browser's own session last: if one of the others cannot be ended, the visitor can try again.
+    // The browser's own session is ended last, so that the visitor can try again if another one cannot be ended.
     const ids = [...elsewhere, ...otherTabs].filter((id) => id !== own)
     if (own !== undefined) ids.push(own)
     for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
@@ -214,13 +224,13 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     return visitors
   }
 
-  /** Marks a session as signed out. Returns its successor, if it has one. */
+  /** Sets `successor:{id}` to "signed out". Returns the id of the session's successor, if it has one. */
   async function markAsSignedOut(id: string): Promise<string | undefined> {
     try {
       return await store.getAndSet(successorKey(id), signedOut, successorTtlS)
     } catch (error) {
-      // A Redis that is full refuses to store the mark, but it deletes. It refuses to store a new session, too, so none
-      // can follow.
+      // If Redis is full, it refuses to set the key, but also to store a new session, so there can be no successor
+      // later. Deleting still works.
       if (error instanceof StoreUnavailable) return store.get(successorKey(id))
       throw error
     }
@@ -243,7 +253,7 @@ type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
 type SignIn = {
   user?: User
   otherTabs?: string[]
-  /** When the sign-in began, in milliseconds by the store's clock. */
+  /** Finds out when the sign-in began, in milliseconds by the store's clock. */
   startedAt?: () => Promise<number>
 }
 type SignOut = { otherTabs: string[]; everywhere?: User | undefined }

@@ -13,15 +13,16 @@ import type { Sealer } from './tokens.ts'
 const pollEveryMs = 50
 
 /**
- * How many sign-ins may start per minute, of all clients together. Each stores a record of 0.4 to 0.9 KB for ten
- * minutes, so all of them take less than 60 MB of Redis; 240 MB at worst, since one with many variants takes 4 KB.
+ * How many sign-ins may start per minute, of all clients together. Each stores a record for ten minutes. It has 0.4 to
+ * 0.9 KB, so all of them take less than 60 MB of Redis. With many variants a record has up to 4 KB, so they take 240 MB
+ * at worst.
  */
 const maxStartsPerMinute = 6000
 
-/** 256 random bits as 43 characters, the least that RFC 7636, 4.1, allows for a PKCE verifier. */
+/** 256 random bits as 43 characters, the fewest that a PKCE verifier may have (RFC 7636, 4.1). */
 const randomToken = () => randomBytes(32).toString('base64url')
 
-/** How a visit to Discord ended. */
+/** How a sign-in at Discord ended. */
 const Outcome = z.union([
   z.object({ end: z.literal('signed-in'), sessionId: z.string() }),
   z.object({ end: z.literal('declined') }),
@@ -34,35 +35,37 @@ const Ended = z.object({ choice: Choice, outcome: Outcome })
 type Ended = z.infer<typeof Ended>
 const StoredState = z.union([Ended, Pending])
 
-// The key is a hash of the cookie, so another browser cannot find the record, nor use it up.
+// The key of a record is a hash of the state's cookie, so another browser can neither find nor use up the record.
 const keyOf = ({ name, value }: StateCookie) => `state:${hash('sha256', `${name}=${value}`, 'base64url')}`
 
 type StatesParts = {
   store: Store
   sealer: Sealer
   log: Logger
-  /** How long a second request waits for the first, which may take this long. */
+  /** How long a second request of the same callback waits for the first one, which may take this long. */
   waitMs: number
   /** Whether the number of sign-ins per minute is limited. */
   isLimited: boolean
   onStart?: (() => void) | undefined
-  /** Called once for each state that ended. */
+  /** Called once for each sign-in that ended. */
   onEnd?: ((end: Outcome['end']) => void) | undefined
 }
 
 /**
- * Visitors away at Discord. A state's record holds the form data and the PKCE verifier (RFC 7636) for ten minutes.
+ * The sign-ins that are under way at Discord, one for each OAuth parameter `state`. A state's record holds the
+ * visitor's choice and the PKCE verifier (RFC 7636) for ten minutes.
  *
- * 1. `start` writes the record. Its key follows from the state's cookie, so it belongs to one browser.
- * 2. `take` locks the record for one request. A second request of the browser waits, and gets the outcome.
- * 3. `settle` puts the outcome in the record's place, for a minute. The first answer may never have arrived.
- * 4. `release` leaves the record to the browser's next request, if nothing was used up.
- * 5. `forget` deletes records: at sign-out, and of the oldest tabs. A request that has taken one cannot settle it.
+ * 1. `start` writes the record. The key is a hash of the state's cookie, so the record belongs to one browser.
+ * 2. `take` locks the record for one request. A second request of the browser waits for the outcome of the first one.
+ * 3. `settle` replaces the record by the outcome, for a minute, because the response of the first request may be lost.
+ * 4. `release` unlocks the record for the browser's next request, if neither code nor state was used up.
+ * 5. `forget` deletes records at a sign-out, and the oldest if a browser has too many. A request cannot settle them
+ *    then.
  */
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
 
-  /** Writes the record of a visitor who is about to go to Discord. Throws TooManySignIns. */
+  /** Writes the record of a visitor who is sent to Discord. Throws TooManySignIns. */
   async function start(choice: Choice) {
     if (isLimited) limitStarts()
     const state = randomToken()
@@ -80,8 +83,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Locks the state for this request, or returns its outcome if it has one. Throws UnknownState if there is no record:
-   * the state is unknown, used or expired.
+   * Locks the state's record for this request, or returns the outcome if there is one. Throws UnknownState if there is
+   * no record, because the state is unknown, used up or expired.
    */
   async function take(cookie: StateCookie) {
     const giveUpAt = performance.now() + waitMs
@@ -97,7 +100,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     throw new StoreUnavailable('the first request of this callback has not ended')
   }
 
-  /** Sends both commands at once. The lock's TTL is far longer than they take. */
+  /** Takes the lock and reads the record in parallel. */
   async function lockAndRead(key: string) {
     const locking = tryLock(store, key)
     try {
@@ -120,22 +123,22 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     }
     return { key: lock.key, choice: record.choice, verifier, startedAt, settle, release: lock.release }
 
-    /** When the visitor was sent to Discord, in milliseconds by the store's clock; 0 if the record has expired. */
+    /** When the record was written, in milliseconds by the store's clock; 0 if the record has expired. */
     async function startedAt(): Promise<number> {
       const expiresAt = await store.expiresAt(lock.key)
       return expiresAt === undefined ? 0 : expiresAt - 1000 * stateTtlS
     }
 
     /**
-     * Stores the outcome for a second request. Undefined if the record was forgotten meanwhile. Throws LockLost if this
-     * request was stopped for so long that a second one has taken the state.
+     * Stores the outcome for a second request and returns it. Returns undefined if the record was forgotten meanwhile.
+     * Throws LockLost if this request was stopped for so long that a second one has taken the lock.
      */
     async function settle(outcome: Outcome): Promise<Ended | undefined> {
       const ended: Ended = { choice: record.choice, outcome }
       const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
         if (err instanceof LockLost) throw err
         log.warn({ err }, 'the outcome of a callback was not kept')
-        return true // this request's own answer stands
+        return true // the outcome is still right for this request
       })
       onEnd?.(isKept ? outcome.end : 'failed')
       return isKept ? ended : undefined
@@ -143,9 +146,9 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Runs `work` with the session ids of other tabs of this browser that have just signed in. Callbacks of one browser
-   * run one after the other: each takes the lock of the browser's oldest state. The tab whose state that is holds the
-   * lock already, from `take`.
+   * Runs `work` with the ids of the sessions in which other tabs of this browser have just signed in. Callbacks of one
+   * browser do this one after the other, under the lock of the browser's oldest state. The callback of that state
+   * already has this lock, from `take`.
    */
   async function withOtherTabs<T>(
     own: string,
@@ -159,14 +162,17 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
-  /** The ids of the sessions into which the sign-ins of these cookies have just led. */
+  /** The ids of the sessions that the sign-ins of these cookies have just created or changed. */
   const sessionIds = (cookies: StateCookie[]) => readSessionIds(cookies.map(keyOf))
 
   async function readSessionIds(keys: string[]): Promise<string[]> {
     return keys.length === 0 ? [] : sessionIdsIn(await store.getMany(keys))
   }
 
-  /** Deletes the records of these states. Returns the ids of the sessions into which those sign-ins have led. */
+  /**
+   * Deletes the records of these states. Returns the ids of the sessions that their sign-ins have just created or
+   * changed.
+   */
   async function forget(cookies: StateCookie[]): Promise<string[]> {
     return sessionIdsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
   }
@@ -174,7 +180,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   return { start, take, withOtherTabs, sessionIds, forget }
 }
 
-/** The ids of the sessions in the outcomes of these records. */
+/** The session ids in the outcomes among these records. */
 function sessionIdsIn(records: (string | undefined)[]): string[] {
   const outcomes = records.flatMap((text) => Ended.safeParse(readJson(text)).data?.outcome ?? [])
   return outcomes.flatMap((outcome) => (outcome.end === 'signed-in' ? [outcome.sessionId] : []))

@@ -9,12 +9,12 @@ import { readJson } from '../store/store.ts'
 export const SealedTokens = z.object({ sealed: z.string(), expiresAt: z.number() })
 export type SealedTokens = z.infer<typeof SealedTokens>
 
-/** A token that expires this soon could expire on the way to Discord. */
+/** A token that expires within this time could expire on its way to Discord. */
 const marginMs = 1000
 
 /**
- * Whether the access token has not expired by the server's own clock. With a wrong clock either a valid token is
- * refreshed too early, or Discord refuses an expired one (401), which is then refreshed.
+ * Whether the access token has not expired yet, by this server's clock. If the clock is wrong, either a token is
+ * refreshed too early, or Discord refuses an expired one with a 401, and it is refreshed then.
  */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
@@ -27,8 +27,8 @@ export type Sealer = {
 }
 
 /**
- * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). It encrypts with the first
- * secret and decrypts with any, so that secrets can be rotated.
+ * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). Texts are encrypted with the
+ * first secret and decrypted with any of them, so that secrets can be rotated.
  */
 export function createSealer(secrets: string[]): Sealer {
   const ciphers = secrets.map((secret) =>
@@ -43,7 +43,7 @@ export function createSealer(secrets: string[]): Sealer {
         try {
           return Buffer.from(cipher.decrypt(Buffer.from(sealed, 'base64url'))).toString()
         } catch {
-          // Encrypted with another secret: try the next one.
+          // The text was encrypted with another secret, so the next one is tried.
         }
       }
       return undefined
@@ -51,7 +51,7 @@ export function createSealer(secrets: string[]): Sealer {
   }
 }
 
-/** The text that is encrypted: access and refresh token. */
+/** What is encrypted, as JSON: the access token and the refresh token. */
 const Pair = z.tuple([z.string(), z.string().nullable()])
 
 /** Encrypts tokens for the session. */
@@ -61,8 +61,8 @@ export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
 }
 
 /**
- * Decrypts the tokens of a session; undefined if there are none or they cannot be decrypted, and the visitor has to
- * sign in again.
+ * Decrypts the tokens of a session. Undefined if there are none or they cannot be decrypted; the visitor must then sign
+ * in again.
  */
 export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
   if (stored === undefined) return undefined

@@ -5,48 +5,51 @@ import { nameplatePalettes, User } from '../discord/responses.ts'
 import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
-/** Fewer than `maxAvatars`, so that a new avatar always has one to replace. */
+/** Fewer than `maxAvatars`, so that there is always an avatar that a new one can replace. */
 export const maxKept = 6
 
 /** An avatar in a visitor's history. */
 const OwnAvatar = Avatar.extend({
-  /** Whether it stays in the history when newer ones come. */
+  /** Whether the avatar stays in the history when newer ones are added. */
   kept: z.boolean(),
 })
 export type OwnAvatar = z.infer<typeof OwnAvatar>
 
-/** What a session holds of a visitor. */
+/** A visitor, as a session remembers one. */
 const Visitor = z.object({
-  /** The form data of the last avatar. The form on the avatar page opens with it. */
+  /**
+   * The visitor's last choice, whose seed is empty if it is the Discord username. The form on /show_avatar opens with
+   * this choice.
+   */
   choice: Choice.optional(),
   user: User.optional(),
   tokens: SealedTokens.optional(),
-  /** Newest first, at most twelve. */
+  /** The history: the newest avatar first, at most `maxAvatars`. */
   avatars: z.array(OwnAvatar),
   /**
-   * The avatar that was removed last and can be restored, with its place in the history. The next removal or new avatar
-   * replaces it.
+   * The avatar that was removed last and its place in the history, so that it can be restored. A later removal replaces
+   * it, and a new avatar deletes it.
    */
   removed: z.object({ place: z.int().nonnegative(), avatar: OwnAvatar }).optional(),
 })
 export type Visitor = z.infer<typeof Visitor>
 
-/** A visitor of whom nothing is known. */
+/** A visitor about whom nothing is known. */
 export const stranger: Visitor = { avatars: [] }
 
 const flag = z.union([z.literal(0), z.literal(1)])
 const { seed, style, backgroundColor, mood } = Choice.shape
-/** The other fields of a choice. They are left out at their default, so most avatars have none. */
+/** The other fields of a choice. Most avatars have none of them, because a field is left out if it has its default. */
 const Rest = Choice.omit({ seed: true, style: true, backgroundColor: true, mood: true, animated: true })
 
-/** Sum of 1 if the seed was typed and 2 if the avatar is kept. */
+/** The sum of 1 if the seed was typed and 2 if the avatar is kept. */
 const flags = z.int().min(0).max(3)
 
 const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flags, Rest.optional()])
 
 /**
- * An avatar as a session stores it. Its id and the path of its file follow from the choice and are not stored, so
- * twelve avatars take less than 2 KB.
+ * An avatar as a session stores it: as a list without names, so that twelve avatars take less than 2 KB. The id, and
+ * with it the path of the file, is not stored, because it follows from the choice.
  */
 const StoredAvatar = z.codec(AvatarTuple, OwnAvatar, {
   decode([seed, style, backgroundColor, mood, animated, flags, rest]) {
@@ -63,15 +66,15 @@ const { id, username, globalName, discriminator, avatar } = User.shape
 const absent = z.literal(0)
 const ProfileTuple = z.tuple([
   z.string().or(absent), // banner
-  z.int().min(-1), // accent colour, or -1
+  z.int().min(-1), // accent colour; -1 for none
   z.string().or(absent), // decoration
-  z.int().min(-1), // place of the nameplate's palette, or -1
+  z.int().min(-1), // place of the nameplate's colour in `nameplatePalettes`; -1 for none
   z.string().or(absent), // tag
-  flag, // Nitro
+  flag, // whether the user has Nitro
 ])
 const UserWithTuple = z.object({ id, username, globalName, discriminator, avatar, profile: ProfileTuple.optional() })
 
-/** A user as a session stores it. The appearance of the profile is a list without names, which takes half the space. */
+/** A user as a session stores it. The fields of the profile are a list without names, which takes half the space. */
 const StoredUser = z.codec(UserWithTuple, User, {
   decode({ profile, ...user }) {
     if (profile === undefined) return user
@@ -101,17 +104,15 @@ const StoredVisitor = Visitor.extend({
   removed: Visitor.shape.removed.unwrap().extend({ avatar: StoredAvatar }).optional(),
 })
 
-/**
- * Reads what a session stores of a visitor; data in another format, such as an older version's, is treated as no data.
- */
+/** The visitor in a session's data. Data in another format, such as that of an older version, counts as none. */
 export function readVisitor(stored: unknown): Visitor {
   return StoredVisitor.safeParse(stored).data ?? stranger
 }
 
-/** What a session stores of a visitor. */
+/** The visitor as a session stores one. */
 export const writeVisitor = (visitor: Visitor) => z.encode(StoredVisitor, visitor)
 
-/** The visitor with a new avatar in front of the history. The history of another user of this browser is dropped. */
+/** The visitor with a new avatar at the front of the history. If another user has signed in, the history is dropped. */
 export function withNewAvatar(
   visitor: Visitor,
   { user, choice, avatar }: { user: User; choice: Choice; avatar: Avatar },
@@ -131,14 +132,14 @@ function withinLimit(avatars: OwnAvatar[]): OwnAvatar[] {
   )
 }
 
-/** Removes one of the visitor's avatars and remembers it as `removed`. */
+/** Removes an avatar from the history and remembers it as `removed`. */
 export function withoutAvatar(visitor: Visitor, id: string): Visitor {
   const place = visitor.avatars.findIndex((avatar) => avatar.id === id)
   const avatar = visitor.avatars[place]
   return avatar ? { ...visitor, avatars: without(visitor.avatars, id), removed: { place, avatar } } : visitor
 }
 
-/** Puts the removed avatar back in its place. */
+/** Puts the removed avatar back in its place. It is no longer kept if the limit of kept avatars is reached. */
 export function withRestored(visitor: Visitor, id: string): Visitor {
   const { avatars, removed } = visitor
   if (removed?.avatar.id !== id) return visitor
