@@ -16,7 +16,7 @@ import {
 } from './look.js'
 import { announce, debounce, texts } from './page.js'
 import { createPreview } from './preview.js'
-import { createRolls, createSeedCheck, isGoodSeed } from './rolls.js'
+import { createRolls, createSeedCheck, isValidSeed } from './rolls.js'
 import { createMoods, createParts, createTiles, keepLastPictures, pinsOf, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
@@ -58,7 +58,7 @@ function enhance(form) {
     const style = chosenStyle()
     return {
       ...Object.fromEntries(lookFields.map((name) => [name, text(name)])),
-      seed: isFromUsername() || !isGoodSeed(text('seed')) ? '' : text('seed'),
+      seed: isFromUsername() || !isValidSeed(text('seed')) ? '' : text('seed'),
       pins: pinsOf(form),
       backgroundColor: backgroundOf(text('backgroundColor')),
       mood: style ? moods.moodFor(style) : '',
@@ -72,7 +72,7 @@ function enhance(form) {
     const word = seedField.value.trim()
     return {
       ...look,
-      seed: (isGoodSeed(word) && word) || form.dataset.example,
+      seed: (isValidSeed(word) && word) || form.dataset.example,
       style: style || find('[name="style"]').value,
       animated: false,
     }

@@ -154,8 +154,7 @@ export function fill(text, values) {
 export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')}\u2069`
 
 /**
- * The texts that these functions need, from src/pages/words.ts. A mood is `inText` in "Adventurer, happy" and `look` in
- * "can't look happy".
+ * The texts that these functions need, from src/pages/words.ts.
  * @typedef {object} LookTexts
  * @property {string} locale
  * @property {string} look
@@ -164,7 +163,7 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @property {string} moodNone
  * @property {string} still
  * @property {Record<string, string>} ownParts
- * @property {Record<string, { inText: string, look: string }>} moods
+ * @property {Record<string, string>} moods
  */
 
 /**
@@ -174,8 +173,8 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @param {string} mood
  */
 export function lookName(texts, styleTitle, mood) {
-  const name = texts.moods[mood]?.inText
-  return name ? fill(texts.look, { style: styleTitle, mood: name }) : styleTitle
+  const moodText = texts.moods[mood]
+  return moodText ? fill(texts.look, { style: styleTitle, mood: moodText }) : styleTitle
 }
 
 /**
@@ -190,7 +189,7 @@ export function moodHint(texts, styleTitle, lacking) {
   const list = new Intl.ListFormat(texts.locale, { type: 'disjunction' })
   return fill(texts.moodSome, {
     style: styleTitle,
-    moods: list.format(lacking.map((mood) => texts.moods[mood]?.look ?? mood)),
+    moods: list.format(lacking.map((mood) => texts.moods[mood] ?? mood)),
   })
 }
 

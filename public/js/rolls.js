@@ -89,7 +89,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
   return { mark, updateFaces }
 }
 
-export const isGoodSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
+export const isValidSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
 
 /** Returns a function that returns the problem with a seed, or ''; a new problem is announced and marks the field. */
 export function createSeedCheck(field, status) {

@@ -18,11 +18,11 @@ const defaultPngSize = '512'
 
 const svgType = 'image/svg+xml; charset=utf-8'
 const avatarCaching = 'private, max-age=31536000, immutable'
-/** A week, because a new version of DiceBear's styles should be seen soon. */
+/** A preview is cached for a week only, so that a new version of DiceBear's styles is soon seen. */
 export const previewCaching = 'public, max-age=604800'
 export const mebibyte = 1024 * 1024
 
-/** GET /preview.svg: the live preview beside the form, drawn by the embedded library. */
+/** GET /preview.svg: a picture for the form and its live preview, drawn by the embedded library. */
 export function previewFile(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
   const maxBytes = capacity.pictureCacheMb * mebibyte
   const previews = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('preview', found) })
@@ -34,7 +34,7 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
   })
 
   route('/preview.svg', { GET: 'file' }).get(async (req, res) => {
-    // The key is the address, so that the fields of a known preview are not parsed again.
+    // The key is the address, so that the query of a cached preview need not be parsed.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
       return previewQueue(async () => svgPicture(await renderers.draw(choice)), clientOf(req))
@@ -50,7 +50,7 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   const maxBytes = 2 * capacity.pictureCacheMb * mebibyte
   const pngs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('png', found) })
   const gifs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('gif', found) })
-  // A visitor may ask for each of twelve avatars in each of four sizes at once.
+  // 50 waiting tasks per client, because a visitor may request twelve avatars in four sizes at once.
   const concurrency = capacity.renderingProcesses
   const pngQueue = createQueue({ concurrency, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
   // Rendering a GIF takes as long as a hundred PNGs.
@@ -68,8 +68,8 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const avatar = ownAvatar(req)
     const { svg, checksum } = await avatars.svg(avatar)
     const etag = `"${checksum}-${size}"`
-    const draw = (one: string, trusted: boolean) => renderers.png(one, size, trusted)
-    const picture = async () => ({ bytes: await drawAvatar(renderers, avatar, svg, draw), etag })
+    const render = (one: string, trusted: boolean) => renderers.png(one, size, trusted)
+    const picture = async () => ({ bytes: await renderAvatar(renderers, avatar, svg, render), etag })
     const png = await pngs(etag, () => pngQueue(picture, clientOf(req)))
     attachIfDownload(req, res, avatar.choice, 'png')
     sendPicture(res, 'image/png', png, avatarCaching)
@@ -81,7 +81,7 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
     const etag = `"${checksum}-gif"`
     const gif = await gifs(etag, async () => {
       if (!(await renderers.moves(avatar.choice))) throw new NotFound('an avatar that does not move')
-      const picture = async () => ({ bytes: await drawAvatar(renderers, avatar, svg, renderers.gif), etag })
+      const picture = async () => ({ bytes: await renderAvatar(renderers, avatar, svg, renderers.gif), etag })
       return gifQueue(picture, clientOf(req))
     })
     attachIfDownload(req, res, avatar.choice, 'gif')
@@ -89,21 +89,21 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   })
 }
 
-/** The avatar in the address; throws NotFound unless it is one of this visitor's. */
+/** The avatar whose id is in the address. Throws NotFound unless it is in this visitor's history. */
 function ownAvatar(req: Request): Avatar {
   const avatar = req.visitor.avatars.find(({ id }) => id === req.params.id)
   if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
   return avatar
 }
 
-/** The size of a PNG in pixels, from the query. Throws InvalidValues. */
+/** The size of a PNG in pixels, as the query demands it. Throws InvalidValues. */
 export function sizeIn({ size = defaultPngSize }: Request['query']): number {
   const known = pngSizes.find((one) => one === size)
   if (known === undefined) throw new InvalidValues('not a size of a PNG')
   return Number(known)
 }
 
-/** Reads the choice from a query. Throws InvalidValues. */
+/** The choice in a query. Throws InvalidValues. */
 export function choiceIn(query: unknown): Choice {
   const { choice } = readForm(query)
   if (!choice) throw new InvalidValues('not a choice that can be drawn')
@@ -111,29 +111,29 @@ export function choiceIn(query: unknown): Choice {
 }
 
 /**
- * Renders the SVG of an avatar. If it came from outside and cannot be rendered within the limits, that of the embedded
- * library is rendered instead: an SVG may take too much time or memory, be too large for a picture, or have animations
+ * Renders the SVG of an avatar. If the SVG came from DiceBear's API and cannot be rendered, the embedded library's SVG
+ * of the same choice is rendered instead: rendering may take too much time or memory, or the SVG may have animations
  * that only browsers support.
  */
-async function drawAvatar(
+async function renderAvatar(
   renderers: Renderers,
   { choice }: Avatar,
   svg: Buffer,
-  draw: (svg: string, trusted: boolean) => Promise<Buffer>,
+  render: (svg: string, trusted: boolean) => Promise<Buffer>,
 ): Promise<Buffer> {
-  const own = await renderers.draw(choice)
-  const found = svg.toString()
-  return found === own ? draw(own, true) : draw(found, false).catch(() => draw(own, true))
+  const embedded = await renderers.draw(choice)
+  const stored = svg.toString()
+  return stored === embedded ? render(stored, true) : render(stored, false).catch(() => render(embedded, true))
 }
 
 function svgPicture(svg: string): Picture {
-  // Allocated outside Node's buffer pool: a cached slice of it would pin 64 KB.
+  // The bytes are allocated outside Node's buffer pool, because a cached slice of the pool would pin 64 KB.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(svg))
   bytes.write(svg)
   return { bytes, etag: etagOf(bytes) }
 }
 
-/** A hash of the content, not of the URL: after an upgrade of DiceBear the same URL may return another picture. */
+/** The ETag is a hash of the content, because after an upgrade of DiceBear the same URL may return another picture. */
 export const etagOf = (bytes: Buffer) => `"${sha256(bytes)}"`
 
 export function sendPicture(res: Response, type: string, { bytes, etag }: Picture, caching: string): void {
@@ -142,19 +142,22 @@ export function sendPicture(res: Response, type: string, { bytes, etag }: Pictur
   res.send(bytes)
 }
 
-/** With `?download`: a readable file name (RFC 6266). */
+/** If the query contains `download`, names the file and makes the browser save it (RFC 6266). */
 function attachIfDownload(req: Request, res: Response, choice: Choice, extension: string): void {
   if (req.query.download === undefined) return
   res.set('Content-Disposition', contentDisposition(fileName(req.visitor.user, choice, extension)))
 }
 
-/** Such as juniper.moss-adventurer-happy.png. */
+/** The name of a downloaded file, such as juniper.moss-adventurer-happy.png. */
 export function fileName(user: User | undefined, { style, mood }: Choice, extension: string): string {
   const parts = [fileNamePart(user?.username ?? ''), style, mood].filter((part) => part !== '')
   return `${parts.join('-')}.${extension}`
 }
 
-/** Keeps letters, marks and digits of any script, and replaces what has a meaning for a file system or a shell. */
+/**
+ * A username as a part of a file name. Letters, marks and digits of any script are kept; characters that have a meaning
+ * for a file system or a shell are replaced.
+ */
 function fileNamePart(name: string): string {
   if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
   const safe = name

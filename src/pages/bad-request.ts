@@ -11,14 +11,14 @@ const view = join(import.meta.dirname, '../../views/bad-request.ejs')
 const { invalidValues, headersTooLarge, tooLarge, requestTimeout } = words.errors
 
 const malformed = { status: 400, texts: invalidValues }
-/** Responses by the code of Node's error. All other codes mean a malformed request. */
+/** The responses by the code of Node's error. All other codes mean a malformed request. */
 const answers = new Map<unknown, typeof malformed>([
   ['ERR_HTTP_REQUEST_TIMEOUT', { status: 408, texts: requestTimeout }],
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', { status: 413, texts: tooLarge }],
   ['HPE_HEADER_OVERFLOW', { status: 431, texts: headersTooLarge }],
 ])
 
-/** The headers of SECURITY.md (H1 to H7), for a page that loads a stylesheet and a picture. */
+/** The headers that SECURITY.md demands (H1 to H7), for a page that loads only a stylesheet and a picture. */
 const headers = (config: Config) => ({
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy':
@@ -35,18 +35,18 @@ const headers = (config: Config) => ({
 })
 
 /**
- * How long the socket stays open after the response. If it were closed at once, the connection of a client that is
- * still sending would be reset, and the response lost.
+ * How long the socket stays open after the response. If it were closed at once while the client is still sending, the
+ * connection would be reset and the response lost.
  */
 const lingerMs = 1000
 
 /**
- * Listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror). It answers what Node cannot parse as
- * a request, and no middleware sees, by an error page, and closes the connection.
+ * Returns a listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror). It sends an error page for
+ * a request that Node cannot parse and that so reaches no middleware, and closes the connection.
  */
 export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' | 'log' | 'metrics'>) {
   const render = viewRenderer()
-  // Rendered at the start, because an error in an event listener would end the process.
+  // The pages are rendered at the start, because an error in an event listener would end the process.
   const pages = new Map([malformed, ...answers.values()].map(({ status, texts }) => [status, page(texts)]))
   const head = Object.entries(headers(config))
     .map(([name, value]) => `${name}: ${value}\r\n`)
@@ -64,13 +64,13 @@ export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' 
 
   return (error: Error, socket: Duplex): void => {
     if (!socket.writable) {
-      // The response has been sent; data that still comes is discarded.
+      // The response has been sent already. Data that still arrives is discarded.
       if (!socket.writableEnded) socket.destroy()
       return
     }
     const code = 'code' in error ? error.code : undefined
     const { status } = answers.get(code) ?? malformed
-    // The error itself is not logged, because it contains what the client sent, cookies included.
+    // The error itself is not logged, because it contains what the client has sent, including cookies.
     log.info({ res: { statusCode: status }, code }, 'malformed request')
     metrics?.onBadRequest(status)
     const body = pages.get(status) ?? ''

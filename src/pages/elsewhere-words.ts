@@ -1,4 +1,4 @@
-// The texts of "Use it elsewhere" and "Your data" on the avatar page, in the format of words.ts.
+// The texts of "Use it elsewhere" and "Your data" on /show_avatar, in the format of words.ts.
 
 export const elsewhereWords = {
   title: 'Use it elsewhere',

@@ -5,7 +5,8 @@ import type { Config } from '../config.ts'
 import { lookQuery } from './look.ts'
 
 /**
- * The values of "Use it elsewhere": addresses of the look that need no session, and its options for DiceBear's library.
+ * The values of the section "Use it elsewhere": addresses of the look that need no session, and the look as options for
+ * DiceBear's library.
  */
 export function elsewhereView({ baseUrl }: Config, { choice, seedTyped }: Avatar) {
   return {

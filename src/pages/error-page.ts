@@ -30,12 +30,12 @@ type Answer = { status: number; texts: Texts; retryAfterS?: number }
 
 const texts = words.errors
 
-/** Retry-After while Redis is down. The app reconnects within 5 s of Redis's return. */
+/** Retry-After while Redis is down. The app reconnects within 5 s after Redis is back. */
 const storeRetryS = 5
-/** Retry-After when a queue is full. */
+/** Retry-After if a queue is full. */
 const queueRetryS = 2
 
-/** The responses to errors whose class alone decides. */
+/** The responses to errors by their class, for classes whose response is always the same. */
 const answers = new Map<unknown, Answer>([
   [InvalidCallback, { status: 400, texts: texts.invalidValues }],
   [InvalidValues, { status: 400, texts: texts.invalidValues }],
@@ -80,8 +80,8 @@ function retryLater(status: number, textsFor: (seconds: number) => Texts, retryA
 }
 
 /**
- * Whether an operator must act: the error is unexpected, Discord does not accept this app's credentials, or something
- * is not installed.
+ * Whether an operator must act, because the error is unexpected, Discord does not accept this app's credentials, or
+ * something is not installed.
  */
 export function isOurFault(error: unknown): boolean {
   const isInstallation = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
@@ -89,8 +89,8 @@ export function isOurFault(error: unknown): boolean {
 }
 
 /**
- * Answers every error by a page, or by problem+json (RFC 9457) to a program. The message and cause of the error are
- * only logged.
+ * Sends an error page for every error, or problem+json (RFC 9457) to a program. The message and cause of the error are
+ * logged, but not sent.
  */
 export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestHandler {
   return (error, req, res, next) => {
@@ -111,7 +111,7 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
   }
 }
 
-/** Whether the client prefers JSON to a page, as programs do and browsers do not. */
+/** Whether the client prefers JSON to a page, which programs do but browsers do not. */
 export function wantsJson(req: Request): boolean {
   const preferred = req.accepts(['html', 'json', 'application/problem+json'])
   return preferred !== false && preferred !== 'html'

@@ -1,19 +1,20 @@
-// The kinds of form fields, each with the texts of its problems.
+// Schemas of form fields by their kind, such as a number or a colour, with the messages for wrong values.
 import { z } from 'zod'
 import { hexColour, ranges } from '../../public/js/look.js'
 import { words } from './words.ts'
 
-/** The name of a field that every style has. */
+/** The name of a form field, except those for parts and colours, see pins.ts. */
 export type Field = keyof typeof words.problems.fields
 
 const texts = words.problems
 
-// Control characters are refused: they break file names and terminals. (White space at the ends has been trimmed.)
+// Control characters are refused, because they break file names and terminals. White space at both ends has been
+// trimmed before.
 const controlCharacter = /\p{Cc}/u
 
 /**
- * The text of one field, trimmed. A missing field counts as empty; a repeated one is an error. `name` is for the
- * message.
+ * The text of a field, trimmed. A missing field counts as empty, and a repeated field is an error. `name` is how the
+ * messages call the field.
  */
 export const textCalled = (name: string) =>
   z
@@ -27,7 +28,7 @@ export const text = (field: Field) => textCalled(texts.fields[field])
 /** How HTML writes a number: https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#floating-point-numbers */
 const numberFormat = /^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i
 
-/** Undefined at DiceBear's default. */
+/** The number in a field; undefined if it is DiceBear's default, `initial`. */
 export const number = (field: keyof typeof ranges) =>
   text(field).transform((entered, context) => {
     const { min, max, initial } = ranges[field]
@@ -38,7 +39,7 @@ export const number = (field: keyof typeof ranges) =>
     return z.NEVER
   })
 
-/** Undefined at DiceBear's default. */
+/** One of the words offered; undefined if the field is empty or has DiceBear's default, `initial`. */
 export const oneOf = <Word extends string>(field: Field, offered: readonly Word[], initial: string) =>
   text(field).transform((entered, context) => {
     const word = offered.find((one) => one === entered)
@@ -47,12 +48,12 @@ export const oneOf = <Word extends string>(field: Field, offered: readonly Word[
     return z.NEVER
   })
 
-/** Six hex digits. */
+/** The entered colour as six hex digits. Adds an issue if it is not a colour. */
 export function colourIn(entered: string, context: z.core.$RefinementCtx): string {
   const hex = hexColour(entered)
   if (hex === undefined) context.addIssue({ code: 'custom', message: texts.colourWrong(shortened(entered)) })
   return hex ?? z.NEVER
 }
 
-/** At most 40 characters. */
+/** The text, cut to 40 characters for messages and titles. */
 export const shortened = (value: string) => ([...value].length > 40 ? `${[...value].slice(0, 39).join('')}…` : value)

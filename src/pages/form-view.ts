@@ -19,25 +19,25 @@ import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
 import type { Field } from './fields.ts'
 import type { Entered, Problem, ReadForm } from './form.ts'
 import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
-import { goodPins } from './pins.ts'
+import { validPins } from './pins.ts'
 import { words } from './words.ts'
 
 /**
- * What a view shows of a form: what was entered, what is wrong with it, and what can be chosen. The pictures use
- * `fallbackSeed` if the seed is empty or wrong.
+ * The values of a form for views: what was entered, what is wrong with it, and what can be chosen. The pictures are
+ * drawn from `fallbackSeed` if the seed is empty or wrong.
  */
 export function formView(entered: Entered, problems: Problem[], fallbackSeed: string) {
   const problem = new Map(problems.map(({ field, message }) => [field, message]))
   const style = findStyle(entered.style)
-  const good = goodPart({ entered, problems })
+  const valid = validEntered({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
   const drawnStyle = style?.name ?? popular[0] ?? ''
-  /** The entered values that can be drawn, for still previews. */
+  /** The entered values without those that cannot be drawn, for previews that do not move. */
   const look = {
-    ...good,
-    seed: good.seed || fallbackSeed,
+    ...valid,
+    seed: valid.seed || fallbackSeed,
     style: drawnStyle,
-    pins: goodPins(drawnStyle, good.pins),
+    pins: validPins(drawnStyle, valid.pins),
     backgroundColor: backgroundOf(entered.backgroundColor),
     backgroundColor2: hexColour(entered.backgroundColor2) ?? '',
     mood,
@@ -57,7 +57,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
     ...moodsView(style, entered),
     background: backgroundView(entered, style),
     framing: framingView(entered, look, style),
-    /** The pins, including those for other styles. */
+    /** The entered parts and colours, also those of other styles. */
     pins: Object.entries(entered.pins).map(([name, value]) => {
       return { name, value, label: words.problems.pins(name), message: problem.get(name) }
     }),
@@ -65,22 +65,22 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   }
 }
 
-/** What was entered, with an empty text for each field that is wrong. */
-export function goodPart({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
+/** What was entered, but empty for each field that is wrong. */
+export function validEntered({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
   const { pins, ...texts } = entered
   const wrong = Object.fromEntries(problems.map(({ field }) => [field, '']))
   const entries = Object.entries(pins).filter(([field]) => !(field in wrong))
-  const goodTexts = Object.entries(texts).map(([field, value]) => [field, wrong[field] ?? value])
-  return { ...entered, ...Object.fromEntries(goodTexts), pins: Object.fromEntries(entries) }
+  const validTexts = Object.entries(texts).map(([field, value]) => [field, wrong[field] ?? value])
+  return { ...entered, ...Object.fromEntries(validTexts), pins: Object.fromEntries(entries) }
 }
 
-/** The mood if the style can show it, else none. */
+/** The mood if the style can show it, otherwise ''. */
 export const moodFor = (style: Style, mood: string) => (style.moods.includes(mood) ? mood : '')
 
 /** The moods that a style cannot show. */
 export const lackingMoods = (style: Style) => moods.filter((mood) => !style.moods.includes(mood))
 
-/** The mood that was entered is never disabled, because browsers do not send a disabled field. */
+/** The values of the card "Mood". The entered mood is never disabled, because browsers do not send a disabled field. */
 function moodsView(style: Style | undefined, { mood: entered, pins }: Entered) {
   const lacking = style ? lackingMoods(style) : []
   return {
@@ -128,25 +128,27 @@ function backgroundView(entered: Entered, style: Style | undefined) {
     })),
     second: {
       ...coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
-      // The colour input is there only for a gradient; the script adds it when one is chosen.
+      // The colour input is only there if a gradient is chosen. Otherwise the script adds it later.
       hasWell: gradients.some((one) => one === entered.backgroundColorFill),
     },
     angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),
   }
 }
 
-/** The swatch that is chosen first for the second colour, so that it differs from the first colour. */
+/**
+ * The index of the swatch that is the second colour if none was entered. It differs from the first colour's default.
+ */
 const secondSwatch = 3
 
-/** The swatches, and a colour input. `initial` is chosen if nothing was entered. */
+/** The values of the swatches and the colour input for one colour. `initial` is chosen if nothing was entered. */
 function coloursView(entered: string, initial?: string) {
   const colour = hexColour(entered) ?? (entered === '' ? initial : undefined)
   return {
     swatches: palette.map(({ value, name }) => ({ value, title: words.colours[name], isChosen: value === colour })),
-    /** Value of the colour input: the colour that was entered, or the first swatch. */
+    /** The value of the colour input: the entered colour, or the first swatch. */
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
-    /** What was entered if it is not a colour. */
+    /** The entered text if it is not a colour. */
     invalidColour: entered === '' || colour ? undefined : entered,
   }
 }
@@ -154,7 +156,7 @@ function coloursView(entered: string, initial?: string) {
 const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
 
 function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
-  /** Whether the style is a pattern whose edge would be visible if it were zoomed out. */
+  /** Whether the style is a pattern, whose edges would be visible at a smaller scale. */
   const isEdgeToEdge = style?.edgeToEdge === true
   const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
   const mirror = entered.flip === 'none' ? '' : entered.flip
@@ -175,7 +177,7 @@ function framingView(entered: Entered, look: PictureLook, style: Style | undefin
         picture: pictureUrl({ ...look, scale: value }),
       }
     }),
-    /** The scale that the slider sets. */
+    /** The radio button for a scale that the tiles do not have, which the slider sets. */
     ownScale: {
       value: entered.scale,
       isChosen: isOwnScale,
@@ -198,7 +200,8 @@ type PictureLook = Parameters<typeof pictureUrl>[0]
 function sliderView(name: 'backgroundColorAngle' | 'translateX' | 'translateY' | 'rotate', entered: string, own = {}) {
   const { min, max, initial } = { ...ranges[name], ...own }
   const value = entered === '' ? String(initial) : entered
-  // If the entered number is between two steps, any step is allowed, because a browser would round the number.
+  // If the entered number is not a multiple of the step, any number is allowed, because a browser would round the
+  // entered one.
   const step = { step: 1, ...own }.step
   return {
     name,
@@ -213,7 +216,10 @@ function sliderView(name: 'backgroundColorAngle' | 'translateX' | 'translateY' |
   }
 }
 
-/** Twelve faces in this look; undefined unless the address contains the number of a wall. */
+/**
+ * The twelve faces of a wall in this look. `entered` is the number of the wall in the query; undefined if it is not
+ * one.
+ */
 export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
   const count = wallCount(words.script)
   const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0
@@ -222,7 +228,7 @@ export function wallView(entered: unknown, look: Look & { seed: string; style: s
   return { number, next: (number % count) + 1, faces }
 }
 
-/** A choice described in words, with its picture and the address of the form filled in with it. */
+/** A choice in words, with its picture and the address of the form filled in with it. */
 export function choiceView(choice: Choice) {
   return {
     choice,

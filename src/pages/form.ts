@@ -25,12 +25,12 @@ export const fields = [
   'flip',
   'seed',
 ] as const
-/** `field` is one of `fields`, or that of a part or colour of the style. */
+/** What is wrong with a field. `field` is one of `fields`, or the field of a part or colour. */
 export type Problem = { field: string; message: string }
 
-/** What was entered, trimmed and not checked, with which the form is shown again. */
+/** What was entered, trimmed but not checked, so that the form can be shown again with it. */
 const Entered = z.record(z.enum(fields), z.string()).and(
-  // For any style: what this style does not have is kept for the next one.
+  // Also parts and colours that the chosen style does not have, because the visitor may choose another style next.
   z.object({ pins: z.record(z.string(), z.string()) }),
 )
 export type Entered = z.infer<typeof Entered>
@@ -41,7 +41,7 @@ export type ReadForm =
 
 const texts = words.problems
 
-/** In the order of the page, because the problems are listed in this order. */
+/** The fields are in the order of the page, in which their problems are listed. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
     if (style === '') context.addIssue({ code: 'custom', message: texts.styleMissing })
@@ -79,7 +79,7 @@ const Form = Fields.superRefine(
   { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
 ).transform(normalised)
 
-/** Drops fields that the style ignores, and those of a gradient unless it has two colours. */
+/** Drops the mood if the style has no face, and the fields of a gradient unless there are two colours. */
 function normalised(checked: z.infer<typeof Fields>): Choice {
   const { backgroundColorFill, backgroundColor2, backgroundColorAngle, ...others } = checked
   const choice = findStyle(checked.style)?.hasFace ? others : { ...others, mood: '' }
@@ -90,9 +90,9 @@ function normalised(checked: z.infer<typeof Fields>): Choice {
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * The seed comes from the field `seed`, but `seedFrom` takes precedence: `username` means an empty seed; empty or
- * `word` means the field `seed`; any other value is the seed itself. Without a script a visitor chooses a face of the
- * wall with these radio buttons. Links and choices have only `seed`.
+ * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` decide about the seed: `username` means an
+ * empty seed, `word` or nothing the field `seed`, and any other value is itself the seed, that of one of the twelve
+ * faces. Links and hidden fields have only `seed`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
@@ -100,7 +100,7 @@ function withChosenSeed(given: Record<string, unknown>): Record<string, unknown>
   return { ...given, seed: seedFrom === 'username' ? '' : seedFrom }
 }
 
-/** Reads the form from a body or a query: the choice, or what is wrong with each field. */
+/** Reads the form from a body or a query. Returns the choice, or what is wrong with each field. */
 export function readForm(sent: unknown): ReadForm {
   const given = withChosenSeed(Sent.parse(sent))
   const entered = asEntered(given)
@@ -113,10 +113,10 @@ export function readForm(sent: unknown): ReadForm {
   return { entered, problems: problemsOf(issues, entered.style) }
 }
 
-/** Reads a look as from an address. */
+/** Reads a look as if its fields came from an address. */
 export const readLook = (look: Look): ReadForm => readForm(Object.fromEntries(lookEntries(look)))
 
-/** What is wrong with the mood. A style without a face ignores it. */
+/** What is wrong with the mood; undefined if nothing is. A style without a face accepts any mood. */
 function moodProblem(styleName: string, mood: string): string | undefined {
   const style = findStyle(styleName)
   if (mood === '' || style?.hasFace === false) return undefined
@@ -124,7 +124,7 @@ function moodProblem(styleName: string, mood: string): string | undefined {
   return style?.moods.includes(mood) === false ? texts.moodLacking(style.title, mood) : undefined
 }
 
-/** At most one problem for each field, in the order of the page. */
+/** The problems in the order of the page, at most one for each field. */
 function problemsOf(issues: z.core.$ZodIssue[], style: string): Problem[] {
   const inOrder = fields.flatMap((field) => (field === 'mood' ? [field, ...pinFieldsOf(style)] : [field]))
   return inOrder.flatMap((field) => {
@@ -136,7 +136,7 @@ function problemsOf(issues: z.core.$ZodIssue[], style: string): Problem[] {
 const AnyText = z.string().catch('')
 
 function asEntered(given: Record<string, unknown>): Entered {
-  // The first value of a repeated field is shown.
+  // Of a repeated field the first value is shown.
   const textOf = (field: string): [string, string] => [field, AnyText.parse([given[field]].flat()[0]).trim()]
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
@@ -145,10 +145,10 @@ function asEntered(given: Record<string, unknown>): Entered {
   })
 }
 
-/** Converts a choice back to form fields. */
+/** The form filled in with a choice. */
 export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))
 
-/** Responds 422: the page with the form, filled in as it was sent. A program gets the problems as JSON (RFC 9457). */
+/** Sends a 422: the page, with the form filled in as it was sent, or the problems as JSON (RFC 9457) to a program. */
 export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
   const { problems } = page.form
   res.status(422).vary('Accept')

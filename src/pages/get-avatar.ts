@@ -22,7 +22,7 @@ import { formRefused, readForm } from './form.ts'
 import { homeView } from './home.ts'
 import { lookUrl } from './look.ts'
 
-/** POST /get_avatar sends the visitor to Discord. GET /get_avatar is where Discord sends the visitor back to. */
+/** POST /get_avatar sends the visitor to Discord. Discord sends the visitor back to GET /get_avatar, the callback. */
 export function getAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, log, states, sessions, accounts, discord, avatars, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
@@ -64,7 +64,10 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     await answer(req, res, ended)
   })
 
-  /** The sequence: Discord -> user -> DiceBear -> file -> session. */
+  /**
+   * Makes the avatar after a sign-in: Discord -> user -> DiceBear -> file -> session. Returns the outcome, which is
+   * then stored.
+   */
   async function finish(req: Request, res: Response, callback: Callback, taken: TakenState) {
     if (callback.error === 'access_denied') return settled(taken, { end: 'declined' })
     if (callback.code === undefined) {
@@ -88,8 +91,8 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
         return settled(taken, { end: 'signed-in', sessionId })
       })
     } catch (error) {
-      // A second request has taken the state, or the visitor has signed out. A session that this request has just
-      // created is deleted again.
+      // Another request has taken the state, or the visitor has signed out. If this request has created a session, it
+      // is deleted again.
       if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
       if (!(error instanceof NotSignedIn)) throw error
       if (newTokens) await accounts.revoke([newTokens])
@@ -103,7 +106,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     return ended
   }
 
-  /** After a failure the state is used up, unless a reload of the same address may succeed. */
+  /** Ends the sign-in as failed, unless a reload of the same address may succeed. Throws the error again. */
   async function handleFailure(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
     if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
     else {
@@ -113,7 +116,9 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     throw error
   }
 
-  /** The answer to a callback: the same for its first request and for a second one of the same browser. */
+  /**
+   * Sends the response to a callback, which is the same for its first request and for a second one of the same browser.
+   */
   async function answer(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
@@ -128,22 +133,27 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
 
 /**
- * Discord's answers to `prompt=none` if it has to show its pages: the next sign-in lets it. OpenID Connect Core 1.0,
- * 3.1.2.6
+ * The errors with which Discord answers `prompt=none` if it has to show its pages (OpenID Connect Core 1.0, 3.1.2.6).
+ * The next sign-in then sends `prompt=consent`.
  */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
-// After these errors nothing was sent to Discord, or the result could not be stored: state and code may still be valid.
+// After these errors the code and the state may still be valid, because nothing was sent to Discord, or because the
+// result could not be stored.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
-/** A prefetch or a HEAD must not use up the code. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose */
+/**
+ * Refuses a prefetch or a HEAD, because it must not use up the code.
+ * https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose
+ */
 const refusePrefetch: RequestHandler = (req, res, next) => {
   const purpose = `${req.get('sec-purpose') ?? ''} ${req.get('purpose') ?? ''}`
   if (req.method === 'HEAD' || purpose.includes('prefetch')) res.status(204).end()
   else next()
 }
 
-// Visible ASCII (RFC 6749, appendix A). Discord's codes have 30 characters, and may become longer.
+// A parameter consists of visible ASCII (RFC 6749, appendix A). Discord's codes have 30 characters now, but may become
+// longer.
 const parameter = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
 
 const CallbackQuery = z
@@ -153,7 +163,9 @@ const CallbackQuery = z
 
 type Callback = { state: string; code?: string | undefined; error?: string | undefined }
 
-/** Reads Discord's redirect (RFC 6749, 4.1.2). Undefined if it is none. Throws InvalidCallback. */
+/**
+ * Reads the parameters of Discord's redirect (RFC 6749, 4.1.2). Undefined if there are none. Throws InvalidCallback.
+ */
 function readCallback(query: unknown): Callback | undefined {
   const read = CallbackQuery.safeParse(query)
   if (!read.success) throw new InvalidCallback('a wrong, repeated or overlong parameter')

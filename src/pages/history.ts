@@ -3,12 +3,15 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { type Visitor, withKept, withoutAvatar, withRestored } from '../visitor/visitor.ts'
 
-/** POST /avatars/{id}/forget, restore, keep and unkeep: each changes the visitor's history and leads back to it. */
+/**
+ * POST /avatars/{id}/forget, restore, keep and unkeep. Each changes the visitor's history and redirects to
+ * /show_avatar.
+ */
 export function historyActions(route: AddRoute, { sessions }: Parts): void {
   const session = sessions.load({ rolling: false })
 
   addAction('forget', withoutAvatar)
-  // If the avatar is in the history, it was restored already: the button was pressed twice.
+  // If the avatar is in the history, the button was pressed twice, and the first request has restored the avatar.
   addAction('restore', withRestored, ({ removed }, id) => removed?.avatar.id === id)
   addAction('keep', (visitor, id) => withKept(visitor, id, true))
   addAction('unkeep', (visitor, id) => withKept(visitor, id, false))
@@ -16,7 +19,7 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
   function addAction(name: string, alter: Alter, isTheirs: IsTheirs = () => false): void {
     route(`/avatars/:id/${name}`, { POST: 'page' }).post(session, async (req, res) => {
       const { removed } = req.visitor
-      // The form does not read the session, so it asks for the avatar "removed".
+      // The page / does not read the session and so does not know the id. Its form sends "removed" instead.
       const id = req.params.id === 'removed' ? removed?.avatar.id : req.params.id
       if (typeof id !== 'string' || (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id))) {
         throw new NotFound('not an avatar of this visitor')

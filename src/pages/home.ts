@@ -8,23 +8,23 @@ import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { type Entered, fields, type Problem, readForm, readLook } from './form.ts'
-import { formView, goodPart, lackingMoods, moodFor, wallView } from './form-view.ts'
+import { formView, lackingMoods, moodFor, validEntered, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
 import { partsView } from './parts-view.ts'
-import { goodPins } from './pins.ts'
+import { validPins } from './pins.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
-/** The form's initial values, but for the seed. */
+/** The form's initial values, except the seed. */
 const firstLook = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
 
 /**
- * The seeds with which the form may open. They are shown in the field, so the visitor gets what the preview shows. They
- * are few, so that pages can be cached.
+ * The seeds with which the form may open. The seed is filled in, so that the visitor gets the face of the preview.
+ * There are only twelve, so that pages can be cached.
  */
 const openingSeeds = wallSeeds(words.script, 1)
 
-/** Why the visitor was redirected here, by the name in the address. */
+/** Notices that tell why the visitor was redirected here, by the value of `notice` in the address. */
 const notices = new Map<unknown, string>([
   ['declined', words.notices.declined],
   ['sign-in', words.notices.signInAgain],
@@ -39,10 +39,10 @@ const notices = new Map<unknown, string>([
 
 const maxCachedBytes = 8 * 1024 * 1024
 
-/** GET /: the form, filled in from the query where its values are good. Needs no session and no Redis. */
+/** GET /: the form, filled in with the valid values in the query. Needs neither a session nor Redis. */
 export function homePage(route: AddRoute, { config, renderers }: Parts): void {
-  // Rendering 61 tiles takes longer than the rest of the response. Without this cache the bound of / in test/bench
-  // would be missed. A page depends only on its address and the opening seed.
+  // A page depends only on its address and the opening seed. Without this cache the page would miss its bound in
+  // test/bench, because rendering 61 tiles takes longer than the rest of the response.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
     sizeCalculation: (page, url) => page.length + url.length,
@@ -65,14 +65,14 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
     return { ...page, form: { ...page.form, fittingScale, fitUrl, parts } }
   }
 
-  /** Which parts show in the look; undefined if it could not be drawn, and then every part is offered. */
+  /** The parts that are visible in a look; undefined if it could not be drawn. Every part is then offered. */
   async function effectsOf(look: Entered) {
     const { choice } = readLook(look)
     return choice && renderers.effects(choice).catch(() => undefined)
   }
 
   /**
-   * The scale at which the circle cuts nothing off; undefined if nothing is cut off now, or if the look could not be
+   * The scale at which the circle cuts nothing off; undefined if it cuts nothing off now, or if the look could not be
    * drawn.
    */
   async function fittingScaleOf(look: Entered): Promise<number | undefined> {
@@ -83,17 +83,15 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   }
 }
 
-/**
- * Whether the address holds a look. On the form, no seed in it means that the seed is the visitor's Discord username.
- */
+/** Whether the address contains a look. If that look has no seed, the form chooses the visitor's Discord username. */
 export const isLink = (query: Record<string, unknown>) =>
   ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 
 function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
   const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
-  const good = goodPart(read)
-  const entered = { ...good, style: good.style || firstLook.style }
-  // Without the values that the style ignores, such as a mood for a style without a face.
+  const valid = validEntered(read)
+  const entered = { ...valid, style: valid.style || firstLook.style }
+  // The look without values that the style ignores, such as the mood of a style without a face.
   const look = readLook(entered).choice ?? entered
   const reasons = [notices.get(query.notice), read.problems.length > 0 ? words.notices.badLink : undefined]
   return {
@@ -106,7 +104,7 @@ function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl 
   }
 }
 
-/** The popular styles first: "Popular" is the filter selected at first. */
+/** The tiles of the styles. The popular styles come first, because the filter "Popular" is selected initially. */
 const styleTiles = [
   ...popular.flatMap((name) => styles.filter((style) => style.name === name)),
   ...styles.filter(({ name }) => !popular.includes(name)),
@@ -136,7 +134,7 @@ const moves = {
   names: movingStyles.slice(0, 3).map(({ title }) => title),
 }
 
-/** The values of the view `home`. `part` is the name of the open part, as sent. */
+/** The values of the view `home`. For `query` see `fieldsView`. */
 export const homeView = (entered: Entered, problems: Problem[] = [], query: Query = {}) => ({
   notices: [],
   ...fieldsView(entered, problems, query, exampleSeed),
@@ -145,8 +143,8 @@ export const homeView = (entered: Entered, problems: Problem[] = [], query: Quer
 type Query = Readonly<Record<string, unknown>>
 
 /**
- * What the cards of a form show (views/partials/fields.ejs). The query names the filter, the part and the wall that are
- * open. Pictures are of the fallback seed where none was entered.
+ * The values of the cards of a form (views/partials/fields.ejs). The query names the selected filter, the open part and
+ * the open wall of faces. The pictures are drawn from `fallbackSeed` if the seed is empty or wrong.
  */
 export function fieldsView(entered: Entered, problems: Problem[], query: Query, fallbackSeed: string) {
   const form = formView(entered, problems, fallbackSeed)
@@ -170,7 +168,7 @@ export function fieldsView(entered: Entered, problems: Problem[], query: Query, 
           ...form.look,
           style: style.name,
           mood: moodFor(style, entered.mood),
-          pins: goodPins(style.name, entered.pins),
+          pins: validPins(style.name, entered.pins),
         }),
       })),
       moods: form.moods.map((mood) => ({

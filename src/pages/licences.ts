@@ -3,7 +3,7 @@ import { isSeeThrough } from '../avatar/choice.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import { exampleSeed, pictureUrl } from './look.ts'
 
-/** GET /licences: who drew the styles, and on what terms. */
+/** GET /licences: who drew the styles, and under which licences. */
 export function licencesPage(route: AddRoute): void {
   const page = {
     count: styles.length,
@@ -13,7 +13,7 @@ export function licencesPage(route: AddRoute): void {
   route('/licences', { GET: 'page' }).get((_req, res) => res.render('licences', page))
 }
 
-/** The address of an example of the style, on a background colour unless the style draws its own. */
+/** The address of an example of the style. It has a background colour unless the style draws its own background. */
 function exampleOf(style: string): string {
   const backgroundColor = isSeeThrough({ style, backgroundColor: '' }) ? (palette[0]?.value ?? '') : ''
   return pictureUrl({ seed: exampleSeed, style, backgroundColor })

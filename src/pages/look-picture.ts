@@ -9,14 +9,13 @@ import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
 /**
- * A day. A preview may be cached for longer, because the form can ask for a new one; the sites that embed this picture
- * cannot.
+ * The picture is cached for a day only, because the sites that embed it cannot ask for a newer one, as the form can.
  */
 const lookCaching = 'public, max-age=86400'
 
 /**
- * Public pictures of a look, drawn by the embedded library, which other sites may show. GET /og.png: the picture of a
- * link preview. GET /look.png: the look itself, not animated, for webhooks, bots and READMEs.
+ * GET /og.png: the picture of a link preview. GET /look.png: the look itself, not animated, for webhooks, bots and
+ * READMEs. The embedded library draws both, and other sites may show them.
  */
 export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: Parts): void {
   const maxBytes = capacity.pictureCacheMb * mebibyte
@@ -26,7 +25,8 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
   route('/og.png', { GET: 'card' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
-    // Part of the key: two moods are the same picture if each part that shows them is pinned.
+    // The name is a part of the cache key, because two looks with different moods have the same id if each part that
+    // shows the mood is pinned.
     const name = nameOfLook(choice)
     const draw = async () => renderers.card(await renderers.draw(still), name, words.home.title)
     const card = await pictures(`card ${avatarId(still)} ${name}`, () => queue(() => pictureOf(draw()), clientOf(req)))

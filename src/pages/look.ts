@@ -1,4 +1,4 @@
-// The addresses and the name of a look. Browsers need the same addresses, so they are built in public/js/look.js.
+// The addresses and the name of a look. public/js/look.js builds them, because the browser scripts need the same ones.
 import { lookName } from '../../public/js/look.js'
 import { findStyle } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
@@ -6,7 +6,7 @@ import { words } from './words.ts'
 
 export { lookQuery, lookUrl, pictureUrl } from '../../public/js/look.js'
 
-/** The seed of pictures for a visitor who has not signed in and has entered none. */
+/** The seed of the pictures if the visitor has not signed in and has entered no seed. */
 export const exampleSeed = 'juniper'
 
 /** "Adventurer, happy", or "Adventurer" without a mood. */

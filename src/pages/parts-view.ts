@@ -8,20 +8,20 @@ import { words } from './words.ts'
 type Field = { name: string }
 type PictureLook = Look & { seed: string; style: string; pins?: Pins | undefined }
 
-/** The parts that change a face most, which come first. The other parts are under "More". */
+/** The parts that change a face most. They come first, and the others are under "More". */
 const prominent = [
   ...['hair', 'top', 'head', 'skin', 'base', 'body', 'shape', 'eyes', 'mouth', 'nose', 'glasses', 'accessories'],
   ...['facialHair', 'beard', 'clothes', 'outfit', 'hat', 'ears', 'plant', 'icon', 'letters'],
 ]
 const fewestChips = 5
 
-/** A part with the colour of the same name, or a colour without such a part. */
+/** A part, with the colour of the same name if there is one, or a colour alone. */
 type Entry = { name: string; part?: Part | undefined; colour?: Colour | undefined }
 
 /**
- * The values of the card "Parts": the parts of the style, the choices for the open one, and the pins of the others.
- * Undefined for a style without parts. `asked` is the name of the open part, as sent. Parts that are not visible in
- * this drawing are left out unless they are pinned; without `effects` all are there.
+ * The values of the card "Parts": the parts of the style, the variants and colours of the open part, and what is pinned
+ * in other parts. Undefined for a style without parts. `asked` is the name of the open part in the query. A part that
+ * is not visible in the look is left out unless it is pinned; if `effects` is missing, all parts are included.
  */
 export function partsView(
   look: PictureLook,
@@ -86,7 +86,7 @@ function rank({ name }: Entry): number {
   return place === -1 ? prominent.length : place
 }
 
-/** The variants of a part, each with a picture of the whole look. Those that show the mood come first. */
+/** The variants of a part, each with a picture of the whole look. Variants that show the mood come first. */
 function variantsView(part: Part, look: PictureLook) {
   const field = variantField(part)
   const chosen = look.pins?.[field] ?? ''
@@ -114,7 +114,7 @@ function variantsView(part: Part, look: PictureLook) {
 }
 
 /**
- * Groups of variants whose names begin alike, such as "long01" to "long26". "Any long" leaves the choice to the seed.
+ * Groups of variants whose names begin alike, such as "long01" to "long26". With "Any long" the seed picks one of them.
  */
 function kindsOf({ variants }: Part) {
   const byStem = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
@@ -126,7 +126,7 @@ function kindsOf({ variants }: Part) {
   }))
 }
 
-/** `fields` is read by the script, which adds them to what the visitor has entered. */
+/** A tile of a ready-made look. The script reads `fields` and fills them in; without script the link `url` does it. */
 function readyLookView(ready: ReadyLook, look: PictureLook, entered: Look) {
   const { pins, ...background } = fieldsOfLook(ready, look.style)
   const wear = <Worn extends Look>(worn: Worn) => ({ ...worn, ...background, pins: { ...worn.pins, ...pins } })

@@ -1,4 +1,4 @@
-// The form fields for parts and colours. Which there are depends on the style.
+// The form fields for parts and colours, which are different for each style.
 import { z } from 'zod'
 import { colourField, knownVariants, type Pins, partsOf, pinFieldsOf, variantField } from '../avatar/parts.ts'
 import { colourIn, textCalled } from './fields.ts'
@@ -7,8 +7,8 @@ import { words } from './words.ts'
 const schemas = new Map<string, z.ZodType<Pins>>()
 
 /**
- * The pins for this style in a form; undefined if there are none. Parts, colours and variants that the style does not
- * have are ignored.
+ * Reads the pins of a style from a form: the parts and colours that the visitor has chosen. Fields and variants that
+ * the style does not have are ignored.
  */
 export function readPins(style: string, sent: Record<string, unknown>): { pins?: Pins; issues: z.core.$ZodIssue[] } {
   if (!pinFieldsOf(style).some((field) => sent[field])) return { issues: [] }
@@ -19,8 +19,8 @@ export function readPins(style: string, sent: Record<string, unknown>): { pins?:
   return { ...(pins.length > 0 ? { pins: Object.fromEntries(pins) } : {}), issues: error?.issues ?? [] }
 }
 
-/** The entered pins that this style has. */
-export function goodPins(style: string, entered: Pins): Pins {
+/** The entered pins that are valid for this style. */
+export function validPins(style: string, entered: Pins): Pins {
   const wrong = new Set(readPins(style, entered).issues.map(({ path }) => path[0]))
   return readPins(style, Object.fromEntries(Object.entries(entered).filter(([field]) => !wrong.has(field)))).pins ?? {}
 }

@@ -1,9 +1,9 @@
-// The texts of /privacy, in the format of words.ts. A test compares the names in `kept` with what is stored after a
-// visit.
+// The texts of /privacy, in the format of words.ts. A test compares the names here with the keys and cookies that a
+// visit leaves.
 
 /**
- * What is kept. `name` is the beginning of a key in Redis or of a cookie's name, or the place itself. `place` says
- * where data is that is in neither.
+ * A row of the table of what is kept. `name` is the beginning of a key in Redis, or the name of a cookie or its
+ * beginning. Data that is in neither has a `place` instead.
  */
 type Kept = { what: string; name?: string; place?: string; howLong: string }
 

@@ -1,4 +1,4 @@
-// The texts about the visitor's own Discord profile on the avatar page, in the format of words.ts.
+// The texts about the visitor's own Discord profile on /show_avatar, in the format of words.ts.
 
 export const profileWords = {
   accent: 'Your Discord colour',

@@ -17,7 +17,7 @@ const nameplateColours: Record<NonNullable<User['nameplate']>, string> = {
   white: 'ffffff',
 }
 
-/** The values of a user for views: name, present picture and the appearance of the profile at Discord. */
+/** The values of a user for views: the name, the present picture, and how the profile looks on Discord. */
 export function profileView(cdnUrl: string, user: User) {
   const { username, globalName, nameplate, tag, hasNitro } = user
   return {
@@ -41,7 +41,7 @@ type Colours = {
   ownColour?: string | undefined
 }
 
-/** The colours to choose from. The accent colour of the user's profile comes first. */
+/** Puts the accent colour of the user's profile in front of the colours to choose from. */
 export function withAccent<Some extends Colours>(colours: Some, user: User): Some {
   const value = accentOf(user)
   if (value === undefined || colours.swatches.some((swatch) => swatch.value === value)) return colours

@@ -14,12 +14,15 @@ import { fileName } from './avatar-files.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { shortened } from './fields.ts'
 import { type Entered, formRefused, type Problem, type ReadForm, readForm } from './form.ts'
-import { goodPart, wallView } from './form-view.ts'
+import { validEntered, wallView } from './form-view.ts'
 import { fieldsView, homeView, isLink } from './home.ts'
 import { lookQuery, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { profileView, withAccent } from './profile.ts'
 
-/** GET /show_avatar shows an avatar as it will look in Discord. POST makes another one with the cached token. */
+/**
+ * GET /show_avatar shows an avatar as it will look on Discord. POST /show_avatar makes another avatar with the
+ * session's access token.
+ */
 export function showAvatarPage(route: AddRoute, parts: Parts): void {
   const { config, states, sessions, accounts, avatars, renderers, visitTimeoutMs } = parts
   const cookies = stateCookies(config)
@@ -31,7 +34,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const named = req.query.avatar
     const avatar = named === undefined ? history[0] : history.find(({ id }) => id === named)
     if (user === undefined || history.length === 0) {
-      // If the browser has just signed in but sends no session cookie, it did not keep it.
+      // If the visitor has just signed in but the browser sends no session cookie, it has not kept the cookie.
       const hasSignedIn = !sessions.hasCookie(req) && (await states.sessionIds(cookies.all(req))).length > 0
       return res.redirect(303, `/?notice=${hasSignedIn ? 'no-session' : 'no-looks'}`)
     }
@@ -41,7 +44,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
 
   showAvatar.post(...form, async (req, res) => {
     const read = readForm(req.body)
-    // Set before anything can fail, because the error page offers this choice again.
+    // This is set before anything can fail, because the error page offers the choice again.
     res.locals.choice = read.choice
     await sessions.loadNow(req, res)
     if (!req.visitor.user || !req.visitor.tokens) return signInAgain(res, read)
@@ -55,7 +58,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   })
 
   /**
-   * Like a callback, without the trip to Discord: user -> DiceBear -> file -> session. False if the tokens are refused.
+   * Makes an avatar as a callback does, without sending the visitor to Discord: user -> DiceBear -> file -> session.
+   * Returns false if Discord refuses the tokens.
    */
   async function restyle(req: Request, choice: Choice): Promise<boolean> {
     const deadline = performance.now() + visitTimeoutMs
@@ -68,8 +72,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * Shows the form again with its problems: on this page, or on the first page for a visitor who has removed every
-   * avatar.
+   * Shows the form again with its problems: on this page or, for a visitor who has removed every avatar, on the page /.
    */
   async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
     const { user, avatars } = req.visitor
@@ -80,21 +83,24 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * The letters that are missing in PNG and GIF. Empty if they cannot be found out, because the page can do without
-   * this notice.
+   * The letters that the PNG and the GIF lack, for a notice. Empty if they could not be found out in time, because the
+   * page is useful without the notice.
    */
   async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
     const hasLetters = findStyle(choice.style)?.group === 'text'
     return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
   }
 
-  /** The choice at the scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off now. */
+  /**
+   * The avatar's choice with a scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off
+   * now.
+   */
   async function fitting(avatar: Avatar): Promise<Choice | undefined> {
     const scale = await avatars.fittingScale(avatar)
     return scale === undefined ? undefined : { ...choiceOf(avatar), scale }
   }
 
-  /** The address of the GIF; none if nothing moves, or if that is not known in time. */
+  /** The address of the GIF; undefined if nothing in the avatar moves, or if that could not be found out in time. */
   async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
     const moves = choice.animated && (await renderers.moves(choice).catch(() => false))
     return moves ? `/avatars/${id}.gif` : undefined
@@ -127,17 +133,17 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
 }
 
 function signInAgain(res: Response, read: ReadForm): void {
-  res.redirect(303, `${lookUrl(read.choice ?? goodPart(read))}&notice=sign-in`)
+  res.redirect(303, `${lookUrl(read.choice ?? validEntered(read))}&notice=sign-in`)
 }
 
-/** The choice from which an avatar was made: its seed is empty if the seed was the Discord username. */
+/** The choice from which an avatar was made. Its seed is empty if the avatar's seed is the Discord username. */
 function choiceOf({ choice, seedTyped }: Avatar): Choice {
   return { ...choice, seed: seedTyped ? choice.seed : '' }
 }
 
 /**
- * Links to the form filled in with this look. If the seed is the visitor's username, the link to copy contains it only
- * if the visitor wants that.
+ * Links to the form filled in with this look. If the seed is the visitor's username, the page also offers a link
+ * without the seed.
  */
 function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
   return {
@@ -148,8 +154,8 @@ function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
 }
 
 /**
- * Twelve other faces in the look of an avatar, of which the visitor may choose one. `entered` is the number of the
- * wall, as sent.
+ * Twelve other faces in the look of an avatar, of which the visitor may choose one. `entered` is the number of the wall
+ * in the query.
  */
 function wallOf({ id, choice }: Avatar, entered: unknown) {
   const look = { ...choice, animated: false }
@@ -175,8 +181,8 @@ function shown(avatar: OwnAvatar, user: User) {
 }
 
 /**
- * The form for another look: only a link to it until the address holds a look, because it is longer than the rest of
- * the page.
+ * The form for another look, which is shown if the address contains a look. Otherwise the page has only a link to it,
+ * because the form is longer than the rest of the page.
  */
 function changeView({ query, visitor }: Request, avatar: Avatar, user: User) {
   const wanted = (query.avatar === undefined && visitor.choice) || choiceOf(avatar)
@@ -184,19 +190,19 @@ function changeView({ query, visitor }: Request, avatar: Avatar, user: User) {
   look.set('avatar', avatar.id)
   const changeUrl = `/show_avatar?${look}#here`
   if (!isLink(query)) return { changeUrl, form: { problems: [] } }
-  const good = goodPart(readForm(query))
-  const entered = { ...good, style: good.style || avatar.choice.style }
+  const valid = validEntered(readForm(query))
+  const entered = { ...valid, style: valid.style || avatar.choice.style }
   return { changeUrl, ...fieldsOf(user, entered, [], query) }
 }
 
-/** What the form's cards show, with the colour of the visitor's profile among the swatches. */
+/** The values of the form's cards, with the accent colour of the visitor's profile among the swatches. */
 function fieldsOf(user: User, entered: Entered, problems: Problem[], query = {}) {
   const fields = fieldsView(entered, problems, query, user.username)
   const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
   return { ...fields, form: { ...fields.form, background } }
 }
 
-/** The other people in the drawn chat and list of members. */
+/** The pictures of the other people in the drawn chat and list of members. */
 const friends = {
   first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
   second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),

@@ -7,8 +7,8 @@ import { consentCookie, stateCookies } from '../visitor/cookies.ts'
 import type { Visitor } from '../visitor/visitor.ts'
 
 /**
- * POST /sign_out ends the session here, then at Discord; with `devices=all` all sessions of this Discord user. POST
- * /forget_me does the latter, and deletes what else is kept of the user.
+ * POST /sign_out ends the session, or with `devices=all` all sessions of this Discord user, and then revokes the
+ * tokens. POST /forget_me also ends all sessions of the user, and deletes what else is kept about the user.
  */
 export function signOut(route: AddRoute, parts: Parts): void {
   const { sessions, avatars } = parts
@@ -26,14 +26,15 @@ export function signOut(route: AddRoute, parts: Parts): void {
     const ended = await endSessions(parts, req, res, user)
     const looks = ended.flatMap((visitor) => [...visitor.avatars, visitor.removed?.avatar ?? []].flat())
     await avatars.forget(looks.map(({ id }) => id))
-    // Deletes the browser's copies of the avatars, which it could otherwise keep for a year.
+    // Makes the browser delete its copies of the avatars, which it might otherwise keep for a year.
     res.set('Clear-Site-Data', '"cache"').redirect(303, '/?notice=forgotten')
   })
 }
 
 /**
- * Ends the browser's session, or all sessions of a user. Requests that began before are not signed in afterwards,
- * because their states are forgotten, and their sessions or the user are marked. Returns what the sessions held.
+ * Ends the browser's session, or all sessions of the user `everywhere`. A request that began before cannot sign in
+ * afterwards, because its state is deleted and its session, or the user, is marked. Returns the visitors in the
+ * sessions.
  */
 async function endSessions(parts: Parts, req: Request, res: Response, everywhere?: User): Promise<Visitor[]> {
   const { config, states, sessions, accounts } = parts

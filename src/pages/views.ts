@@ -7,23 +7,23 @@ type Values = Record<string, unknown>
 
 const partials = join(import.meta.dirname, '../../views/partials')
 
-/** A compiled view, and the names of the values that it uses. */
+/** A compiled view and the names of the values that it uses. */
 type View = { template: TemplateFunction; names: string[] }
 
 /**
  * Returns a function that renders an EJS file, compiled at its first use. Three defaults of EJS are changed, because
  * with them /show_avatar takes four times as long to render, and misses its bound in test/bench:
  *
- * - Values are variables of the compiled function, not looked up in a `with` block.
- * - A view gets only the values whose names are in its text: EJS copies all that it gets.
- * - Views call `partial` instead of `include`, which looks for its file on the disk each time.
+ * - Values are variables of the compiled function. EJS would look them up in a `with` block.
+ * - A view gets only the values whose names occur in its text, because EJS copies all values that it gets.
+ * - Views call `partial` instead of `include`, which searches the disk for the file each time.
  */
 export function viewRenderer() {
   const views = new Map<string, View>()
 
   return function render(file: string, values: Values): string {
     const { template, names } = views.get(file) ?? compile(file, values)
-    /** A partial gets the values of the view that contains it, and those in this call. */
+    /** Renders a partial with the values of the view that contains it and those of the call. */
     const partial = (name: string, own: Values = {}) => render(`${partials}/${name}.ejs`, { ...values, ...own })
     const needed: Values = { partial }
     for (const name of names) needed[name] = values[name]
@@ -31,8 +31,7 @@ export function viewRenderer() {
   }
 
   /**
-   * Only the values that the first call passes become variables. Views read values that may be missing as
-   * `locals.name`.
+   * Only values that the first call passes become variables, so views read values that may be missing as `locals.name`.
    */
   function compile(file: string, values: Values): View {
     const text = readFileSync(file, 'utf8')
@@ -49,15 +48,15 @@ export function viewRenderer() {
 }
 
 /**
- * EJS's own escaping. Most texts contain nothing to escape, and finding that out takes a third of the time. For the
- * bound of /show_avatar in test/bench.
+ * Escapes a text as EJS does, but skips texts without special characters, which are most and so take a third of the
+ * time. Without this /show_avatar would miss its bound in test/bench.
  */
 function escapeHtml(value: unknown): string {
   const text = String(value ?? '')
   return /[&<>'"]/.test(text) ? ejs.escapeXML(text) : text
 }
 
-/** A view engine for `app.engine` of Express. */
+/** The view engine for Express's `app.engine`. */
 export function viewEngine() {
   const render = viewRenderer()
   return (file: string, values: object, callback: (error: unknown, html?: string) => void): void => {
@@ -72,7 +71,7 @@ export function viewEngine() {
   }
 }
 
-/** Renders a view as text, for a page that is cached. */
+/** Renders a view and resolves with its text, for a page that is cached. */
 export function rendered(res: Response, view: string, values: object): Promise<string> {
   return new Promise((resolve, reject) => {
     res.render(view, values, (error, html) => (error ? reject(error) : resolve(html)))

@@ -1,4 +1,5 @@
-// The English texts of the pages, without HTML. A text between **two stars** is bold; fill() replaces {name}.
+// The English texts of the pages. They contain no HTML: **two stars** around a text make it bold, and fill() replaces
+// {name}.
 import { fill } from '../../public/js/look.js'
 import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
 import { privacyWords } from './privacy-words.ts'
@@ -7,7 +8,7 @@ import { profileWords } from './profile-words.ts'
 const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const inWords = (count: number) => numbers[count] ?? String(count)
 const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
-/** How long to wait, in minutes if it is so long that nobody would count seconds. */
+/** A time to wait, in words: in seconds up to 90 seconds, then in minutes. */
 const duration = (count: number) => (count > 90 ? `${Math.ceil(count / 60)} minutes` : `${count} ${seconds(count)}`)
 /** A number with a minus sign instead of a hyphen. */
 const minus = (number: number) => String(number).replace('-', '−')
@@ -15,19 +16,19 @@ const minus = (number: number) => String(number).replace('-', '−')
 const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' })
 const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
-/** The text of a link, which `notCopied` quotes. */
+/** The text of a link. The text `notCopied` quotes it. */
 const change = 'Change style or mood'
 
-/** A mood is `inText` in "Adventurer, in love", and `look` in "can't look in love". */
-const moodTexts: Record<string, { inText: string; look: string }> = {
-  happy: { inText: 'happy', look: 'happy' },
-  sad: { inText: 'sad', look: 'sad' },
-  angry: { inText: 'angry', look: 'angry' },
-  surprised: { inText: 'surprised', look: 'surprised' },
-  neutral: { inText: 'neutral', look: 'neutral' },
-  playful: { inText: 'playful', look: 'playful' },
-  love: { inText: 'in love', look: 'in love' },
-  sleepy: { inText: 'sleepy', look: 'sleepy' },
+/** Moods within a text, such as "Adventurer, in love". */
+const moodTexts: Record<string, string> = {
+  happy: 'happy',
+  sad: 'sad',
+  angry: 'angry',
+  surprised: 'surprised',
+  neutral: 'neutral',
+  playful: 'playful',
+  love: 'in love',
+  sleepy: 'sleepy',
 }
 
 const moodTitles: Record<string, string> = {
@@ -41,7 +42,7 @@ const moodTitles: Record<string, string> = {
   sleepy: 'Sleepy',
 }
 
-/** By the names in the palette (src/avatar/catalogue.ts). */
+/** The titles of the colours, by their names in `palette` (src/avatar/catalogue.ts). */
 const colours: Record<string, string> = {
   apricot: 'Apricot',
   coral: 'Coral',
@@ -133,7 +134,7 @@ const variantTitles: Record<string, string> = {
   xDizzy: 'Dizzy',
 }
 
-/** A title made of DiceBear's name: "Rear hair" for "rearHair", "Hill 3" for "hill3", "Long 2" for "long02". */
+/** Makes a title of DiceBear's name: "Rear hair" of "rearHair", "Hill 3" of "hill3", "Long 2" of "long02". */
 function readable(key: string): string {
   const spaced = key.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/([a-z])0*(\d+)$/i, '$1 $2')
   return capitalised(spaced.toLowerCase())
@@ -141,7 +142,7 @@ function readable(key: string): string {
 
 const previewAlt = 'Your avatar: {look}'
 
-/** The texts of the browser scripts, which read them as JSON from an attribute of the page. */
+/** The texts of the browser scripts, which the page contains as JSON in an attribute. */
 const script = {
   locale: 'en-GB',
   look: '{style}, {mood}',
@@ -151,7 +152,7 @@ const script = {
   moodAll: '{style} can show them all.',
   moodSome: '{style} can’t look {moods}.',
   moodNone: '{style} has no face, so no mood.',
-  /** By the form fields of the parts that show a mood. */
+  /** Hints by the form field of a part that shows a mood. */
   ownParts: {
     eyesVariant: 'The eyes are your own.',
     eyebrowsVariant: 'The eyebrows are your own.',
@@ -286,13 +287,13 @@ export const words = {
   moods: moodTitles,
   colours,
 
-  /** By the values of `backgroundColorFill`. */
+  /** The titles of the choices of `backgroundColorFill`. */
   fills: { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' } as Record<string, string>,
 
-  /** By DiceBear's names. */
+  /** The title of a part, by DiceBear's name of it. */
   partTitle: (part: string): string => partTitles[part] ?? readable(part),
   partColourTitle: (colour: string): string => partColourTitles[colour] ?? `${readable(colour)} colour`,
-  /** "Long 2", or "Hair 12" where a variant has a number alone. */
+  /** The title of a variant: "Long 2" of "long02", but "Hair 12" of "variant12". */
   variantTitle: (part: string, variant: string): string => {
     const [, number] = /^variant0*(\d+)$/.exec(variant) ?? []
     return number === undefined
@@ -300,7 +301,7 @@ export const words = {
       : `${partTitles[part] ?? readable(part)} ${number}`
   },
 
-  /** By the names of the ready-made looks (src/avatar/looks.json). */
+  /** The titles of the ready-made looks, by their names in src/avatar/looks.json. */
   looks: {
     sepia: 'Sepia',
     ink: 'Ink',
@@ -312,10 +313,10 @@ export const words = {
     candy: 'Candy',
   } as Record<string, string>,
 
-  /** By the names of `framings` in the catalogue. */
+  /** The titles of `framings` (src/avatar/catalogue.ts), by their names. */
   framings: { close: 'Close', normal: 'Normal', roomy: 'Roomy' } as Record<string, string>,
 
-  /** By the names of their form fields. */
+  /** The titles of the sliders, by their form fields. */
   sliders: { backgroundColorAngle: 'Direction', translateX: 'Sideways', translateY: 'Up and down', rotate: 'Tilt' },
 
   problems: {
@@ -328,14 +329,14 @@ export const words = {
     styleUnknown: (style: string): string => `“${style}” is not one of our styles. Choose a style.`,
     colourWrong: (text: string): string => `“${text}” is not a colour code. Use six digits such as #ffd29d.`,
     moodLacking: (style: string, mood: string): string =>
-      `${style} can’t look ${moodTexts[mood]?.look ?? mood}. Choose another mood or style.`,
+      `${style} can’t look ${moodTexts[mood] ?? mood}. Choose another mood or style.`,
     moodUnknown: (mood: string): string => `“${mood}” is not one of our moods. Choose one of those below.`,
     animatedWrong: 'Tick “Animate”, or leave it unticked.',
     outOfRange: (field: string, min: number, max: number): string =>
       `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
     notOffered: (field: string): string => `Choose ${field} from what is offered.`,
     repeated: (field: string): string => `The form sent ${field} twice. Choose it once.`,
-    /** How a problem names a part or colour, by its form field: "the facial hair", "the skin colour". */
+    /** How messages call a part or colour, by its form field: "the facial hair", "the skin colour". */
     pins: (field: string): string =>
       `the ${field
         .replace(/Variant$/, '')
