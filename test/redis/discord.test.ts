@@ -22,7 +22,7 @@ import {
 } from '../support/visits.ts'
 
 const timeoutMs = 1000
-/** A visitor has an answer within this time while one upstream hangs. */
+/** While Discord or DiceBear hangs, a visitor must have an answer within this time. */
 const maxWaitMs = timeoutMs + 2000
 const weekS = 604_800
 
@@ -66,7 +66,7 @@ const oauthError = (status: number, error: string) =>
   faults.json(status, { error, error_description: `Discord’s own words on ${error}` })
 const unauthorized = () => faults.json(401, { message: '401: Unauthorized', code: 0 })
 
-/** A redirect to the form, with the choice in the query. */
+/** Checks that an answer redirects to the form, with the choice in the query. */
 function expectSignInAgain(answer: Response, choice: Record<string, string>): void {
   expect(answer.status).toBe(303)
   const { pathname, searchParams } = new URL(locationOf(answer), app.url)
@@ -86,7 +86,7 @@ async function expectNextIsServed(): Promise<void> {
   expect((await next.get('/show_avatar')).status).toBe(200)
 }
 
-/** The levels of the log lines since. */
+/** Returns the levels of the log lines from this line on. */
 const loggedSince = (line: number) =>
   app.logged.slice(line).map((text) => z.object({ level: z.number() }).parse(JSON.parse(text)).level)
 const errorLevel = 50
@@ -113,7 +113,7 @@ const refreshTokensSent = () =>
     return form.get('grant_type') === 'refresh_token' ? [form.get('refresh_token')] : []
   })
 
-/** The access token that Discord issued last. */
+/** Returns the access token that Discord issued last. */
 function newestToken(): string | undefined {
   const given = app.discord.calls.map(({ answer }) => z.object({ access_token: z.string() }).safeParse(answer).data)
   return given.findLast((tokens) => tokens !== undefined)?.access_token
@@ -143,42 +143,48 @@ describe('the token endpoint', () => {
     return { visitor, callback, answer, ms, levels: loggedSince(line) }
   }
 
-  test.each(['invalid_grant', 'invalid_request'])('%s: 400 page, the choice kept', async (error) => {
-    const { visitor, answer, levels } = await comeBackTo(oauthError(400, error))
-    expect(answer.status).toBe(400)
-    expect(keepsLook(answer.text)).toBe(true)
-    expect(answer.text).not.toContain('own words')
-    expect(levels).not.toContain(errorLevel)
-    expect(app.discord.count(at.user)).toBe(0)
-    expect((await visitor.get('/show_avatar')).status).toBe(303)
-    await expectNextIsServed()
-  })
+  test.each(['invalid_grant', 'invalid_request'])(
+    'may refuse with %s: the visitor gets a 400 page, and the choice is kept',
+    async (error) => {
+      const { visitor, answer, levels } = await comeBackTo(oauthError(400, error))
+      expect(answer.status).toBe(400)
+      expect(keepsLook(answer.text)).toBe(true)
+      expect(answer.text).not.toContain('own words')
+      expect(levels).not.toContain(errorLevel)
+      expect(app.discord.count(at.user)).toBe(0)
+      expect((await visitor.get('/show_avatar')).status).toBe(303)
+      await expectNextIsServed()
+    },
+  )
 
   test.each([
     ['invalid_client with 401', () => oauthError(401, 'invalid_client'), 502],
     ['invalid_client with 400', () => oauthError(400, 'invalid_client'), 502],
     ['unauthorized_client', () => oauthError(400, 'unauthorized_client'), 502],
     ['401 without a body', () => faults.answer(401), 502],
-  ] satisfies Row[])('%s: 502 page, logged as an error, the choice kept', async (_, fault, status) => {
-    const { answer, levels } = await comeBackTo(fault())
-    expect(answer.status).toBe(status)
-    expect(keepsLook(answer.text)).toBe(true)
-    expect(levels).toContain(errorLevel)
-    expect(app.discord.count(at.token)).toBe(1)
-    await expectNextIsServed()
-  })
+  ] satisfies Row[])(
+    'may refuse with %s: the visitor gets a 502 page, and an error is logged',
+    async (_, fault, status) => {
+      const { answer, levels } = await comeBackTo(fault())
+      expect(answer.status).toBe(status)
+      expect(keepsLook(answer.text)).toBe(true)
+      expect(levels).toContain(errorLevel)
+      expect(app.discord.count(at.token)).toBe(1)
+      await expectNextIsServed()
+    },
+  )
 
   test.each([
     ['an empty access token', () => faults.json(200, { ...tokens, access_token: '' }), 502],
-    ['tokens that last for no time', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
-    ['tokens that last for less than no time', () => faults.json(200, { ...tokens, expires_in: -604_800 }), 502],
-    ['tokens that do not say how long they last', () => faults.json(200, { ...tokens, expires_in: undefined }), 502],
-    ['tokens that last beyond all numbers', () => faults.json(200, { ...tokens, expires_in: 1e306 }), 502],
-    ['tokens that last for words', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
+    ['tokens that expire at once', () => faults.json(200, { ...tokens, expires_in: 0 }), 502],
+    ['tokens with a negative lifetime', () => faults.json(200, { ...tokens, expires_in: -604_800 }), 502],
+    ['tokens without a lifetime', () => faults.json(200, { ...tokens, expires_in: undefined }), 502],
+    ['tokens with a lifetime of 1e306 seconds', () => faults.json(200, { ...tokens, expires_in: 1e306 }), 502],
+    ['tokens with a text as their lifetime', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
     ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
     ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
     ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
-  ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
+  ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
     expect(ms).toBeLessThan(maxWaitMs)
@@ -197,7 +203,7 @@ describe('the token endpoint', () => {
     await expectNextIsServed()
   })
 
-  test('accepts more scopes than were asked for, and a response without scope', async () => {
+  test('may answer with more scopes than were requested, or without a scope', async () => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, faults.json(200, { ...tokens, scope: 'email identify' }), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
@@ -206,13 +212,10 @@ describe('the token endpoint', () => {
   })
 
   test.each([
-    [
-      'an id_token of another issuer, which nobody asked for',
-      { id_token: unsignedToken({ iss: 'https://evil.example' }) },
-    ],
-    ['an id_token that is none', { id_token: 5 }],
-    ['values with names that nobody knows', { expires_at: 'soon', webhook: { id: '1' }, error: 'none' }],
-  ])('%s in the response: ignored (RFC 6749, 5.1)', async (_, more) => {
+    ['an id_token of another issuer', { id_token: unsignedToken({ iss: 'https://evil.example' }) }],
+    ['an id_token that is a number', { id_token: 5 }],
+    ['unknown values', { expires_at: 'soon', webhook: { id: '1' }, error: 'none' }],
+  ])('may answer with %s, which is ignored (RFC 6749, 5.1)', async (_, more) => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, faults.json(200, { ...tokens, ...more }), { times: 2 })
     const visitor = app.visitor()
@@ -226,20 +229,20 @@ describe('the token endpoint', () => {
     ['begins with a byte order mark', () => faults.answer(200, `\ufeff${goodTokens}`, json)],
     ['calls the token’s kind BEARER', () => faults.json(200, { ...tokens, token_type: 'BEARER' })],
     ['writes seconds as text', () => faults.json(200, { ...tokens, expires_in: String(weekS) })],
-  ])('accepts a response that %s', async (_, fault) => {
+  ])('may send a response that %s', async (_, fault) => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, fault(), { times: 1 })
     expectLanding(await signIn(app, app.visitor()))
   })
 
-  test('reads a refusal in application/problem+json', async () => {
+  test('may refuse with application/problem+json', async () => {
     const problem = { 'content-type': 'application/problem+json' }
     const { answer } = await comeBackTo(faults.answer(400, '{"error":"invalid_grant"}', problem))
     expect(answer.status).toBe(400)
     expect(keepsLook(answer.text)).toBe(true)
   })
 
-  test('the log names the error of Discord that is ours to fix', async () => {
+  test('may refuse the app’s credentials: the log has the name of the error', async () => {
     const line = app.logged.length
     await comeBackTo(oauthError(401, 'invalid_client'))
     const failures = app.logged.slice(line).map((text) => LoggedFailure.safeParse(JSON.parse(text)).data)
@@ -249,7 +252,7 @@ describe('the token endpoint', () => {
     })
   })
 
-  test('a client that accepts JSON gets the same as problem+json', async () => {
+  test('may refuse: a client that accepts JSON gets problem+json', async () => {
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
@@ -269,12 +272,12 @@ describe('the user endpoint', () => {
     return { visitor, answer, ms, levels: loggedSince(line) }
   }
 
-  test('a fresh token refused with 401: 502 page, logged as an error, the choice kept', async () => {
+  test('may refuse a new token (401): the visitor gets a 502 page, and an error is logged', async () => {
     const { visitor, answer, levels } = await comeBackTo(unauthorized())
     expect(answer.status).toBe(502)
     expect(keepsLook(answer.text)).toBe(true)
     expect(levels).toContain(errorLevel)
-    // Refused requests count against this app's address, so none is repeated.
+    // Discord counts refused requests, so none is repeated.
     expect(app.discord.count(at.user)).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(303)
     await expectNextIsServed()
@@ -288,7 +291,7 @@ describe('the user endpoint', () => {
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
-  ] satisfies Row[])('%s: 502 page that offers to try again with the same choice', async (_, fault, status) => {
+  ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
     expect(ms).toBeLessThan(maxWaitMs)
@@ -304,7 +307,7 @@ describe('the user endpoint', () => {
   test.each<[string, string, Record<string, string>]>([
     ['says its charset', nelly, { 'content-type': 'application/json;charset=UTF-8' }],
     ['begins with a byte order mark', `\ufeff${nelly}`, json],
-  ])('accepts a response that %s', async (_, body, headers) => {
+  ])('may send a response that %s', async (_, body, headers) => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.answer(200, body, headers))
     expectLanding(await signIn(app, visitor))
@@ -316,10 +319,10 @@ describe('the user endpoint', () => {
     ['0', 5],
     [null, 5],
   ])(
-    'without a picture and with the discriminator %o: the default picture of Discord is shown',
+    'a user without a picture and with discriminator %o is shown with Discord’s default picture',
     async (discriminator, number) => {
       const visitor = app.visitor()
-      // 80351110224678912 >> 22 leaves 5 when divided by 6.
+      // Without a discriminator the number of the default picture is (id >> 22) % 6, which is 5 for this id.
       app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', discriminator }))
       expectLanding(await signIn(app, visitor))
       expect((await visitor.get('/show_avatar')).text).toContain(`/embed/avatars/${number}.png"`)
@@ -350,7 +353,7 @@ describe('the user endpoint', () => {
     ],
     ['300 characters long', 'a'.repeat(300)],
     ['an address', '//evil.example/a'],
-  ])('cosmetic fields that are %s: signed in without them', async (_, value) => {
+  ])('a user whose cosmetic fields are %s is signed in without them', async (_, value) => {
     const visitor = app.visitor()
     const fields = Object.fromEntries(cosmetic.map((name) => [name, value]))
     app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', ...fields }))
@@ -368,7 +371,7 @@ describe('the user endpoint', () => {
     ['spaces of all kinds', ' \u00a0\u2003\u3000'],
     ['blank Braille', '\u2800'],
     ['tag characters', '\u{e0041}\u{e007f}'],
-  ])('a display name of %s is invisible: the username is shown', async (_, name) => {
+  ])('a user whose display name consists of %s is shown by username', async (_, name) => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: 'nelly', global_name: name }))
     expectLanding(await signIn(app, visitor))
@@ -377,7 +380,7 @@ describe('the user endpoint', () => {
     expect(text).not.toContain(`<bdi>${name}</bdi>`)
   })
 
-  test('a username that is longer than any of Discord’s is cut', async () => {
+  test('a username that is longer than Discord allows is cut', async () => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: `${'🦊'.repeat(200)}juniper` }))
     expectLanding(await signIn(app, visitor))
@@ -408,7 +411,7 @@ describe('the user endpoint', () => {
     expect(text).not.toMatch(/[^\P{Cc}\n]/u)
   })
 
-  test('after a failure the new tokens are kept: the next try exchanges no code', async () => {
+  test('tokens are kept when it fails, so that the next try exchanges no code', async () => {
     const { visitor } = await comeBackTo(faults.json(500, { message: '500: Internal Server Error', code: 0 }))
     app.discord.heal()
     expectLanding(await signIn(app, visitor))
@@ -425,7 +428,7 @@ describe('a cached token that Discord refuses', () => {
     expect(await hasAvatar(visitor, restyled)).toBe(true)
   })
 
-  test('at a callback, and the code is refused too: 400 page', async () => {
+  test('at a callback leads to a 400 page if the code is refused, too', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized(), { times: 1 })
     app.discord.fail(at.token, oauthError(400, 'invalid_grant'), { times: 1 })
@@ -435,7 +438,7 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await signIn(app, visitor, restyled))
   })
 
-  test('at a callback, and the new token is refused too: 502 page', async () => {
+  test('at a callback leads to a 502 page if the new token is refused, too', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
     const answer = await signIn(app, visitor, restyled)
@@ -445,7 +448,7 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await signIn(app, visitor, restyled))
   })
 
-  test('at a restyle: refreshed once', async () => {
+  test('at a restyle is refreshed once', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized(), { times: 1 })
     expectLanding(await restyle(visitor), 303)
@@ -454,14 +457,14 @@ describe('a cached token that Discord refuses', () => {
     expect(await hasAvatar(visitor, restyled)).toBe(true)
   })
 
-  test('at a restyle, with code 50025: refreshed once', async () => {
+  test('at a restyle is refreshed once if Discord answers with code 50025', async () => {
     const visitor = await signInAs()
     const invalidToken = { message: 'Invalid OAuth2 access token', code: 50_025 }
     app.discord.fail(at.user, faults.json(401, invalidToken), { times: 1 })
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at a restyle, twenty at once: refreshed once', async () => {
+  test('at twenty restyles at once is refreshed once', async () => {
     const visitor = app.visitor()
     expectLanding(await signIn(app, visitor))
     const refused = `Bearer ${newestToken()}`
@@ -475,7 +478,7 @@ describe('a cached token that Discord refuses', () => {
     expect(refreshTokensSent()).toHaveLength(1)
   })
 
-  test('at a restyle, and the refreshed token too: redirect to the form, the choice kept, the tokens dropped', async () => {
+  test('at a restyle leads to the form with the choice if the refreshed token is refused, too', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized())
     expectSignInAgain(await restyle(visitor), restyled)
@@ -503,7 +506,7 @@ describe('an expired token', () => {
     expect(app.discord.count(at.user)).toBe(3)
   })
 
-  test('a refresh response without a new refresh token: the old one stays good (RFC 6749, 6)', async () => {
+  test('is refreshed with the old refresh token if Discord sent no new one (RFC 6749, 6)', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, faults.json(200, { ...tokens, refresh_token: undefined, expires_in: 1 }))
@@ -542,7 +545,7 @@ describe('an expired token', () => {
     expect(refreshTokensSent()).toHaveLength(1)
   })
 
-  test('with a refresh token that is refused: redirect to the form with the choice and a notice, the tokens dropped', async () => {
+  test('whose refresh token is refused is deleted, and the form opens with the choice and a notice', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.deauthorize(juniper())
@@ -559,7 +562,7 @@ describe('an expired token', () => {
     expectLanding(await signIn(app, visitor, restyled))
   })
 
-  test('whose refresh fails: an error page, and the tokens are kept for the next try', async () => {
+  test('whose refresh fails leads to an error page, and its tokens are kept for the next try', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
@@ -571,14 +574,14 @@ describe('an expired token', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('whose refresh fails: five restyles at once get the same answer', async () => {
+  test('whose refresh fails gives five restyles at once the same answer', async () => {
     const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '10000' }, beside: app })
     try {
       const visitor = patient.visitor()
       await signInShortly(visitor)
       const before = app.dicebear.count(at.svg)
       app.discord.fail(at.token, async (req, res) => {
-        // The five are requesting their pictures by now, and one of them the new tokens.
+        // All five have requested their pictures, and one of them has requested new tokens.
         await expect.poll(() => app.dicebear.count(at.svg), { timeout: 8000 }).toBe(before + 5)
         oauthError(401, 'invalid_client')(req, res)
       })
@@ -592,7 +595,7 @@ describe('an expired token', () => {
 })
 
 describe('Discord’s 429', () => {
-  /** As if the time that Discord named were over. */
+  /** Ends the time that Discord named, by deleting the keys that remember it. */
   async function openGates(): Promise<void> {
     app.discord.heal()
     const gates = await db.keys('gate:*')
@@ -610,25 +613,25 @@ describe('Discord’s 429', () => {
 
   const limited = { message: 'You are being rate limited.', global: false }
   test.each<[string, () => Fault, string]>([
-    ['the header and the body', () => faults.rateLimited(7), '7'],
-    ['the body alone, with decimals', () => faults.rateLimited(3.2, { header: false }), '4'],
-    ['the header alone', () => faults.answer(429, '', { 'retry-after': '9' }), '9'],
+    ['seven seconds in the header and the body', () => faults.rateLimited(7), '7'],
+    ['3.2 seconds in the body alone', () => faults.rateLimited(3.2, { header: false }), '4'],
+    ['nine seconds in the header alone', () => faults.answer(429, '', { 'retry-after': '9' }), '9'],
     ['more in the body than in the header', () => faults.json(429, { retry_after: 9.5 }, { 'retry-after': '5' }), '10'],
     ['more in the header than in the body', () => faults.json(429, { retry_after: 2.5 }, { 'retry-after': '6' }), '6'],
-    ['nothing', () => faults.rateLimited(), '60'],
-    ['nothing, in plain text', () => faults.rateLimitedInPlainText(), '60'],
-    ['words', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
-    ['less than nothing', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
-    ['NaN', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
-    ['the year 2000', () => faults.answer(429, '', { 'retry-after': new Date(2000, 1).toUTCString() }), '60'],
+    ['no time', () => faults.rateLimited(), '60'],
+    ['no time, in plain text', () => faults.rateLimitedInPlainText(), '60'],
+    ['a word for a time', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
+    ['a negative time', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
+    ['NaN for a time', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
+    ['a date in the past', () => faults.answer(429, '', { 'retry-after': new Date(2000, 1).toUTCString() }), '60'],
     [
       'a body in problem+json',
       () => faults.answer(429, '{"retry_after":8}', { 'content-type': 'application/problem+json' }),
       '8',
     ],
-    ['weeks', () => faults.rateLimited(1_000_000), '3600'],
-    ['for ever', () => faults.answer(429, '', { 'retry-after': 'Infinity' }), '3600'],
-  ])('with %s', async (_, fault, retryAfter) => {
+    ['a time of weeks', () => faults.rateLimited(1_000_000), '3600'],
+    ['an infinite time', () => faults.answer(429, '', { 'retry-after': 'Infinity' }), '3600'],
+  ])('with %s becomes a 503 with Retry-After', async (_, fault, retryAfter) => {
     app.discord.fail(at.token, fault())
     const answer = await signIn(app, app.visitor())
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, retryAfter])
@@ -637,7 +640,7 @@ describe('Discord’s 429', () => {
     expect(await db.ttl(gate)).toBeLessThanOrEqual(Number(retryAfter))
   })
 
-  test('with a date', async () => {
+  test('with a date becomes a 503 with Retry-After in seconds', async () => {
     const date = new Date(Date.now() + 300_000).toUTCString()
     app.discord.fail(
       at.token,
@@ -651,13 +654,13 @@ describe('Discord’s 429', () => {
   test.each([
     ['ahead', 3_600_000],
     ['behind', -3_600_000],
-  ])('with a date, by a clock that is an hour %s of the app’s', async (_, offsetMs) => {
+  ])('with a date is read by Discord’s clock, if that is an hour %s', async (_, offsetMs) => {
     const date = (ms: number) => new Date(Date.now() + offsetMs + ms).toUTCString()
     app.discord.fail(at.token, faults.answer(429, '', { date: date(0), 'retry-after': date(300_000) }))
     expect((await signIn(app, app.visitor())).headers['retry-after']).toBe('300')
   })
 
-  test('at the token endpoint stops every exchange and refresh, on both instances, until its time is over', async () => {
+  test('at the token endpoint stops exchanges and refreshes on both instances until its time is over', async () => {
     const waiting = app.visitor()
     await signInShortly(waiting)
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -674,7 +677,7 @@ describe('Discord’s 429', () => {
     await expectNextIsServed()
   })
 
-  test('a callback meanwhile uses nothing up: a reload after the time succeeds', async () => {
+  test('stops a callback before its state and code are used, so that a reload succeeds after the time', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -698,9 +701,9 @@ describe('Discord’s 429', () => {
     ['reset in its middle', brokenOff('{"retry', (socket) => socket.resetAndDestroy())],
     ['that does not end', brokenOff('{"retry', () => undefined)],
     ['of 70 KB', faults.answer(429, 'x'.repeat(70_000), { 'retry-after': '9' })],
-    ['that is not packed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
-    ['packed in a way nobody knows', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
-  ])('with a body %s: its status and headers count', async (_, fault) => {
+    ['that is not compressed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
+    ['in an unknown encoding', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
+  ])('counts by its status and headers if its body is one %s', async (_, fault) => {
     app.discord.fail(at.token, fault, { times: 1 })
     const answer = await signIn(app, app.visitor())
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '9'])
@@ -722,7 +725,7 @@ describe('Discord’s 429', () => {
     expectLanding(await signIn(app, visitor, restyled))
   })
 
-  test('at a refresh stops the token endpoint too', async () => {
+  test('at a refresh stops the token endpoint, too', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
@@ -751,7 +754,7 @@ describe('Discord’s 429', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at the user endpoint stops a known visitor whose code is exchanged, because the token has expired', async () => {
+  test('at the user endpoint stops a known visitor whose expired token is replaced by exchanging a code', async () => {
     const visitor = app.visitor()
     app.discord.tokenLifeS = 1
     expectLanding(await signIn(app, visitor))
@@ -781,7 +784,7 @@ describe('Discord’s 429', () => {
     ],
     ['by its header', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-global': 'true' })],
     ['by its scope', () => faults.answer(429, '', { 'retry-after': '30', 'x-ratelimit-scope': 'global' })],
-  ])('for all endpoints, %s: no endpoint is called', async (_, fault) => {
+  ])('that is global %s stops all endpoints', async (_, fault) => {
     for (const path of [at.user, at.token]) {
       const [visitor, bystander] = [await signInAs(), await signInAs(ozzy())]
       app.discord.fail(path, fault(), { times: 1 })
@@ -822,7 +825,7 @@ describe('signing out', () => {
     return { visitor, cookie }
   }
 
-  test('ends the session here and the tokens at Discord', async () => {
+  test('ends the session in the app and the tokens at Discord', async () => {
     const { visitor, cookie } = await signedIn()
     const given = app.discord.calls.find(({ path }) => path === at.token)?.answer
     const { answer, ms } = await timed(visitor.post('/sign_out'))
@@ -836,7 +839,7 @@ describe('signing out', () => {
 
   test.each<[string, () => Fault]>([
     ['hangs', () => faults.hang()],
-    ['does not know us', () => oauthError(401, 'invalid_client')],
+    ['refuses the app’s credentials', () => oauthError(401, 'invalid_client')],
   ])('works within two seconds when the revocation %s', async (_, fault) => {
     const { visitor, cookie } = await signedIn()
     app.discord.fail(at.revoke, fault())
@@ -846,7 +849,7 @@ describe('signing out', () => {
     expect(app.discord.count(at.revoke)).toBe(1)
   })
 
-  test('works within two seconds when the revocation hangs longer than that', async () => {
+  test('works within two seconds even if the timeout for calls to Discord is longer', async () => {
     const patient = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: '5000' }, beside: app })
     try {
       const visitor = patient.visitor()
@@ -870,8 +873,8 @@ describe('signing out', () => {
     })
 
     test.each([
-      ['its refresh', at.token, goodTokens],
-      ['Discord saying who it is', at.user, nelly],
+      ['new tokens', at.token, goodTokens],
+      ['the user from Discord', at.user, nelly],
     ])('in one tab is not undone by a restyle in another, which waits for %s', async (_, path, answer) => {
       const visitor = site.visitor()
       site.discord.tokenLifeS = path === at.token ? 1 : weekS
@@ -902,15 +905,15 @@ describe('signing out', () => {
   })
 })
 
-describe('while one upstream hangs, the visitor has an answer in time', () => {
-  test('the user endpoint, at a callback without a seed', async () => {
+describe('the visitor has an answer in time while an upstream server hangs', () => {
+  test('the user endpoint hangs at a callback without a seed', async () => {
     app.discord.fail(at.user, faults.hang())
     const { answer, ms } = await timed(signIn(app, app.visitor(), noSeed))
     expect(answer.status).toBe(504)
     expect(ms).toBeLessThan(maxWaitMs)
   })
 
-  test('DiceBear, at a callback and at a restyle without a seed: the visitor gets the avatar', async () => {
+  test('DiceBear hangs at a callback and at a restyle without a seed, and the visitor gets the avatar', async () => {
     app.dicebear.fail(at.svg, faults.hang())
     const visitor = app.visitor()
     const signedIn = await timed(signIn(app, visitor, noSeed))
@@ -921,7 +924,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     expect(post.ms).toBeLessThan(maxWaitMs)
   })
 
-  test('DiceBear, after a slow Discord and without a seed: both share one deadline', async () => {
+  test('DiceBear hangs after a slow Discord, with which it shares one deadline', async () => {
     const slowMs = 2000
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     app.discord.delay(at.token, 0.75 * slowMs)
@@ -937,8 +940,8 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     }
   })
 
-  test('the token endpoint, for concurrent restyles on two instances with an expired token', async () => {
-    // More than two seconds: a request that waited for another's refresh must not wait as long again.
+  test('the token endpoint hangs for restyles at once on two instances with an expired token', async () => {
+    // Longer than two seconds, so that a request that waits for another's refresh and then waits as long again fails.
     const slowMs = 2200
     const settings = { UPSTREAM_TIMEOUT_MS: String(slowMs) }
     const slow = await openApp({ redisUrl: redis.url, settings, beside: app })
@@ -951,7 +954,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
       const answers = await Promise.all(browsers.map((browser) => timed(restyle(browser))))
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
       for (const { answer } of answers) expect(answer.status).toBe(504)
-      // The others waited for the first refresh in vain, and do not try one themselves.
+      // The others waited for the first refresh, which failed, and do not try a refresh of their own.
       expect(refreshTokensSent()).toHaveLength(1)
       app.discord.heal()
       expectLanding(await restyle(visitor), 303)
@@ -960,7 +963,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     }
   })
 
-  test('the token endpoint and DiceBear both', async () => {
+  test('the token endpoint and DiceBear both hang', async () => {
     app.discord.fail(at.token, faults.hang())
     app.dicebear.fail(at.svg, faults.hang())
     for (const choice of [restyled, noSeed]) {
@@ -970,8 +973,8 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     }
   })
 
-  test('the user endpoint, after a slow token endpoint', async () => {
-    // Together the two would exceed the time within which a visitor must have an answer.
+  test('the user endpoint hangs after a slow token endpoint', async () => {
+    // A full timeout after this delay would exceed the time within which a visitor must have an answer.
     const slowMs = 2500
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     try {
@@ -989,7 +992,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     }
   })
 
-  test('the user endpoint, for ten callbacks at once', async () => {
+  test('the user endpoint hangs for ten callbacks at once', async () => {
     app.discord.fail(at.user, faults.hang())
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
@@ -998,7 +1001,7 @@ describe('while one upstream hangs, the visitor has an answer in time', () => {
     expect(answers.filter(({ answer }) => answer.status === 504).length).toBeGreaterThan(0)
   })
 
-  test('others are served meanwhile', async () => {
+  test('other visitors are served meanwhile', async () => {
     app.discord.fail(at.user, faults.hang(), { times: 1 })
     const order: string[] = []
     const stuck = signIn(app, app.visitor()).then(({ status }) => order.push(`stuck: ${status}`))

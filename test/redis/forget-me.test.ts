@@ -45,7 +45,7 @@ afterEach(() => app.discord.heal())
 
 const byUsername = { ...look, seed: '' }
 
-/** A browser in which this person is signed in. */
+/** Signs in with this account. Returns the browser. */
 async function signedIn(at = app, choice: Record<string, string> = byUsername, accountId?: string): Promise<Visitor> {
   const visitor = at.visitor()
   const answer = await signIn(at, visitor, choice, accountId)
@@ -61,7 +61,7 @@ async function expectSignedIn(...visitors: Visitor[]): Promise<void> {
   for (const visitor of visitors) expect((await visitor.get('/show_avatar')).status).toBe(200)
 }
 
-/** Every key with its value. */
+/** Returns every key in Redis with its value, as one text. */
 async function dump(): Promise<string> {
   const keys = await db.keys('*')
   const values = keys.map(async (key) =>
@@ -74,7 +74,7 @@ const avatarFiles = async ({ folder }: TestApp) =>
   (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.svg'))
 
 describe('POST /forget_me', () => {
-  test('ends all sessions of this user on all devices, with avatars, files and tokens, and nobody else’s', async () => {
+  test('ends the user’s sessions on all devices and deletes avatars, files and tokens, but nobody else’s', async () => {
     const phone = await signedIn()
     const tablet = await signedIn(other, look)
     const desk = await signedIn()
@@ -105,18 +105,18 @@ describe('POST /forget_me', () => {
     expect([...kinds].sort()).toEqual(['forgotten', 'session', 'sessions', 'state', 'successor'])
     expect(await db.keys('session:*')).toHaveLength(1)
     expect(await db.keys('sessions:*')).toHaveLength(1)
-    // What is left is the stranger's.
+    // The file that is left belongs to the other visitor.
     expect(await avatarFiles(app)).toHaveLength(1)
     expect(await hasAvatar(stranger, { seed: 'other' })).toBe(true)
   })
 
-  test('an avatar that somebody else has, too, is drawn again for them', async () => {
+  test('deletes the file of an avatar that another visitor has, too, and it is drawn again for them', async () => {
     const [mine, theirs] = [await signedIn(app, look), await signedIn(app, look, app.discord.accounts[1]?.id)]
     await mine.post('/forget_me').expect(303)
     expect(await hasAvatar(theirs)).toBe(true)
   })
 
-  test('of a stranger changes nothing', async () => {
+  test('changes nothing for a visitor who is not signed in', async () => {
     const visitor = await signedIn()
     const answer = await app.visitor().post('/forget_me')
     expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=not-signed-in'])
@@ -125,7 +125,7 @@ describe('POST /forget_me', () => {
     await expectSignedIn(visitor)
   })
 
-  test('of another site is refused', async () => {
+  test('is refused if it comes from another site', async () => {
     const visitor = await signedIn()
     const answer = await visitor.post('/forget_me').set('Origin', 'https://evil.example')
     expect(answer.status).toBe(403)
@@ -141,7 +141,7 @@ describe('POST /forget_me', () => {
     await expectSignedOut(visitor, elsewhere)
   })
 
-  test('who signs in afterwards is signed in, and can be forgotten again', async () => {
+  test('lets the visitor sign in again, and be forgotten again', async () => {
     const first = await signedIn()
     await first.post('/forget_me').expect(303)
     const consent = new URL(await leave(first)).searchParams.get('prompt')
@@ -152,7 +152,7 @@ describe('POST /forget_me', () => {
     await expectSignedOut(second, third)
   })
 
-  test('while Redis refuses writes: 503, and later it works', async () => {
+  test('answers 503 while Redis refuses writes, and works later', async () => {
     const visitor = await signedIn()
     await db.sendCommand(['CONFIG', 'SET', 'min-replicas-to-write', '1'])
     const refused = await visitor.post('/forget_me')
@@ -164,12 +164,12 @@ describe('POST /forget_me', () => {
   })
 })
 
-describe('nothing that began before POST /forget_me is signed in after it', () => {
+describe('POST /forget_me ends what began before it', () => {
   for (const [name, instance] of [
     ['the same instance', () => app],
     ['another instance', () => other],
   ] as const) {
-    test(`a sign-in on another device that waits for Discord, at ${name}`, async () => {
+    test(`a sign-in on another device that waits for Discord, at ${name}, is refused`, async () => {
       const visitor = await signedIn()
       const device = app.visitor()
       const callback = app.discord.codeFor(await leave(device))
@@ -188,7 +188,7 @@ describe('nothing that began before POST /forget_me is signed in after it', () =
     })
   }
 
-  test('a visitor who is at Discord’s page on another device', async () => {
+  test('a visitor who is at Discord’s page on another device is not signed in', async () => {
     const visitor = await signedIn()
     const device = app.visitor()
     const callback = app.discord.codeFor(await leave(device))
@@ -207,14 +207,14 @@ describe('nothing that began before POST /forget_me is signed in after it', () =
       const answer = await fetch(`${app.discord.apiUrl}/users/@me`, { headers: { authorization: `Bearer ${token}` } })
       expect(answer.status).toBe(401)
     }
-    // Another person who left before is not concerned.
+    // Another user who left for Discord before is signed in as usual.
     const neighbour = app.visitor()
     const theirs = app.discord.codeFor(await leave(neighbour), app.discord.accounts[1]?.id)
     await signedIn().then((again) => again.post('/forget_me').expect(303))
     expect((await comeBack(neighbour, theirs)).headers.location).toBe('/show_avatar')
   })
 
-  test('a restyle on another device', async () => {
+  test('a restyle on another device leads to the form', async () => {
     const [visitor, device] = [await signedIn(), await signedIn()]
     app.discord.delay(at.user, 300)
     const before = app.discord.count(at.user)
@@ -227,7 +227,7 @@ describe('nothing that began before POST /forget_me is signed in after it', () =
     await expectSignedOut(visitor, device)
   })
 
-  test('a reload of a callback that has signed in another device a minute ago', async () => {
+  test('a reload of the callback that signed in another device a minute ago is refused', async () => {
     const visitor = await signedIn()
     const device = app.visitor()
     const callback = app.discord.codeFor(await leave(device))
@@ -239,7 +239,7 @@ describe('nothing that began before POST /forget_me is signed in after it', () =
 })
 
 describe('the list of a user’s sessions', () => {
-  test('is under a keyed hash, has a TTL of 90 days, and loses the sessions that are signed out', async () => {
+  test('is stored under a keyed hash for 90 days, and loses each session that is signed out', async () => {
     const visitor = app.visitor()
     const id = sessionIdIn(cookiesOf(await signIn(app, visitor)))
     const [key = ''] = await db.keys('sessions:*')
@@ -252,7 +252,7 @@ describe('the list of a user’s sessions', () => {
     expect(await db.keys('sessions:*')).toEqual([])
   })
 
-  test('holds a thousand at most: the oldest session ends', async () => {
+  test('holds a thousand sessions at most, and the oldest one ends', async () => {
     const oldest = await signedIn()
     const [key = ''] = await db.keys('sessions:*')
     await db.lPush(
@@ -270,7 +270,7 @@ describe('the list of a user’s sessions', () => {
     expect(await db.keys('session*')).toEqual([])
   })
 
-  test('is found with an older SESSION_SECRET that is still accepted', async () => {
+  test('is found if it was stored under an older SESSION_SECRET that is still accepted', async () => {
     const before = await signedIn()
     const SESSION_SECRET = `a newer session secret of more than thirty-two characters,${sessionSecret}`
     const rotated = await openApp({ redisUrl: redis.url, beside: app, settings: { SESSION_SECRET } })
@@ -298,11 +298,11 @@ describe('POST /sign_out with devices=all', () => {
     await expectSignedIn(stranger)
   })
 
-  test('without it, other devices stay signed in', async () => {
+  test('is needed for this: without it, other devices stay signed in', async () => {
     const [phone, desk] = [await signedIn(), await signedIn()]
     await phone.post('/sign_out').expect(303)
     await expectSignedOut(phone)
-    // Discord has ended the tokens of all devices, but the looks are still there.
+    // Discord has ended the tokens of all devices, but their avatars are still there.
     await expectSignedIn(desk)
   })
 })
@@ -311,7 +311,7 @@ describe.each([
   ['in memory, without Redis', async () => ({ url: undefined, stop: async () => undefined })],
   ['with a cluster', openRedisCluster],
 ])('%s', (_how, open) => {
-  test('all devices are forgotten, and nothing that began before is signed in', async () => {
+  test('POST /forget_me ends the sessions of all devices, and what began before it', async () => {
     const place = await open()
     const site = await openApp(place.url === undefined ? {} : { redisUrl: place.url })
     try {

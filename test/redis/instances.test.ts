@@ -12,8 +12,8 @@ import { openRedis, type Redis } from '../support/redis.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 import { cookiesOf, setCookie } from '../support/visits.ts'
 
-// The site as it runs on a server: nginx with our file, two instances in production, each with a cache of its own, and
-// one Redis. Only Discord and DiceBear are others, at the network.
+// The site as it runs on a server: nginx with deploy/nginx.conf, two instances in production, each with its own cache,
+// and one Redis. Only Discord and DiceBear are stand-ins, at the network.
 let redis: Redis
 let discord: DiscordDouble
 let dicebear: DiceBearDouble
@@ -21,7 +21,7 @@ let nginx: Nginx
 let ports: [number, number]
 let instances: [StartedApp, StartedApp]
 
-/** To sign out revokes all that one has at Discord, so that those who are there at the same time are different people. */
+/** A sign-out revokes all tokens of its account, so visitors at the same time have different accounts. */
 const accounts: Account[] = Array.from({ length: 8 }, (_, n) => ({
   id: `81682224906305543${n}`,
   username: `visitor.${n}`,
@@ -60,7 +60,7 @@ afterAll(async () => {
   await Promise.all([discord.close(), dicebear.close(), redis.stop()])
 })
 
-/** Each visitor has an address of their own, so that the limits, which are on, see visitors and not their proxy. */
+/** Each visitor has their own address, because the rate limits are on and count by address. */
 let visitors = 0
 function nextVisitor(): Browser {
   visitors += 1
@@ -70,7 +70,7 @@ function nextVisitor(): Browser {
 const signIn = async (browser: Browser) => comeBack(browser, discord.codeFor(await leave(browser)))
 
 describe('behind nginx', () => {
-  test('cookies and headers are those of https, /readyz is not public, and other paths than the app’s are 404', async () => {
+  test('cookies and headers are those of https, /readyz is not public, and other paths get 404', async () => {
     const browser = nextVisitor()
     const form = await browser.get('/')
     expect(form.headers['strict-transport-security']).toMatch(/^max-age=31536000; includeSubDomains$/)
@@ -96,7 +96,7 @@ describe('behind nginx', () => {
     for (const secret of [sessionSecret, clientSecret, redis.url]) expect(stdout).not.toContain(secret)
   })
 
-  test('a body that is too long is refused by the app, with its own page', async () => {
+  test('the app refuses a body that is too long with its own page', async () => {
     const long = await nextVisitor()
       .post('/get_avatar')
       .type('form')
@@ -106,7 +106,7 @@ describe('behind nginx', () => {
     expect([absurd.status, absurd.text]).toEqual([400, expect.stringContaining('</html>')])
   })
 
-  test('made-up client addresses do not get round the limit, and nobody else is limited', async () => {
+  test('a client cannot evade the rate limit with made-up addresses, and no other client is limited', async () => {
     const browser = nextVisitor()
     const statuses: number[] = []
     for (let n = 1; n <= 31; n += 1) {
@@ -118,13 +118,13 @@ describe('behind nginx', () => {
     expect((await nextVisitor().post('/get_avatar')).status).toBe(422)
   })
 
-  test('nginx closes connections to the instances first, and keeps them while there are requests', async () => {
+  test('nginx keeps its connections while there are requests, and closes them before the instances do', async () => {
     const { headers } = await ask(instances[0].url, '/healthz', { headers: { Connection: 'keep-alive' } })
     const appKeepsS = Number(/^timeout=(\d+)$/.exec(String(headers['keep-alive']))?.[1])
     const upstream = /upstream avatars \{([^}]+)\}/.exec(await readFile(siteFile, 'utf8'))?.[1] ?? ''
     const nginxKeepsS = Number(/^ +keepalive_timeout (\d+)s;$/m.exec(upstream)?.[1])
     expect(nginxKeepsS).toBeLessThan(appKeepsS)
-    // Common proxies keep theirs for 60 s.
+    // Common proxies keep idle connections for 60 s.
     expect(appKeepsS).toBeGreaterThan(60)
     const tenths = Array.from({ length: 10 }, async () => {
       const browser = nextVisitor()
@@ -135,7 +135,7 @@ describe('behind nginx', () => {
     expect(new Set((await Promise.all(tenths)).flat())).toEqual(new Set([200]))
   })
 
-  test('an avatar made at one instance is shown by the other, which draws the file again, even without DiceBear', async () => {
+  test('an avatar made at one instance is drawn again and shown by the other, even without DiceBear', async () => {
     const browser = nextVisitor()
     const back = await signIn(browser)
     const id = shownAvatar((await browser.get('/show_avatar')).text)
@@ -156,13 +156,13 @@ describe('behind nginx', () => {
 })
 
 describe('while instances come and go', () => {
-  /** What a visit met instead of what it should have: the request, the status, and the page's title. */
+  /** Thrown when a visit gets an unexpected answer. Its message has the request, the status and the page's title. */
   class Trouble extends Error {}
 
-  /** A machine that is busy may make Redis late, and the app says so: no restart's fault. */
+  /** On a busy machine Redis may be too slow, for which the restart of an instance is not to blame. */
   const isLateRedis = (trouble: string) => trouble.includes(words.errors.storeUnavailable(1).title)
 
-  /** A whole visit: form, Discord, avatar, another one, sign-out. Throws Trouble where a visitor would see an error. */
+  /** Makes a whole visit, from the form to the sign-out. Throws Trouble where a visitor would see an error. */
   async function visit(browser: Browser, account: string, seed: string): Promise<void> {
     const choice = { ...look, seed }
     await met('the form', browser.get('/'), 200)
@@ -188,7 +188,7 @@ describe('while instances come and go', () => {
     asking: PromiseLike<Answer>,
     status: number,
   ) {
-    // Who dies in the middle of an answer takes the rest of it along; the visitor asks again.
+    // An instance that is killed in the middle of an answer cuts it off; the visitor tries again.
     const answer = await Promise.resolve(asking).catch((error: Error) => {
       throw new Trouble(`${what}: cut off, ${error.message}`)
     })
@@ -197,8 +197,8 @@ describe('while instances come and go', () => {
   }
 
   /**
-   * Visits, eight at a time, until `enough` says so. Who meets trouble tries again with the same values in the same
-   * browser, for a minute. Gives what was met, and how many visits came to their end.
+   * Makes visits, eight at a time, until `enough` returns true. After an error a visitor tries again for a minute, in
+   * the same browser and with the same values. Returns the errors, and how many visits were finished and lost.
    */
   async function crowd(enough: (finished: number) => boolean) {
     const crowd = { finished: 0, troubles: [] as string[], lost: 0 }
@@ -236,7 +236,7 @@ describe('while instances come and go', () => {
     instances[which] = await startInstance(ports[which])
   }
 
-  test('one after the other is restarted under load, and no request fails', async () => {
+  test('one after the other can be restarted under load, and no request fails', async () => {
     let restarted = false
     const visits = await crowd((finished) => restarted && finished >= 40)
     await expect.poll(() => visits.finished, { timeout: 60_000 }).toBeGreaterThan(8)
@@ -247,7 +247,7 @@ describe('while instances come and go', () => {
     expect([visits.lost, visits.troubles.filter((trouble) => !isLateRedis(trouble))]).toEqual([0, []])
   }, 120_000)
 
-  test('one is killed under load, and no visit is lost', async () => {
+  test('one can be killed under load, and no visit is lost', async () => {
     let restarted = false
     const visits = await crowd((finished) => restarted && finished >= 60)
     await expect.poll(() => visits.finished, { timeout: 60_000 }).toBeGreaterThan(8)
@@ -255,7 +255,7 @@ describe('while instances come and go', () => {
     restarted = true
     await visits.all
     expect(visits.lost).toBe(0)
-    // What the dead one did not answer, the other one did: nobody saw nginx's own page.
+    // nginx sent what the killed instance had not answered to the other one, so nobody saw nginx's own page.
     expect(visits.troubles.filter((trouble) => trouble.includes('Back in a moment'))).toEqual([])
     for (const name of ['avatars.log', 'error.log'] as const) expect(await nginx.log(name)).not.toMatch(/code=|state=/)
   }, 120_000)

@@ -35,7 +35,7 @@ describe('invalid requests at Discord (401, 403, 429), on all instances together
     ['403', at.token, faults.json(403, { message: 'internal network error', code: 40333 })],
     ['429', at.token, faults.rateLimited(1)],
     ['401 of the user endpoint', at.user, unauthorized],
-  ])('past 2,000 in ten minutes new sign-ins get 503: the last one a %s', async (_, path, fault) => {
+  ])('past 2,000 in ten minutes, the last one a %s, stop new sign-ins (503)', async (_, path, fault) => {
     const waiting = other.visitor()
     const callback = other.discord.codeFor(await leave(waiting))
     await app.parts.store.count('invalid:discord', 1999, 600_000)
@@ -47,7 +47,7 @@ describe('invalid requests at Discord (401, 403, 429), on all instances together
     expect(refused.status).toBe(503)
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(500)
 
-    // Whoever was at Discord comes back to another instance: the code is not exchanged, and stays good.
+    // A visitor who was at Discord comes back to another instance: the code is not exchanged, and can be used later.
     const exchanges = app.discord.count(at.token)
     await app.parts.store.delete('gate:token')
     expect((await comeBack(waiting, callback)).status).toBe(503)
@@ -55,20 +55,20 @@ describe('invalid requests at Discord (401, 403, 429), on all instances together
     expect((await other.visitor().post('/get_avatar').type('form').send(look)).status).toBe(503)
   })
 
-  test('below that sign-ins go on', async () => {
+  test('below 2,000 stop nothing', async () => {
     await app.parts.store.count('invalid:discord', 1990, 600_000)
     app.discord.fail(at.token, faults.json(401, { error: 'invalid_client' }), { times: 1 })
     expect((await signIn(app, app.visitor())).status).toBe(502)
     expect((await signIn(app, app.visitor())).status).toBe(302)
   })
 
-  test('valid requests are not counted', async () => {
+  test('do not include valid requests', async () => {
     await signIn(app, app.visitor())
     expect((await app.parts.store.count('invalid:discord', 1, 600_000)).hits).toBe(1)
   })
 })
 
-test('a token that Discord has refused is never sent again, by no instance', async () => {
+test('a token that Discord has refused is never sent again, by any instance', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   app.discord.deauthorize(app.discord.accounts[0]?.id ?? '')
@@ -82,7 +82,7 @@ test('a token that Discord has refused is never sent again, by no instance', asy
 })
 
 test.each([3_600_000, -3_600_000])(
-  'the time that a 429 names passes by no wall clock: with the clock moved by %i ms no request is made',
+  'the time that a 429 names does not end earlier if the system clock is moved by %i ms',
   async (byMs) => {
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })
     await signIn(app, app.visitor())

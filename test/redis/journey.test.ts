@@ -17,7 +17,7 @@ afterAll(async () => {
   await redis.stop()
 })
 
-describe('one visit, from the form to the file', () => {
+describe('one visit', () => {
   test('a visitor fills in the form, agrees at Discord, and gets an avatar', async () => {
     const visitor = app.visitor()
     const form = await visitor.get('/')
@@ -56,7 +56,7 @@ describe('one visit, from the form to the file', () => {
     expect(download.headers['content-disposition']).toBe('attachment; filename=juniper.moss-adventurer-happy.png')
   })
 
-  test('Discord and DiceBear were asked as their protocols say', async () => {
+  test('the requests to Discord and DiceBear follow their protocols', async () => {
     const exchange = app.discord.calls.find(({ path }) => path === at.token)
     const form = new URLSearchParams(exchange?.body)
     expect(exchange?.headers['content-type']).toMatch(/^application\/x-www-form-urlencoded/)
@@ -75,7 +75,7 @@ describe('one visit, from the form to the file', () => {
   })
 })
 
-test('an empty seed is the Discord username', async () => {
+test('an empty seed is replaced by the Discord username', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor, { ...look, seed: '' })
   expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('juniper.moss')
@@ -83,7 +83,7 @@ test('an empty seed is the Discord username', async () => {
   expect(page.text).toContain('juniper.moss')
 })
 
-test('while the access token is fresh, a second visit exchanges no code', async () => {
+test('a second visit exchanges no code while the access token is valid', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   const before = app.discord.count(at.token)
@@ -92,7 +92,7 @@ test('while the access token is fresh, a second visit exchanges no code', async 
   expect(app.discord.count(at.token)).toBe(before)
 })
 
-test('a visitor who agreed before is sent with prompt=none, after a sign-out with prompt=consent', async () => {
+test('a visitor is sent to Discord with prompt=none, and after a sign-out with prompt=consent', async () => {
   const visitor = app.visitor()
   const cookieJar = new CookieJar()
   await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { cookieJar }))
@@ -111,7 +111,7 @@ test('a visitor who agreed before is sent with prompt=none, after a sign-out wit
   expect(new URL(await leave(visitor)).searchParams.get('prompt')).toBe('none')
 })
 
-test('a restyle asks Discord who the visitor is, without a redirect there', async () => {
+test('a restyle asks Discord for the user without a redirect to Discord', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   const [exchanges, users] = [app.discord.count(at.token), app.discord.count(at.user)]
@@ -162,7 +162,7 @@ test('declining at Discord leads back to the form, with the choice and a notice'
   expect(form.text).toMatch(/name="seed"[^>]*value="fern"/)
 })
 
-test('without a refresh token a visit works until the access token expires', async () => {
+test('a visitor without a refresh token can restyle until the access token expires', async () => {
   const visitor = app.visitor()
   const noRefreshToken: Fault = (_req, res) => {
     res.json({ access_token: 'an-access-token', token_type: 'Bearer', expires_in: 1, scope: 'identify' })
@@ -177,7 +177,7 @@ test('without a refresh token a visit works until the access token expires', asy
   ])
 })
 
-test('a stranger’s restyle leads to the form, with its valid values', async () => {
+test('a restyle without a session leads to the form, which is filled with its valid values', async () => {
   const sent = { ...look, style: 'none of ours', seed: 'x'.repeat(9000) }
   const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
   expect([restyled.status, restyled.headers.location]).toEqual([

@@ -8,7 +8,7 @@ import { keepsLook } from '../support/visits.ts'
 
 const perMinute = { signIns: 30, cards: 60, files: 1200, others: 600 }
 
-/** An app for one test, with no request counted yet. */
+/** Opens an app for one test, for which no request has been counted yet. */
 async function ownApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
   const own = await openApp({ settings: { RATE_LIMIT: 'on', ...settings }, ...options })
   onTestFinished(() => own.close())
@@ -30,7 +30,7 @@ async function times(count: number, send: (index: number) => Promise<{ status: n
 }
 
 async function get(app: TestApp, path: string): Promise<Response> {
-  // JSON errors are the cheapest answers.
+  // Ask for JSON, because an error in JSON takes the app least time.
   const headers = { Accept: 'application/json' }
   const answer = await fetch(app.url + path, { redirect: 'manual', headers })
   await answer.arrayBuffer()
@@ -56,7 +56,7 @@ function expectRefusal(answer: Asked): void {
 }
 
 describe('sign-in starts and restyles', () => {
-  test('thirty a minute, then 429 with a page and Retry-After', async () => {
+  test('are limited to thirty a minute; then a 429 page has Retry-After', async () => {
     const app = await ownApp()
     for (let i = 1; i <= perMinute.signIns; i += 1) expect((await start(app)).status).toBe(302)
     expectRefusal(await start(app))
@@ -66,7 +66,7 @@ describe('sign-in starts and restyles', () => {
     expect(Number(problem.headers['retry-after'])).toBeGreaterThan(0)
   })
 
-  test('every answer counts, for both routes together', async () => {
+  test('are counted together, whatever the answer', async () => {
     const app = await ownApp()
     const visitor = app.visitor()
     await signIn(app, visitor)
@@ -101,7 +101,7 @@ describe('sign-in starts and restyles', () => {
     },
   )
 
-  test('callbacks, the show page and sign-out do not count for this limit', async () => {
+  test('are counted without callbacks, the avatar’s page and sign-outs', async () => {
     const app = await ownApp()
     const visitor = app.visitor()
     for (let i = 1; i < perMinute.signIns; i += 1) await start(app)
@@ -112,8 +112,8 @@ describe('sign-in starts and restyles', () => {
   })
 })
 
-describe('other requests', () => {
-  test('1200 files and previews a minute', async () => {
+describe('the rate limits allow', () => {
+  test('1200 files and previews per minute', async () => {
     const app = await ownApp()
     const paths = ['/preview.svg?style=rings&seed=a', '/style.css', `/avatars/${'0'.repeat(64)}.svg`, '/preview.svg']
     const statuses = await times(perMinute.files, (i) => get(app, paths[i % paths.length] ?? ''))
@@ -124,7 +124,7 @@ describe('other requests', () => {
     expect((await start(app)).status).toBe(302)
   })
 
-  test('600 other requests a minute; health routes are not limited', async () => {
+  test('600 other requests per minute, and any number for health checks', async () => {
     const app = await ownApp()
     const paths = ['/', '/nope', '/licences', '/show_avatar', '/get_avatar?code=x']
     const statuses = await times(perMinute.others, (i) => get(app, paths[i % paths.length] ?? ''))
@@ -137,23 +137,23 @@ describe('other requests', () => {
     expect(new Set(health)).toEqual(new Set([200]))
   })
 
-  test('60 link preview pictures a minute', async () => {
+  test('60 link preview pictures per minute', async () => {
     const app = await ownApp()
-    // Without a style nothing is drawn, but the answer counts.
+    // Without a style nothing is drawn, which saves time, but the request counts.
     const statuses = await times(perMinute.cards, () => get(app, '/og.png'))
     expect(new Set(statuses)).toEqual(new Set([400]))
     expectRefusal(await ask(app.url, '/og.png?style=rings'))
     expect((await get(app, '/preview.svg?style=rings')).status).toBe(200)
   })
 
-  test('RATE_LIMIT=off: no limits', async () => {
+  test('any number of requests with RATE_LIMIT=off', async () => {
     const app = await ownApp({ settings: { RATE_LIMIT: 'off' } })
     expect(new Set(await times(perMinute.signIns + 5, () => start(app)))).toEqual(new Set([302]))
     expect((await start(app)).headers.ratelimit).toBeUndefined()
   })
 })
 
-test('a window ends after a minute, even if refused requests go on', async () => {
+test('new requests after a minute, even if refused ones have gone on', async () => {
   const app = await ownApp()
   const clocks = [Date, performance].map((clock) => [clock, clock.now.bind(clock)] as const)
   onTestFinished(() => void vi.restoreAllMocks())
@@ -170,11 +170,11 @@ test('a window ends after a minute, even if refused requests go on', async () =>
     for (const [, , send] of kinds) expect((await send()).status).toBe(429)
   }
   later(61_000)
-  // The LRU cache reads the clock once per millisecond.
+  // The LRU cache reads the clock only once per millisecond, so the next window may begin a little later.
   for (const [, status, send] of kinds) await expect.poll(async () => (await send()).status).toBe(status)
 })
 
-describe('a client is', () => {
+describe('a client is identified by', () => {
   test('the address of its connection without TRUST_PROXY, whatever its headers say', async () => {
     const app = await ownApp()
     for (let i = 1; i <= perMinute.signIns; i += 1) {
@@ -187,18 +187,18 @@ describe('a client is', () => {
   test.each([
     ['1', 'one proxy'],
     ['loopback', 'a proxy by its address'],
-  ])('each address that the proxy names, with TRUST_PROXY=%s (%s)', async (trusted) => {
+  ])('the address that the proxy names, with TRUST_PROXY=%s (%s)', async (trusted) => {
     const app = await ownApp({ settings: { TRUST_PROXY: trusted } })
     const someone = from('203.0.113.7')
     for (let i = 1; i <= perMinute.signIns; i += 1) expect((await start(app, someone)).status).toBe(302)
     expectRefusal(await start(app, someone))
-    // The client's own entries stand to the left of the proxy's.
+    // Addresses that the client made up come before the address that the proxy appends.
     expectRefusal(await start(app, from('198.51.100.1, 203.0.113.7')))
     expect((await start(app, from('203.0.113.8'))).status).toBe(302)
     expect((await start(app)).status).toBe(302)
   })
 
-  test('a /64 network of IPv6', async () => {
+  test('its /64 network, for IPv6', async () => {
     const app = await ownApp({ settings: { TRUST_PROXY: '1' } })
     for (let i = 1; i <= perMinute.signIns; i += 1) {
       expect((await start(app, from(`2001:db8:0:1::${i.toString(16)}`))).status).toBe(302)
@@ -223,7 +223,7 @@ describe('with Redis', () => {
     await redis.stop()
   })
 
-  test('two instances share the count of sign-ins, and the window ends', async () => {
+  test('two instances count sign-ins together, until the window ends', async () => {
     const first = await ownApp({ redisUrl: redis.url })
     const second = await ownApp({ redisUrl: redis.url, beside: first })
     const both = [first, second]
@@ -253,7 +253,7 @@ describe('with Redis', () => {
     const statuses: number[] = []
     while (statuses.length < 1.5 * most) {
       statuses.push(...(await times(tenth, (i) => get(both[i % 2 ? 1 : 0], path))))
-      // Each instance keeps up to a twentieth to itself, and shares the rest within a tenth of a second.
+      // Each instance may count up to a twentieth of the limit by itself, and shares the rest within 0.1 s.
       const shared = Math.min(statuses.length - tenth, most)
       await expect.poll(async () => Number(await client.get(key)), { timeout: 5000 }).toBeGreaterThanOrEqual(shared)
     }
@@ -261,7 +261,7 @@ describe('with Redis', () => {
     expect(letIn).toBeGreaterThanOrEqual(most)
     expect(letIn).toBeLessThan(most * 1.3)
 
-    // Both instances have the window that Redis has.
+    // Both instances use the window of Redis.
     const leftS = await client.ttl(key)
     for (const app of both) {
       const refused = await ask(app.url, path)
@@ -270,7 +270,7 @@ describe('with Redis', () => {
     }
   })
 
-  test('pages and files of a normal visitor cause no Redis commands, and many requests cause few', async () => {
+  test('pages and files of a normal visitor cause no commands to Redis, and many requests cause few', async () => {
     const app = await ownApp({ redisUrl: redis.url })
     const commands = async () => {
       const stats = await client.info('commandstats')
@@ -290,7 +290,7 @@ describe('with Redis', () => {
     expect((await commands()) - before).toBeLessThan(100)
   })
 
-  test('while Redis is down sign-ins get 503 with the choice kept, and the process counts alone', async () => {
+  test('while Redis is down sign-ins get 503 and keep the choice, and each process counts by itself', async () => {
     const app = await ownApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
     const away = await start(app)
     expect([away.status, away.headers['retry-after']]).toEqual([503, '5'])
@@ -326,12 +326,12 @@ test.each([
   ['/licences', perMinute.others],
   ['/avatars/%ff.svg', perMinute.others],
   ['http://[', perMinute.others],
-])('%s counts for the right limit', async (path, most) => {
+])('%s is counted for its limit', async (path, most) => {
   const app = await ownApp()
   expect((await ask(app.url, path)).headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
 })
 
-test('every answer has RateLimit headers, but for the health routes', async () => {
+test('every answer has RateLimit headers, except those of health checks', async () => {
   const app = await ownApp()
   const left = (answer: Asked) => Number(/^"[\w-]+"; r=(\d+); t=\d+$/.exec(String(answer.headers.ratelimit))?.[1])
   for (const [most, send] of [
@@ -358,7 +358,7 @@ test('refusals for a client with many connections do not delay other clients', a
     return answers?.[0]?.status
   }
   const flood = () => many.map((connection) => getHome(connection, '203.0.113.66'))
-  // Opens all connections, passes the limit and warms the page up.
+  // This opens all connections, passes the limit, and warms up the page.
   for (let sent = 0; sent <= perMinute.others; sent += many.length) await Promise.all(flood())
   expect(await getHome(single, '203.0.113.1')).toBe(200)
 

@@ -45,7 +45,7 @@ const kinds: [string, () => Store][] = [
 ]
 
 describe.each(kinds)('a lock %s', (_, open) => {
-  test('is held by one owner at a time, and free after the work, whether it succeeds or fails', async () => {
+  test('is held by one owner at a time, and released after the work, whether this succeeds or fails', async () => {
     const store = open()
     const order: string[] = []
     const work = (name: string) => async () => {
@@ -62,18 +62,18 @@ describe.each(kinds)('a lock %s', (_, open) => {
     expect(await tryLock(store, 'thing:1')).toBeDefined()
   })
 
-  test('is waited for no longer than told', async () => {
+  test('is waited for no longer than waitMs', async () => {
     const store = open()
     await tryLock(store, 'thing:1')
     const waiting = withLock(store, 'thing:1', { waitMs: 50 }, async () => 'done')
     await expect(waiting).rejects.toMatchObject({ name: 'StoreUnavailable' })
   })
 
-  test('that has expired is the next owner’s: the old owner neither renews nor releases it, and its writes are refused', async () => {
+  test('that has expired belongs to the next owner: the old owner cannot renew or release it, nor write', async () => {
     const store = open()
     await store.set('thing:1', 'old', 60)
     const slow = await tryLock(store, 'thing:1')
-    // It was stopped for longer than the TTL.
+    // As if its owner had been stopped for longer than the TTL.
     await store.delete(lockKey('thing:1'))
     const next = await tryLock(store, 'thing:1')
     if (!slow || !next) throw new Error('the lock was not free')
@@ -89,7 +89,7 @@ describe.each(kinds)('a lock %s', (_, open) => {
     expect(await store.get(lockKey('thing:1'))).toBeUndefined()
   })
 
-  test('does not bring back what was deleted', async () => {
+  test('does not allow a write to a key that was deleted', async () => {
     const store = open()
     const lock = await tryLock(store, 'thing:1')
     if (!lock) throw new Error('the lock was not free')
@@ -123,7 +123,7 @@ describe('an instance that is stopped for longer than its locks last', () => {
     return browser
   }
 
-  /** Stops the instance while Discord prepares its answer, and lets its locks expire. */
+  /** Stops the instance while Discord is about to answer, until its locks have expired. */
   async function stopWhileDiscordAnswers(path: string, before: number): Promise<void> {
     await expect.poll(() => app.discord.count(path)).toBe(before + 1)
     stopped.child.kill('SIGSTOP')
@@ -133,7 +133,7 @@ describe('an instance that is stopped for longer than its locks last', () => {
     await db.del(locks)
   }
 
-  test('in the middle of a sign-in: the reload at another instance counts, and nothing of it is overwritten', async () => {
+  test('in the middle of a sign-in does not overwrite the sign-in that was reloaded at another instance', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const authorize = await leave(visitor, { ...look, seed: 'second' })
@@ -158,7 +158,7 @@ describe('an instance that is stopped for longer than its locks last', () => {
     for (const seed of ['fern', 'second', 'third']) expect(await hasAvatar(visitor, { seed })).toBe(true)
   })
 
-  test('in the middle of a refresh: the tokens of another instance stay', async () => {
+  test('in the middle of a refresh does not overwrite the tokens that another instance has refreshed', async () => {
     const visitor = app.visitor()
     app.discord.tokenLifeS = 1
     await signIn(app, visitor)

@@ -29,7 +29,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
 })
 
-/** An app with metrics. openApp opens no port for them, so they are read from its parts. */
+/** Opens an app with metrics. openApp opens no metrics port, so they are read from the app's parts. */
 async function watchedApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
   const app = await openApp({
     ...options,
@@ -48,7 +48,7 @@ type Sample = { name: string; labels: Record<string, string>; value: number }
 
 const sampleLine = /^([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\["\\n])*",?)*)\})? (\S+)$/
 
-/** Parses Prometheus's text format 0.0.4 strictly: throws for what Prometheus would refuse or misread. */
+/** Parses Prometheus's text format 0.0.4. Throws for anything that Prometheus would refuse or misread. */
 function readMetrics(text: string): Sample[] {
   expect(text.endsWith('\n')).toBe(true)
   const types = new Map<string, string>()
@@ -80,7 +80,7 @@ function readMetrics(text: string): Sample[] {
 
 const read = async (app: TestApp) => readMetrics(await metricsOf(app).registry.metrics())
 
-/** The sum of all samples with this name and these labels. */
+/** Returns the sum of all samples with this name and these labels. */
 function sum(samples: Sample[], name: string, labels: Record<string, string> = {}): number {
   const fitting = samples.filter(
     (one) => one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value),
@@ -88,7 +88,7 @@ function sum(samples: Sample[], name: string, labels: Record<string, string> = {
   return fitting.reduce((total, { value }) => total + value, 0)
 }
 
-/** Answers by route, method and status, as `GET / 200`. */
+/** Returns how many answers there were by method, route and status, such as `GET / 200`. */
 const answers = (samples: Sample[]) =>
   Object.fromEntries(
     samples
@@ -96,23 +96,29 @@ const answers = (samples: Sample[]) =>
       .map(({ labels, value }) => [`${labels.method} ${labels.route} ${labels.status}`, value]),
   )
 
-describe('METRICS_PORT is off by default', () => {
-  test('nothing is counted, and there is no /metrics', async () => {
+describe('metrics', () => {
+  test('are off by default: nothing is counted, and there is no /metrics', async () => {
     const app = await openApp()
     cleanUps.push(() => app.close())
     expect(app.parts.metrics).toBeUndefined()
     expect((await ask(app.url, '/metrics')).status).toBe(404)
   })
 
-  test.each<Record<string, string>>([{}, { METRICS_PORT: 'off' }, { METRICS_PORT: '' }])('off: %o', (settings) => {
-    expect(readConfig(settings).metricsPort).toBeUndefined()
-  })
+  test.each<Record<string, string>>([{}, { METRICS_PORT: 'off' }, { METRICS_PORT: '' }])(
+    'are off with %o',
+    (settings) => {
+      expect(readConfig(settings).metricsPort).toBeUndefined()
+    },
+  )
 
-  test.each(['0', '65536', 'on', '-1', '90 90', '9e3'])('METRICS_PORT=%s is refused with a message', (value) => {
-    expect(() => readConfig({ METRICS_PORT: value })).toThrow(
-      /^[^\n]+:\n {2}METRICS_PORT must be "off" or a port from 1 to 65535$/,
-    )
-  })
+  test.each(['0', '65536', 'on', '-1', '90 90', '9e3'])(
+    'cannot have the port %s, which is refused with a message',
+    (value) => {
+      expect(() => readConfig({ METRICS_PORT: value })).toThrow(
+        /^[^\n]+:\n {2}METRICS_PORT must be "off" or a port from 1 to 65535$/,
+      )
+    },
+  )
 
   test.each([{ PORT: '4000', METRICS_PORT: '4000' }, { METRICS_PORT: '3000' }, { METRICS_PORT: '03000' }])(
     '%o is refused: PORT is another port',
@@ -123,8 +129,8 @@ describe('METRICS_PORT is off by default', () => {
   )
 })
 
-describe('a visit is counted', () => {
-  test('answers by route, method and status, with durations; the sign-in; cache lookups', async () => {
+describe('the metrics', () => {
+  test('count answers by route, method and status, with durations, the sign-in, and cache look-ups', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     await visitor.get('/')
@@ -136,7 +142,7 @@ describe('a visit is counted', () => {
     await visitor.head('/')
     await visitor.put('/get_avatar')
     for (const _ of ['miss', 'hit', 'hit']) await visitor.get('/preview.svg?style=rings')
-    // One card for both: cards do not move.
+    // Both requests get the same picture, because link preview pictures do not move.
     for (const moves of ['', 'on']) await visitor.get('/og.png').query({ style: 'sprouts', animated: moves })
     await visitor.get('/style.css')
     await visitor.post('/get_avatar').type('form').send({ style: 'nope' })
@@ -192,7 +198,7 @@ describe('a visit is counted', () => {
     expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
   })
 
-  test('a malformed request is counted and logged', async () => {
+  test('count a malformed request, which is logged, too', async () => {
     const app = await watchedApp()
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1').setEncoding('utf8')
     socket.write('evil evil\r\n\r\n')
@@ -206,14 +212,14 @@ describe('a visit is counted', () => {
     expect(lines.join()).not.toContain('evil')
   })
 
-  test('a preview with invalid values is not a cache miss', async () => {
+  test('do not count a preview with invalid values as a cache miss', async () => {
     const app = await watchedApp()
     for (let i = 0; i < 3; i++) expect((await app.visitor().get('/preview.svg?style=nobody-s')).status).toBe(400)
     const samples = await read(app)
     expect(sum(samples, 'avatar_cache_total', { cache: 'preview' })).toBe(0)
   })
 
-  test('sign-ins that were declined or failed, and a callback with an unknown state', async () => {
+  test('count sign-ins that were declined or failed, and callbacks with an unknown state', async () => {
     const app = await watchedApp()
     await leave(app.visitor())
     const visitor = app.visitor()
@@ -231,7 +237,7 @@ describe('a visit is counted', () => {
     expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
   })
 
-  test('a sign-in that starts at one instance and ends at another is counted once over both', async () => {
+  test('count a sign-in once that starts at one instance and ends at another', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })
@@ -247,7 +253,7 @@ describe('a visit is counted', () => {
     expect([sum(away, 'sign_ins_started_total'), sum(away, 'sign_ins_total')]).toEqual([0, 1])
   })
 
-  test('fallbacks from DiceBear, by reason', async () => {
+  test('count avatars that the app drew because DiceBear failed, by reason', async () => {
     const app = await watchedApp()
     const fallbacks = async (reason: string) => sum(await read(app), 'avatar_fallbacks_total', { reason })
     const reasons: [string, Fault][] = [
@@ -265,7 +271,7 @@ describe('a visit is counted', () => {
     expect(sum(await read(app), 'avatar_fallbacks_total')).toBe(reasons.length)
   })
 
-  test('begins at 0 for everything that can fail, so that the first failure shows', async () => {
+  test('begin at 0 for everything that can fail, so that Prometheus sees the first failure', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })
@@ -293,13 +299,13 @@ describe('a visit is counted', () => {
     expect(counted.filter((one) => !known.has(keyOf(one)))).toEqual([])
   })
 
-  test('refused requests (429) count for their route', async () => {
+  test('count refused requests (429) for their route', async () => {
     const app = await watchedApp({ settings: { RATE_LIMIT: 'on' } })
     for (let sent = 0; sent < 32; sent += 1) await ask(app.url, '/get_avatar', formOf({ style: 'nope' }))
     expect(answers(await read(app))).toEqual({ 'POST /get_avatar 422': 30, 'POST /get_avatar 429': 2 })
   })
 
-  test('a request whose client disconnects counts as aborted', async () => {
+  test('count a request whose client disconnects as aborted', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     const { pathname, search } = new URL(app.discord.codeFor(await leave(visitor)))
@@ -313,7 +319,7 @@ describe('a visit is counted', () => {
   })
 })
 
-describe('upstream servers, Redis and the process', () => {
+describe('the metrics also have', () => {
   test('requests to Discord and DiceBear by outcome, with durations, and the state of the circuit breaker', async () => {
     const app = await watchedApp()
     const { onCall, onBreaker } = metricsOf(app)
@@ -335,7 +341,7 @@ describe('upstream servers, Redis and the process', () => {
     expect(states('discord-token')).toEqual([1, 0, 0])
   })
 
-  test('redis_up follows Redis as it hangs, stops and comes back, and never delays the metrics for long', async () => {
+  test('redis_up, which follows Redis as it hangs, stops and comes back, without delaying the metrics', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
     const app = await watchedApp({ redisUrl: redis.url })
@@ -359,7 +365,7 @@ describe('upstream servers, Redis and the process', () => {
     await expect.poll(isUp, { timeout: 5000 }).toBe(1)
   })
 
-  test('without Redis there is no redis_up', async () => {
+  test('no redis_up without Redis', async () => {
     const app = await watchedApp()
     expect((await read(app)).map(({ name }) => name)).not.toContain('redis_up')
   })
@@ -375,7 +381,7 @@ describe('upstream servers, Redis and the process', () => {
     )
   })
 
-  test('two apps in one process have separate counts', async () => {
+  test('separate counts for two apps in one process', async () => {
     const [one, other] = [await watchedApp(), await watchedApp()]
     await ask(one.url, '/')
     expect(answers(await read(one))).toEqual({ 'GET / 200': 1 })
@@ -397,7 +403,7 @@ describe('no request can create a time series', () => {
     (text) => `//${text}/%0a%22%7d`,
   ]
 
-  /** Sends this many requests of each shape over one connection, each with another text. */
+  /** Sends this many requests of each kind over one connection, each with a different text. */
   async function sendMadeUp(url: string, perShape: number): Promise<void> {
     const client = new Client(url, { pipelining: 20 })
     const headers = { accept: 'application/json' }
@@ -439,7 +445,7 @@ describe('no request can create a time series', () => {
     }
   })
 
-  test('and the metrics contain no data of a visit', async () => {
+  test('with data of a visit', async () => {
     const app = await watchedApp()
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: 'a secret seed' })
@@ -474,7 +480,7 @@ test('every route of the app is counted under its own name', async () => {
 })
 
 describe('METRICS_PORT', () => {
-  test('serves /metrics and nothing else; a connected Prometheus does not delay SIGTERM', async () => {
+  test('serves /metrics and nothing else, and a connected Prometheus does not delay the end', async () => {
     const metricsPort = await freePort()
     const app = await startApp({ METRICS_PORT: String(metricsPort), LOG_LEVEL: 'warn' })
     cleanUps.push(() => app.stop())
@@ -500,7 +506,7 @@ describe('METRICS_PORT', () => {
     expect(performance.now() - since).toBeLessThan(8000)
   })
 
-  test('a port in use ends the start with a message that names the setting', async () => {
+  test('that is in use ends the start with a message that names the setting', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     cleanUps.push(async () => void other.close())
     await once(other, 'listening')
@@ -533,7 +539,7 @@ describe('the Grafana dashboard', () => {
   const { panels, templating } = Dashboard.parse(JSON.parse(readFileSync(file, 'utf8')))
   const targets = panels.flatMap((panel) => panel.targets)
 
-  test('can be imported: one data source variable, no overlapping panels', () => {
+  test('can be imported: it has one variable for the data source and no overlapping panels', () => {
     expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
       ['datasource', 'datasource'],
       ['job', 'query'],
@@ -579,7 +585,7 @@ describe('the Grafana dashboard', () => {
       expect(selectors.length).toBeGreaterThan(0)
       for (const [, metric = '', inside = ''] of selectors) {
         shown.add(metric.replace(/_(bucket|sum|count)$/, ''))
-        // Garbage may not have been collected yet.
+        // These metrics appear with the first garbage collection, which may be still to come.
         if (!metric.startsWith('nodejs_gc_')) expect(known).toContain(metric)
         const values = valuesOf(metric)
         expect(inside).toMatch(/^job="\$job",instance=~"\$instance"/)
@@ -591,7 +597,7 @@ describe('the Grafana dashboard', () => {
         const named = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label)
         if (!metric.startsWith('nodejs_gc_'))
           expect([...values.keys()]).toEqual(expect.arrayContaining([...grouped, ...named]))
-        // What is summed away cannot stand in the legend.
+        // A label that is not in "by (...)" cannot be in the legend.
         if (grouped.length > 0) expect(grouped).toEqual(expect.arrayContaining(named))
       }
     }

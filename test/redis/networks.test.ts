@@ -1,4 +1,4 @@
-// Limits for whole networks, and for everybody together.
+// Rate limits for whole networks, and for all clients together.
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ask, formOf } from '../support/ask.ts'
@@ -8,7 +8,7 @@ import { keepsLook } from '../support/visits.ts'
 
 const perMinute = { signIns: 30, cards: 60, allSignIns: 6000 }
 
-/** An app behind a proxy that names each client, with nobody counted yet. */
+/** Opens an app behind a proxy that names the address of each client. No request has been counted yet. */
 async function ownApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
   const own = await openApp({ settings: { RATE_LIMIT: 'on', TRUST_PROXY: '1', ...settings }, ...options })
   onTestFinished(() => own.close())
@@ -48,14 +48,14 @@ describe('networks of IPv6', () => {
     /** As many requests as a /48 may send, each from a /64 of its own in one /56. */
     const inOne56 = times(16 * most, (at) => `2001:db8:1:${hex(at % 256)}::${hex(at)}`)
     expect(await acceptedOf(inOne56, from)).toBe(4 * most)
-    // What the /56 was refused harms no other one.
+    // Refusals for this /56 do not affect other networks.
     expect(await acceptedOf(['2001:db8:1:100::1', '2001:db8:1:ff00::1'], from)).toBe(2)
 
     const in256 = times(17 * most, (at) => `2001:db8:3:${hex(256 * (at % 256))}::${hex(at)}`)
     expect(await acceptedOf(in256, from)).toBe(16 * most)
   })
 
-  test('an answer tells what is left to each of them', async () => {
+  test('are told in each answer how many requests are left to the network that has fewest left', async () => {
     const app = await ownApp()
     const policies = (await start(app, '2001:db8::1')).headers['ratelimit-policy']
     expect(String(policies).match(/q=\d+/g)).toEqual([30, 120, 480].map((most) => `q=${most}`))
@@ -98,11 +98,11 @@ describe('on Redis', () => {
     expect(accepted).toBeLessThan(1.3 * most)
   })
 
-  test('past a number of sign-ins of everybody together, on all instances, no more are stored', async () => {
+  test('past a number of sign-ins of all clients together, on all instances, no more are stored', async () => {
     const app = await ownApp({ redisUrl: redis.url })
     await client.flushDb()
     await client.set('limit:starts', String(perMinute.allSignIns), { expiration: { type: 'EX', value: 60 } })
-    // A few hundred are counted before an instance asks how many the others have counted, more on a fast machine.
+    // An instance counts a few hundred sign-ins, on a fast machine more, before it learns what the others have counted.
     const statuses: number[] = []
     for (const at of times(4000, (at) => at)) {
       statuses.push((await start(app, `192.0.2.${at % 200}`)).status)

@@ -12,14 +12,14 @@ let app: TestApp
 beforeAll(async () => {
   redis = await openRedis()
   app = await openApp({ redisUrl: redis.url, accounts: people })
-  // Its file is there: these tests are about Redis, and no instance starts a renderer process.
+  // This stores the file of the avatar that all tests make, so that no instance needs to start a renderer process.
   await signIn(app, app.visitor(), toCome)
 })
 afterAll(async () => {
   await app.close()
   await redis.stop()
 })
-/** One for each visit: to end the tokens of one visitor ends nobody else's. */
+/** One account for each visit, because a sign-out revokes all tokens of its account. */
 const people = Array.from({ length: 500 }, (_, place) => ({
   id: String(816822249063055437n + BigInt(place)),
   username: `visitor.${place}`,
@@ -32,7 +32,7 @@ let visits = 0
 const toCome = { ...look, seed: 'four' }
 const confirmed = ['one', 'two', 'three'].map((seed) => ({ ...look, seed }))
 
-/** A visitor with three avatars, each of which was shown to them. */
+/** Returns a visitor with three avatars, each confirmed by an answer. */
 async function withThreeAvatars(accountId: string): Promise<Visitor> {
   const visitor = app.visitor()
   const [first, ...others] = confirmed
@@ -41,7 +41,7 @@ async function withThreeAvatars(accountId: string): Promise<Visitor> {
   return visitor
 }
 
-/** The same browser, before the answers that are still to come. */
+/** Returns a copy of the browser that does not receive the cookies of later answers. */
 function copyOf(visitor: Visitor): Visitor {
   const copy = app.visitor()
   for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
@@ -49,12 +49,12 @@ function copyOf(visitor: Visitor): Visitor {
 }
 
 type Step = {
-  /** What is done before the fault is planned. */
+  /** Runs before the fault, and returns what `act` needs, such as an address. */
   prepare(visitor: Visitor, accountId: string): Promise<string>
   act(there: Visitor, prepared: string): PromiseLike<Response>
-  /** The avatars that must be there afterwards, or be offered to be restored. */
+  /** The avatars that must still be there afterwards, or for which the page must offer "Undo". */
   kept: { seed: string }[]
-  /** A visitor who is signed out afterwards has lost nothing. */
+  /** Whether the visitor may be signed out afterwards. */
   mayEndSession?: boolean
 }
 
@@ -77,16 +77,16 @@ const steps: Record<string, Step> = {
     act: (there) => there.post('/show_avatar').type('form').send(toCome),
     kept: confirmed,
   },
-  forget: {
+  'removal of an avatar': {
     async prepare(visitor) {
       const page = await visitor.get('/show_avatar')
       return /action="(\/avatars\/[0-9a-f]{64}\/forget)#/.exec(page.text)?.[1] ?? ''
     },
     act: (there, path) => there.post(path),
-    // The newest one is the one to go.
+    // This step removes the newest avatar.
     kept: confirmed.slice(0, 2),
   },
-  restore: {
+  'restoration of an avatar': {
     async prepare(visitor) {
       const page = await visitor.get('/show_avatar')
       const path = `/avatars/${shownAvatar(page.text)}`
@@ -96,7 +96,7 @@ const steps: Record<string, Step> = {
     act: (there, path) => there.post(path),
     kept: confirmed,
   },
-  'being forgotten': {
+  'POST /forget_me': {
     prepare: async () => '',
     act: (there) => there.post('/forget_me'),
     kept: confirmed,
@@ -112,14 +112,14 @@ const steps: Record<string, Step> = {
 
 let preparing: Promise<unknown> = Promise.resolve()
 
-/** One case is prepared after the other: a hundred sign-ins at once would meet Redis's time limits on a busy machine. */
+/** Prepares one case after the other: a hundred sign-ins at once would exceed Redis's timeouts on a busy machine. */
 function afterOthers<Prepared>(prepare: () => Promise<Prepared>): Promise<Prepared> {
   const prepared = preparing.then(prepare)
   preparing = prepared.catch(() => undefined)
   return prepared
 }
 
-/** An instance behind a proxy, and a visitor about to take the step. */
+/** Opens an instance whose Redis is behind a proxy that can fail, and a visitor just before the step. */
 async function openFaulty(step: Step) {
   const proxy = await openRedisProxy(redis.port)
   const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
@@ -130,12 +130,12 @@ async function openFaulty(step: Step) {
   return { proxy, faulty, visitor, prepared: await step.prepare(visitor, accountId) }
 }
 
-/** Does the step while the write at `place` goes wrong. Returns what the browser has lost, and the writes that there were. */
+/** Runs the step while the write number `place` fails. Returns the lost avatars and all writes of the step. */
 async function during(step: Step, fault: Fault, place = -1, command = '') {
   const { act, kept, mayEndSession } = step
   const { proxy, faulty, visitor, prepared } = await afterOthers(() => openFaulty(step))
   try {
-    // The answer of a process that was killed never arrives. The one DEL, of the old session, comes after the answer.
+    // A killed process sends no answer, except at the DEL of the old session, which comes after the answer.
     const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
     const browser = isAnswered ? visitor : copyOf(visitor)
     proxy.plan(place, fault)
@@ -153,7 +153,7 @@ async function during(step: Step, fault: Fault, place = -1, command = '') {
 async function lostBy(browser: Visitor, kept: { seed: string }[], mayEndSession = false): Promise<string[]> {
   const page = await browser.get('/show_avatar')
   const found = await Promise.all(kept.map((choice) => hasAvatar(browser, choice)))
-  // Looked at last: a sign-out that stalled may arrive at any time.
+  // Checked last, because a sign-out that was delayed may take effect at any time.
   if (mayEndSession && (await browser.get('/show_avatar')).status === 303) return []
   const canRestore = (seed: string) => new RegExp(`/restore.*<bdi>${seed}</bdi>`).test(page.text)
   return kept.flatMap(({ seed }, place) => (found[place] || canRestore(seed) ? [] : [seed]))
@@ -166,9 +166,9 @@ const faults: Fault[] = [
   { kind: 'kill after' },
 ]
 
-// Most of the time is waiting, for an answer that does not come or for the lock of a process that was killed.
-describe.each(Object.entries(steps))('%s: no avatar that was confirmed is lost', (_, step) => {
-  test.concurrent.each(faults)('when any one write to Redis meets: $kind', { timeout: 60_000 }, async (fault) => {
+// These tests run concurrently, because they mostly wait: for an answer, or for the lock of a killed process to expire.
+describe.each(Object.entries(steps))('a %s loses no avatar', (_, step) => {
+  test.concurrent.each(faults)('whichever of its writes to Redis fails: $kind', { timeout: 60_000 }, async (fault) => {
     const { writes, lost } = await during(step, fault)
     expect(lost).toEqual([])
     expect(writes.length).toBeGreaterThan(1)

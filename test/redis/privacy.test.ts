@@ -29,7 +29,7 @@ async function pageOf(app: TestApp) {
   return { text: answer.text, page: await reader.read(answer.text) }
 }
 
-/** The rows of the tables that have a name: of a key or a cookie. */
+/** Returns the rows of the tables on the page that have the name of a key or a cookie. */
 async function rowsOf(app: TestApp) {
   const { page } = await pageOf(app)
   const named = (await page.find('tr:has(code) td')).map(({ text }) => text)
@@ -41,13 +41,13 @@ async function rowsOf(app: TestApp) {
 const numbers: Record<string, number> = { a: 1, an: 1, one: 1, five: 5, seven: 7, ten: 10 }
 const units: Record<string, number> = { second: 1, minute: 60, hour: 3600, day: 86_400 }
 
-/** The first length of time in a text, in seconds. */
+/** Returns the first duration in a text, in seconds. */
 function secondsIn(text: string): number {
   const [, count = '', unit = ''] = /(\w+) (second|minute|hour|day)s?/.exec(text.toLowerCase()) ?? []
   return (numbers[count] ?? Number(count)) * (units[unit] ?? Number.NaN)
 }
 
-/** All that a visitor and Discord can do. Calls `inspect` while each thing is stored, with the answers since. */
+/** Does everything that a visitor and Discord can do. Calls `inspect` after each step with the answers of the step. */
 async function walk(app: TestApp, inspect: (...answers: Response[]) => Promise<void>): Promise<void> {
   const visitor = app.visitor()
   const leaving = await visitor.post('/get_avatar').type('form').send(look)
@@ -69,7 +69,7 @@ async function walk(app: TestApp, inspect: (...answers: Response[]) => Promise<v
 }
 
 describe('GET /privacy', () => {
-  test('names each kind of key and each cookie of a visit, no other, and how long they live', async () => {
+  test('names each kind of key and each cookie of a visit, with its lifetime, and no other', async () => {
     const app = await opened()
     const db = await createClient({ url: redis.url }).connect()
     onTestFinished(() => db.destroy())
@@ -106,7 +106,7 @@ describe('GET /privacy', () => {
     }
   })
 
-  test('says whether DiceBear is told the username, and at which address', async () => {
+  test('says whether DiceBear is sent the username, and at which address', async () => {
     const asked = await pageOf(await opened())
     expect(asked.text).toMatch(/<strong>DiceBear<\/strong>, at 127\.0\.0\.1:\d+, draws the looks/)
     expect(asked.text).toContain('<strong>the seed is your Discord username</strong>')
@@ -115,7 +115,7 @@ describe('GET /privacy', () => {
     expect(embedded.text).not.toContain('the seed is your Discord username')
   })
 
-  test('names whom to ask, and the policy of those who run the site', async () => {
+  test('names whom to ask, and links to the operator’s own policy', async () => {
     const nobody = await pageOf(await opened())
     expect(nobody.text).toContain(words.privacy.noContact)
     expect(nobody.text).not.toContain(words.privacy.policy)
@@ -126,7 +126,7 @@ describe('GET /privacy', () => {
     expect(targets).toEqual(expect.arrayContaining(['mailto:help@avatars.example', PRIVACY_URL]))
   })
 
-  test('has the button that deletes all, behind a question', async () => {
+  test('has the button that deletes everything after a confirmation', async () => {
     const { page } = await pageOf(await opened())
     expect(await page.find('details:not([open]) form[method="post"][action="/forget_me"] button')).toHaveLength(1)
     expect(await page.find('form[action="/forget_me"] :is(input, button[name])')).toEqual([])

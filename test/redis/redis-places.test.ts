@@ -16,13 +16,13 @@ import {
 } from '../support/redis.ts'
 import { hasAvatar, locationOf, sameBrowserAt, timed } from '../support/visits.ts'
 
-/** The contract: 503 within 2 s. */
+/** While Redis is down a visitor must have a 503 within this time. */
 const maxAnswerMs = 2000
-/** How long Redis is paused: longer than the TTL of a lock. Thirty seconds show nothing more. */
+/** How long Redis is paused: longer than the TTL of a lock. Longer pauses find no other faults. */
 const pauseS = Number(process.env.REDIS_STOP_S ?? 6)
-/** A lost master is detected after a second, and replaced two seconds later; the rest is room for a busy machine. */
+/** A lost master is noticed after one second and replaced two seconds later; the rest allows for a busy machine. */
 const recoveryMs = (pauseS + 10) * 1000
-/** Room for a busy machine: these tests are not about Discord's timeouts. */
+/** Long, because the machine may be busy and these tests are not about Discord's timeouts. */
 const longTimeout = { UPSTREAM_TIMEOUT_MS: '5000' }
 const longTest = { timeout: 60_000 + recoveryMs }
 const weekS = 604_800
@@ -33,23 +33,23 @@ const restyle = (visitor: Visitor, seed: string) =>
     .type('form')
     .send({ ...look, seed })
 
-/** What a visitor experienced: retries after a 503, and answers that should not have come. */
+/** What a visitor experienced: the number of retries after a 503, and wrong answers. */
 type Flow = { visitor: Visitor; retries: number; failures: string[] }
 
-/** One whole visit by a visitor who tries again after a 503, and starts again after a 400 that followed one. */
+/** Makes a whole visit. The visitor tries again after a 503, and starts again after a 400 that follows a 503. */
 async function flow(app: TestApp): Promise<Flow> {
   const visitor = app.visitor()
   const result: Flow = { visitor, retries: 0, failures: [] }
   const giveUpAt = Date.now() + recoveryMs
 
-  /** The first answer that is not a 503. */
+  /** Repeats the request until the answer is not a 503. */
   async function withRetries(send: () => PromiseLike<Response>): Promise<Response> {
     for (;;) {
       const answer = await send()
       if (answer.status !== 503 || Date.now() > giveUpAt) return answer
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
       result.retries += 1
-      // A fast visitor.
+      // A visitor who tries again very soon.
       await wait(200)
     }
   }
@@ -59,11 +59,11 @@ async function flow(app: TestApp): Promise<Flow> {
     const callback = app.discord.codeFor(locationOf(leaving))
     const retriesBefore = result.retries
     const returning = await withRetries(() => comeBack(visitor, callback))
-    // After a 503 the code may be used up; starting again shows no page of Discord's.
+    // After a 503 the code may be used up. Starting again does not show Discord's page.
     if (returning.status === 400 && result.retries > retriesBefore && Date.now() < giveUpAt) continue
     if (returning.headers.location !== '/show_avatar') result.failures.push(`callback ${returning.status}`)
     const page = await withRetries(() => visitor.get('/show_avatar'))
-    // The session may have been written to a master that was lost before it had replicated it.
+    // The session may have been lost with a master that had not replicated it yet.
     if (page.status === 303 && result.retries > 0 && Date.now() < giveUpAt) continue
     const picture = await withRetries(() => visitor.get(`/avatars/${shownAvatar(page.text)}.svg`))
     if (picture.status !== 200) result.failures.push(`page ${page.status}, picture ${picture.status}`)
@@ -71,7 +71,7 @@ async function flow(app: TestApp): Promise<Flow> {
   }
 }
 
-/** This many visits, five at a time. */
+/** Makes this many visits, five at a time. */
 async function visits(app: TestApp, count: number, onEach: (finished: number) => void = () => undefined) {
   const all: Flow[] = []
   let begun = 0
@@ -89,8 +89,8 @@ async function visits(app: TestApp, count: number, onEach: (finished: number) =>
 type Outage = { count: number; isReplicated?: () => Promise<unknown>; begin: () => Promise<unknown> }
 
 /**
- * An outage of Redis during the second half of the visits, when the first half is replicated. Every visitor gets an avatar,
- * and no visitor of the first half has to sign in again.
+ * Checks an outage of Redis during the second half of the visits, when the first half has been replicated. Every
+ * visitor gets an avatar, and no visitor of the first half has to sign in again.
  */
 async function expectNoneLost(
   app: TestApp,
@@ -104,12 +104,12 @@ async function expectNoneLost(
   })
   await outage
   expect([...before, ...during].flatMap(({ failures }) => failures)).toEqual([])
-  // Without retries the outage was not during the visits, and this test shows nothing.
+  // Without retries the outage did not meet any visit, and this test would prove nothing.
   expect(during.filter(({ retries }) => retries > 0)).not.toEqual([])
   for (const { visitor } of before) expect((await visitor.get('/show_avatar')).status).toBe(200)
 }
 
-/** All that a visitor does works, whichever server has the keys. */
+/** Checks everything that a visitor can do, whichever server has the keys. */
 async function expectWholeVisit(app: TestApp, other: TestApp): Promise<Visitor> {
   const visitor = app.visitor()
   const callbacks: string[] = []
@@ -121,7 +121,7 @@ async function expectWholeVisit(app: TestApp, other: TestApp): Promise<Visitor> 
     expect(leaving.status).toBe(302)
     callbacks.push(app.discord.codeFor(locationOf(leaving)))
   }
-  // Three tabs at once, one of them at the other instance and one of them reloaded.
+  // Three tabs finish at once, one of them at the other instance, and one is reloaded.
   const [first = '', second = '', third = ''] = callbacks
   const visitorAtOther = sameBrowserAt(other, visitor)
   const answers = await Promise.all(
@@ -141,11 +141,11 @@ async function expectWholeVisit(app: TestApp, other: TestApp): Promise<Visitor> 
   return visitor
 }
 
-/** While the master hangs every answer comes within 2 s, then its replica takes over, and no session is lost. */
+/** Checks that answers come within 2 s while the master hangs, and that its replica takes over with all sessions. */
 async function expectFailover(app: TestApp, master: { port: number; pause(): void } | undefined): Promise<void> {
   if (master === undefined) throw new Error('no master to hang')
   const visitors = (await Promise.all([flow(app), flow(app), flow(app), flow(app)])).map(({ visitor }) => visitor)
-  // Replication is asynchronous.
+  // Replication is asynchronous, so wait until the replica has everything.
   await untilReplicated(master.port)
   master.pause()
   await until(async () => (await app.visitor().get('/readyz')).status === 503)
@@ -162,7 +162,7 @@ async function expectSignOut(visitor: Visitor): Promise<void> {
   expect((await visitor.get('/show_avatar')).status).toBe(303)
 }
 
-/** Every key of these servers has a TTL. */
+/** Checks that every key of these servers has a TTL. */
 async function expectTtls(ports: number[]): Promise<void> {
   const kinds = new Set<string>()
   for (const port of ports) {
@@ -171,7 +171,7 @@ async function expectTtls(ports: number[]): Promise<void> {
       kinds.add(key.split(':')[0] ?? '')
       const ttlS = await client.ttl(key)
       expect(ttlS, key).toBeGreaterThan(0)
-      // The list of a user's sessions lives as long as a session may.
+      // The list of a user's sessions lives as long as a session can live.
       expect(ttlS, key).toBeLessThanOrEqual(key.startsWith('sessions:') ? 90 * 24 * 60 * 60 : weekS)
     }
     client.destroy()
@@ -183,7 +183,7 @@ function ready(app: TestApp): Promise<void> {
   return until(async () => (await app.visitor().get('/readyz')).status === 200)
 }
 
-/** Two instances of one site with this Redis; the second has rate limits, too. */
+/** Opens two instances of one site with this Redis. The second has rate limits. */
 async function openBoth(redisUrl: string): Promise<[TestApp, TestApp]> {
   const app = await openApp({ redisUrl, settings: longTimeout })
   const other = await openApp({ redisUrl, beside: app, settings: { ...longTimeout, RATE_LIMIT: 'on' } })
@@ -191,7 +191,7 @@ async function openBoth(redisUrl: string): Promise<[TestApp, TestApp]> {
   return [app, other]
 }
 
-describe('a cluster', () => {
+describe('with a cluster of Redis servers', () => {
   let redis: RedisCluster
   let app: TestApp
   let other: TestApp
@@ -205,23 +205,27 @@ describe('a cluster', () => {
     await redis.stop()
   })
 
-  test('a whole visit works, at two instances and in three tabs', async () => {
+  test('a whole visit works at two instances and in three tabs', async () => {
     const visitor = await expectWholeVisit(app, other)
     await expectWholeVisit(other, app)
     await expectTtls(redis.masters.map(({ port }) => port))
     await expectSignOut(visitor)
   })
 
-  test('a master killed during 80 visits: every visitor gets an avatar, and no sign-in is lost', longTest, async () => {
-    const [lost] = redis.masters
-    const isReplicated = () => Promise.all(redis.masters.map(({ port }) => untilReplicated(port)))
-    await expectNoneLost(app, { count: 80, isReplicated, begin: async () => lost?.kill() })
-    await ready(app)
-    await ready(other)
-    await expectWholeVisit(app, other)
-  })
+  test(
+    'every visitor gets an avatar and no sign-in is lost when a master is killed during 80 visits',
+    longTest,
+    async () => {
+      const [lost] = redis.masters
+      const isReplicated = () => Promise.all(redis.masters.map(({ port }) => untilReplicated(port)))
+      await expectNoneLost(app, { count: 80, isReplicated, begin: async () => lost?.kill() })
+      await ready(app)
+      await ready(other)
+      await expectWholeVisit(app, other)
+    },
+  )
 
-  test('a master that hangs: 503 within 2 s, until its replica takes over', longTest, async () => {
+  test('answers come within 2 s (503) while a master hangs, until its replica takes over', longTest, async () => {
     const [, hanging] = redis.masters
     await expectFailover(app, hanging)
     await ready(other)
@@ -229,7 +233,7 @@ describe('a cluster', () => {
   })
 })
 
-describe('a master behind a sentinel', () => {
+describe('with a Redis master behind sentinels', () => {
   let redis: RedisWithSentinel
   let app: TestApp
   let other: TestApp
@@ -243,14 +247,14 @@ describe('a master behind a sentinel', () => {
     await redis.stop()
   })
 
-  test('a whole visit works, at two instances and in three tabs', async () => {
+  test('a whole visit works at two instances and in three tabs', async () => {
     const visitor = await expectWholeVisit(app, other)
     await expectWholeVisit(other, app)
     await expectTtls([redis.master.port])
     await expectSignOut(visitor)
   })
 
-  test('the master is found though one sentinel hangs and another is down', async () => {
+  test('the master is found even if one sentinel hangs and another is down', async () => {
     const [hanging, gone] = [await openRedis(), await freePort()]
     hanging.pause()
     const places = [hanging.port, gone, redis.sentinel.port].map((port) => `127.0.0.1:${port}`)
@@ -268,7 +272,7 @@ describe('a master behind a sentinel', () => {
     }
   })
 
-  test('sentinels that cannot be reached are logged, with the reason in words', async () => {
+  test('sentinels that cannot be reached are logged with the reason', async () => {
     const lonely = await openApp({ redisUrl: `sentinel://127.0.0.1:${await freePort()}/mymaster` })
     await expect.poll(() => lonely.logged.filter((line) => line.includes('"redis"')).length).toBeGreaterThan(2)
     await lonely.close()
@@ -279,7 +283,7 @@ describe('a master behind a sentinel', () => {
     expect(errors.filter(({ message }) => !message)).toEqual([])
   })
 
-  test('reads go to the master only', async () => {
+  test('commands that read go to the master only', async () => {
     const visitor = app.visitor()
     await flow(app)
     await tell(redis.replica.port, ['CONFIG', 'RESETSTAT'])
@@ -289,7 +293,7 @@ describe('a master behind a sentinel', () => {
   })
 
   test(
-    'the master killed during 80 visits: every visitor gets an avatar, and no sign-in is lost',
+    'every visitor gets an avatar and no sign-in is lost when the master is killed during 80 visits',
     longTest,
     async () => {
       const { port, kill } = redis.master
@@ -300,10 +304,10 @@ describe('a master behind a sentinel', () => {
     },
   )
 
-  test('a master that hangs: 503 within 2 s, until its replica takes over', longTest, async () => {
-    // The killed server comes back as the replica of its successor.
+  test('answers come within 2 s (503) while a master hangs, until its replica takes over', longTest, async () => {
+    // The server that the test before has killed comes back as a replica of the new master.
     await redis.master.restart()
-    // The sentinel would do so, too, after ten seconds.
+    // The sentinel would do this by itself after ten seconds.
     await tell(redis.master.port, ['REPLICAOF', '127.0.0.1', String(redis.replica.port)])
     await until(async () => (await tell(redis.master.port, ['INFO', 'replication'])).includes('master_link_status:up'))
     await until(async () => (await tell(redis.sentinel.port, ['SENTINEL', 'REPLICAS', 'mymaster'])).includes('"slave"'))
@@ -316,14 +320,14 @@ describe('a master behind a sentinel', () => {
 /** Resolves when the replica has confirmed all earlier writes. */
 async function untilReplicated(port: number): Promise<void> {
   const client = await createClient({ url: `redis://127.0.0.1:${port}` }).connect()
-  // A node of a cluster accepts only keys of its own slots.
+  // A key that is already there, because a node of a cluster accepts only keys of its own slots.
   const [key = 'none'] = [...(await client.keys('session:*')), 'nothing here']
   await client.expire(key, weekS)
   expect(await client.sendCommand(['WAIT', '1', '5000'])).toBe(1)
   client.destroy()
 }
 
-describe('one server with an append-only file', () => {
+describe('with one Redis server and an append-only file', () => {
   let redis: Redis
   let app: TestApp
 
@@ -338,14 +342,14 @@ describe('one server with an append-only file', () => {
   })
 
   test(
-    'killed and restarted during 40 visits: every visitor gets an avatar, and no sign-in is lost',
+    'every visitor gets an avatar and no sign-in is lost when it is killed and restarted during 40 visits',
     longTest,
     async () => {
       await expectNoneLost(app, { count: 40, begin: () => redis.restart() })
     },
   )
 
-  test('paused during 40 visits: every visitor gets an avatar, and no sign-in is lost', longTest, async () => {
+  test('every visitor gets an avatar and no sign-in is lost when it is paused during 40 visits', longTest, async () => {
     await expectNoneLost(app, {
       count: 40,
       async begin() {

@@ -1,4 +1,4 @@
-// Redis answers, but does not do what a visit needs.
+// Redis answers, but refuses what a visit needs: it is full, read-only, or the user lacks a permission.
 import { connect, createServer, type Socket } from 'node:net'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -6,7 +6,7 @@ import { comeBack, leave, openApp, shownAvatar, signIn, type TestApp, type Visit
 import { openRedis, openRedisCluster, openRedisWithSentinel, type Redis, tell, until } from '../support/redis.ts'
 import { expectLanding, keepsLook, restyle, restyled, timed } from '../support/visits.ts'
 
-/** "Well again within 10 s of a good one". */
+/** The app must work again within this time after Redis does. */
 const wellAgainMs = 10_000
 const soonMs = 2000
 
@@ -31,7 +31,7 @@ async function signedIn(app: TestApp): Promise<Visitor> {
   return visitor
 }
 
-/** The visitor's page and the avatar on it. */
+/** Checks that the avatar's page and its picture are served. */
 async function expectReading(visitor: Visitor): Promise<void> {
   const page = await visitor.get('/show_avatar')
   expect(page.status).toBe(200)
@@ -48,19 +48,19 @@ async function expectRefusedInTime(asking: PromiseLike<Awaited<ReturnType<typeof
 async function expectWell(app: TestApp, visitor: Visitor): Promise<void> {
   await expectReadiness(app, [200, 'ok'])
   await expectReading(visitor)
-  // A lock that could not be released has to expire.
+  // Wait, because a lock that could not be released has to expire first.
   await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
   await signedIn(app)
 }
 
-/** The texts of the log that name a state of Redis. */
+/** Returns the states of Redis that the log names. */
 const statesIn = (app: TestApp) =>
   app.logged.flatMap((line) => {
     const entry: unknown = JSON.parse(line)
     return typeof entry === 'object' && entry !== null && 'redis' in entry ? [entry.redis] : []
   })
 
-/** A TCP proxy whose open connections stay with the server that they were opened to, as those of HAProxy do. */
+/** Opens a TCP proxy. Like HAProxy's, its open connections stay with their server when new ones go to another. */
 async function openTcpProxy(port: number) {
   let target = port
   const sockets = new Set<Socket>()
@@ -87,14 +87,14 @@ async function openTcpProxy(port: number) {
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
   return {
     url: `redis://127.0.0.1:${address.port}`,
-    /** New connections go to this server. */
+    /** Sends new connections to this server. */
     leadTo(port: number): void {
       target = port
     },
   }
 }
 
-/** Two servers of which the second is the replica of the first, behind a proxy. */
+/** Opens a proxy in front of a Redis server and its replica. */
 async function openPair() {
   const [first, second] = [await openRedis(), await openRedis()]
   onTestFinished(async () => void (await Promise.all([first.stop(), second.stop()])))
@@ -106,7 +106,7 @@ async function openPair() {
   return { first, second, proxy: await openTcpProxy(first.port) }
 }
 
-/** Resolves when the replica has all that was written so far. */
+/** Resolves when the replica has everything that was written before. */
 async function replicated(port: number): Promise<void> {
   const client = await createClient({ url: `redis://127.0.0.1:${port}` }).connect()
   await client.set('marker', '1', { expiration: { type: 'EX', value: 60 } })
@@ -114,8 +114,8 @@ async function replicated(port: number): Promise<void> {
   client.destroy()
 }
 
-describe('Redis has become a read-only replica', () => {
-  test('/readyz says so, avatars are shown, and all is well when it is a master again', async () => {
+describe('when Redis has become a read-only replica', () => {
+  test('/readyz says so, avatars are shown, and everything works when it is a master again', async () => {
     const redis = await openRedis()
     onTestFinished(() => redis.stop())
     const app = await ownApp(redis.url, { METRICS_PORT: '1' })
@@ -137,7 +137,7 @@ describe('Redis has become a read-only replica', () => {
     expect(statesIn(app)).toEqual(['read-only', 'ok'])
   })
 
-  test('a new connection leads to the master that took its place, and no read fails meanwhile', async () => {
+  test('the app connects to the new master, and no read fails meanwhile', async () => {
     const { first, second, proxy } = await openPair()
     const app = await ownApp(proxy.url)
     const visitor = await signedIn(app)
@@ -155,7 +155,7 @@ describe('Redis has become a read-only replica', () => {
     await expectWell(app, visitor)
   })
 
-  test('is found out by a visitor’s request, where nobody asks /readyz', async () => {
+  test('the app also notices it by a visitor’s request, if nobody asks /readyz', async () => {
     const { first, second, proxy } = await openPair()
     const app = await ownApp(proxy.url)
     const visitor = await signedIn(app)
@@ -168,7 +168,7 @@ describe('Redis has become a read-only replica', () => {
     await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
   })
 
-  test('a server that hangs for good is replaced by the one that a new connection leads to', async () => {
+  test('a server that hangs for ever is given up for the one to which the proxy leads new connections', async () => {
     const { first, second, proxy } = await openPair()
     const app = await ownApp(proxy.url)
     const visitor = await signedIn(app)
@@ -180,7 +180,9 @@ describe('Redis has become a read-only replica', () => {
     await expectWell(app, visitor)
   })
 
-  test('an orderly failover behind a sentinel', { timeout: 60_000 }, async () => {
+  test('a manual failover behind a sentinel is noticed, and everything works afterwards', {
+    timeout: 60_000,
+  }, async () => {
     const redis = await openRedisWithSentinel()
     onTestFinished(async () => void (await redis.stop()))
     const app = await ownApp(redis.url)
@@ -188,13 +190,13 @@ describe('Redis has become a read-only replica', () => {
     const visitor = await signedIn(app)
     await replicated(redis.master.port)
     await tell(redis.sentinel.port, ['SENTINEL', 'FAILOVER', 'mymaster'])
-    // The sentinel closes the connections of both servers.
+    // The sentinel closes the connections of both servers, so the command may fail.
     const role = () => tell(redis.replica.port, ['INFO', 'replication']).catch(String)
     await until(async () => (await role()).includes('role:master'))
     await expectWell(app, visitor)
   })
 
-  test('an orderly failover in a cluster', { timeout: 60_000 }, async () => {
+  test('a manual failover in a cluster is noticed, and everything works afterwards', { timeout: 60_000 }, async () => {
     const redis = await openRedisCluster()
     onTestFinished(async () => void (await redis.stop()))
     const app = await ownApp(redis.url)
@@ -207,7 +209,7 @@ describe('Redis has become a read-only replica', () => {
     await expectWell(app, visitor)
   })
 
-  test('one master of a cluster that is full is noticed, though the others are well', { timeout: 60_000 }, async () => {
+  test('one full master of a cluster is noticed, even if the others work', { timeout: 60_000 }, async () => {
     const redis = await openRedisCluster()
     onTestFinished(async () => void (await redis.stop()))
     const app = await ownApp(redis.url)
@@ -221,7 +223,7 @@ describe('Redis has become a read-only replica', () => {
   })
 })
 
-describe('Redis refuses commands', () => {
+describe('while Redis refuses commands', () => {
   let redis: Redis
   let app: TestApp
   const user = ['on', '>password', '~*', '+@all']
@@ -279,28 +281,31 @@ describe('Redis refuses commands', () => {
     },
   ]
 
-  test.each(refusals)('because $why: /readyz and the log name it, avatars are shown', async ({ state, begin, end }) => {
-    const visitor = await signedIn(app)
-    await begin()
-    try {
-      await expectReadiness(app, [503, state])
-      await expectReading(visitor)
-      expect((await restyle(visitor)).status).toBe(503)
-    } finally {
-      await end()
-    }
-    await expectWell(app, visitor)
-    expect(statesIn(app)).toEqual([state, 'ok'])
-  })
+  test.each(refusals)(
+    'because $why, /readyz and the log say so, and avatars are shown',
+    async ({ state, begin, end }) => {
+      const visitor = await signedIn(app)
+      await begin()
+      try {
+        await expectReadiness(app, [503, state])
+        await expectReading(visitor)
+        expect((await restyle(visitor)).status).toBe(503)
+      } finally {
+        await end()
+      }
+      await expectWell(app, visitor)
+      expect(statesIn(app)).toEqual([state, 'ok'])
+    },
+  )
 
-  test('because scripts may not run a command that they need: /readyz names it', async () => {
+  test('because the user lacks one that a script needs, /readyz says so', async () => {
     await acl('-incrby')
     await expectReadiness(app, [503, 'not permitted'])
     await acl('+@all')
     await expectReadiness(app, [200, 'ok'])
   })
 
-  test('because the user is gone: not permitted, not down', async () => {
+  test('because the user was deleted, its state is “not permitted” and not “down”', async () => {
     await tell(redis.port, ['ACL', 'DELUSER', 'app'])
     await expectReadiness(app, [503, 'not permitted'])
     await acl(...user)

@@ -1,4 +1,4 @@
-// The tests of test/support/redis.ts: other tests rely on what it does when it is killed or paused.
+// Tests of test/support/redis.ts, because other tests rely on what it does when it is killed or paused.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -19,7 +19,7 @@ describe('the Redis of the tests', () => {
     return opened.connect()
   }
 
-  test('answers, is killed, and comes back empty at the same port', async () => {
+  test('can be killed, and comes back empty at the same port', async () => {
     const first = await client()
     await first.set('a', 'b')
     const url = redis.url
@@ -34,7 +34,7 @@ describe('the Redis of the tests', () => {
     second.destroy()
   })
 
-  test('while paused it accepts connections and does not answer; then it answers', async () => {
+  test('accepts connections while it is paused, and answers afterwards', async () => {
     const socket = connect(redis.port, '127.0.0.1')
     await once(socket, 'connect')
     redis.pause()
@@ -52,7 +52,7 @@ describe('the Redis of the tests', () => {
     other.destroy()
   })
 
-  test('stops even while it is paused', async () => {
+  test('can be stopped even while it is paused', async () => {
     const other = await openRedis()
     other.pause()
     await other.stop()
@@ -73,7 +73,7 @@ describe('the Redis of the tests', () => {
     await expect.poll(() => connectionError(Number(port))).toBe('ECONNREFUSED')
   })
 
-  test('names the package to install when there is none', async () => {
+  test('names the package to install if redis-server is missing', async () => {
     const path = process.env.PATH
     process.env.PATH = import.meta.dirname
     await expect(openRedis()).rejects.toThrow('`redis-server`')
@@ -81,7 +81,7 @@ describe('the Redis of the tests', () => {
   })
 })
 
-/** The error code of an attempt to connect, or undefined when the port accepts connections. */
+/** Tries to connect. Returns the error code, or undefined if the port accepts connections. */
 function connectionError(port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => resolve(undefined))

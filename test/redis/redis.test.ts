@@ -35,7 +35,7 @@ import {
 } from '../support/visits.ts'
 
 const weekS = 604_800
-/** "503 within two seconds"; what Discord itself takes comes on top. */
+/** While Redis is down a visitor must have a 503 within this time, plus the time that Discord itself takes. */
 const soonMs = 2000
 const backMs = 5000
 
@@ -45,14 +45,14 @@ let db: ReturnType<typeof client>
 
 const client = () => {
   const connection = createClient({ url: redis.url })
-  // Redis falls and rises here; the connection comes back by itself.
+  // Redis is stopped and started in these tests; the connection of the test reconnects by itself.
   connection.on('error', () => undefined)
   return connection
 }
 
 beforeAll(async () => {
   redis = await openRedis()
-  // As in production: the limits count in Redis too.
+  // Rate limits are on, as in production, because they count in Redis, too.
   app = await openApp({ redisUrl: redis.url, settings: { RATE_LIMIT: 'on' } })
   db = client()
   await db.connect()
@@ -88,7 +88,7 @@ function expectAway({ answer, ms }: { answer: Response; ms: number }): void {
   expect(ms).toBeLessThan(soonMs)
 }
 
-/** Nobody: neither signed in nor known. */
+/** Checks that the app does not know this visitor. */
 async function expectStranger(visitor: Visitor, cookie?: string): Promise<void> {
   const asked = (path: string) => (cookie === undefined ? visitor.get(path) : visitor.get(path).set('Cookie', cookie))
   const page = await asked('/show_avatar')
@@ -103,7 +103,7 @@ async function expectStranger(visitor: Visitor, cookie?: string): Promise<void> 
   expect([restyled.status, new URL(locationOf(restyled), app.url).pathname]).toEqual([303, '/'])
 }
 
-/** An avatar's address, as the visitor's page names it. */
+/** Returns the address of an avatar on the visitor's page, without its extension. */
 async function avatarPath(visitor: Visitor): Promise<string> {
   const page = await visitor.get('/show_avatar')
   const path = /\/avatars\/[0-9a-f]{64}/.exec(page.text)?.[0]
@@ -111,7 +111,7 @@ async function avatarPath(visitor: Visitor): Promise<string> {
   return path
 }
 
-/** Signed in, with an access token that is about to end. */
+/** Signs in with an access token that is about to expire. */
 async function signInShortly(visitor: Visitor): Promise<void> {
   app.discord.tokenLifeS = 1
   expectLanding(await signIn(app, visitor))
@@ -128,7 +128,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
   let visitor: Visitor
   let callback: string
   let path: string
-  /** What ends an outage must not be left out by a test that fails. */
+  /** Whether the outage is going on. It must be ended even if a test fails. */
   let out = false
 
   async function fall(): Promise<void> {
@@ -151,7 +151,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     if (out) await rise()
   })
 
-  test('what needs no session is served', async () => {
+  test('requests that need no session are served', async () => {
     await fall()
     const paths = ['/', '/?seed=fern&style=bottts', '/licences', '/style.css', '/favicon.svg', '/healthz']
     for (const asked of [...paths, '/preview.svg?seed=fern&style=bottts']) {
@@ -167,7 +167,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(ms).toBeLessThan(soonMs)
   })
 
-  test('what needs a session gets 503 within two seconds, and nothing changes', async () => {
+  test('requests that need a session get 503 within two seconds, and nothing changes', async () => {
     await fall()
     const asked = await Promise.all([
       timed(visitor.post('/get_avatar').type('form').send(look)),
@@ -189,7 +189,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(await hasAvatar(visitor)).toBe(!forgets)
   })
 
-  test('a restyle that gets 503 keeps the choice, to be sent again', async () => {
+  test('a restyle gets 503 and keeps the choice, which can be sent again', async () => {
     await fall()
     const choice = { ...look, style: 'bottts', seed: 'kept' }
     const answer = await restyle(visitor, choice)
@@ -197,14 +197,14 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
     expect(keepsLook(answer.text, choice)).toBe(true)
   })
 
-  test('a stranger’s callback gets 503 too, not 400', async () => {
+  test('a callback of another browser gets 503, too, and not 400', async () => {
     const stranger = app.visitor()
     const theirs = app.discord.codeFor(await leave(stranger))
     await fall()
     expectAway(await timed(comeBack(stranger, theirs)))
   })
 
-  test('everything works within five seconds of its return', async () => {
+  test('everything works again within five seconds of its return', async () => {
     await fall()
     expect((await visitor.get('/show_avatar')).status).toBe(503)
     await end()
@@ -242,7 +242,7 @@ describe.each(outages)('while Redis $how', ({ begin, end, forgets }) => {
   })
 })
 
-describe('Redis goes away in the middle of a visit', () => {
+describe('Redis becomes unreachable', () => {
   let isKilled = false
   const kill = () => {
     isKilled = true
@@ -250,7 +250,7 @@ describe('Redis goes away in the middle of a visit', () => {
   }
   const pause = async () => redis.pause()
 
-  /** Back, and the app knows. */
+  /** Brings Redis back, and waits until the app has noticed. */
   async function comeTo(): Promise<void> {
     if (isKilled) await redis.restart()
     isKilled = false
@@ -261,7 +261,7 @@ describe('Redis goes away in the middle of a visit', () => {
   }
   afterEach(comeTo)
 
-  /** What the visitor gets when Redis stops while Discord is being asked, and how long after Discord's answer. */
+  /** Stops Redis during a call to Discord. Returns the visitor's answer, and its delay after Discord's answer. */
   async function stopDuring(place: string, asking: () => PromiseLike<Response>, away: () => Promise<void> = pause) {
     const before = app.discord.count(place)
     const discordMs = 200
@@ -273,14 +273,14 @@ describe('Redis goes away in the middle of a visit', () => {
     return { answer, ms: ms - discordMs }
   }
 
-  /** Also of who is signed in already: the cookie of the session may come along. */
+  /** Checks for a quick 503. A visitor who is signed in may get the session's cookie with it. */
   function expectSoonAway({ answer, ms }: { answer: Response; ms: number }): void {
     expect(answer.status).toBe(503)
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
     expect(ms).toBeLessThan(soonMs)
   }
 
-  test('while a stranger’s code is exchanged', async () => {
+  test('while the code of a new visitor is exchanged: 503 within two seconds', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     expectSoonAway(await stopDuring(at.token, () => comeBack(visitor, callback)))
@@ -288,7 +288,7 @@ describe('Redis goes away in the middle of a visit', () => {
     expectLanding(await signIn(app, visitor))
   })
 
-  test('while a known visitor’s code is exchanged', async () => {
+  test('while the code of a known visitor is exchanged: 503 within two seconds', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     const callback = app.discord.codeFor(await leave(visitor))
@@ -298,7 +298,7 @@ describe('Redis goes away in the middle of a visit', () => {
     expect(await hasAvatar(visitor)).toBe(true)
   })
 
-  test('while Discord says who it is, in a browser with two tabs', async () => {
+  test('while Discord is asked for the user, in a browser with two tabs: 503 within two seconds', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await leave(visitor)
@@ -307,20 +307,20 @@ describe('Redis goes away in the middle of a visit', () => {
     expectLanding(await signIn(app, visitor))
   })
 
-  test('while a restyle refreshes the tokens', async () => {
+  test('while a restyle refreshes the tokens: 503 within two seconds, and no lock is left', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     expectSoonAway(await stopDuring(at.token, () => restyle(visitor)))
     redis.resume()
     app.discord.heal()
-    // No lock is left behind.
+    // The next restyle is quick, so no lock was left.
     const { answer, ms } = await timed(restyle(visitor))
     expect(answer.status).toBe(303)
     expect(ms).toBeLessThan(soonMs)
     expect(await hasAvatar(visitor)).toBe(true)
   })
 
-  test('while a restyle asks who it is', async () => {
+  test('while a restyle asks for the user: 503 within two seconds', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     expectSoonAway(await stopDuring(at.user, () => restyle(visitor)))
@@ -331,7 +331,7 @@ describe('Redis goes away in the middle of a visit', () => {
     expect(ms).toBeLessThan(soonMs)
   })
 
-  test('for good, while a stranger’s code is exchanged or Discord says who it is', async () => {
+  test('for ever, while a new visitor signs in: 503 within two seconds', async () => {
     for (const place of [at.token, at.user]) {
       const visitor = app.visitor()
       const callback = app.discord.codeFor(await leave(visitor))
@@ -342,7 +342,7 @@ describe('Redis goes away in the middle of a visit', () => {
     }
   })
 
-  test('for good, while a restyle refreshes the tokens', async () => {
+  test('for ever, while a restyle refreshes the tokens: 503 within two seconds', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     expectSoonAway(await stopDuring(at.token, () => restyle(visitor), kill))
@@ -351,7 +351,7 @@ describe('Redis goes away in the middle of a visit', () => {
     expectLanding(await signIn(app, visitor))
   })
 
-  test('while Discord is told of a sign-out: signed out all the same', async () => {
+  test('while a sign-out revokes the tokens: the visitor is signed out all the same', async () => {
     const visitor = app.visitor()
     const cookies = cookiesOf(await signIn(app, visitor))
     const { answer, ms } = await stopDuring(at.revoke, () => visitor.post('/sign_out'))
@@ -362,7 +362,7 @@ describe('Redis goes away in the middle of a visit', () => {
   })
 })
 
-/** All that lies in Redis, keys too, as one text. */
+/** Returns all keys and values in Redis as one text. */
 async function dump(): Promise<string> {
   const parts: string[] = []
   for await (const keys of db.scanIterator()) {
@@ -391,7 +391,7 @@ async function read(key: string): Promise<unknown> {
   }
 }
 
-/** The ways in which a text could lie in another; of base64 the part that its place does not change. */
+/** Returns the forms in which a secret may be part of a text. In base64 only the middle is the same at any offset. */
 function writings(secret: string): string[] {
   const base64 = [0, 1, 2].flatMap((place) => {
     const packed = Buffer.concat([Buffer.alloc(place), Buffer.from(secret)]).toString('base64')
@@ -423,7 +423,7 @@ const fieldsIn = (calls: Call[], name: string) =>
   calls.flatMap(({ path, body }) => new URLSearchParams(path === at.token ? body : '').get(name) ?? [])
 
 describe('what is stored in Redis', () => {
-  /** All that a visitor can do, with a look into Redis now and then. */
+  /** Does everything that a visitor can do. Calls `looking` several times on the way. */
   async function walk(looking: () => Promise<unknown>): Promise<void> {
     const visitor = app.visitor()
     const [first, second] = [await leave(visitor), await leave(visitor, later)]
@@ -433,7 +433,7 @@ describe('what is stored in Redis', () => {
     for (const answer of await Promise.all(returning)) expectLanding(answer)
     await looking()
     app.discord.tokenLifeS = weekS
-    // With a look while the tokens are refreshed, under a lock.
+    // `looking` is called while the tokens are refreshed, under a lock.
     app.discord.delay(at.token, 100)
     const before = app.discord.count(at.token)
     const restyling = send(restyle(visitor))
@@ -456,7 +456,7 @@ describe('what is stored in Redis', () => {
     await looking()
   }
 
-  test('expires: every key has a TTL, of a week at most, and of 90 days for the list of a user’s sessions', async () => {
+  test('expires: every key has a TTL of at most a week, or 90 days for the list of a user’s sessions', async () => {
     const kinds = new Set<string>()
     await walk(async () => {
       for (const key of await db.keys('*')) {
@@ -470,7 +470,7 @@ describe('what is stored in Redis', () => {
     for (const kind of all) expect(kinds).toContain(kind)
   })
 
-  test('a session ends a week after the last visit, not the first', async () => {
+  test('has sessions that end a week after the last visit, not after the first', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
@@ -487,18 +487,18 @@ describe('what is stored in Redis', () => {
       const ends = Date.parse(/Expires=([^;]+)/.exec(setCookie(answer, sessionCookie(app)))?.[1] ?? '')
       expect(Math.abs(ends - Date.now() - weekS * 1000)).toBeLessThan(10_000)
     }
-    // Whoever only looks at a picture is a visitor too.
+    // A request for a picture counts as a visit, too.
     await db.expire(session, 1000)
     expect((await visitor.get(`${path}.svg`)).status).toBe(200)
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
   })
 
-  test('a session ends 90 days after its sign-in: its TTL and its cookie shrink, and then it opens nothing', async () => {
+  test('has sessions that end 90 days after the sign-in: TTL and cookie become shorter until then', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const path = await avatarPath(visitor)
     const Stored = z.looseObject({ signedInAt: z.number() })
-    /** As if the sign-in were so long ago. */
+    /** Changes the session so that its sign-in was so long ago. */
     async function age(daysAgo: number): Promise<void> {
       const session = Stored.parse(JSON.parse((await db.get(key)) ?? ''))
       const signedInAt = Date.now() - daysAgo * (weekS / 7) * 1000
@@ -522,7 +522,7 @@ describe('what is stored in Redis', () => {
       expect(Number(maxAgeS)).toBeLessThanOrEqual(twoDaysS)
       expect(Number(maxAgeS)).toBeGreaterThan(twoDaysS - 60)
     }
-    // Another sign-in begins anew.
+    // Another sign-in begins another 90 days.
     const again = cookiesOf(await signIn(app, visitor, later))
     expect(await db.ttl(`session:${sessionIdIn(again)}`)).toBeGreaterThan(weekS - 60)
 
@@ -535,7 +535,7 @@ describe('what is stored in Redis', () => {
     await expectStranger(other)
   })
 
-  test('a session of version 1.0.0, which knows no time of its sign-in, ends 90 days after it, too', async () => {
+  test('has sessions of version 1.0.0, without the time of the sign-in, which end after 90 days, too', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({}) })
@@ -552,7 +552,7 @@ describe('what is stored in Redis', () => {
     }
   })
 
-  test('a session does not outlive its end in Redis', async () => {
+  test('is the only place of a session: when its key is gone, the visitor is signed out', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     await db.expire(session, 0)
@@ -578,7 +578,7 @@ describe('what is stored in Redis', () => {
   })
 })
 
-describe('how many commands Redis is sent', () => {
+describe('commands to Redis', () => {
   let frugal: TestApp
 
   beforeAll(async () => {
@@ -586,7 +586,7 @@ describe('how many commands Redis is sent', () => {
   })
   afterAll(() => frugal.close())
 
-  /** The commands that an answer takes, by Redis's own count; without those of connections and of looking. */
+  /** Returns how many commands of each kind an answer takes, as Redis counts them, without those of this test. */
   async function commandsFor(asking: () => PromiseLike<Response>): Promise<Record<string, number>> {
     await db.configResetStat()
     await asking()
@@ -596,7 +596,7 @@ describe('how many commands Redis is sent', () => {
     return Object.fromEntries(ours.map(([name, calls]) => [name, Number(calls)]))
   }
 
-  test('a whole first visit takes nine commands, two of them scripts, and each page and picture one', async () => {
+  test('are nine for a whole first visit, two of them scripts, and one for each page and picture', async () => {
     const visitor = frugal.visitor()
     let authorize = ''
     const leaving = await commandsFor(async () => {
@@ -614,8 +614,8 @@ describe('how many commands Redis is sent', () => {
     const picture = await commandsFor(() => visitor.get(`${path}.svg`).expect(200))
     expect({ leaving, returning, page, picture }).toEqual({
       leaving: { set: 1 },
-      // The state's lock and record; Discord's rate limits; the session; its place in the list of the user's sessions by a
-      // script, which calls three more; the outcome by a script, which calls three more.
+      // The lock and record of the state; Discord's rate limits; the session; a script that adds it to the list of the
+      // user's sessions, with three calls; a script that stores the outcome of the callback, with three calls.
       returning: {
         ...{ set: 2, get: 1, mget: 1, evalsha: 2 },
         ...{ lpush: 1, expire: 1, pexpiretime: 1 },
@@ -628,7 +628,7 @@ describe('how many commands Redis is sent', () => {
     expect(await commandsFor(() => visitor.get('/'))).toEqual({})
   })
 
-  test('a session with twelve avatars takes 2 KB, all in all', async () => {
+  test('store a session with twelve avatars in at most 2 KB', async () => {
     const visitor = frugal.visitor()
     const [account] = frugal.discord.accounts
     const seeded = (roll: number) => ({
@@ -648,8 +648,8 @@ describe('how many commands Redis is sent', () => {
 
 describe.each([
   { how: 'is full', setting: 'maxmemory', value: '1' },
-  { how: 'misses its replica', setting: 'min-replicas-to-write', value: '1' },
-] as const)('while Redis $how and takes no writes', ({ setting, value }) => {
+  { how: 'has lost its replica', setting: 'min-replicas-to-write', value: '1' },
+] as const)('while Redis $how and refuses writes', ({ setting, value }) => {
   let unlimited: TestApp
 
   beforeAll(async () => {
@@ -658,7 +658,7 @@ describe.each([
   afterAll(() => unlimited.close())
   afterEach(() => db.configSet(setting, '0'))
 
-  test('avatars are still shown, no sign-in is lost, and everything works when it accepts writes again', async () => {
+  test('avatars are shown, no sign-in is lost, and everything works when it accepts writes again', async () => {
     const visitor = unlimited.visitor()
     expectLanding(await signIn(unlimited, visitor))
     const path = await avatarPath(visitor)
@@ -684,7 +684,7 @@ describe.each([
     expectLanding(await signIn(unlimited, unlimited.visitor()))
   })
 
-  test('from the middle of a sign-in on: 503 with the choice kept, and a reload finishes or offers a new start', async () => {
+  test('from the middle of a sign-in on, the visitor gets 503, keeps the choice, and can start again', async () => {
     const visitor = unlimited.visitor()
     const callback = unlimited.discord.codeFor(await leave(visitor))
     unlimited.discord.delay(at.user, 200)
@@ -695,29 +695,29 @@ describe.each([
     expect([answer.status, keepsLook(answer.text)]).toEqual([503, true])
     unlimited.discord.heal()
     await db.configSet(setting, '0')
-    // The code is spent; the look is kept, and a new visit costs no page of Discord's.
+    // The code is used up. The choice is kept, and a new visit does not show Discord's page.
     await expect.poll(async () => (await comeBack(visitor, callback)).status, { timeout: 10_000 }).toBe(400)
     expect(keepsLook((await comeBack(visitor, callback)).text)).toBe(true)
     expectLanding(await signIn(unlimited, visitor))
   })
 })
 
-/** What express-session and we keep, as far as these tests change it. */
+/** The part of a stored session that these tests change. */
 const KeptSession = z.looseObject({
   visitor: z.looseObject({ tokens: z.looseObject({ sealed: z.string() }) }),
 })
 
-describe('a session that was changed in Redis', () => {
+describe('a session that was damaged in Redis', () => {
   async function signedIn() {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     return { visitor, key, kept: KeptSession.parse(JSON.parse((await db.get(key)) ?? '')) }
   }
 
-  test('with one byte of the sealed tokens changed: the visitor signs in again, and nothing breaks', async () => {
+  test('has one changed byte in its encrypted tokens: the visitor signs in again, and nothing breaks', async () => {
     const { visitor, key, kept } = await signedIn()
     const { sealed } = kept.visitor.tokens
-    // In the nonce, in the text, in the tag.
+    // One byte in the nonce, one in the text, one in the authentication tag.
     for (const place of [3, Math.floor(sealed.length / 2), sealed.length - 4]) {
       const flipped = sealed[place] === 'A' ? 'B' : 'A'
       kept.visitor.tokens.sealed = `${sealed.slice(0, place)}${flipped}${sealed.slice(place + 1)}`
@@ -735,7 +735,7 @@ describe('a session that was changed in Redis', () => {
     expect(await hasAvatar(visitor)).toBe(true)
   })
 
-  test('with sealed tokens of another form: the visitor signs in again, and nothing breaks', async () => {
+  test('has encrypted tokens in another format: the visitor signs in again, and nothing breaks', async () => {
     for (const text of ['no JSON', '{}', '{"accessToken":1,"expiresAt":"soon"}']) {
       const { visitor, key, kept } = await signedIn()
       kept.visitor.tokens.sealed = createSealer([sessionSecret]).seal(text)
@@ -746,7 +746,7 @@ describe('a session that was changed in Redis', () => {
     }
   })
 
-  test('with its sealed tokens changed, signing out still works', async () => {
+  test('has damaged tokens: the visitor can sign out', async () => {
     const { visitor, key, kept } = await signedIn()
     kept.visitor.tokens.sealed = 'not sealed at all'
     await db.set(key, JSON.stringify(kept), { expiration: 'KEEPTTL' })
@@ -763,12 +763,12 @@ describe('a session that was changed in Redis', () => {
     ['a word', '"session"'],
     ['an empty object', '{}'],
     ['no cookie', '{"visitor":{"avatars":[]}}'],
-    ['a cookie that is none', '{"cookie":null}'],
+    ['null for its cookie', '{"cookie":null}'],
     ['a visitor that is a word', JSON.stringify({ cookie, visitor: 'juniper' })],
-    ['avatars that are none', JSON.stringify({ cookie, visitor: { avatars: [{ id: '../../etc/passwd' }] } })],
+    ['avatars with an invalid id', JSON.stringify({ cookie, visitor: { avatars: [{ id: '../../etc/passwd' }] } })],
     ['a user without a name', JSON.stringify({ cookie, visitor: { avatars: [], user: { id: '1' } } })],
     ['an expiry that is no date', JSON.stringify({ cookie: { ...cookie, expires: 'soon' }, visitor: {} })],
-  ])('into %s: the visitor is a stranger, who can sign in again', async (_, text) => {
+  ])('consists of %s: the visitor is signed out, and can sign in again', async (_, text) => {
     const { visitor, key } = await signedIn()
     await db.set(key, text, { expiration: 'KEEPTTL' })
     await expectStranger(visitor)
@@ -778,7 +778,7 @@ describe('a session that was changed in Redis', () => {
   })
 })
 
-describe('a new session secret', () => {
+describe('a new SESSION_SECRET', () => {
   const newSecret = 'another session secret of more than thirty-two characters'
   let both: TestApp
   let newOnly: TestApp
@@ -790,7 +790,7 @@ describe('a new session secret', () => {
   })
   afterAll(() => Promise.all([both.close(), newOnly.close()]))
 
-  test('before the old one: sessions, tokens and visitors at Discord are still good', async () => {
+  test('before the old one keeps sessions, tokens and sign-ins in progress valid', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const address = await leave(visitor, later)
@@ -798,14 +798,14 @@ describe('a new session secret', () => {
     expect((await there.get('/show_avatar')).status).toBe(200)
     expectLanding(await restyle(there), 303)
     expectLanding(await comeBack(there, app.discord.codeFor(address)))
-    // The cached tokens were opened: neither exchanged nor refreshed.
+    // The stored tokens were decrypted: no code was exchanged, and nothing was refreshed.
     expect(app.discord.count(at.token)).toBe(1)
 
-    // What has been used since is signed anew: the old secret can go.
+    // A session that was used since then is signed with the new secret, so the old one is not needed.
     expect((await sameBrowserAt(newOnly, visitor).get('/show_avatar')).status).toBe(200)
   })
 
-  test('without the old one: signed out, and a visitor at Discord starts again', async () => {
+  test('without the old one signs visitors out, and sign-ins in progress start again', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor))
@@ -813,7 +813,7 @@ describe('a new session secret', () => {
     const there = sameBrowserAt(newOnly, visitor)
     expect((await comeBack(there, callback)).status).toBe(400)
     expect(app.discord.count(at.token)).toBe(exchanges)
-    // A lock that was left would let the next request of this browser wait for five seconds.
+    // A lock that was left would make the next request of this browser wait for five seconds.
     await expect.poll(() => db.keys('lock:*')).toEqual([])
     await expectStranger(there)
     expectLanding(await signIn(newOnly, there))
@@ -821,7 +821,7 @@ describe('a new session secret', () => {
 })
 
 describe('the session cookie', () => {
-  test('is for this site alone, and for no script', async () => {
+  test('is sent to this site only, and hidden from scripts', async () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     const restyled = await restyle(visitor)
@@ -835,7 +835,7 @@ describe('the session cookie', () => {
     }
   })
 
-  test('is Secure and __Host- where the site is https, whether or not the proxy says so', async () => {
+  test('is Secure and __Host- if BASE_URL is https, whatever the proxy says', async () => {
     const url = 'https://avatars.example'
     const discord = await openDiscord({ clientId, clientSecret, redirectUri: `${url}/get_avatar` })
     const behindProxy = await openApp({ redisUrl: redis.url, beside: { url, discord, dicebear: app.dicebear } })
@@ -864,7 +864,7 @@ describe('the session cookie', () => {
     }
   })
 
-  test('is not set before there is something to keep', async () => {
+  test('is not set before there is something to store', async () => {
     const visitor = app.visitor()
     const paths = ['/', '/style.css', '/preview.svg?style=bottts', '/licences', '/nowhere', '/healthz', '/readyz']
     for (const path of [...paths, '/show_avatar', '/get_avatar', '/get_avatar?code=a&state=b', '/avatars/x.svg']) {
@@ -874,7 +874,7 @@ describe('the session cookie', () => {
     expect(await db.keys('session:*')).toEqual([])
   })
 
-  test('made up, tampered with or absurdly long opens nothing, and breaks nothing', async () => {
+  test('opens no session and causes no error when it is made up, changed or very long', async () => {
     const visitor = app.visitor()
     const good =
       cookiesOf(await signIn(app, visitor))
@@ -910,7 +910,7 @@ describe('the session cookie', () => {
       expect([cookie.slice(0, 80), picture.status]).toEqual([cookie.slice(0, 80), 404])
       const leaving = await app.visitor().get('/').set('Cookie', cookie)
       expect(leaving.status).toBe(200)
-      // The limits count these too.
+      // The rate limits count these requests, too.
       await db.del(await db.keys('limit:*'))
     }
   })
@@ -939,9 +939,9 @@ test('the log holds no code, token, state, verifier, secret or cookie, whatever 
     expectLanding(keep(await restyle(visitor)), 303)
     await visitor.get(`${await avatarPath(visitor)}.svg`)
 
-    // Discord's own answers go wrong in ways that a library may quote.
+    // Invalid answers of Discord, from which a library might quote in its error message.
     const told = { access_token: 'an access token in bad JSON', refresh_token: 'a refresh token in bad JSON' }
-    // So short that a JSON parser quotes it whole.
+    // So short that the JSON parser quotes all of it in its error.
     const quoted = 'token-in-plain-text!'
     expect(() => JSON.parse(quoted)).toThrow(quoted)
     for (const fault of [
@@ -1010,7 +1010,7 @@ async function walkWhilePaused(there: TestApp, visitor: Visitor, callback: strin
   return comeBack(visitor, callback)
 }
 
-test('the log tells what went wrong, under the number that the visitor was shown', async () => {
+test('the log has the reason of an error under the number that the visitor was shown', async () => {
   app.discord.fail(at.token, faults.malformed(), { times: 1 })
   const answer = await signIn(app, app.visitor())
   expect(answer.status).toBe(502)
@@ -1028,7 +1028,7 @@ test('the log tells what went wrong, under the number that the visitor was shown
   expect(line).not.toContain('?')
 })
 
-test('one request is one line of JSON in the log, whatever line ends and escapes it brings', async () => {
+test('each request is one line of JSON in the log, whatever line breaks and escapes it contains', async () => {
   const quiet = await openApp({ redisUrl: redis.url, beside: app })
   const forged = '{"level":60,"msg":"forged"}'
   const ends = ['\r\n', '\n', '\r', '\u2028', '\u0085', '\u001b[2K\u001b[1G', '\0', '"},\n']
@@ -1055,12 +1055,12 @@ test('one request is one line of JSON in the log, whatever line ends and escapes
       await send('/get_avatar', formOf({ ...look, seed: text }))
       await send('/show_avatar', { headers: { Cookie: `${sessionCookie(app)}=${inPath}; state-x=${inPath}` } })
     }
-    // What HTTP lets a header hold; a line end itself never gets in.
+    // Everything that HTTP allows in a header; a line break itself is refused.
     for (const value of [`\\r\\n${forged}`, `%0D%0A${forged}`, `\t"${forged}`, `\x85${forged}`, `\\u000a${forged}`]) {
       await send('/', { headers: headersOf(value) })
       await send('/nowhere', { headers: headersOf(value) })
     }
-    // An error of Discord's that is good ASCII is told in the log.
+    // An error name from Discord that is printable ASCII is logged.
     const visitor = quiet.visitor()
     const state = new URL(await leave(visitor)).searchParams.get('state') ?? ''
     const error = '"}\\n{"level":60,"msg":"forged"}'
@@ -1072,7 +1072,7 @@ test('one request is one line of JSON in the log, whatever line ends and escapes
     const said = lines.map((line) => LogLine.parse(JSON.parse(line)))
     expect(said.filter(({ req }) => req !== undefined)).toHaveLength(asked)
     expect(said.filter(({ level, msg }) => level === 60 || msg === 'forged')).toEqual([])
-    // Terminals take these for orders, and some readers for line ends.
+    // Terminals take these characters for commands, and some log readers for line breaks.
     for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\u2028\u2029]/u)
   } finally {
     await quiet.close()
@@ -1090,7 +1090,7 @@ describe('without Redis, in memory', () => {
   afterAll(() => small.close())
   afterEach(() => small.discord.heal())
 
-  test('the same visit: form, Discord, avatar, restyle, a "no", sign-out', async () => {
+  test('a whole visit works: form, Discord, avatar, restyle, declining, sign-out', async () => {
     const visitor = small.visitor()
     expectLanding(await signIn(small, visitor))
     expect((await visitor.get('/show_avatar')).text).toContain('Juniper Moss')
@@ -1131,7 +1131,7 @@ describe('without Redis, in memory', () => {
     expect(small.discord.count(at.token)).toBe(before + 1)
   })
 
-  test('restyles at once with an expired token: one refresh, and no avatar is lost', async () => {
+  test('concurrent restyles with an expired token cause one refresh, and no avatar is lost', async () => {
     const visitor = small.visitor()
     small.discord.tokenLifeS = 1
     expectLanding(await signIn(small, visitor))

@@ -44,7 +44,7 @@ async function expectSignedOut(...browsers: Visitor[]): Promise<void> {
   expect(await db.keys('session:*')).toEqual([])
 }
 
-/** Asks Discord's stand-in with every access token that it has issued in this test. */
+/** Checks that Discord's stand-in refuses every access token that it has issued in this test. */
 async function expectTokensRevoked(): Promise<void> {
   const issued = app.discord.calls.flatMap(({ path, answer }) =>
     path === at.token && answer !== null && typeof answer === 'object' && 'access_token' in answer
@@ -58,12 +58,12 @@ async function expectTokensRevoked(): Promise<void> {
   }
 }
 
-describe('nothing that began before a sign-out is signed in after it', () => {
+describe('a sign-out ends what began before it', () => {
   for (const [name, instance] of [
     ['the same instance', () => app],
     ['another instance', () => other],
   ] as const) {
-    test(`a callback of a known visitor that waits for Discord; the sign-out at ${name}`, async () => {
+    test(`a callback of a known visitor that waits for Discord, with the sign-out at ${name}, is refused`, async () => {
       const visitor = app.visitor()
       await signIn(app, visitor)
       const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
@@ -79,7 +79,7 @@ describe('nothing that began before a sign-out is signed in after it', () => {
       await expectTokensRevoked()
     })
 
-    test(`a first callback that waits for Discord; the sign-out at ${name}`, async () => {
+    test(`a first callback that waits for Discord, with the sign-out at ${name}, is refused`, async () => {
       const visitor = app.visitor()
       const callback = app.discord.codeFor(await leave(visitor))
       const tab = copyOf(visitor)
@@ -94,7 +94,7 @@ describe('nothing that began before a sign-out is signed in after it', () => {
     })
   }
 
-  test('a state: the callback is refused, and no code is exchanged', async () => {
+  test('the callback for an older state is refused, and no code is exchanged', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor))
@@ -107,7 +107,7 @@ describe('nothing that began before a sign-out is signed in after it', () => {
     await expectSignedOut(tab, visitor)
   })
 
-  test('a reload of a callback that has signed in a minute ago', async () => {
+  test('a reload of a callback that signed in a minute ago is refused', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
@@ -117,7 +117,7 @@ describe('nothing that began before a sign-out is signed in after it', () => {
     await expectSignedOut(tab, visitor)
   })
 
-  test('a restyle that refreshes the tokens: what it obtains is revoked', async () => {
+  test('a restyle that is refreshing the tokens leads to the form, and its new tokens are revoked', async () => {
     const visitor = app.visitor()
     app.discord.tokenLifeS = 1
     await signIn(app, visitor)
@@ -141,7 +141,7 @@ describe('nothing that began before a sign-out is signed in after it', () => {
   })
 })
 
-test('a sign-out with the cookie of before a renewal ends the session that followed, and its tokens', async () => {
+test('a sign-out with an earlier session id ends the session that replaced it, and its tokens', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   const old = copyOf(visitor)
@@ -152,7 +152,7 @@ test('a sign-out with the cookie of before a renewal ends the session that follo
   await expectTokensRevoked()
 })
 
-test('who signs in after a sign-out is signed in', async () => {
+test('a visitor can sign in again after a sign-out', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
   await visitor.post('/sign_out')

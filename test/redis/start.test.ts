@@ -30,7 +30,7 @@ const Line = z.looseObject({
   res: z.looseObject({ statusCode: z.number() }).optional(),
 })
 
-/** The lines of the log so far. Throws if one is not JSON. */
+/** Returns the lines of the log so far. Throws if a line is not JSON. */
 const linesOf = ({ output }: StartedApp) =>
   output.stdout
     .trim()
@@ -62,7 +62,7 @@ describe('the demo, without any settings', () => {
       visitor.put('/'),
     ])
     for (const { text } of [form, consent, page, ...others]) expect(text).toContain('played by stand-ins here')
-    // The stand-ins are spoken to over HTTP, by the client that speaks to the real ones.
+    // The app calls the stand-ins over HTTP, with the client that also calls the real services.
     const asked = linesOf(app).flatMap(({ req }) => (req ? [`${req.method} ${req.path}`] : []))
     expect(asked).toContain('POST /demo/discord/api/v10/oauth2/token')
     expect(asked).toContain('GET /demo/discord/api/v10/users/@me')
@@ -75,7 +75,7 @@ describe('the demo, without any settings', () => {
     await visitor.get('/licences').set('User-Agent', 'a browser')
     await visitor.get('/get_avatar?code=the-code&state=the-state')
     await visitor.get('/%0d%0a{"forged":1}')
-    // Monitors ask these every few seconds.
+    // Requests for these two are not logged, because monitors send them every few seconds.
     for (const path of ['/healthz', '/readyz']) expect((await visitor.get(path)).status).toBe(200)
     await app.stop('SIGTERM')
     const requests = linesOf(app).filter(({ req }) => req !== undefined)
@@ -109,7 +109,7 @@ test('no request can forge a log line', async (context) => {
   expect([...app.output.stdout].filter((character) => character < ' ' && character !== '\n')).toEqual([])
 })
 
-/** Sends a request as it is, as no client would encode it; waits for the end of the answer. */
+/** Sends a request without the encoding that clients do, and waits for the end of the answer. */
 async function sendRaw(port: number, path: string, headers: Record<string, string>): Promise<void> {
   const socket = connect(port, '127.0.0.1')
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
@@ -119,7 +119,7 @@ async function sendRaw(port: number, path: string, headers: Record<string, strin
 }
 
 describe('settings', () => {
-  test('production names every missing or weak setting at once, and no value', async () => {
+  test('that are missing or weak in production are all named at once, without their values', async () => {
     const weak = { SESSION_SECRET: 'too short to be secret', BASE_URL: 'http://avatars.example' }
     for (const settings of [weak, { ...weak, NODE_ENV: 'production' }]) {
       const { code, output } = await startAndFail(settings)
@@ -131,7 +131,7 @@ describe('settings', () => {
     }
   })
 
-  test('are read from .env, too; the environment takes precedence', async ({ onTestFinished }) => {
+  test('are read from .env, too, but the environment takes precedence', async ({ onTestFinished }) => {
     const port = await freePort()
     const folder = await mkdtemp(join(tmpdir(), 'dotenv-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -149,14 +149,14 @@ describe('settings', () => {
     expect(await readdir(folder)).toContain('kept here')
   })
 
-  test('all that are wrong are named at once, a cache folder that cannot be created among them', async () => {
+  test('that are wrong are all named at once, among them a cache folder that cannot be created', async () => {
     const { code, output } = await startAndFail({ PORT: 'abc', HOST: '999.1.1.1', CACHE_DIR: '/proc/avatars' })
     expect(code).toBe(1)
     for (const name of ['PORT', 'HOST', 'CACHE_DIR']) expect(output).toContain(`  ${name} must be `)
     expect(output).not.toMatch(/^\s+at /m)
   })
 
-  test('a port in use, or an address of another machine, ends the start with a message that names the setting', async (context) => {
+  test('are named if the app cannot listen at the port or address that they give', async (context) => {
     const app = await started(context)
     const { port } = new URL(app.url)
     const taken = await startAndFail({ PORT: port })
@@ -195,8 +195,8 @@ describe('while Redis is down', () => {
 })
 
 describe('SIGTERM', () => {
-  // A shell between npm and the app would end without passing the signal on.
-  test('to `npm start` ends the app with exit code 0', async ({ onTestFinished }) => {
+  // npm starts scripts with a shell. If the shell did not exec the app, it would end without passing the signal on.
+  test('ends `npm start` with exit code 0', async ({ onTestFinished }) => {
     const [port, folder] = [await freePort(), await mkdtemp(join(tmpdir(), 'npm-start-'))]
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const env = { PATH: process.env.PATH, HOME: folder, PORT: String(port), CACHE_DIR: folder }
@@ -211,7 +211,7 @@ describe('SIGTERM', () => {
     await untilRefused(port)
   })
 
-  test('an open request finishes, idle connections do not delay the end, exit code 0', async (context) => {
+  test('ends the app with exit code 0 after open requests, without waiting for idle connections', async (context) => {
     const port = await freePort()
     const redirectUri = `http://localhost:${port}/get_avatar`
     const discord = await openDiscord({ clientId, clientSecret, redirectUri })
@@ -231,7 +231,7 @@ describe('SIGTERM', () => {
     const visitor = agent(app.url).redirects(0)
     const callback = discord.codeFor(await leave(visitor))
 
-    // Discord answers only after the app got the signal.
+    // Discord answers only after the app has received the signal.
     const signalled = new Promise<void>((resolve) => {
       discord.fail(at.user, async (_req, res) => {
         app.child.kill('SIGTERM')
@@ -249,11 +249,11 @@ describe('SIGTERM', () => {
   }, 60_000)
 })
 
-/** What is still open nine seconds after SIGTERM is cut off. */
+/** Well before the nine seconds after which open connections are cut off. */
 const soonMs = 8000
 
 describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
-  test('/readyz answers 503 at once, and every answer ends its connection', async (context) => {
+  test('/readyz answers 503 at once, and every answer closes its connection', async (context) => {
     const app = await started(context)
     const agent = keptAlive(context)
     expect((await get(`${app.url}/readyz`, agent)).status).toBe(200)
@@ -270,7 +270,7 @@ describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
   test('no request on an open connection is lost under load', async (context) => {
     const app = await started(context, { RATE_LIMIT: 'off', LOG_LEVEL: 'warn' })
     let answers = 0
-    /** Sends requests on one connection until the app ends it. */
+    /** Sends requests on one connection until the app closes it. */
     async function client(): Promise<string> {
       const agent = keptAlive(context)
       for (;;) {
@@ -291,7 +291,7 @@ describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
     expect(await app.exited).toEqual([0, null])
   })
 
-  test('the same signal again, as npm forwards it, changes nothing: the open request has its answer', async (context) => {
+  test('the same signal again at once, as npm forwards it, does not cut off an open request', async (context) => {
     const app = await started(context)
     const slow = await openRequest(app)
     app.child.kill('SIGTERM')
@@ -304,7 +304,7 @@ describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
     expect(await app.exited).toEqual([0, null])
   })
 
-  test('a second signal ends the process at once', async (context) => {
+  test('a second signal later ends the process at once', async (context) => {
     const app = await started(context)
     await openRequest(app)
     app.child.kill('SIGINT')
@@ -323,7 +323,7 @@ describe.concurrent('an uncaught error', { timeout: 60_000 }, () => {
   }
 
   test.for(Object.entries(faults))(
-    '%s is logged in one line, open requests finish, exit code 1',
+    'such as %s is logged in one line, open requests finish, and the exit code is 1',
     async ([, fault], context) => {
       const code = `process.on('SIGUSR2', () => { ${fault} })`
       const app = await started(context, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
@@ -341,7 +341,7 @@ describe.concurrent('an uncaught error', { timeout: 60_000 }, () => {
   )
 })
 
-describe.concurrent('idle connections do not delay the end', () => {
+describe.concurrent('the end after SIGTERM or SIGINT is not delayed by', () => {
   /** Sends the signal and returns the milliseconds until the app ended. */
   async function end(app: StartedApp, signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<number> {
     const since = performance.now()
@@ -363,7 +363,7 @@ describe.concurrent('idle connections do not delay the end', () => {
       silent.destroy()
     })
     await once(silent, 'connect')
-    // An answer on a later connection shows that the app has accepted this one.
+    // An answer on a later connection proves that the app has accepted this one.
     expect((await ask(app.url, '/healthz')).status).toBe(200)
     expect(await end(app)).toBeLessThan(soonMs)
   })
@@ -391,17 +391,17 @@ describe.concurrent('idle connections do not delay the end', () => {
   })
 })
 
-/** A request whose body is still to come. */
+/** Opens a connection and sends a request without its body. */
 async function openRequest(app: StartedApp): Promise<Socket> {
   const socket = connect(Number(new URL(app.url).port), '127.0.0.1')
   socket.on('error', () => undefined)
   socket.write('POST /get_avatar HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n')
   socket.write('Content-Length: 11\r\nExpect: 100-continue\r\n\r\n')
-  await once(socket, 'data') // "100 Continue": the app has the request
+  await once(socket, 'data') // "100 Continue" proves that the app has the request
   return socket
 }
 
-/** One request on a connection that stays open. */
+/** Sends one request on a connection that stays open. */
 function get(url: string, agent: Agent, headers: Record<string, string> = {}) {
   return new Promise<{ status: number; headers: IncomingHttpHeaders; text: string }>((resolve, reject) => {
     const asking = request(url, { agent, headers }, (answer) => {
@@ -418,7 +418,7 @@ function get(url: string, agent: Agent, headers: Record<string, string> = {}) {
   })
 }
 
-/** Keeps one connection, and opens another only when that has ended. */
+/** Returns an agent that keeps one connection, and opens another only when that one has ended. */
 function keptAlive({ onTestFinished }: TestContext): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(async () => agent.destroy())

@@ -64,7 +64,7 @@ afterEach(() => {
 const exchanges = () => app.discord.count(at.token)
 const stateOf = (address: string) => new URL(address).searchParams.get('state') ?? ''
 
-/** The callback with parameters changed; one that is undefined is left out. */
+/** Returns the callback URL with these parameters changed; `undefined` leaves a parameter out. */
 function changed(callbackUrl: string, changes: Record<string, string | undefined>): string {
   const url = new URL(callbackUrl)
   for (const [name, value] of Object.entries(changes)) {
@@ -84,13 +84,13 @@ function expectLanding(answer: Response): void {
   expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
 }
 
-/** What the second of two finds: whoever has only this answer's cookies is signed in. */
+/** Checks that a browser with only the cookies of this answer is signed in. */
 async function expectSignedIn(answer: Response): Promise<void> {
   const page = await app.visitor().get('/show_avatar').set('Cookie', cookiesOf(answer))
   expect(page.status).toBe(200)
 }
 
-/** An answer, and all that Redis was asked until it was there. */
+/** Returns an answer, and the commands that Redis received until then. */
 async function watched(ask: () => PromiseLike<Response>): Promise<{ answer: Response; seen: string[] }> {
   const watcher = client()
   await watcher.connect()
@@ -98,7 +98,7 @@ async function watched(ask: () => PromiseLike<Response>): Promise<{ answer: Resp
   await watcher.monitor((line) => seen.push(String(line)))
   try {
     const answer = await ask()
-    // All that came before it has been seen when this is.
+    // When this command is seen, all earlier ones have been seen, too.
     await db.echo('the end')
     await expect.poll(() => seen.some((line) => line.includes('the end'))).toBe(true)
     return { answer, seen }
@@ -107,7 +107,7 @@ async function watched(ask: () => PromiseLike<Response>): Promise<{ answer: Resp
   }
 }
 
-/** Nothing was asked of Discord, and the right browser can still finish. */
+/** Checks that no code was exchanged, and that the right browser can still finish. */
 async function expectUntouched(visitor: Visitor, callback: string): Promise<void> {
   expect(exchanges()).toBe(0)
   expectLanding(await comeBack(visitor, callback))
@@ -115,7 +115,7 @@ async function expectUntouched(visitor: Visitor, callback: string): Promise<void
 }
 
 describe('a state', () => {
-  test('is unguessable, and new for each visit', async () => {
+  test('is unguessable and new for each visit', async () => {
     const visitors = Array.from({ length: 10 }, () => app.visitor())
     const addresses = await Promise.all(
       visitors.map(async (visitor) => {
@@ -129,14 +129,14 @@ describe('a state', () => {
     expect(new Set(states).size).toBe(400)
     const challenges = addresses.flat().map((address) => new URL(address).searchParams.get('code_challenge'))
     expect(new Set(challenges).size).toBe(400)
-    // 128 bits take 22 characters of base64url; at none of their places do all states agree.
+    // 128 bits take 22 characters of base64url. No character may be the same in all states.
     for (const state of states) expect(state).toMatch(/^[\w-]{22,}$/)
     for (let place = 0; place < 22; place += 1) {
       expect(new Set(states.map((state) => state[place])).size).toBeGreaterThan(16)
     }
   })
 
-  test('has a cookie that scripts and other sites cannot use, and that ends after ten minutes', async () => {
+  test('has a cookie that is hidden from scripts and other sites, and that expires after ten minutes', async () => {
     const leaving = await app.visitor().post('/get_avatar').type('form').send(look)
     const [pair = '', ...attributes] = setCookie(leaving, 'state').split('; ')
     expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'SameSite=Lax', 'Path=/', 'Max-Age=600']))
@@ -163,7 +163,7 @@ describe('a state', () => {
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(again, 'state'))?.[1])).toBeLessThanOrEqual(20)
   })
 
-  test('has a __Host- cookie that is Secure where the site is https, whatever the proxy says', async () => {
+  test('has a cookie that is Secure and __Host- if BASE_URL is https, whatever the proxy says', async () => {
     const beside = { url: 'https://avatars.example', discord: app.discord, dicebear: app.dicebear }
     const behindProxy = await openApp({ redisUrl: redis.url, beside })
     try {
@@ -174,7 +174,7 @@ describe('a state', () => {
     }
   })
 
-  test('more than twenty at once in one browser: the oldest loses cookie and record, and the others finish', async () => {
+  test('loses its cookie and record when it is the oldest of more than twenty in one browser', async () => {
     const visitor = app.visitor()
     const callbacks: string[] = []
     for (let visit = 0; visit < 25; visit += 1) callbacks.push(app.discord.codeFor(await leave(visitor)))
@@ -185,7 +185,7 @@ describe('a state', () => {
     }
   })
 
-  test('hundreds of made-up state cookies cause no error, and no more than twenty records are read', async () => {
+  test('is found among hundreds of made-up state cookies, of which no more than twenty are looked up', async () => {
     const odd = [
       'state-',
       'state-"',
@@ -211,12 +211,12 @@ describe('a state', () => {
         .set('Cookie', `${planted}; ${own}`),
     )
     expect(back.headers.location).toBe('/show_avatar')
-    // The records of twenty tabs are read, this one's among them, and no more.
+    // The records of twenty states are read, among them that of this browser.
     const asked = seen.filter((line) => line.includes('"MGET" "state:')).map((line) => line.match(/"state:/g)?.length)
     expect(asked).toEqual([19])
   })
 
-  test('expires within a minute of the callback, cookie and record', async () => {
+  test('expires a minute after the callback, with its cookie and its record', async () => {
     const visitor = app.visitor()
     const returning = await signIn(app, visitor)
     expect(Number(/Max-Age=(\d+)/.exec(setCookie(returning, 'state'))?.[1])).toBeLessThanOrEqual(60)
@@ -229,8 +229,8 @@ describe('a state', () => {
   })
 })
 
-describe('a state belongs to the browser that started it', () => {
-  test('another browser with a state of its own gets 400, and the state stays usable', async () => {
+describe('a state belongs to the browser for which it was created', () => {
+  test('another browser with its own state gets 400, and the state can still be used', async () => {
     const [visitor, stranger] = [app.visitor(), app.visitor()]
     const callback = app.discord.codeFor(await leave(visitor))
     await leave(stranger)
@@ -240,7 +240,7 @@ describe('a state belongs to the browser that started it', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('another signed-in visitor gets 400, and stays who they are', async () => {
+  test('another visitor who is signed in gets 400, and keeps their own session', async () => {
     const [visitor, stranger] = [app.visitor(), app.visitor()]
     await signIn(app, stranger, look, app.discord.accounts[1]?.id)
     app.discord.calls.length = 0
@@ -250,14 +250,14 @@ describe('a state belongs to the browser that started it', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('a browser without cookies gets 400, and the state stays usable', async () => {
+  test('a browser without cookies gets 400, and the state can still be used', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     expect((await comeBack(app.visitor(), callback)).status).toBe(400)
     await expectUntouched(visitor, callback)
   })
 
-  test('a cookie of the right name with another value gets 400, and the state stays usable', async () => {
+  test('a cookie of the right name with another value gets 400, and the state can still be used', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
     const callback = app.discord.codeFor(locationOf(leaving))
@@ -270,8 +270,8 @@ describe('a state belongs to the browser that started it', () => {
   })
 })
 
-describe('an invalid state', () => {
-  test('unknown: 400, and nothing is exchanged', async () => {
+describe('a state gets 400, and no code is exchanged,', () => {
+  test('if it is unknown', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answer = await comeBack(visitor, changed(callback, { state: 'x'.repeat(43) }))
@@ -279,7 +279,7 @@ describe('an invalid state', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('older than ten minutes: 400, and nothing is exchanged', async () => {
+  test('if it is older than ten minutes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await forget('state:*')
@@ -288,7 +288,7 @@ describe('an invalid state', () => {
     expect(answer.text).toContain('href="/"')
   })
 
-  test('spent more than a minute ago: 400, one exchange, and the visitor is still signed in', async () => {
+  test('if it was used more than a minute ago, and the visitor is still signed in', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
@@ -298,7 +298,7 @@ describe('an invalid state', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('with a record that cannot be read, of an older version of ours: 400 at once, for a second request too', async () => {
+  test('if an older version of the app has stored its record in another format', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const [record = ''] = await db.keys('state:*')
@@ -310,14 +310,14 @@ describe('an invalid state', () => {
 })
 
 describe('a callback that is opened twice', () => {
-  test('one after the other: one exchange, and both lead to the avatar, signed in', async () => {
+  test('causes one exchange, and both requests lead to the avatar, signed in', async () => {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
     const callback = app.discord.codeFor(locationOf(leaving))
     expectLanding(await comeBack(visitor, callback))
     expectLanding(await comeBack(visitor, callback))
 
-    // A browser that let go of the first answer has only the state's cookie.
+    // A browser that did not receive the first answer has only the state's cookie.
     const second = await comeBack(app.visitor(), callback).set('Cookie', cookiesOf(leaving))
     expectLanding(second)
     await expectSignedIn(second)
@@ -325,7 +325,7 @@ describe('a callback that is opened twice', () => {
     expect(app.discord.count(at.user)).toBe(1)
   })
 
-  test('twenty at once: one exchange, and all lead to the avatar, signed in', async () => {
+  test('causes one exchange for twenty requests at once, and all lead to the avatar, signed in', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answers = await Promise.all(Array.from({ length: 20 }, () => comeBack(visitor, callback)))
@@ -337,7 +337,7 @@ describe('a callback that is opened twice', () => {
     expect(app.discord.count(at.user)).toBe(1)
   })
 
-  test('at once with two different codes: one exchange, and both lead to the avatar', async () => {
+  test('causes one exchange for two requests at once with different codes, and both lead to the avatar', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     const callbacks = [app.discord.codeFor(authorize), app.discord.codeFor(authorize)]
@@ -350,7 +350,7 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(1)
   })
 
-  test('one after the other with two different codes: the second code is not needed', async () => {
+  test('causes one exchange for two requests with different codes, one after the other', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     expectLanding(await comeBack(visitor, app.discord.codeFor(authorize)))
@@ -358,7 +358,7 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(1)
   })
 
-  test('at once at two instances: one exchange, and both lead to the avatar', async () => {
+  test('causes one exchange for requests at once at two instances, and both lead to the avatar', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     const answers = await Promise.all(
@@ -374,17 +374,17 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(1)
   })
 
-  test('the second request waits, however slow each step of the first is', async () => {
+  test('makes the second request wait for the first, however slow each step of it is', async () => {
     for (const path of [at.token, at.user]) app.discord.delay(path, 900)
     app.dicebear.delay(at.svg, 900)
     const visitor = app.visitor()
-    // Without a seed DiceBear is asked last, with the username.
+    // Without a seed, DiceBear is asked last, because the seed is then the username.
     const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: '' }))
     const answers = await Promise.all([comeBack(visitor, callback), comeBack(visitor, callback)])
     for (const answer of answers) expectLanding(answer)
   })
 
-  test('again, after another tab has signed in and changed the session', async () => {
+  test('still leads to the avatar after another tab has signed in and replaced the session', async () => {
     const visitor = app.visitor()
     const first = app.discord.codeFor(await leave(visitor))
     const second = app.discord.codeFor(await leave(visitor))
@@ -394,7 +394,7 @@ describe('a callback that is opened twice', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('after a "no": both lead back to the form, with the look', async () => {
+  test('after the visitor declined leads to the form both times, with the look', async () => {
     const visitor = app.visitor()
     const callback = await agreeAtDiscord(await leave(visitor), { decision: 'decline' })
     const answers = await Promise.all([comeBack(visitor, callback), comeBack(visitor, callback)])
@@ -408,7 +408,7 @@ describe('a callback that is opened twice', () => {
     expect(exchanges()).toBe(0)
   })
 
-  test('after a failure: nothing is exchanged again, and the look is kept', async () => {
+  test('after a failure exchanges nothing again, and keeps the look', async () => {
     app.discord.fail(at.token, faults.json(500, { message: '500: Internal Server Error', code: 0 }), { times: 1 })
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
@@ -427,7 +427,7 @@ describe('two tabs of one browser', () => {
     for (const choice of choices) expect([choice.seed, await hasAvatar(visitor, choice)]).toEqual([choice.seed, true])
   }
 
-  test('finish in reverse order, each with its own choice', async () => {
+  test('can finish in reverse order, each with its own choice', async () => {
     const visitor = app.visitor()
     const [first = '', second = ''] = [await leave(visitor, looks[0]), await leave(visitor, looks[1])]
     expectLanding(await comeBack(visitor, app.discord.codeFor(second)))
@@ -438,7 +438,7 @@ describe('two tabs of one browser', () => {
   })
 
   for (const known of [false, true]) {
-    test(`finish at once, each with its own choice: ${known ? 'a visitor who is signed in' : 'a stranger'}`, async () => {
+    test(`can finish at once, each with its own choice: ${known ? 'a signed-in visitor' : 'a new visitor'}`, async () => {
       const visitor = app.visitor()
       if (known) await signIn(app, visitor)
       const callbacks: string[] = []
@@ -450,7 +450,7 @@ describe('two tabs of one browser', () => {
     })
   }
 
-  test('finish at once at two instances', async () => {
+  test('can finish at once at two instances', async () => {
     const visitor = app.visitor()
     const callbacks: string[] = []
     for (const choice of looks) callbacks.push(app.discord.codeFor(await leave(visitor, choice)))
@@ -461,7 +461,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks)
   })
 
-  test('the second starts and finishes while the first is being answered', async () => {
+  test('can overlap: the second starts and finishes while the first is being answered', async () => {
     app.discord.delay(at.user, 300)
     const visitor = app.visitor()
     const first = send(comeBack(visitor, app.discord.codeFor(await leave(visitor, looks[0]))))
@@ -471,7 +471,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks.slice(0, 2))
   })
 
-  test('a restyle in one tab is not lost when the other comes back from Discord', async () => {
+  test('keep the restyle of one tab when the other comes back from Discord', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor, looks[0]))
@@ -486,7 +486,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
   })
 
-  test('a restyle in one tab succeeds when the other replaces the session meanwhile', async () => {
+  test('can restyle in one tab while the other replaces the session', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor, looks[0]))
@@ -502,7 +502,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 1)])
   })
 
-  test('a restyle in one tab changes nothing of another account that the other signs in meanwhile', async () => {
+  test('keep accounts apart: a restyle fails while the other tab signs in with another account', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const [juniper, ozzy] = app.discord.accounts
@@ -513,7 +513,7 @@ describe('two tabs of one browser', () => {
     app.discord.fail(at.user, (req, res) => held.promise.then(() => sayJuniper(req, res)), { times: 1 })
     const restyling = send(visitor.post('/show_avatar').type('form').send(looks[1]))
     await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
-    // What Juniper's session holds is refused, so that the code in hand counts: Ozzy's.
+    // Discord refuses the token in Juniper's session, so the code of the callback is exchanged, which is Ozzy's.
     app.discord.fail(at.user, faults.json(401, { message: '401: Unauthorized', code: 0 }), { times: 1 })
     expectLanding(await comeBack(visitor, callback))
     held.resolve()
@@ -524,13 +524,13 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks.slice(0, 1))
   })
 
-  test('a sign-in waits for another request that holds the lock of the session, and keeps its change', async () => {
+  test('take turns: a sign-in waits for a request that holds the session’s lock, and keeps its change', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const before = (await db.get(session)) ?? ''
     await visitor.post('/show_avatar').type('form').send(looks[1])
     const restyled = (await db.get(session)) ?? ''
-    // Once more, and slowly: another instance has its turn, and has read the session.
+    // The same, slower: another instance holds the lock, and has read the session already.
     await db.set(session, before)
     await db.set(`lock:{${session}}`, '1', { expiration: { type: 'EX', value: 5 } })
     const watcher = client()
@@ -549,7 +549,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
   })
 
-  test('a picture that was requested before does not bring the old session back', async () => {
+  test('do not get the old session back through a picture that was requested before', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const page = await visitor.get('/show_avatar')
@@ -557,7 +557,7 @@ describe('two tabs of one browser', () => {
     const callback = app.discord.codeFor(await leave(visitor, looks[0]))
     const before = app.dicebear.count(at.svg)
     app.dicebear.delay(at.svg, 300)
-    // The other instance has no file of it, and has it drawn anew.
+    // The other instance has no file of this picture, so DiceBear draws it again, slowly.
     const picture = send(sameBrowserAt(other, visitor).get(path))
     await expect.poll(() => app.dicebear.count(at.svg)).toBe(before + 1)
     app.dicebear.heal()
@@ -566,7 +566,7 @@ describe('two tabs of one browser', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('a session is never written without its lock', async () => {
+  test('never write the session without its lock', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const { answer, seen } = await watched(() => visitor.post('/show_avatar').type('form').send(looks[0]))
@@ -576,7 +576,7 @@ describe('two tabs of one browser', () => {
     expect(seen.slice(letGo).filter((line) => line.includes(`"SET" "${session}"`))).toEqual([])
   })
 
-  test('ten restyles at once at two instances all come into the history', async () => {
+  test('can send ten restyles at once to two instances, and all are in the history', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const choices = Array.from({ length: 10 }, (_, roll) => ({ ...look, seed: `at once ${roll}` }))
@@ -590,7 +590,7 @@ describe('two tabs of one browser', () => {
   })
 })
 
-describe('HEAD requests and prefetches of the callback use nothing up', () => {
+describe('the state is not used up by', () => {
   const lookers = [
     ['HEAD', {}],
     ['GET', { 'Sec-Purpose': 'prefetch' }],
@@ -612,28 +612,28 @@ describe('HEAD requests and prefetches of the callback use nothing up', () => {
   })
 })
 
-describe('the issuer', () => {
+describe('the issuer (iss) of a callback', () => {
   test.each([
     ['right', 'https://discord.com', 302],
     ['absent', undefined, 302],
     ['wrong', 'https://evil.example', 400],
     ['almost right', 'https://discord.com/', 400],
     ['empty', '', 400],
-  ])('%s', async (_, iss, status) => {
+  ])('is checked: %s', async (_, iss, status) => {
     const visitor = app.visitor()
     const callback = changed(app.discord.codeFor(await leave(visitor)), { iss })
     expect((await comeBack(visitor, callback)).status).toBe(status)
     expect(exchanges()).toBe(status === 302 ? 1 : 0)
   })
 
-  test('wrong with an error is refused too', async () => {
+  test('is checked if the visitor declined, too', async () => {
     const visitor = app.visitor()
     const callback = await agreeAtDiscord(await leave(visitor), { decision: 'decline' })
     expect((await comeBack(visitor, changed(callback, { iss: 'https://evil.example' }))).status).toBe(400)
   })
 })
 
-describe('malformed callbacks get a 400 page, and nothing is exchanged', () => {
+describe('a malformed callback gets a 400 page, and no code is exchanged', () => {
   const good = 'https%3A%2F%2Fdiscord.com'
   test.each([
     ['code twice', (state: string) => `code=a&code=b&state=${state}`],
@@ -668,21 +668,21 @@ describe('malformed callbacks get a 400 page, and nothing is exchanged', () => {
     expect(exchanges()).toBe(0)
   })
 
-  test('with none of code, state and error it leads to the form', async () => {
+  test('but one without code, state and error leads to the form', async () => {
     for (const query of ['', '?', '?utm_source=a', '?code[]=a', '?iss=https%3A%2F%2Fdiscord.com']) {
       const answer = await app.visitor().get(`/get_avatar${query}`)
       expect([query, answer.status, answer.headers.location]).toEqual([query, 303, '/'])
     }
   })
 
-  test('unknown parameters are ignored, even twice', async () => {
+  test('but unknown parameters are ignored, even if they are repeated', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answer = await comeBack(visitor, `${callback}&session_state=x&a=1&a=2&__proto__=x&toString=x&code[]=y`)
     expectLanding(answer)
   })
 
-  test('nothing in the address decides where the visitor is sent', async () => {
+  test('but no parameter can change where the visitor is sent', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const astray = 'next=//evil.example&returnTo=https://evil.example&redirect_uri=https://evil.example'
@@ -690,8 +690,8 @@ describe('malformed callbacks get a 400 page, and nothing is exchanged', () => {
   })
 })
 
-describe('Discord comes back with an error', () => {
-  test('a "no" uses the state up', async () => {
+describe('a callback with an error', () => {
+  test('uses up the state when the visitor declined', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor)
     const callback = await agreeAtDiscord(authorize, { decision: 'decline' })
@@ -701,7 +701,7 @@ describe('Discord comes back with an error', () => {
     expect([answer.status, exchanges()]).toEqual([400, 0])
   })
 
-  test('a "no" with the state of another browser is a 400, and uses nothing up', async () => {
+  test('gets 400 with the state of another browser, which can still be used', async () => {
     const [visitor, stranger] = [app.visitor(), app.visitor()]
     const authorize = await leave(visitor)
     const callback = await agreeAtDiscord(authorize, { decision: 'decline' })
@@ -712,13 +712,13 @@ describe('Discord comes back with an error', () => {
     await expectUntouched(visitor, app.discord.codeFor(authorize))
   })
 
-  test('a "no" to a state that is unknown is a 400', async () => {
+  test('gets 400 with an unknown state', async () => {
     const callback = await agreeAtDiscord(await leave(app.visitor()), { decision: 'decline' })
     expect((await comeBack(app.visitor(), changed(callback, { state: 'unknown' }))).status).toBe(400)
   })
 
   test.each(['invalid_scope', 'invalid_request', 'server_error', 'temporarily_unavailable', '<b>made-up</b>'])(
-    '%s: a 400 page that repeats none of it, the look kept, the state used up, and a line in the log',
+    'such as %s gets a 400 page that does not repeat it, uses up the state, and is logged',
     async (error) => {
       const visitor = app.visitor()
       const authorize = await leave(visitor)
@@ -742,7 +742,7 @@ describe('Discord comes back with an error', () => {
 })
 
 test.each(['login_required', 'consent_required', 'interaction_required'])(
-  'Discord refuses prompt=none with %s: the next sign-in shows its pages, until one succeeds',
+  'after Discord has refused prompt=none with %s, sign-ins show its page until one succeeds',
   async (error) => {
     const visitor = app.visitor()
     const authorize = new URL(await leave(visitor))
@@ -759,7 +759,7 @@ test.each(['login_required', 'consent_required', 'interaction_required'])(
   },
 )
 
-test('a browser that did not keep the session cookie is told so', async () => {
+test('a visitor whose browser did not keep the session cookie is told so', async () => {
   const visitor = app.visitor()
   const leaving = await visitor.post('/get_avatar').type('form').send(look)
   expectLanding(await comeBack(visitor, app.discord.codeFor(locationOf(leaving))))
@@ -768,13 +768,13 @@ test('a browser that did not keep the session cookie is told so', async () => {
   expect((await app.visitor().get('/?notice=no-session')).text).toContain('did not keep our cookie')
 })
 
-describe('Redis does not answer during the callback', () => {
+describe('a callback while Redis does not answer', () => {
   afterEach(async () => {
     redis.resume()
     await db.aclSetUser('default', '+get')
   })
 
-  test('503 within two seconds, and the same browser finishes later', async () => {
+  test('gets 503 within two seconds, and the same browser can finish later', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
@@ -785,11 +785,11 @@ describe('Redis does not answer during the callback', () => {
     redis.resume()
     const since = performance.now()
     await expectUntouched(visitor, callback)
-    // What Redis did in the end for the first request is taken back: its claim would be waited for, five seconds long.
+    // The first request's lock, which Redis stored late, was released; otherwise this request would wait five seconds.
     expect(performance.now() - since).toBeLessThan(4000)
   })
 
-  test('in the middle of a callback: the state cookie stays, for a reload within the ten minutes', async () => {
+  test('keeps its state cookie if it has begun, so that it can be reloaded within ten minutes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     app.discord.fail(at.user, () => redis.pause(), { times: 1 })
@@ -798,7 +798,7 @@ describe('Redis does not answer during the callback', () => {
     expect(setCookies(answer).filter((line) => line.startsWith('state'))).toEqual([])
   })
 
-  test('another instance finishes what the first could not', async () => {
+  test('can be finished at another instance', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
@@ -807,26 +807,26 @@ describe('Redis does not answer during the callback', () => {
     await expectUntouched(sameBrowserAt(other, visitor), callback)
   })
 
-  test('a second request that waits when Redis answers again finishes', async () => {
+  test('that waits for another request finishes when Redis answers again', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     redis.pause()
     expect((await comeBack(visitor, callback)).status).toBe(503)
     const again = send(comeBack(visitor, callback))
-    // It has come in when a later request is answered.
+    // When a later request has been answered, the app has this one, too.
     await visitor.get('/healthz')
     redis.resume()
     const second = await again
-    // It may have been told to come again, but never that its state is no good.
+    // 503 is allowed, which can be tried again, but not 400, which would mean that the state is lost.
     expectLanding(second.status === 503 ? await comeBack(visitor, callback) : second)
     expect(exchanges()).toBe(1)
   })
 
-  test('a record that cannot be read for a moment: its lock is released at once, and the right browser finishes', async () => {
+  test('releases its lock at once if the record cannot be read, and the same browser can finish', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const [record = ''] = await db.keys('state:*')
-    // Reading a list as text is refused.
+    // Redis refuses to read a list as a text.
     await db.rename(record, 'put aside')
     await db.rPush(record, 'no text')
     expect((await comeBack(visitor, callback)).status).toBe(503)
@@ -835,7 +835,7 @@ describe('Redis does not answer during the callback', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('Redis refuses to give the record: 503, and later the right browser still finishes', async () => {
+  test('gets 503 if Redis refuses to return the record, and the same browser can finish later', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await db.aclSetUser('default', '-get')
@@ -846,7 +846,7 @@ describe('Redis does not answer during the callback', () => {
 })
 
 describe('an instance', () => {
-  test('that is killed in the middle of callbacks: the same browsers finish at another one', async () => {
+  test('that is killed in the middle of callbacks loses none: the same browsers finish at another one', async () => {
     const doomed = await startApp({
       BASE_URL: app.url,
       REDIS_URL: redis.url,
@@ -866,7 +866,7 @@ describe('an instance', () => {
     }
     const lost: Promise<unknown>[] = []
     try {
-      // One of them before Discord has taken the code, the other after.
+      // Of the two callbacks, one is killed before Discord has received the code, the other after it.
       app.discord.fail(at.token, faults.hang(), { times: 1 })
       lost.push(send(comeBack(there(early), callbacks[0])).catch(() => 'lost'))
       await expect.poll(() => exchanges(), { interval: 5 }).toBe(1)
@@ -884,7 +884,7 @@ describe('an instance', () => {
       timed(comeBack(late, callbacks[1])),
     ])
     expectLanding(finished.answer)
-    // Discord takes a code once: from the form it goes on, without a page of Discord's.
+    // Discord accepts a code only once, so this visitor starts again at the form, without seeing Discord's page.
     expect(spent.answer.status).toBe(400)
     expect(keepsLook(spent.answer.text)).toBe(true)
     for (const waited of [finished, spent]) expect(waited.ms).toBeLessThan(8000)
@@ -892,7 +892,7 @@ describe('an instance', () => {
     expect([await hasAvatar(early), await hasAvatar(late)]).toEqual([true, true])
   })
 
-  test('that is alive renews its lock of a state for as long as the callback takes', async () => {
+  test('that is alive renews its lock on a state for as long as the callback takes', async () => {
     const settings = { UPSTREAM_TIMEOUT_MS: '6000' }
     const patient = await openApp({ redisUrl: redis.url, beside: app, settings })
     try {
@@ -903,7 +903,7 @@ describe('an instance', () => {
       const answers = await Promise.all(browsers.map((browser) => timed(comeBack(browser, callback))))
       for (const { answer, ms } of answers) {
         expectLanding(answer)
-        // Longer than a claim lasts by itself.
+        // This is longer than the lock's TTL.
         expect(ms).toBeGreaterThan(5500)
       }
       expect(exchanges()).toBe(1)
@@ -913,7 +913,7 @@ describe('an instance', () => {
   })
 })
 
-test('the redirect URI follows from BASE_URL, whatever the request says of its host', async () => {
+test('the redirect URI is made of BASE_URL, whatever host the request names', async () => {
   const astray = {
     Host: 'evil.example',
     'X-Forwarded-Host': 'evil.example',
@@ -930,9 +930,9 @@ test('the redirect URI follows from BASE_URL, whatever the request says of its h
   expect(new URLSearchParams(exchange?.body).get('redirect_uri')).toBe(redirectUri)
 })
 
-describe('a new session id at sign-in', () => {
-  test('a session that was planted in the browser opens nothing afterwards', async () => {
-    // The attacker's own session, whose tokens have ended.
+describe('a sign-in', () => {
+  test('gives a planted session a new id, and the old id opens nothing', async () => {
+    // The attacker's own session, whose tokens have expired.
     app.discord.tokenLifeS = 1
     const planted = cookiesOf(await signIn(app, app.visitor(), { ...look, seed: 'bait' }, app.discord.accounts[1]?.id))
     app.discord.tokenLifeS = 604_800
@@ -947,14 +947,14 @@ describe('a new session id at sign-in', () => {
 
     const attacker = await app.visitor().get('/show_avatar').set('Cookie', planted)
     expect([attacker.status, attacker.headers.location]).toEqual([303, '/?notice=no-looks'])
-    // Another account: what the attacker had is not the visitor's.
+    // With another account, the visitor does not get the attacker's avatars.
     const newcomer = app.visitor()
     const page = await newcomer.get('/show_avatar').set('Cookie', cookiesOf(returning))
     expect(page.text).toContain('Juniper Moss')
     expect(page.text).not.toContain('bait')
   })
 
-  test('a made-up session id is not adopted', async () => {
+  test('does not use a session id that the browser made up', async () => {
     const planted = `${sessionCookie(app)}=s%3Aplanted.c2lnbmF0dXJl`
     const leaving = await app.visitor().post('/get_avatar').set('Cookie', planted).type('form').send(look)
     const returning = await comeBack(app.visitor(), app.discord.codeFor(locationOf(leaving))).set(
@@ -966,7 +966,7 @@ describe('a new session id at sign-in', () => {
     expect(await db.keys('session:planted')).toEqual([])
   })
 
-  test('a second sign-in renews the id, keeps the avatars, and ends the old session', async () => {
+  test('renews the session id, keeps the avatars, and ends the old session', async () => {
     const visitor = app.visitor()
     const before = cookiesOf(await signIn(app, visitor))
     const after = cookiesOf(await signIn(app, visitor, { ...look, seed: 'later' }))
@@ -977,7 +977,7 @@ describe('a new session id at sign-in', () => {
     expect(await hasAvatar(visitor, { seed: 'later' })).toBe(true)
   })
 
-  test('another account in the same browser begins with a history of its own', async () => {
+  test('with another account in the same browser begins a new history', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor, look)
     app.discord.deauthorize(app.discord.accounts[0]?.id ?? '')
@@ -987,11 +987,11 @@ describe('a new session id at sign-in', () => {
     expect(await hasAvatar(visitor, { seed: 'mine' })).toBe(true)
   })
 
-  test('nor does it inherit one when its own sign-in ended half-way', async () => {
+  test('with another account begins a new history, too, if it fails half-way', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor, look)
     const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'mine' }), app.discord.accounts[1]?.id)
-    // The cached token is refused, the code is taken, and then Discord falls over.
+    // Discord refuses the cached token, accepts the code, and then fails.
     app.discord.fail(at.user, faults.json(401, { message: '401: Unauthorized', code: 0 }), { times: 1 })
     app.discord.fail(at.user, faults.json(500, { message: '500: Internal Server Error', code: 0 }), { times: 1 })
     expect((await comeBack(visitor, callback)).status).toBe(502)
@@ -1004,7 +1004,7 @@ describe('a new session id at sign-in', () => {
   })
 })
 
-test('code and state do not leak from the callback’s answers', async () => {
+test('the answers to a callback do not leak code and state', async () => {
   const visitor = app.visitor()
   const callback = app.discord.codeFor(await leave(visitor))
   for (const answer of [await comeBack(app.visitor(), callback), await comeBack(visitor, callback)]) {
@@ -1013,7 +1013,7 @@ test('code and state do not leak from the callback’s answers', async () => {
     for (const value of new URL(callback).searchParams.values()) {
       if (value !== 'https://discord.com') expect(answer.text + JSON.stringify(answer.headers)).not.toContain(value)
     }
-    // Nothing from outside is loaded, and a link that leads outside tells nobody where from.
+    // Nothing from other sites is loaded, and links to other sites send no Referer.
     const outside = answer.text.match(/<[^>]+\s(src|href|action)="(https?:)?\/\/[^>]*>/g) ?? []
     for (const tag of outside) expect(tag).toMatch(/^<a [^>]*rel="noreferrer"/)
   }
