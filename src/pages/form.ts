@@ -141,7 +141,8 @@ function asEntered(given: Record<string, unknown>): Entered {
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
-    pins: Object.fromEntries(pins.map(textOf).filter(([, value]) => value !== '')),
+    // An empty pin means nothing, but a repeated one is refused, and its field is shown.
+    pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
 }
 

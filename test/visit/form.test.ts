@@ -332,6 +332,7 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['a control character in the mirror', [['flip', 'no\0ne']], 'flip'],
   ['a hair colour by its name', [['hairColor', 'red']], 'hairColor'],
   ['the hair twice', [['hairVariant', 'long01'], ['hairVariant', 'long02']], 'hairVariant'], // biome-ignore format: a pair
+  ['the hair twice, empty both times', [['hairVariant', ''], ['hairVariant', '']], 'hairVariant'], // biome-ignore format: a pair
   ['the background twice', [...Object.entries(look), ['backgroundColor', 'c9c3f5']], 'backgroundColor'],
   ['animated other than on', [['animated', 'yes']], 'animated'],
   ['animated in capitals', [['animated', 'ON']], 'animated'],
