@@ -6,11 +6,8 @@ import { RateLimited } from '../errors.ts'
 import { type Count, createExactCounter, createSharedCounter, windowMs } from '../store/counters.ts'
 import type { Store } from '../store/store.ts'
 
-/**
- * Limits of requests per client address and minute, for all instances together. A card, the picture of a link preview,
- * takes a hundred times the processor time of the form's preview.
- */
-const maxPerMinute = { 'sign-in': 30, card: 60, file: 1200, page: 600 }
+/** Limits of requests per client address and minute, for all instances together. */
+const maxPerMinute = { 'sign-in': 30, file: 1200, page: 600 }
 
 export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
@@ -27,11 +24,10 @@ const networks = [
 /** Returns a middleware for each limit. It throws RateLimited if the limit is exceeded. */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
-  if (!config.rateLimit) return { 'sign-in': none, card: none, file: none, page: none, none }
+  if (!config.rateLimit) return { 'sign-in': none, file: none, page: none, none }
   return {
     // Sign-ins cause calls to Discord, so they are counted exactly.
     'sign-in': limits('sign-in', store, createExactCounter(store)),
-    card: limits('card', store),
     file: limits('file', store),
     page: limits('page', store),
     none,

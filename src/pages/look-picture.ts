@@ -22,7 +22,7 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
   const pictures = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('card', found) })
   const queue = createQueue({ concurrency: 1, maxWaiting: 60, maxWaitingPerClient: 20 })
 
-  route('/og.png', { GET: 'card' }).get(async (req, res) => {
+  route('/og.png', { GET: 'file' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
     // The name is a part of the cache key, because two looks with different moods have the same id if each part that
@@ -34,7 +34,7 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
     sendPicture(res, 'image/png', card, previewCaching)
   })
 
-  route('/look.png', { GET: 'card' }).get(async (req, res) => {
+  route('/look.png', { GET: 'file' }).get(async (req, res) => {
     const still = { ...choiceIn(req.query), animated: false }
     const size = sizeIn(req.query)
     const draw = async () => renderers.png(await renderers.draw(still), size, true)

@@ -6,7 +6,7 @@ import { openLines } from '../support/raw.ts'
 import { openRedis, type Redis } from '../support/redis.ts'
 import { keepsLook } from '../support/visits.ts'
 
-const perMinute = { signIns: 30, cards: 60, files: 1200, others: 600 }
+const perMinute = { signIns: 30, files: 1200, others: 600 }
 
 /** Opens an app for one test, for which no request has been counted yet. */
 async function ownApp({ settings = {}, ...options }: OpenOptions = {}): Promise<TestApp> {
@@ -135,15 +135,6 @@ describe('the rate limits allow', () => {
     expect((await start(app)).status).toBe(302)
     const health = await times(700, (i) => get(app, i % 2 ? '/healthz' : '/readyz'))
     expect(new Set(health)).toEqual(new Set([200]))
-  })
-
-  test('60 link preview pictures per minute', async () => {
-    const app = await ownApp()
-    // Without a style nothing is drawn, which saves time, but the request counts.
-    const statuses = await times(perMinute.cards, () => get(app, '/og.png'))
-    expect(new Set(statuses)).toEqual(new Set([400]))
-    expectRefusal(await ask(app.url, '/og.png?style=rings'))
-    expect((await get(app, '/preview.svg?style=rings')).status).toBe(200)
   })
 
   test('any number of requests with RATE_LIMIT=off', async () => {
@@ -318,8 +309,8 @@ describe('with Redis', () => {
 })
 
 test.each([
-  ['/og.png', perMinute.cards],
-  ['/look.png', perMinute.cards],
+  ['/og.png', perMinute.files],
+  ['/look.png', perMinute.files],
   ['/preview.svg', perMinute.files],
   ['/avatars/x.svg', perMinute.files],
   ['/style.css', perMinute.files],
