@@ -9,14 +9,8 @@ export class Failure extends Error {
   }
 }
 
-// Requests that are refused
-export class NotFound extends Failure {}
-export class CrossSiteRequest extends Failure {}
-export class UnsupportedMediaType extends Failure {}
-export class InvalidValues extends Failure {}
-export class MethodNotAllowed extends Failure {}
-/** A client sent more requests than our own rate limit allows. */
-export class RateLimited extends Failure {
+/** A failure after which the client may try again, `retryAfterS` seconds later. */
+class TemporaryFailure extends Failure {
   readonly retryAfterS: number
   constructor(message: string, retryAfterS: number) {
     super(message)
@@ -24,15 +18,18 @@ export class RateLimited extends Failure {
   }
 }
 
+// Requests that are refused
+export class NotFound extends Failure {}
+export class CrossSiteRequest extends Failure {}
+export class UnsupportedMediaType extends Failure {}
+export class InvalidValues extends Failure {}
+export class MethodNotAllowed extends Failure {}
+/** A client sent more requests than our own rate limit allows. */
+export class RateLimited extends TemporaryFailure {}
+
 // Signing in
 /** More sign-ins have started in this minute than the records in Redis have room for. */
-export class TooManySignIns extends Failure {
-  readonly retryAfterS: number
-  constructor(message: string, retryAfterS: number) {
-    super(message)
-    this.retryAfterS = retryAfterS
-  }
-}
+export class TooManySignIns extends TemporaryFailure {}
 export class InvalidCallback extends Failure {}
 export class UnknownState extends Failure {}
 /** Discord's redirect carried an error other than access_denied. */
@@ -53,13 +50,7 @@ export class DiscordTimeout extends Failure {}
 /** No request was made, because the circuit breaker is open after timeouts of Discord. */
 export class DiscordCircuitOpen extends DiscordTimeout {}
 /** Discord answered 429. */
-export class DiscordRateLimited extends Failure {
-  readonly retryAfterS: number
-  constructor(message: string, retryAfterS: number, options?: ErrorOptions) {
-    super(message, options)
-    this.retryAfterS = retryAfterS
-  }
-}
+export class DiscordRateLimited extends TemporaryFailure {}
 /** No request was made, because the Retry-After of an earlier 429 has not passed, or too many requests were invalid. */
 export class DiscordRateLimitActive extends DiscordRateLimited {}
 

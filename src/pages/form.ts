@@ -146,10 +146,7 @@ function asEntered(given: Record<string, unknown>): Entered {
   })
 }
 
-/** The form filled in with a choice. */
-export const enteredFrom = (choice: Choice): Entered => asEntered(Object.fromEntries(lookEntries(choice)))
-
-/** Sends a 422: the page, with the form filled in as it was sent, or the problems as JSON (RFC 9457) to a program. */
+/** Responds 422: the page with the form, filled in as it was sent. A program gets the problems as JSON (RFC 9457). */
 export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
   const { problems } = page.form
   res.status(422).vary('Accept')

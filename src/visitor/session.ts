@@ -6,7 +6,7 @@ import type { Config } from '../config.ts'
 import type { User } from '../discord/responses.ts'
 import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
-import type { Lock, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { sessionCookie } from './session-cookie.ts'
 import { parseSession, SessionStore, sessionKey, sessionTtlS, stringifySession, ttlS } from './session-store.ts'
 import type { UserSessions } from './user-sessions.ts'
@@ -42,7 +42,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   const sessionStore = new SessionStore(store)
   const cookie = sessionCookie(config, sessionStore, log)
 
-  const stored = async (id: string) => parseSession(await store.getAndExtend(sessionKey(id), sessionTtlS))
+  /** Reads a session, and its successor if it has one. */
+  async function read(id: string) {
+    const [text, successor] = await Promise.all([
+      store.getAndExtend(sessionKey(id), sessionTtlS),
+      store.get(successorKey(id)),
+    ])
+    return { data: parseSession(text), successor }
+  }
 
   /** Continues the request in the session of this id. The response sets the session's cookie. */
   function adopt(req: Request, id: string, data: SessionData): void {
@@ -53,7 +60,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   /** Continues the request in the session of this id, or in its successor. Returns false if the session has ended. */
   async function continueIn(req: Request, res: Response, id: string): Promise<boolean> {
-    const [data, successor] = await Promise.all([stored(id), store.get(successorKey(id))])
+    const { data, successor } = await read(id)
     if (successor !== undefined) return successor !== signedOut && continueIn(req, res, successor)
     if (data === undefined) return false
     const before = req.sessionID
@@ -72,8 +79,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { user } = req.visitor
     const id = await changeFrom(req, req.sessionID, user, alter)
     if (id !== undefined) return req.visitor
-    // With a session express-session would renew its cookie, although it has ended.
-    Object.assign(req, { session: undefined })
+    leave(req)
     throw new NotSignedIn('the session has ended')
   }
 
@@ -88,28 +94,17 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     alter: Alter,
   ): Promise<string | undefined> {
     const next = await withLock(store, sessionKey(id), { waitMs }, async (lock) => {
-      const [data, successor] = await Promise.all([stored(id), store.get(successorKey(id))])
+      const { data, successor } = await read(id)
       if (successor !== undefined) return successor
-      return (await changeLocked(req, lock, id, data, user, alter)) ? id : undefined
+      const visitor = readVisitor(data?.visitor)
+      if (data === undefined || visitor.user?.id !== user?.id) return undefined
+      const changed = { ...data, visitor: writeVisitor(await alter(visitor)) }
+      if (!(await store.replace(lock, stringifySession(changed), ttlS(changed)))) return undefined
+      adopt(req, id, changed)
+      return id
     })
     if (next === id) return id
     return next && next !== signedOut && user ? changeFrom(req, next, user, alter) : undefined
-  }
-
-  async function changeLocked(
-    req: Request,
-    lock: Lock,
-    id: string,
-    data: SessionData | undefined,
-    user: User | undefined,
-    alter: Alter,
-  ): Promise<boolean> {
-    const visitor = readVisitor(data?.visitor)
-    if (data === undefined || visitor.user?.id !== user?.id) return false
-    const changed = { ...data, visitor: writeVisitor(await alter(visitor)) }
-    if (!(await store.replace(lock, stringifySession(changed), ttlS(changed)))) return false
-    adopt(req, id, changed)
-    return true
   }
 
   /**
@@ -144,7 +139,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     } catch (error) {
       // The new session may be stored or not. It is deleted, and the error page must not send its cookie in the place
       // of the old session's cookie.
-      Object.assign(req, { session: undefined })
+      leave(req)
       forget(sessionID)
       throw error
     }
@@ -166,7 +161,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   async function replace(req: Request, old: string, begun: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
-      const [data, successor] = await Promise.all([stored(old), store.get(successorKey(old))])
+      const { data, successor } = await read(old)
       if (successor !== undefined) return { id: successor, isOurs: false }
       const id = await create(req, await alter(readVisitor(data?.visitor)), begun)
       if (await store.setIfAbsent(successorKey(old), id, successorTtlS)) return { id, isOurs: true }
@@ -184,7 +179,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
    */
   async function discard(req: Request): Promise<void> {
     const { sessionID } = req
-    Object.assign(req, { session: undefined })
+    leave(req)
     await store.delete(sessionKey(sessionID))
   }
 
@@ -220,7 +215,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       if (user) await userSessions.remove(user.id, id)
     }
     cookie.clear(res)
-    Object.assign(req, { session: undefined })
+    leave(req)
     return visitors
   }
 
@@ -248,6 +243,11 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 }
 export type Sessions = ReturnType<typeof createSessions>
+
+/** Takes the session from the request, so that express-session does not set its cookie in the response. */
+function leave(req: Request): void {
+  Object.assign(req, { session: undefined })
+}
 
 type Alter = (visitor: Visitor) => Visitor | Promise<Visitor>
 type SignIn = {

@@ -155,18 +155,15 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     cookies: StateCookie[],
     work: (ids: string[]) => Promise<T>,
   ): Promise<T> {
-    const keys = cookies.map(keyOf)
-    const others = keys.filter((key) => key !== own)
-    const run = async () => work(await readSessionIds(others))
-    const [oldest = own] = keys
+    const others = cookies.filter((cookie) => keyOf(cookie) !== own)
+    const run = async () => work(await sessionIds(others))
+    const oldest = cookies[0] ? keyOf(cookies[0]) : own
     return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
   /** The ids of the sessions that the sign-ins of these cookies have just created or changed. */
-  const sessionIds = (cookies: StateCookie[]) => readSessionIds(cookies.map(keyOf))
-
-  async function readSessionIds(keys: string[]): Promise<string[]> {
-    return keys.length === 0 ? [] : sessionIdsIn(await store.getMany(keys))
+  async function sessionIds(cookies: StateCookie[]): Promise<string[]> {
+    return cookies.length === 0 ? [] : sessionIdsIn(await store.getMany(cookies.map(keyOf)))
   }
 
   /**

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Avatar, avatarId } from '../avatar/avatars.ts'
 import { Choice } from '../avatar/choice.ts'
-import { nameplatePalettes, User } from '../discord/responses.ts'
+import { User } from '../discord/responses.ts'
 import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
@@ -62,44 +62,8 @@ const StoredAvatar = z.codec(AvatarTuple, OwnAvatar, {
     return Object.values(rest).some((value) => value !== undefined) ? [...always, rest] : [...always]
   },
 })
-const { id, username, globalName, discriminator, avatar } = User.shape
-const absent = z.literal(0)
-const ProfileTuple = z.tuple([
-  z.string().or(absent), // banner
-  z.int().min(-1), // accent colour; -1 for none
-  z.string().or(absent), // decoration
-  z.int().min(-1), // place of the nameplate's colour in `nameplatePalettes`; -1 for none
-  z.string().or(absent), // tag
-  flag, // whether the user has Nitro
-])
-const UserWithTuple = z.object({ id, username, globalName, discriminator, avatar, profile: ProfileTuple.optional() })
-
-/** A user as a session stores it. The fields of the profile are a list without names, which takes half the space. */
-const StoredUser = z.codec(UserWithTuple, User, {
-  decode({ profile, ...user }) {
-    if (profile === undefined) return user
-    const [banner, accentColor, decoration, nameplate, tag, nitro] = profile
-    return {
-      ...user,
-      banner: banner || undefined,
-      accentColor: accentColor < 0 ? undefined : accentColor,
-      decoration: decoration || undefined,
-      nameplate: nameplatePalettes[nameplate],
-      tag: tag || undefined,
-      hasNitro: nitro === 1 || undefined,
-    }
-  },
-  encode({ banner, accentColor, decoration, nameplate, tag, hasNitro, ...user }): z.infer<typeof UserWithTuple> {
-    const fields = [banner, accentColor, decoration, nameplate, tag, hasNitro]
-    if (fields.every((field) => field === undefined)) return user
-    const palette = nameplate === undefined ? -1 : nameplatePalettes.indexOf(nameplate)
-    const profile = [banner ?? 0, accentColor ?? -1, decoration ?? 0, palette, tag ?? 0, hasNitro ? 1 : 0] as const
-    return { ...user, profile: [...profile] }
-  },
-})
 
 const StoredVisitor = Visitor.extend({
-  user: StoredUser.optional(),
   avatars: z.array(StoredAvatar),
   removed: Visitor.shape.removed.unwrap().extend({ avatar: StoredAvatar }).optional(),
 })
