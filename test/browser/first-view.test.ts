@@ -2,22 +2,11 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inPage, inYourName, openBrowser, walkToAvatar } from '../support/browser.ts'
-import { type StartedApp, startApp } from '../support/start-app.ts'
-
-let app: StartedApp
-let browser: Browser
-
-beforeAll(async () => {
-  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
+import { describe, expect, test } from 'vitest'
+import { inYourName, walkToAvatar } from '../support/browser.ts'
+import { app, visit } from '../support/demo-in-browser.ts'
 
 const phone = { viewport: { width: 360, height: 800 } }
 const pictures = (urls: string[]) => urls.filter((url) => url.includes('/preview.svg'))
@@ -43,7 +32,7 @@ const untilMoodsLoaded = (page: Page) =>
 
 describe('pictures', () => {
   test('are loaded when they are scrolled to, and a second visit requests none', async () => {
-    await inPage(browser, phone, async (page) => {
+    await visit(phone, async (page) => {
       const look = `${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`
       const first = await requestedUrls(page)
       await page.goto(look)
@@ -69,7 +58,7 @@ describe('pictures', () => {
   })
 
   test('of a changed form are requested at once, without a timer', async () => {
-    await inPage(browser, phone, async (page) => {
+    await visit(phone, async (page) => {
       await page.goto(`${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`)
       await page.locator('html.js').waitFor()
       // All in one task of the event loop: no timer can fire and no response can arrive in between.
@@ -101,7 +90,7 @@ describe('the form before scrolling', () => {
   ])(
     'at $width × $height takes at most ten requests and 60 KB without pictures, and 150 KB with them',
     async (viewport) => {
-      await inPage(browser, { viewport }, async (page) => {
+      await visit({ viewport }, async (page) => {
         const urls = new Map<string, string>()
         const bytes = { pictures: 0, others: 0 }
         const devTools = await page.context().newCDPSession(page)
@@ -153,7 +142,7 @@ describe('files', () => {
   test.each(['the form', 'the page of the avatar'])(
     'every module of %s is preloaded, bound to its content',
     async (name) => {
-      await inPage(browser, phone, async (page) => {
+      await visit(phone, async (page) => {
         const open = async () => void (await page.goto(app.url + inYourName))
         const { loaded, named } = await modulesOf(page, name === 'the form' ? open : () => walkToAvatar(page, app.url))
         expect([...loaded]).toEqual(expect.arrayContaining([...named.keys()]))
@@ -170,7 +159,7 @@ describe('files', () => {
   )
 
   test.each(['form', 'tiles'])('%s.js does not run if a proxy has changed it', async (name) => {
-    await inPage(browser, phone, async (page) => {
+    await visit(phone, async (page) => {
       await page.route(`**/${name}.js`, async (route) => {
         const response = await route.fetch()
         await route.fulfill({ response, body: `${await response.text()}//` })
@@ -211,7 +200,7 @@ describe('a link to a look', () => {
     '?style=micah',
     '?style=thumbs&animated=on&seed=',
   ])('/%s has a preview picture of 1200 × 630 and less than 300 KB at an absolute address', async (query) => {
-    await inPage(browser, phone, async (page) => {
+    await visit(phone, async (page) => {
       await page.goto(`${app.url}/${query}`, { waitUntil: 'domcontentloaded' })
       const meta = new Map(await metaOf(page))
       expect(meta.get('og:title')).toBeTruthy()

@@ -1,20 +1,9 @@
 // The scripts of the form: slow and failed pictures, fast typing, and where the focus goes.
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { BrowserContextOptions, Page } from 'playwright-core'
+import { describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { inPage, inYourName, openBrowser, walkToAvatar } from '../support/browser.ts'
-import { type StartedApp, startApp } from '../support/start-app.ts'
-
-let app: StartedApp
-let browser: Browser
-
-beforeAll(async () => {
-  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
+import { inPage, inYourName, walkToAvatar } from '../support/browser.ts'
+import { app, browser } from '../support/demo-in-browser.ts'
 
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'

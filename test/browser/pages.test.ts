@@ -1,23 +1,11 @@
 import axe from 'axe-core'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
+import { walkToAvatar } from '../support/browser.ts'
+import { app, visit } from '../support/demo-in-browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
-let app: StartedApp
-let browser: Browser
-
-beforeAll(async () => {
-  app = await startApp({ RATE_LIMIT: 'off' })
-  browser = await openBrowser()
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
-
-const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'
 const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })
 /** Opens the folded form on the avatar's page. */

@@ -1,21 +1,9 @@
 // The scripts of the avatar's page: sharing, GIFs, "Pick another face", undo, and the steps.
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { inPage, openBrowser, walkToAvatar } from '../support/browser.ts'
-import { type StartedApp, startApp } from '../support/start-app.ts'
+import type { Page } from 'playwright-core'
+import { describe, expect, test } from 'vitest'
+import { walkToAvatar } from '../support/browser.ts'
+import { app, visit } from '../support/demo-in-browser.ts'
 
-let app: StartedApp
-let browser: Browser
-
-beforeAll(async () => {
-  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
-
-const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) => inPage(browser, options, run)
 const moving = 'style=thumbs&animated=on&seed=fern'
 
 describe('“Save or share”', () => {

@@ -1,21 +1,9 @@
 import { readFile } from 'node:fs/promises'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openBrowser, screenshot } from '../support/browser.ts'
-import { type StartedApp, startApp } from '../support/start-app.ts'
-
-let app: StartedApp
-let browser: Browser
-
-beforeAll(async () => {
-  app = await startApp()
-  browser = await openBrowser()
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
+import { describe, expect, test } from 'vitest'
+import { screenshot } from '../support/browser.ts'
+import { app, browser } from '../support/demo-in-browser.ts'
 
 describe.each([
   { script: 'with JavaScript', javaScriptEnabled: true },

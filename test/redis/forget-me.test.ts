@@ -1,7 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { CookieAccessInfo } from 'cookiejar'
-import { createClient } from 'redis'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
 import { at } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
@@ -16,32 +15,9 @@ import {
   type TestApp,
   type Visitor,
 } from '../support/open-app.ts'
-import { openRedis, openRedisCluster, type Redis } from '../support/redis.ts'
+import { openRedisCluster } from '../support/redis.ts'
+import { app, db, other, redis } from '../support/two-instances.ts'
 import { cookiesOf, hasAvatar, locationOf, sameBrowserAt, send, sessionIdIn, setCookies } from '../support/visits.ts'
-
-let redis: Redis
-/** Two instances of one site. */
-let app: TestApp
-let other: TestApp
-let db: ReturnType<typeof createClient>
-
-beforeAll(async () => {
-  redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url })
-  other = await openApp({ redisUrl: redis.url, beside: app })
-  db = createClient({ url: redis.url })
-  await db.connect()
-})
-afterAll(async () => {
-  db.destroy()
-  await Promise.all([other.close(), app.close()])
-  await redis.stop()
-})
-beforeEach(async () => {
-  await db.flushDb()
-  app.discord.calls.length = 0
-})
-afterEach(() => app.discord.heal())
 
 const byUsername = { ...look, seed: '' }
 

@@ -1,34 +1,9 @@
 import { CookieAccessInfo } from 'cookiejar'
-import { createClient } from 'redis'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { at } from '../support/doubles.ts'
-import { comeBack, leave, look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
-import { openRedis, type Redis } from '../support/redis.ts'
+import { comeBack, leave, look, signIn, type Visitor } from '../support/open-app.ts'
+import { app, db, other } from '../support/two-instances.ts'
 import { sameBrowserAt, send, setCookies } from '../support/visits.ts'
-
-let redis: Redis
-/** Two instances of one site. */
-let app: TestApp
-let other: TestApp
-let db: ReturnType<typeof createClient>
-
-beforeAll(async () => {
-  redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url })
-  other = await openApp({ redisUrl: redis.url, beside: app })
-  db = createClient({ url: redis.url })
-  await db.connect()
-})
-afterAll(async () => {
-  db.destroy()
-  await Promise.all([other.close(), app.close()])
-  await redis.stop()
-})
-beforeEach(async () => {
-  await db.flushDb()
-  app.discord.calls.length = 0
-})
-afterEach(() => app.discord.heal())
 
 function copyOf(visitor: Visitor): Visitor {
   const copy = app.visitor()

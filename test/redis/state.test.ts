@@ -1,6 +1,5 @@
-import { createClient } from 'redis'
 import { agent, type Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
@@ -13,11 +12,10 @@ import {
   openApp,
   sessionSecret,
   signIn,
-  type TestApp,
   type Visitor,
 } from '../support/open-app.ts'
-import { openRedis, type Redis } from '../support/redis.ts'
 import { startApp } from '../support/start-app.ts'
+import { app, db, other, redis } from '../support/two-instances.ts'
 import {
   cookiesOf,
   hasAvatar,
@@ -31,35 +29,6 @@ import {
   setCookies,
   timed,
 } from '../support/visits.ts'
-
-let redis: Redis
-/** Two instances of one site. */
-let app: TestApp
-let other: TestApp
-let db: ReturnType<typeof client>
-
-const client = () => createClient({ url: redis.url })
-
-beforeAll(async () => {
-  redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url })
-  other = await openApp({ redisUrl: redis.url, beside: app })
-  db = client()
-  await db.connect()
-})
-afterAll(async () => {
-  db.destroy()
-  await Promise.all([other.close(), app.close()])
-  await redis.stop()
-})
-beforeEach(async () => {
-  await db.flushDb()
-  app.discord.calls.length = 0
-})
-afterEach(() => {
-  app.discord.heal()
-  app.dicebear.heal()
-})
 
 const exchanges = () => app.discord.count(at.token)
 const stateOf = (address: string) => new URL(address).searchParams.get('state') ?? ''
@@ -92,7 +61,7 @@ async function expectSignedIn(answer: Response): Promise<void> {
 
 /** Returns an answer, and the commands that Redis received until then. */
 async function watched(ask: () => PromiseLike<Response>): Promise<{ answer: Response; seen: string[] }> {
-  const watcher = client()
+  const watcher = db.duplicate()
   await watcher.connect()
   const seen: string[] = []
   await watcher.monitor((line) => seen.push(String(line)))
@@ -533,7 +502,7 @@ describe('two tabs of one browser', () => {
     // The same, slower: another instance holds the lock, and has read the session already.
     await db.set(session, before)
     await db.set(`lock:{${session}}`, '1', { expiration: { type: 'EX', value: 5 } })
-    const watcher = client()
+    const watcher = db.duplicate()
     await watcher.connect()
     try {
       const seen: string[] = []

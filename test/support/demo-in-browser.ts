@@ -1,0 +1,20 @@
+// The demo and a browser, for the test file that imports this.
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll } from 'vitest'
+import { inPage, openBrowser } from './browser.ts'
+import { type StartedApp, startApp } from './start-app.ts'
+
+export let app: StartedApp
+export let browser: Browser
+
+beforeAll(async () => {
+  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+})
+afterAll(async () => {
+  await browser.close()
+  await app.stop()
+})
+
+/** Runs a visit in a page of a browser profile of its own. */
+export const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) =>
+  inPage(browser, options, run)
