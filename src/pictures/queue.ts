@@ -23,89 +23,68 @@ const maxWaitMs = 15_000
  */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-type Client = { running: number; waiting: number; lastRound: number }
-type Task = { client: Client; round: number; start: () => void }
+/** `waiting` are the functions that start the waiting tasks, in the order of their arrival. */
+type Client = { name: string; running: number; waiting: (() => void)[] }
 
 /**
- * A bounded queue that is fair to its clients (fair queueing, RFC 970). Each round has one task of each client, so a
- * client that asks for one picture waits for at most one task of every other client. Tasks of one round run in the
- * order of their arrival.
+ * A bounded queue that is fair to its clients: they take turns (round robin). A client whose task has ended goes to the
+ * end of the line, so a client that asks for one picture waits for at most one task of every other client.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options
+  /** The clients with tasks, in the order of their turns. */
   const clients = new Map<string, Client>()
-  const waiting: Task[] = []
   let running = 0
-  /** The highest round of which a task was started. */
-  let currentRound = 0
+  let waiting = 0
 
-  function clientNamed(name: string): Client {
-    const client = clients.get(name) ?? { running: 0, waiting: 0, lastRound: currentRound - 1 }
-    clients.set(name, client)
-    return client
-  }
+  const hasRoomFor = (client: Client) => running < concurrency && client.running < perClient
+  const hasTasks = (client: Client) => client.running + client.waiting.length > 0
 
-  function hasRoomFor(client: Client): boolean {
-    return running < concurrency && client.running < perClient
-  }
-
-  function begin(client: Client, round: number): void {
+  function begin(client: Client): void {
     running += 1
     client.running += 1
-    if (round <= currentRound) return
-    currentRound = round
-    for (const [name, { running, waiting, lastRound }] of clients) {
-      if (running + waiting === 0 && lastRound < currentRound) clients.delete(name)
-    }
   }
 
   function end(client: Client): void {
     running -= 1
     client.running -= 1
-    startNext()
+    clients.delete(client.name)
+    if (hasTasks(client)) clients.set(client.name, client)
+    const next = clients.values().find((one) => one.waiting.length > 0 && hasRoomFor(one))
+    next?.waiting[0]?.()
   }
 
-  function startNext(): void {
-    const ready = waiting.filter(({ client }) => hasRoomFor(client))
-    const nextRound = Math.min(...ready.map(({ round }) => round))
-    const next = ready.find(({ round }) => round === nextRound)
-    if (!next) return
-    remove(next)
-    begin(next.client, next.round)
-    next.start()
-  }
-
-  function remove(task: Task): void {
-    waiting.splice(waiting.indexOf(task), 1)
-    task.client.waiting -= 1
-  }
-
-  /** Resolves when there is room for the task. */
-  function room(client: Client, round: number): Promise<void> {
-    client.waiting += 1
+  /** Waits until there is room for a task of this client, and begins it. */
+  function turnOf(client: Client): Promise<void> {
+    waiting += 1
     return new Promise((resolve, reject) => {
-      const task: Task = { client, round, start }
-      waiting.push(task)
-      const timer = setTimeout(() => {
-        remove(task)
-        reject(new Overloaded('waited too long in the queue'))
-      }, maxWaitMs)
-      function start(): void {
+      function leaveQueue(): void {
+        waiting -= 1
         clearTimeout(timer)
+        client.waiting.splice(client.waiting.indexOf(start), 1)
+      }
+      function start(): void {
+        leaveQueue()
+        begin(client)
         resolve()
       }
+      const timer = setTimeout(() => {
+        leaveQueue()
+        if (!hasTasks(client)) clients.delete(client.name)
+        reject(new Overloaded('waited too long in the queue'))
+      }, maxWaitMs)
+      client.waiting.push(start)
     })
   }
 
   return async (work, name = '') => {
-    const client = clientNamed(name)
+    const client = clients.get(name) ?? { name, running: 0, waiting: [] }
     const mustWait = !hasRoomFor(client)
-    const isFull = waiting.length >= maxWaiting || client.waiting >= maxWaitingPerClient
+    const isFull = waiting >= maxWaiting || client.waiting.length >= maxWaitingPerClient
     if (mustWait && isFull) throw new Overloaded('the queue is full')
-    const round = Math.max(currentRound, client.lastRound + 1)
-    client.lastRound = round
-    if (mustWait) await room(client, round)
-    else begin(client, round)
+    clients.set(name, client)
+    if (mustWait) await turnOf(client)
+    else begin(client)
     try {
       return await work()
     } finally {

@@ -63,7 +63,7 @@ test('one client has no more than its limit running, and another client does not
     endNext()
     await settle()
   }
-  expect(begun).toEqual([1, 2, 5, 3, 6, 4])
+  expect(begun).toEqual([1, 2, 5, 6, 3, 4])
   expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5, 6])
 })
 
