@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
 import { fill, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
+import type { Choice } from '../avatar/choice.ts'
 import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
 import { pinFields } from '../avatar/parts.ts'
 import type { Config } from '../config.ts'
@@ -59,25 +60,22 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
     const page = pageFor(query, openingSeed, config)
     const { look, entered, pins } = page.form
-    const [fittingScale, effects] = await Promise.all([fittingScaleOf(look), effectsOf(look)])
+    const { choice } = readLook(look)
+    if (choice === undefined) return page
+    // If the look cannot be drawn, every part is offered.
+    const drawnEffects = renderers.effects(choice).catch(() => undefined)
+    const [fittingScale, effects] = await Promise.all([fittingScaleOf(choice), drawnEffects])
     const fitUrl = lookUrl({ ...entered, scale: fittingScale ?? '' })
     const parts = partsView(look, entered, query.part, pins, effects)
     return { ...page, form: { ...page.form, fittingScale, fitUrl, parts } }
-  }
-
-  /** The parts that are visible in a look; undefined if it could not be drawn. Every part is then offered. */
-  async function effectsOf(look: Entered) {
-    const { choice } = readLook(look)
-    return choice && renderers.effects(choice).catch(() => undefined)
   }
 
   /**
    * The scale at which the circle cuts nothing off; undefined if it cuts nothing off now, or if the look could not be
    * drawn.
    */
-  async function fittingScaleOf(look: Entered): Promise<number | undefined> {
-    const { choice } = readLook(look)
-    if (!choice || !mayBeCutByCircle(choice.style)) return undefined
+  async function fittingScaleOf(choice: Choice): Promise<number | undefined> {
+    if (!mayBeCutByCircle(choice.style)) return undefined
     const svg = await renderers.draw(choice).catch(() => '')
     return isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
   }
