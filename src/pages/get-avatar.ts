@@ -85,7 +85,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     try {
       return await states.withOtherTabs(key, cookies.all(req), async (otherTabs) => {
         const sessionId = await sessions.signIn(req, res, { user, otherTabs, startedAt }, (visitor) => ({
-          ...withNewAvatar(visitor, { user, choice, avatar }),
+          ...withNewAvatar(visitor, user, avatar),
           tokens,
         }))
         return settled(taken, { end: 'signed-in', sessionId })

@@ -9,7 +9,7 @@ type Kept = { what: string; name?: string; place?: string; howLong: string }
 
 const store: Kept[] = [
   {
-    what: 'Your session: your Discord id, username, display name, the names of your picture, banner and decoration, your accent colour, nameplate colour, server tag, and that you have Nitro; Discord’s tokens, encrypted; your last choices; and the choices behind your last twelve looks and the one that you removed last.',
+    what: 'Your session: your Discord id, username, display name, the names of your picture, banner and decoration, your accent colour, nameplate colour, server tag, and that you have Nitro; Discord’s tokens, encrypted; and the choices behind your last twelve looks and the one that you removed last.',
     name: 'session:',
     howLong: 'Seven days after your last visit, 90 days after your sign-in at most',
   },

@@ -67,7 +67,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const user = await accounts.identify(req, deadline)
     if (user === undefined) return false
     const avatar = await finishAvatar(user.username)
-    await sessions.change(req, (visitor) => withNewAvatar(visitor, { user, choice, avatar }))
+    await sessions.change(req, (visitor) => withNewAvatar(visitor, user, avatar))
     return true
   }
 
@@ -184,9 +184,8 @@ function shown(avatar: OwnAvatar, user: User) {
  * The form for another look, which is shown if the address contains a look. Otherwise the page has only a link to it,
  * because the form is longer than the rest of the page.
  */
-function changeView({ query, visitor }: Request, avatar: Avatar, user: User) {
-  const wanted = (query.avatar === undefined && visitor.choice) || choiceOf(avatar)
-  const look = lookQuery(wanted)
+function changeView({ query }: Request, avatar: Avatar, user: User) {
+  const look = lookQuery(choiceOf(avatar))
   look.set('avatar', avatar.id)
   const changeUrl = `/show_avatar?${look}#here`
   if (!isLink(query)) return { changeUrl, form: { problems: [] } }

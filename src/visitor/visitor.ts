@@ -17,14 +17,9 @@ export type OwnAvatar = z.infer<typeof OwnAvatar>
 
 /** A visitor, as a session remembers one. */
 const Visitor = z.object({
-  /**
-   * The visitor's last choice, whose seed is empty if it is the Discord username. The form on /show_avatar opens with
-   * this choice.
-   */
-  choice: Choice.optional(),
   user: User.optional(),
   tokens: SealedTokens.optional(),
-  /** The history: the newest avatar first, at most `maxAvatars`. */
+  /** The history: the newest avatar first, at most `maxAvatars`. Its choice is the visitor's last form data. */
   avatars: z.array(OwnAvatar),
   /**
    * The avatar that was removed last and its place in the history, so that it can be restored. A later removal replaces
@@ -77,14 +72,11 @@ export function readVisitor(stored: unknown): Visitor {
 export const writeVisitor = (visitor: Visitor) => z.encode(StoredVisitor, visitor)
 
 /** The visitor with a new avatar at the front of the history. If another user has signed in, the history is dropped. */
-export function withNewAvatar(
-  visitor: Visitor,
-  { user, choice, avatar }: { user: User; choice: Choice; avatar: Avatar },
-): Visitor {
+export function withNewAvatar(visitor: Visitor, user: User, avatar: Avatar): Visitor {
   const before = visitor.user?.id === user.id ? visitor.avatars : []
   const kept = before.some((one) => one.id === avatar.id && one.kept)
   const avatars = [{ ...avatar, kept }, ...without(before, avatar.id)]
-  return { ...visitor, user, choice, avatars: withinLimit(avatars), removed: undefined }
+  return { ...visitor, user, avatars: withinLimit(avatars), removed: undefined }
 }
 
 /** Drops the oldest avatar that is not kept, if there are too many. */
