@@ -1,11 +1,8 @@
 import { DomUtils, parseDocument } from 'htmlparser2'
-import { LRUCache } from 'lru-cache'
 import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPixels } from './png.ts'
 
-/** Whether a font has the character. Key: the character. Bound: 1,000, LRU; no expiry. */
-const known = new LRUCache<string, boolean>({ max: 1000 })
 /** The text styles draw one or two letters, which consist of a few characters each. */
 const maxCharacters = 16
 
@@ -29,12 +26,8 @@ export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
  * blank.ttf, which shows nothing.
  */
 async function canBeDrawn(character: string): Promise<boolean> {
-  const answer = known.get(character)
-  if (answer !== undefined) return answer
   const text = `<text x="50%" y="60%" font-size="16" text-anchor="middle">&#${character.codePointAt(0)};</text>`
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${text}</svg>`
   const pixels = await drawPixels(svg, 32)
-  const isDrawn = pixels.some((value) => value > 0)
-  known.set(character, isDrawn)
-  return isDrawn
+  return pixels.some((value) => value > 0)
 }
