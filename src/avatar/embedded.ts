@@ -13,7 +13,8 @@ async function loadStyle(name: string): Promise<Style> {
   return new Style(definition.default)
 }
 
-function styleOf(name: string): Promise<Style> {
+/** A style of DiceBear's library. Rejects if there is none of this name. */
+export function styleOf(name: string): Promise<Style> {
   const style = loadedStyles.get(name) ?? loadStyle(name)
   loadedStyles.set(name, style)
   // A failure is not cached, because it may be temporary, such as EMFILE.

@@ -1,21 +1,10 @@
-import { Avatar, OptionsDescriptor, Style } from '@dicebear/core'
+import { Avatar, OptionsDescriptor, type Style } from '@dicebear/core'
 import express, { type Response, type Router } from 'express'
-
-const styles = new Map<string, Promise<Style>>()
-
-/** Rejects when DiceBear has no such style. */
-function loadStyle(name: string): Promise<Style> {
-  const file = `@dicebear/styles/${name}.json`
-  const style =
-    styles.get(name) ?? import(file, { with: { type: 'json' } }).then((definition) => new Style(definition.default))
-  styles.set(name, style)
-  style.catch(() => styles.delete(name))
-  return style
-}
+import { styleOf } from '../avatar/embedded.ts'
 
 /** An SVG by DiceBear's library; rejects when there is no such style. */
 export async function drawPicture(style: string, seed: string): Promise<string> {
-  return new Avatar(await loadStyle(style), { seed }).toString()
+  return new Avatar(await styleOf(style), { seed }).toString()
 }
 
 /** The stand-ins share the app's origin, so an SVG must stay a picture even when it is opened by itself. */
@@ -34,7 +23,7 @@ export function standInDiceBear(): Router {
   const router = express.Router({ caseSensitive: true, strict: true })
 
   router.get('/10.x/:style/svg', async (req, res) => {
-    const style = await loadStyle(req.params.style).catch(() => undefined)
+    const style = await styleOf(req.params.style).catch(() => undefined)
     if (style === undefined) return notFound(res)
     try {
       sendSvg(res, new Avatar(style, readOptions(style, req.url)).toString())

@@ -1,25 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import express, { type Request, type Response, type Router } from 'express'
+import express, { type Request, type Router } from 'express'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import { drawPicture, sendSvg } from './dicebear.ts'
-
-/** A Discord account, as far as an app with the scope `identify` can see it. */
-export type Account = {
-  /** Snowflake. */
-  id: string
-  username: string
-  /** Display name. */
-  globalName: string | null
-  /** '0', or four digits in old accounts. */
-  discriminator: string
-  /** Hash of the picture; without one Discord shows one of its own. */
-  avatar: string | null
-  /** DiceBear style in which the stand-in draws the picture. */
-  pictureStyle?: string
-  /** Further fields of Discord's user object, as they are sent. */
-  profile?: Record<string, unknown>
-}
+import { type Account, demoAccounts } from './accounts.ts'
+import { pictures } from './pictures.ts'
 
 export type DiscordOptions = {
   clientId: string
@@ -28,48 +12,6 @@ export type DiscordOptions = {
   redirectUri: string
   accounts?: Account[]
 }
-
-/** Two ordinary accounts, an old one with a long name, and one without a picture. */
-export const demoAccounts: Account[] = [
-  {
-    id: '816822249063055437',
-    username: 'juniper.moss',
-    globalName: 'Juniper Moss',
-    discriminator: '0',
-    avatar: 'b1f3dc0f5c9c9a7a3f1d84f26f3b9a55',
-    pictureStyle: 'landscape',
-    profile: {
-      banner: '5c1f0e3b7a9d4c2e8f6b1a0d3e5c7f92',
-      accent_color: 0x3f7d6e,
-      avatar_decoration_data: { asset: 'a_6d2b9c4f1e8a7053b6d4f2c1a9e80357', sku_id: '1144058844004233369' },
-      collectibles: { nameplate: { palette: 'forest', asset: 'nameplates/fern/', label: '', sku_id: '1' } },
-      primary_guild: { identity_guild_id: '1', identity_enabled: true, tag: 'FERN', badge: null },
-      premium_type: 2,
-    },
-  },
-  {
-    id: '1135723570791055437',
-    username: 'ozzy',
-    globalName: 'أوزي',
-    discriminator: '0',
-    avatar: 'af427c453002c6ac0ead01dcb54be0b4',
-    pictureStyle: 'fun-emoji',
-    profile: {
-      accent_color: 0xb3450e,
-      avatar_decoration_data: { asset: 'a_6d2b9c4f1e8a7053b6d4f2c1a9e80357', sku_id: '1144058844004233369' },
-      collectibles: null,
-    },
-  },
-  {
-    id: '146767085568655437',
-    username: 'Maximiliane Hohenstaufen-Erbach',
-    globalName: null,
-    discriminator: '7043',
-    avatar: 'a_4a08f9f3039509ca70241ba407d84ba3',
-    pictureStyle: 'lorelei',
-  },
-  { id: '1236467397427855437', username: 'sam_rivers', globalName: 'Sam', discriminator: '0', avatar: null },
-]
 
 const codeTtlMs = 100_000
 const tokenTtlS = 7 * 24 * 3600
@@ -273,50 +215,4 @@ function userResponse({ id, username, globalName, discriminator, avatar, profile
     premium_type: 0,
     ...profile,
   }
-}
-
-/** A frame of leaves, as Discord's decorations are frames around a round picture. */
-const leaf = 'M0-44c5 3 5 9 0 13c-5-4-5-10 0-13z'
-const leaves = Array.from({ length: 12 }, (_, place) => `<path d="${leaf}" transform="rotate(${place * 30})"/>`).join(
-  '',
-)
-const decorationOf = (turning: string) =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-48 -48 96 96" fill="#6fdcca"><g>${leaves}${turning}</g></svg>`
-const decoration = decorationOf('')
-const movingDecoration = decorationOf(
-  '<animateTransform attributeName="transform" type="rotate" from="0" to="360" dur="24s" repeatCount="indefinite"/>',
-)
-
-/** Drawn by DiceBear, whatever their names end in. */
-function pictures(accounts: Account[]): Router {
-  const router = express.Router()
-
-  async function send(res: Response, style: string, seed: string): Promise<void> {
-    res.setHeader('Cache-Control', 'public, max-age=31536000')
-    sendSvg(res, await drawPicture(style, seed))
-  }
-
-  router.get('/avatars/:id/:file', async (req, res, next) => {
-    const { id, file } = req.params
-    const account = accounts.find((one) => one.id === id && file.startsWith(`${one.avatar}.`))
-    if (account) await send(res, account.pictureStyle ?? 'thumbs', file)
-    else next()
-  })
-
-  router.get('/banners/:id/:file', async (req, res, next) => {
-    const { id, file } = req.params
-    const account = accounts.find((one) => one.id === id && file.startsWith(`${one.profile?.banner}.`))
-    if (account) await send(res, 'glass', file)
-    else next()
-  })
-
-  router.get('/avatar-decoration-presets/:file', (req, res) => {
-    sendSvg(res, 'passthrough' in req.query ? decoration : movingDecoration)
-  })
-
-  router.get('/embed/avatars/:file', async (req, res, next) => {
-    if (/^[0-5]\.png$/.test(req.params.file)) await send(res, 'shapes', req.params.file)
-    else next()
-  })
-  return router
 }

@@ -2,7 +2,7 @@
 import { Avatar } from '@dicebear/core'
 import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { demoAccounts } from '../../src/demo/discord.ts'
+import { demoAccounts } from '../../src/demo/accounts.ts'
 import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
 import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { styleList, styleOf } from '../support/drawn.ts'

@@ -64,7 +64,7 @@ const mayImport: Record<string, string[]> = {
   avatar: ['avatar', 'upstream', 'errors.ts', 'make-folder.ts'],
   upstream: ['upstream', 'errors.ts'],
   store: ['store', 'errors.ts'],
-  demo: ['demo'],
+  demo: ['demo', 'avatar'],
   'env-file.ts': [],
   'log.ts': ['errors.ts'],
   'metrics.ts': ['errors.ts', 'upstream'],
@@ -139,7 +139,7 @@ describe('imports', () => {
         return type === 'ImportExpression' && !Text.safeParse(source).success
       }),
     )
-    expect(dynamic.sort()).toEqual(['avatar/embedded.ts', 'demo/dicebear.ts'])
+    expect(dynamic.sort()).toEqual(['avatar/embedded.ts'])
   })
 })
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Account } from '../../src/demo/discord.ts'
+import type { Account } from '../../src/demo/accounts.ts'
 import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'

@@ -1,6 +1,5 @@
-import { createClient } from 'redis'
 import { agent } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lockTtlS, tryLock, withLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { lockKey, type Store } from '../../src/store/store.ts'
@@ -11,33 +10,13 @@ import {
   comeBack,
   leave,
   look,
-  openApp,
   sessionSecret,
   signIn,
-  type TestApp,
   type Visitor,
 } from '../support/open-app.ts'
-import { openRedis, type Redis } from '../support/redis.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
+import { app, db, redis } from '../support/two-instances.ts'
 import { hasAvatar, locationOf, send } from '../support/visits.ts'
-
-let redis: Redis
-let app: TestApp
-let db: ReturnType<typeof createClient>
-
-beforeAll(async () => {
-  redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url })
-  db = createClient({ url: redis.url })
-  await db.connect()
-})
-afterAll(async () => {
-  db.destroy()
-  await app.close()
-  await redis.stop()
-})
-beforeEach(() => db.flushDb())
-afterEach(() => app.discord.heal())
 
 const kinds: [string, () => Store][] = [
   ['in Redis', () => app.parts.store],

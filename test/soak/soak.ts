@@ -4,7 +4,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { styles } from '../../src/avatar/catalogue.ts'
-import type { Account } from '../../src/demo/discord.ts'
+import type { Account } from '../../src/demo/accounts.ts'
 import { CookieJar } from '../support/consent.ts'
 import { openDiceBear, openDiscord } from '../support/doubles.ts'
 import type { Look } from '../support/drawn.ts'

@@ -1,6 +1,6 @@
 import { agent, type Response } from 'supertest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { demoAccounts } from '../../src/demo/discord.ts'
+import { demoAccounts } from '../../src/demo/accounts.ts'
 import { look } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 import { expectLanding, locationOf } from '../support/visits.ts'
