@@ -52,12 +52,11 @@ export function createSealer(secrets: string[]): Sealer {
 }
 
 /** What is encrypted, as JSON: the access token and the refresh token. */
-const Pair = z.tuple([z.string(), z.string().nullable()])
+const Secrets = Tokens.omit({ expiresAt: true })
 
 /** Encrypts tokens for the session. */
-export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
-  const { accessToken, refreshToken, expiresAt } = tokens
-  return { sealed: sealer.seal(JSON.stringify([accessToken, refreshToken])), expiresAt }
+export function sealTokens(sealer: Sealer, { expiresAt, ...secrets }: Tokens): SealedTokens {
+  return { sealed: sealer.seal(JSON.stringify(secrets)), expiresAt }
 }
 
 /**
@@ -65,10 +64,6 @@ export function sealTokens(sealer: Sealer, tokens: Tokens): SealedTokens {
  * in again.
  */
 export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
-  if (stored === undefined) return undefined
-  const opened = readJson(sealer.open(stored.sealed))
-  const [accessToken, refreshToken] = Pair.safeParse(opened).data ?? []
-  // Version 1.0.0 encrypted an object.
-  if (accessToken === undefined) return Tokens.safeParse(opened).data
-  return { accessToken, refreshToken: refreshToken ?? undefined, expiresAt: stored.expiresAt }
+  const secrets = stored && Secrets.safeParse(readJson(sealer.open(stored.sealed))).data
+  return secrets && { ...secrets, expiresAt: stored.expiresAt }
 }
