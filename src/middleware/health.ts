@@ -31,7 +31,10 @@ export function health(route: AddRoute, { config, store, renderers, closing: { s
     const [redis, cache, pictures] = await Promise.all([
       store.state(),
       // The trailing slash makes access() fail for a file that is not a folder.
-      stateOf(access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK)),
+      access(join(config.cacheDir, '/'), constants.R_OK | constants.W_OK).then(
+        () => 'ok',
+        () => 'down',
+      ),
       renderers.picturesState(),
     ])
     // The state of the cache folder does not matter: without the folder every avatar is drawn anew.
@@ -41,11 +44,4 @@ export function health(route: AddRoute, { config, store, renderers, closing: { s
       .status(status === 'ok' ? 200 : 503)
       .json({ status, dependencies: { redis: config.redis === undefined ? 'not used' : redis, cache, pictures } })
   })
-}
-
-function stateOf(check: Promise<void>): Promise<'ok' | 'down'> {
-  return check.then(
-    () => 'ok' as const,
-    () => 'down' as const,
-  )
 }

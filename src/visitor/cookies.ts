@@ -23,7 +23,7 @@ export function cookieName({ https, baseUrl }: Config, name: string): string {
 }
 
 /** Prefix of a state cookie's name, which needs no port, because it contains a hash of the state. */
-const statePrefix = ({ https }: Config) => (https ? '__Host-' : '')
+export const statePrefix = ({ https }: Config) => (https ? '__Host-' : '')
 
 /** The attributes of every cookie of this app. */
 export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
