@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, Request, RequestHandler } from 'express'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
 import type { Config } from '../config.ts'
 import {
   CrossSiteRequest,
@@ -22,6 +22,7 @@ import {
   UnknownState,
   UnsupportedMediaType,
 } from '../errors.ts'
+import type { Problem } from './form.ts'
 import { choiceView } from './form-view.ts'
 import { words } from './words.ts'
 
@@ -88,10 +89,7 @@ export function isOurFault(error: unknown): boolean {
   return isInstallation || answerTo(error, 0).status === 500
 }
 
-/**
- * Sends an error page for every error, or problem+json (RFC 9457) to a program. The message and cause of the error are
- * logged, but not sent.
- */
+/** Sends an error page, or problem+json. The message and cause of the error are logged, but not sent. */
 export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestHandler {
   return (error, req, res, next) => {
     if (res.headersSent) return next(error)
@@ -100,21 +98,28 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
     res.err = error
     // A route may have set these headers before it failed.
     for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
-    res.status(status).set('Cache-Control', 'no-store').vary('Accept')
+    res.status(status).set('Cache-Control', 'no-store')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))
-    if (!wantsJson(req)) {
-      const { choice } = res.locals
-      return res.render('error-page', { ...texts, errorNumber, retryAfterS, look: choice && choiceView(choice) })
-    }
-    const problem = { type: 'about:blank', status, title: texts.title, detail: texts.advice, errorNumber }
-    res.type('application/problem+json').send(JSON.stringify({ ...problem, contact: contact?.href }))
+    const { choice } = res.locals
+    const page = { ...texts, errorNumber, retryAfterS, look: choice && choiceView(choice) }
+    const problem = { status, title: texts.title, detail: texts.advice, errorNumber, contact: contact?.href }
+    sendPageOrProblem(req, res, 'error-page', page, problem)
   }
 }
 
-/** Whether the client prefers JSON to a page, which programs do but browsers do not. */
-export function wantsJson(req: Request): boolean {
+/** Sends a 422: the page, with the form filled in as it was sent, or the problems as JSON to a program. */
+export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
+  const { problems } = page.form
+  const title = words.problems.summary(problems.length)
+  sendPageOrProblem(req, res.status(422), view, page, { status: 422, title, errors: problems })
+}
+
+/** Sends a page, or problem+json (RFC 9457) if the client prefers JSON, which programs do but browsers do not. */
+function sendPageOrProblem(req: Request, res: Response, view: string, page: object, problem: object): void {
+  res.vary('Accept')
   const preferred = req.accepts(['html', 'json', 'application/problem+json'])
-  return preferred !== false && preferred !== 'html'
+  if (preferred === false || preferred === 'html') res.render(view, page)
+  else res.type('application/problem+json').send(JSON.stringify({ type: 'about:blank', ...problem }))
 }
 
 export const notFound: RequestHandler = () => {

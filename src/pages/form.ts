@@ -1,10 +1,8 @@
-import type { Request, Response } from 'express'
 import { z } from 'zod'
 import { flips, gradients, hexColour, type Look, lookEntries, maxSeedLength, seedLength } from '../../public/js/look.js'
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { pinFields, pinFieldsOf } from '../avatar/parts.ts'
-import { wantsJson } from './error-page.ts'
 import { colourIn, number, oneOf, shortened, text } from './fields.ts'
 import { readPins } from './pins.ts'
 import { words } from './words.ts'
@@ -144,14 +142,4 @@ function asEntered(given: Record<string, unknown>): Entered {
     // An empty pin means nothing, but a repeated one is refused, and its field is shown.
     pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
-}
-
-/** Responds 422: the page with the form, filled in as it was sent. A program gets the problems as JSON (RFC 9457). */
-export function formRefused(req: Request, res: Response, view: string, page: { form: { problems: Problem[] } }): void {
-  const { problems } = page.form
-  res.status(422).vary('Accept')
-  if (wantsJson(req)) {
-    const problem = { type: 'about:blank', title: texts.summary(problems.length), status: 422, errors: problems }
-    res.type('application/problem+json').send(JSON.stringify(problem))
-  } else res.render(view, page)
 }
