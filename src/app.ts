@@ -22,7 +22,7 @@ import { lookPictures } from './pages/look-picture.ts'
 import { privacyPage } from './pages/privacy.ts'
 import { showAvatarPage } from './pages/show-avatar.ts'
 import { signOut } from './pages/sign-out.ts'
-import { viewEngine } from './pages/views.ts'
+import { escapeHtml, viewEngine } from './pages/views.ts'
 import { words } from './pages/words.ts'
 import type { Parts } from './parts.ts'
 
@@ -75,7 +75,8 @@ function configure(app: Express, { config }: Parts): void {
   app.enable('view cache')
   Object.assign(app.locals, {
     words,
-    scriptTexts: JSON.stringify(words.script),
+    // Escaped once, here, because every page contains it: views write it unescaped.
+    scriptTexts: escapeHtml(JSON.stringify(words.script)),
     fill,
     isolate,
     lookEntries,

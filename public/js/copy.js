@@ -1,21 +1,22 @@
-// Buttons that copy a link, or a text.
+// Buttons that copy a link (`data-copy`), or the text of the field with the id in `data-copy-from`.
 import { announce, debounce, texts } from './page.js'
 
 const copiedMs = 2500
 /** How long the message stays that says what to do instead: it takes a while to read. */
 const notCopiedMs = 10_000
 
-for (const button of document.querySelectorAll('[data-copy]')) {
+for (const button of document.querySelectorAll('[data-copy], [data-copy-from]')) {
   const label = button.querySelector('span')
   const text = label.textContent
   const restoreLabel = debounce(() => {
     label.textContent = text
   })
   button.addEventListener('click', async () => {
-    const { copy: content, copyAs } = button.dataset
-    const isCopied = await copy(copyAs === 'text' ? content : new URL(content, location.href).href)
+    const { copy: link, copyFrom } = button.dataset
+    const isCopied = await copy(copyFrom ? document.getElementById(copyFrom).value : new URL(link, location.href).href)
     button.style.minInlineSize = `${button.offsetWidth}px`
-    label.textContent = isCopied ? texts.copied : texts.notCopied
+    const notCopied = copyFrom ? texts.notCopiedText : texts.notCopied
+    label.textContent = isCopied ? texts.copied : notCopied
     announce(label.textContent)
     restoreLabel(isCopied ? copiedMs : notCopiedMs)
   })

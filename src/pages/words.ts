@@ -184,6 +184,7 @@ const script = {
   working: 'One moment…',
   copied: 'Copied',
   notCopied: `Could not copy. “${change}” is the same link.`,
+  notCopiedText: 'Could not copy. Select the text in the field.',
   rollFirst:
     'amber brave bright calm clever cosy dapper dusty early fuzzy gentle golden happy hidden jolly kind little lucky mellow merry misty nimble noble quiet rusty shy silver sleepy snowy sunny swift tiny velvet wild witty',
   rollSecond:

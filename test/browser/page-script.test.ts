@@ -454,6 +454,33 @@ describe('“Copy link”', () => {
     })
   })
 
+  test('in “Use it elsewhere” copies the text of its field, or says that it can be selected', async () => {
+    await visit(async (page) => {
+      await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
+      await walkToAvatar(page, app.url)
+      const options = page.locator('#look-options')
+      const button = page.locator('[data-copy-from=look-options]')
+      await page.locator('.elsewhere summary').click()
+      await button.click()
+      await button.getByText(words.script.copied).waitFor()
+      const entered = await options.inputValue()
+      await options.evaluate((field: HTMLTextAreaElement) => {
+        field.readOnly = false
+        field.value = ''
+        field.focus()
+      })
+      await page.keyboard.press('Control+V')
+      expect(await options.inputValue()).toBe(entered)
+      expect(JSON.parse(entered)).toMatchObject({ seed: 'fern' })
+
+      await page.evaluate(() => {
+        document.execCommand = () => false
+      })
+      await untilAnnounced(page, () => button.click())
+      expect(await announcements(page).textContent()).toBe(words.script.notCopiedText)
+    })
+  })
+
   test('shows “Copied” for the full time after a second press, too', async () => {
     await visit(
       async (page) => {
