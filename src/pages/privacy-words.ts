@@ -24,7 +24,7 @@ const store: Kept[] = [
     howLong: 'Ten minutes, or one more minute once you are back',
   },
   {
-    what: 'That a session has ended or moved, under a hash of its number.',
+    what: 'That a session has ended or moved, under its number, which opens nothing any more.',
     name: 'successor:',
     howLong: 'One minute',
   },

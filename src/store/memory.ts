@@ -63,6 +63,11 @@ export function memoryStore(): Store {
       set(key, value, ttlS)
       return true
     },
+    async setUnless(key, value, ttlS, mark) {
+      if (kindOf(mark).has(mark)) return false
+      set(key, value, ttlS)
+      return true
+    },
     async delete(key) {
       remove(key)
     },

@@ -33,6 +33,8 @@ export type Commands = {
   ping(): Promise<string>
   /** Returns the total, and the milliseconds until the count begins at 0 again. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
+  /** Returns 1 if the value was set, 0 if the key `mark` exists. Both keys must share a slot. */
+  setUnless(key: string, mark: string, value: string, ttlS: number): Promise<number>
   /** Returns 1 if the key had this value and now has a new TTL. */
   expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
   /** Returns 1 if the key had this value and is now deleted. */
@@ -63,6 +65,20 @@ const count = defineScript({
     parser.push(String(hits), String(windowMs))
   },
   transformReply: (reply: number[]) => reply,
+})
+
+const setUnless = defineScript({
+  NUMBER_OF_KEYS: 2,
+  SCRIPT: `
+    if redis.call('GET', KEYS[2]) then return 0 end
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+    return 1`,
+  parseCommand(parser, key: string, mark: string, value: string, ttlS: number) {
+    parser.pushKey(key)
+    parser.pushKey(mark)
+    parser.push(value, String(ttlS))
+  },
+  transformReply: (reply: number) => reply,
 })
 
 // The next three scripts compare and act in one atomic step, because between a GET and a SET another client could take
@@ -118,7 +134,7 @@ const addToList = defineScript({
   transformReply: (reply: (string | number)[]) => reply,
 })
 /** Lua scripts. Redis executes each in one atomic step. */
-export const scripts = { count, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
+export const scripts = { count, setUnless, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
  * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses a command,
@@ -133,6 +149,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.get(key),
     redis.mGet([key]),
     redis.pTTL(key),
+    redis.setUnless(`{${key}}:set`, key, value, ttlS),
     redis.expireIfEqual(key, value, ttlS),
     redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),
     redis.deleteIfEqual(key, value),

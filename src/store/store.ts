@@ -17,6 +17,8 @@ export type Store = {
   getAndSet(key: string, value: string, ttlS: number): Promise<string | undefined>
   /** Sets a key if it does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
+  /** Sets a key unless the key `mark` exists. Returns whether it was set. Both keys share a slot. */
+  setUnless(key: string, value: string, ttlS: number, mark: string): Promise<boolean>
   delete(key: string): Promise<void>
   /**
    * Adds an item at the front of a list and renews the list's TTL. If the list then has more than `max` items, removes
@@ -102,6 +104,9 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
         async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
       return answer !== null
+    },
+    async setUnless(key, value, ttlS, mark) {
+      return (await run((redis) => redis.setUnless(key, mark, value, ttlS))) === 1
     },
     async delete(key) {
       await run((redis) => redis.del(key))

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { Request, Response } from 'express'
 import type { SessionData } from 'express-session'
 import type { Logger } from 'pino'
@@ -17,7 +16,8 @@ const successorTtlS = 60
 /** The value of `successor:{id}` after a sign-out, instead of the id of a new session. */
 const signedOut = 'signed out'
 
-const successorKey = (id: string) => `successor:${hash('sha256', id, 'base64url')}`
+// The braces are a cluster hash tag: a session and its mark share a slot, so one script can use both.
+const successorKey = (id: string) => `successor:{${sessionKey(id)}}`
 
 type SessionParts = {
   config: Config
@@ -134,8 +134,10 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     req.visitor = visitor
     const { sessionID } = req
     try {
-      await store.setIfAbsent(sessionKey(sessionID), stringifySession(req.session), sessionTtlS)
       if (visitor.user) await addToUser(visitor.user, sessionID, begun)
+      const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
+      const isStored = await store.setUnless(key, stringifySession(req.session), sessionTtlS, mark)
+      if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
     } catch (error) {
       // The new session may be stored or not. It is deleted, and the error page must not send its cookie in the place
       // of the old session's cookie.

@@ -29,8 +29,9 @@ type UserSessionsParts = { store: Store; secrets: string[]; log: Logger }
  * Lists the session ids of each Discord user, on all devices, so that all of the sessions can be ended. A list lives as
  * long as its newest session may. It may contain ids of sessions that have ended.
  *
- * A sign-in stores its session and then adds it here, which also tells when the user was last forgotten. `forget` sets
- * the mark for that first, and then reads the list. So either the sign-in finds the mark or `forget` finds the session.
+ * A sign-in adds its session here before it stores it, so that a killed process leaves no session that is not listed.
+ * Adding also tells when the user was last forgotten. `forget` sets the mark for that first, and then reads the list. So
+ * either the sign-in finds the mark, or `forget` finds the id and marks it, after which the session is not stored.
  */
 export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
   const hashesOf = userHasher(secrets)

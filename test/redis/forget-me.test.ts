@@ -15,7 +15,8 @@ import {
   type TestApp,
   type Visitor,
 } from '../support/open-app.ts'
-import { openRedisCluster } from '../support/redis.ts'
+import { openRedisCluster, until } from '../support/redis.ts'
+import { openRedisProxy } from '../support/redis-proxy.ts'
 import { app, db, other, redis } from '../support/two-instances.ts'
 import { cookiesOf, hasAvatar, locationOf, sameBrowserAt, send, sessionIdIn, setCookies } from '../support/visits.ts'
 
@@ -27,6 +28,19 @@ async function signedIn(at = app, choice: Record<string, string> = byUsername, a
   const answer = await signIn(at, visitor, choice, accountId)
   expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
   return visitor
+}
+
+/** The instance of a sign-in on another device is killed after one of the writes to Redis. */
+async function signInKilledAfter(write: number): Promise<void> {
+  const proxy = await openRedisProxy(redis.port)
+  const killed = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
+  const device = app.visitor()
+  const callback = app.discord.codeFor(await leave(device, byUsername))
+  await until(async () => (await killed.parts.store.state()) === 'ok')
+  proxy.plan(write, { kind: 'kill after' })
+  await comeBack(sameBrowserAt(killed, device), callback)
+  await killed.close()
+  proxy.close()
 }
 
 async function expectSignedOut(...visitors: Visitor[]): Promise<void> {
@@ -126,6 +140,15 @@ describe('POST /forget_me', () => {
     await expectSignedIn(second, third)
     await second.post('/forget_me').expect(303)
     await expectSignedOut(second, third)
+  })
+
+  test('deletes what sign-ins have left whose process was killed, after whichever write', async () => {
+    const visitor = await signedIn()
+    // Of the lock, the list and the session, and then of the outcome.
+    await Promise.all([0, 1, 2, 3].map(signInKilledAfter))
+    expect((await db.keys('session:*')).length).toBeGreaterThan(2)
+    await visitor.post('/forget_me').expect(303)
+    expect(await db.keys('session:*')).toEqual([])
   })
 
   test('answers 503 while Redis refuses writes, and works later', async () => {
