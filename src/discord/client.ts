@@ -128,11 +128,8 @@ export function createDiscord(options: DiscordOptions) {
     const bucket: Bucket = `user:${limitKey}`
     if (!isNew) await limits.check([bucket], accessToken)
     const headers = { authorization: `Bearer ${accessToken}` }
-    const response = await request('user', bucket, { headers, deadline })
-    if (response.status === 401) {
-      await limits.rememberRefused(accessToken)
-      throw new TokenRefused('Discord does not accept the access token')
-    }
+    const response = await request('user', bucket, { headers, deadline }, accessToken)
+    if (response.status === 401) throw new TokenRefused('Discord does not accept the access token')
     if (response.status >= 400) throw new DiscordRefusedClient(`users/@me answered ${response.status}`)
     const user = UserResponse.safeParse(response.status === 200 ? readJson(response) : undefined)
     if (!user.success) throw new DiscordUnavailable(`users/@me sent no user (${response.status})`)
@@ -166,24 +163,34 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Makes one request. A 429 limits later requests for as long as Discord demands; responses of status 401, 403 and 429
-   * are counted.
+   * Makes one request. A 429 limits later requests for as long as Discord demands, an access token is not sent again
+   * after a 401, and responses of status 401, 403 and 429 are counted.
    */
   async function request(
     endpoint: keyof typeof urls,
     bucket: Bucket,
     details: UpstreamRequest,
+    accessToken?: string,
   ): Promise<UpstreamResponse> {
+    const response = await send(endpoint, bucket, details)
+    const { status } = response
+    const refusing = status === 401 && accessToken !== undefined && limits.rememberRefused(accessToken)
+    if (status === 401 || status === 403) await Promise.all([refusing, limits.countInvalid()])
+    return response
+  }
+
+  async function send(endpoint: keyof typeof urls, bucket: Bucket, details: UpstreamRequest) {
     const headers = { ...details.headers, accept: 'application/json', 'user-agent': userAgent }
     try {
-      const response = await upstreams[endpoint](urls[endpoint], { ...details, headers })
-      if (response.status === 401 || response.status === 403) await limits.countInvalid()
-      return response
+      return await upstreams[endpoint](urls[endpoint], { ...details, headers })
     } catch (cause) {
       if (cause instanceof UpstreamRateLimited) {
-        await limits.countInvalid()
         const { waitS, isGlobal } = readRateLimit(cause)
-        throw await limits.limit(isGlobal ? 'everywhere' : bucket, waitS)
+        const [limited] = await Promise.all([
+          limits.limit(isGlobal ? 'everywhere' : bucket, waitS),
+          limits.countInvalid(),
+        ])
+        throw limited
       }
       const where = `at the ${endpoint} endpoint`
       if (cause instanceof CircuitOpen) throw new DiscordCircuitOpen(where, { cause })

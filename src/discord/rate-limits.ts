@@ -56,10 +56,11 @@ export function createDiscordLimits(store: Store) {
     },
 
     /**
-     * To be called after a 429: requests of this bucket must then wait for `waitS` seconds. Returns the error to throw.
+     * To be called after a 429: requests of this bucket must then wait for `waitS` seconds, or longer if an earlier 429
+     * said so. Returns the error to throw.
      */
     async limit(bucket: Bucket, waitS: number): Promise<DiscordRateLimited> {
-      await store.set(keyOf(bucket), 'closed', waitS)
+      await store.setForAtLeast(keyOf(bucket), 'closed', waitS)
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)
     },
 

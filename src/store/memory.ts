@@ -53,6 +53,9 @@ export function memoryStore(): Store {
     async set(key, value, ttlS) {
       set(key, value, ttlS)
     },
+    async setForAtLeast(key, value, ttlS) {
+      if (kindOf(key).getRemainingTTL(key) < 1000 * ttlS) set(key, value, ttlS)
+    },
     async getAndSet(key, value, ttlS) {
       const before = get(key)
       set(key, value, ttlS)

@@ -33,6 +33,8 @@ export type Commands = {
   ping(): Promise<string>
   /** Returns the total, and the milliseconds until the count begins at 0 again. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
+  /** Sets the key, unless it has a longer TTL already. */
+  setForAtLeast(key: string, value: string, ttlS: number): Promise<unknown>
   /** Returns 1 if the value was set, 0 if the key `mark` exists. Both keys must share a slot. */
   setUnless(key: string, mark: string, value: string, ttlS: number): Promise<number>
   /** Returns 1 if the key had this value and now has a new TTL. */
@@ -67,6 +69,16 @@ const count = defineScript({
   transformReply: (reply: number[]) => reply,
 })
 
+const setForAtLeast = defineScript({
+  NUMBER_OF_KEYS: 1,
+  SCRIPT: `
+    if redis.call('PTTL', KEYS[1]) < 1000 * ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end`,
+  parseCommand(parser, key: string, value: string, ttlS: number) {
+    parser.pushKey(key)
+    parser.push(value, String(ttlS))
+  },
+  transformReply: (reply: unknown) => reply,
+})
 const setUnless = defineScript({
   NUMBER_OF_KEYS: 2,
   SCRIPT: `
@@ -134,7 +146,7 @@ const addToList = defineScript({
   transformReply: (reply: (string | number)[]) => reply,
 })
 /** Lua scripts. Redis executes each in one atomic step. */
-export const scripts = { count, setUnless, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
+export const scripts = { count, setForAtLeast, setUnless, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
  * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses a command,
@@ -149,6 +161,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.get(key),
     redis.mGet([key]),
     redis.pTTL(key),
+    redis.setForAtLeast(key, value, ttlS),
     redis.setUnless(`{${key}}:set`, key, value, ttlS),
     redis.expireIfEqual(key, value, ttlS),
     redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),

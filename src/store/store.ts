@@ -13,11 +13,13 @@ export type Store = {
   getAndExtend(key: string, ttlS: number): Promise<string | undefined>
   getAndDelete(key: string): Promise<string | undefined>
   set(key: string, value: string, ttlS: number): Promise<void>
+  /** Sets a key, unless it has a longer TTL already. */
+  setForAtLeast(key: string, value: string, ttlS: number): Promise<void>
   /** Sets a key and returns the value that it had before. */
   getAndSet(key: string, value: string, ttlS: number): Promise<string | undefined>
   /** Sets a key if it does not exist. Returns whether it was set. */
   setIfAbsent(key: string, value: string, ttlS: number): Promise<boolean>
-  /** Sets a key unless the key `mark` exists. Returns whether it was set. Both keys share a slot. */
+  /** Sets a key unless the key `mark` exists. Returns whether it was set. Both keys must share a slot. */
   setUnless(key: string, value: string, ttlS: number, mark: string): Promise<boolean>
   delete(key: string): Promise<void>
   /**
@@ -93,6 +95,9 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     },
     async set(key, value, ttlS) {
       await run((redis) => redis.set(key, value, withTtl(ttlS)))
+    },
+    async setForAtLeast(key, value, ttlS) {
+      await run((redis) => redis.setForAtLeast(key, value, ttlS))
     },
     async getAndSet(key, value, ttlS) {
       return (await run((redis) => redis.set(key, value, { ...withTtl(ttlS), GET: true }))) ?? undefined

@@ -677,6 +677,27 @@ describe('Discord’s 429', () => {
     await expectNextIsServed()
   })
 
+  test.each([
+    ['at the token endpoint', { global: false }],
+    ['for everybody', { global: true }],
+  ])('%s with a shorter time, to a request that was sent before, ends no wait early', async (_, scope) => {
+    app.discord.fail(
+      at.token,
+      async (req, res) => {
+        // The response to the other request has arrived.
+        await expect.poll(() => db.keys('gate:*')).toHaveLength(1)
+        faults.rateLimited(2, scope)(req, res)
+      },
+      { times: 1 },
+    )
+    app.discord.fail(at.token, faults.rateLimited(600, scope), { times: 1 })
+    await Promise.all([signIn(app, app.visitor()), signIn(other, other.visitor())])
+    const [gate = ''] = await db.keys('gate:*')
+    expect(await db.ttl(gate)).toBeGreaterThan(500)
+    expect(Number((await signIn(other, other.visitor())).headers['retry-after'])).toBeGreaterThan(500)
+    expect(app.discord.count(at.token)).toBe(2)
+  })
+
   test('stops a callback before its state and code are used, so that a reload succeeds after the time', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))

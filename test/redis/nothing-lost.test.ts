@@ -139,11 +139,13 @@ async function during(step: Step, fault: Fault, place = -1, command = '') {
     const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
     const browser = isAnswered ? visitor : copyOf(visitor)
     proxy.plan(place, fault)
-    await act(sameBrowserAt(faulty, visitor), prepared)
+    const { status } = await act(sameBrowserAt(faulty, visitor), prepared)
     const lost = await lostBy(browser, kept, mayEndSession)
     // The visitor reloads, or presses the button again.
     await act(browser, prepared)
-    return { lost: [...lost, ...(await lostBy(browser, kept, mayEndSession))], writes: proxy.writes() }
+    // The step succeeds, or the page says that this site's own store failed.
+    const wrong = [302, 303, 503].includes(status) ? [] : [`answered ${status}`]
+    return { lost: [...wrong, ...lost, ...(await lostBy(browser, kept, mayEndSession))], writes: proxy.writes() }
   } finally {
     await faulty.close()
     proxy.close()
