@@ -1,7 +1,7 @@
-// Prevents that a form is sent twice. Its button says that it is being sent, until the next page is shown or the
+// Prevents that a form is sent twice. Its button says that the form is being sent, until the next page is shown or the
 // visitor comes back.
 
-/** After this time the form may be sent again. */
+/** The form can be sent again after this time. */
 const giveUpMs = 20_000
 
 /** The forms that are being sent. */

@@ -1,9 +1,9 @@
-// What Discord's round crop cuts off. The server imports this module too, so that form and avatar page say the same.
+// What Discord's round crop cuts off. The server imports this module, too, so that all pages agree.
 
 /**
- * By style and part, the variants that the circle cuts at scale 1, each with the largest scale, in steps of 0.05, at
- * which it does not. test/parts/circle.test.ts measures each variant of each style. When it fails after an upgrade of
- * DiceBear, it prints the table as it should be.
+ * By style and part, the variants that the circle cuts at scale 1. The number is the largest scale, in steps of 0.05,
+ * at which the circle does not cut the variant. If test/parts/circle.test.ts fails after an upgrade of DiceBear, it
+ * prints the table as it should be.
  * @type {Record<string, Record<string, Record<string, number>>>}
  */
 export const cutVariants = {
@@ -29,8 +29,8 @@ export const cutVariants = {
 }
 
 /**
- * The largest scale at which the circle cuts off nothing of a face or of what it wears; infinite if none of its parts
- * is in the table. DiceBear draws each part once, with its name and variant as the id.
+ * The largest scale at which the circle cuts off nothing of a face; infinite if no part of the face is in the table. In
+ * the SVG the id of each part begins with the names of the part and its variant.
  * @param {string} style
  * @param {string} svg
  */
@@ -42,8 +42,8 @@ export function fittingScale(style, svg) {
 }
 
 /**
- * Whether the circle cuts off part of a face at this scale. How far the drawing is shifted does not count, because the
- * visitor sees its effect at once.
+ * Whether the circle cuts off part of a face at this scale. A shift of the drawing is ignored, because the visitor has
+ * chosen it and sees its effect.
  * @param {{ style: string, scale?: number | string | undefined }} look
  * @param {string} svg
  */

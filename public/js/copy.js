@@ -2,7 +2,7 @@
 import { announce, debounce, texts } from './page.js'
 
 const copiedMs = 2500
-/** How long the message stays that says what to do instead: it takes a while to read. */
+/** How long the message about a failure is shown. It tells what to do instead, which takes a while to read. */
 const notCopiedMs = 10_000
 
 for (const button of document.querySelectorAll('[data-copy], [data-copy-from]')) {
@@ -23,8 +23,8 @@ for (const button of document.querySelectorAll('[data-copy], [data-copy-from]'))
 }
 
 /**
- * Copies a text. Returns whether that succeeded: on plain http there is no clipboard, and a browser may refuse it
- * elsewhere.
+ * Copies a text. Returns whether it could be copied. On plain http browsers have no clipboard API, and they may refuse
+ * to use it elsewhere.
  */
 async function copy(text) {
   try {
@@ -35,7 +35,7 @@ async function copy(text) {
   }
 }
 
-/** Copies in the way of older browsers: selects the text in a temporary field. */
+/** Copies a text by selecting it in a temporary field, as older browsers need it. */
 function copyFromField(text) {
   const { activeElement } = document
   const field = document.createElement('textarea')

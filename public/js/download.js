@@ -1,4 +1,4 @@
-// Downloads: "Save or share" in browsers that can share files, and a link to the GIF that says while it is being drawn.
+// Downloads: the button "Save or share" in browsers that can share files, and progress beside the link to the GIF.
 import { fill } from './look.js'
 import { texts } from './page.js'
 
@@ -10,14 +10,14 @@ const pngFile = (parts) => new File(parts, shareButton.dataset.name, { type: 'im
 if (navigator.canShare?.({ files: [pngFile([])] })) offerSharing()
 gifLink?.addEventListener('click', downloadGif)
 
-/** Makes sharing the main button: on a phone it is the way to save a picture among the photos. */
+/** Makes "Save or share" the main button, because sharing is how a phone saves a picture among the photos. */
 function offerSharing() {
   shareButton.hidden = false
   for (const link of document.querySelectorAll('[data-download]')) {
     link.classList.replace('next', 'second')
     if (link.dataset.download) link.querySelector('span').textContent = link.dataset.download
   }
-  // The file is fetched early, because a browser allows sharing only for a short time after a press.
+  // The file is fetched when the pointer goes down, because browsers allow sharing only for a short time after a click.
   let file
   const load = () => {
     file ??= fetchFile().catch((error) => {
@@ -45,7 +45,7 @@ async function share(load) {
   }
 }
 
-/** Waits for the drawing before the download begins, which then comes from the browser's cache. */
+/** Fetches the GIF, which takes a while to draw, and then downloads it from the browser's cache. */
 async function downloadGif(event) {
   event.preventDefault()
   if (gifLink.ariaDisabled === 'true') return
@@ -63,7 +63,7 @@ async function downloadGif(event) {
   if (!problem) location.assign(gifLink.href)
 }
 
-/** Loads a picture. Returns why it failed, or an empty text. */
+/** Fetches a picture. Returns the problem in words, or '' if there was none. */
 async function problemWith(url) {
   try {
     const answer = await fetch(url)

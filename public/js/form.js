@@ -1,4 +1,4 @@
-// The form with its live preview. Without this script the form works, too.
+// The form with its live preview. The form also works without this script.
 import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
 import {
   backgroundOf,
@@ -20,7 +20,7 @@ import { createRolls, createSeedCheck, isValidSeed } from './rolls.js'
 import { createMoods, createParts, createTiles, keepLastPictures, pinsOf, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
-/** When this time has passed after a change, it becomes a step in the browser's history. */
+/** A change becomes a step in the browser's history if no other change follows within this time. */
 const settledMs = 300
 const smallPicturesWaitMs = 180
 
@@ -48,10 +48,12 @@ function enhance(form) {
   })
   const checkSeed = createSeedCheck(seedField, preview.status)
 
-  /** Whether the seed will be the Discord username. The word stays in its field as an example. */
+  /**
+   * Whether the visitor chose the Discord username as the seed. The text in the seed field then serves as an example.
+   */
   const isFromUsername = () => find('[name="seedFrom"]:checked')?.value === 'username'
 
-  /** The entered values, without those that the server would refuse. */
+  /** The entered look, without values that the server would refuse. */
   function enteredLook() {
     const fields = new FormData(form)
     const text = (name) => (fields.get(name) ?? '').trim()
@@ -66,7 +68,10 @@ function enhance(form) {
     }
   }
 
-  /** The entered values without animation. An empty seed becomes the example's, an empty style the first one. */
+  /**
+   * The entered look as it can be drawn, without animation. The seed of the example replaces an empty seed, and the
+   * first style an empty style.
+   */
   function currentLook() {
     const { seed: _, style, ...look } = enteredLook()
     const word = seedField.value.trim()
@@ -78,7 +83,7 @@ function enhance(form) {
     }
   }
 
-  /** Adds a step to the browser's history. Its `state` is the look as a query. */
+  /** Adds a step to the browser's history. Its `state` is the address of the look. */
   const writeAddress = debounce(() => {
     const url = lookUrl(enteredLook())
     if (url !== history.state) history.pushState(url, '', url)
@@ -89,7 +94,7 @@ function enhance(form) {
     rolls.updateFaces()
   }, smallPicturesWaitMs)
 
-  /** Updates everything after a change. The small pictures are debounced. */
+  /** Updates everything after a change. The small pictures are updated `waitMs` later. */
   function update(waitMs) {
     const style = chosenStyle()
     const chosenMood = new FormData(form).get('mood')
@@ -100,7 +105,7 @@ function enhance(form) {
     if (style) boundScales(style)
     sayWhatIsFaint(style)
     parts.mark()
-    if (style && style.value !== partsOf) updateParts(style.value)
+    if (style && style.value !== shownPartsStyle) updateParts(style.value)
     if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
     const seed = seedField.value.trim()
     rolls.mark(seed)
@@ -112,7 +117,7 @@ function enhance(form) {
     preview.show(pictureUrl({ ...currentLook(), animated }), isExample ? texts.example : '')
   }
 
-  /** The name of the look and who drew the style. */
+  /** Shows the name of the look and the creator of the style. */
   function describe(style) {
     const look = style ? lookName(texts, titleOf(style), moods.moodFor(style)) : ''
     find('[data-look]').textContent = look
@@ -120,7 +125,10 @@ function enhance(form) {
     if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
   }
 
-  /** Shows a warning, with a link that fixes it, if the circle cuts the picture at this address. */
+  /**
+   * Shows or hides the warning that the circle cuts the picture at this address, which has a link with a scale that
+   * fits.
+   */
   async function checkCircle(url) {
     const look = enteredLook()
     const svg = mayBeCutByCircle(look.style) ? await textOf(url) : ''
@@ -136,7 +144,7 @@ function enhance(form) {
     }
   }
 
-  /** Three better swatches where the look can hardly be seen. */
+  /** If the look is hardly visible on its background, offers three better colours. */
   function sayWhatIsFaint(style) {
     const note = find('[data-faint-note]')
     if (!note || !style) return
@@ -152,7 +160,7 @@ function enhance(form) {
     }
   }
 
-  /** Disables small scales for styles whose pattern would show its edge. */
+  /** Disables small scales for a style that is a pattern, because the edges of the pattern would be visible. */
   function boundScales(style) {
     const isBound = 'edgeToEdge' in style.dataset
     const hint = find('[data-scale-hint]')
@@ -167,7 +175,7 @@ function enhance(form) {
     showNumbers(form)
   }
 
-  /** If the style cannot move, "Animate" does nothing: the hint says so, and names some styles that can. */
+  /** If "Animate" is chosen for a style that cannot move, says so and names some styles that can. */
   function sayWhatMoves(style) {
     const hint = find('[data-moves]')
     if (!hint || !style) return
@@ -178,14 +186,14 @@ function enhance(form) {
     if (isStill) announce(text)
   }
 
-  /** The style whose parts are shown. */
-  let partsOf = chosenStyle()?.value
+  /** The name of the style whose parts are shown. */
+  let shownPartsStyle = chosenStyle()?.value
   function updateParts(style) {
-    partsOf = style
+    shownPartsStyle = style
     parts.update()
   }
 
-  /** Fills in the form with the look of this query. */
+  /** Fills in the form with the look in a query. */
   function fillIn(query) {
     fillForm(form, query)
     parts.setPins(Object.fromEntries([...query].filter(([name]) => isPin(name))))
@@ -245,8 +253,8 @@ function enhance(form) {
       if (!state) return
       fillIn(new URL(state, location.href).searchParams)
     })
-    // The button that updates the preview is not needed with this script. Enter in the seed field updates the preview
-    // instead of submitting the form.
+    // This script replaces the button that updates the preview. Enter in the seed field updates it, too, and does not
+    // submit the form.
     find('.update')?.remove()
     seedField.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.isComposing) return
@@ -255,23 +263,23 @@ function enhance(form) {
     })
   }
   keepLastPictures(form)
-  // When the visitor comes back or reloads, the browser may fill in the form otherwise than the server did.
+  // When the visitor comes back or reloads, the browser may have filled in other values than the server.
   addEventListener('pageshow', () => update())
   reducedMotion.addEventListener('change', () => update())
 }
 
-/** The SVG of a picture that is shown already, from the browser's cache; empty if it is not there. */
+/** The SVG of a picture that is already shown, from the browser's cache; '' if it cannot be fetched. */
 const textOf = (url) =>
   fetch(url).then(
     (answer) => answer.text(),
     () => '',
   )
 
-/** Whether "the style's own" is offered: the style has a background, or it is chosen all the same. */
+/** Whether "The style's own" background is offered: if the style has one, or if it is already chosen. */
 const offersOwn = (style) =>
   'ownBackground' in style.dataset || style.form.querySelector('[data-styles-own] :checked') !== null
 
-/** Adds the input for a custom second colour. */
+/** Adds the colour input for a second colour of the visitor's own. */
 function addSecondWell(form) {
   const own = form.querySelector('.two-colours .own')
   if (own.querySelector('[type="color"]')) return
@@ -280,13 +288,13 @@ function addSecondWell(form) {
   own.append(well)
 }
 
-/** Sets the value of the radio button for a custom value, and selects it. */
+/** Sets the value of the radio button for the visitor's own value, and selects it. */
 function chooseOwn(group, value) {
   const radio = group.querySelector('[data-own]')
   Object.assign(radio, { value, checked: true })
 }
 
-/** Shows the current values of the sliders beside them. */
+/** Shows the current values of sliders and own colours. */
 function showNumbers(form) {
   for (const own of form.querySelectorAll('.own [data-own]')) {
     own.parentElement.querySelector('[data-own-value]').textContent = own.checked ? ` #${hexColour(own.value)}` : ''
@@ -306,7 +314,7 @@ function showNumbers(form) {
   }
 }
 
-/** Fills in the fields as the server would for this query. */
+/** Fills in the fields as the server would do for this query. */
 function fillForm(form, query) {
   const from = form.querySelector(`[name="seedFrom"][value="${query.has('seed') ? 'word' : 'username'}"]`)
   if (from) from.checked = true

@@ -1,11 +1,11 @@
-// A look (style, mood, background, seed) as an address and in words. The server imports this module too, so that both
-// sides build the same addresses and texts.
+// A look (seed, style, mood, background, framing, parts) as an address and in words. The server imports this module,
+// too, so that it builds the same addresses and texts as the browser.
 
 /** The fields of a look, in the order of an address. */
 export const lookFields = /** @type {const} */ ([
   'seed',
   'style',
-  'backgroundColor', // six hex digits, "own" for the style's own, or empty for none
+  'backgroundColor', // six hex digits, "own" for the style's own background, or empty for none
   'backgroundColorFill',
   'backgroundColor2',
   'backgroundColorAngle', // degrees
@@ -19,21 +19,20 @@ export const lookFields = /** @type {const} */ ([
 ])
 
 /**
- * The fields of a look, entered or checked. A field that is missing or empty has DiceBear's default.
- * `pins` are the parts and colours that are chosen, under DiceBear's names.
+ * The fields of a look, entered or checked. A field that is missing or empty has DiceBear's default. `pins` are the
+ * chosen parts and colours, by DiceBear's names.
  * @typedef {{ [Name in (typeof lookFields)[number]]?: string | number | boolean | undefined }
  *   & { pins?: Readonly<Record<string, string>> | undefined }} Look
  */
 
 /**
- * Whether a form field is that of a part or a colour.
+ * Whether a form field is for a part or a colour.
  * @param {string} field
  */
 export const isPin = (field) => /^[a-z]\w*(Variant|Color)$/.test(field) && field !== 'backgroundColor'
 
 /**
- * The fields that are numbers, with DiceBear's default as `initial`. Outside these limits almost nothing would be
- * visible.
+ * The fields that are numbers. `initial` is DiceBear's default. Outside these limits almost nothing would be visible.
  */
 export const ranges = {
   backgroundColorAngle: { min: -360, max: 360, initial: 0 },
@@ -47,7 +46,7 @@ export const ranges = {
 const initialOf = new Map(Object.entries(ranges).map(([name, { initial }]) => [name, initial]))
 
 /**
- * "−5°", or "120 %": a number with its unit, and a minus sign instead of a hyphen.
+ * A number with its unit, such as "120 %", and with a minus sign instead of a hyphen, as in "−5°".
  * @param {string} number
  * @param {string} unit
  */
@@ -60,8 +59,8 @@ export const gradients = /** @type {const} */ (['linear', 'radial'])
 export const flips = /** @type {const} */ (['horizontal', 'vertical', 'both'])
 
 /**
- * The fields of a look that differ from their default, as names and values of a form. Those of a gradient are left out
- * unless it has two colours.
+ * The fields of a look that do not have their default, as names and values of a form. The fields of a gradient are left
+ * out unless the look has two colours.
  * @param {Look} look
  * @returns {[name: string, value: string][]}
  */
@@ -92,23 +91,24 @@ export const maxSeedLength = 128
 export const seedLength = (seed) => [...seed].length
 
 /**
- * A colour as six lower-case hex digits; undefined if the text is not a colour.
+ * The colour in a text as six lower-case hex digits; undefined if the text is not a colour.
  * @param {string} text
  */
 export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLowerCase()
 
 /**
- * The entered background: six lower-case hex digits, "own", or empty for none and for a text that is not a colour.
+ * The background in a text: six lower-case hex digits, "own" for the style's own, or '' for none. '' also if the text
+ * is not a colour.
  * @param {string} text
  */
 export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
 
-/** What is behind an avatar without a background: Discord's dark theme and its light one. */
+/** The colours behind an avatar without a background: those of Discord's dark theme and of its light theme. */
 export const themeGrounds = ['313338', 'ffffff']
 
 /**
- * Whether a look can hardly be seen: on its colour, or without one in a theme of Discord's.
- * @param {readonly string[]} faintGrounds those of the style
+ * Whether a look is hardly visible on its background or, without a background, in one of Discord's themes.
+ * @param {readonly string[]} faintGrounds the backgrounds on which the style is hardly visible
  * @param {string} backgroundColor
  */
 export function isFaint(faintGrounds, backgroundColor) {
@@ -118,27 +118,27 @@ export function isFaint(faintGrounds, backgroundColor) {
 }
 
 /**
- * Address of the live preview.
+ * The address of a look's picture for the form and its live preview.
  * @param {Look & { seed: string, style: string }} look
  */
 export const pictureUrl = (look) => `/preview.svg?${new URLSearchParams(lookEntries(look))}`
 
 /**
- * The fields of a look as a query. "No background" is written as "transparent", because a missing field could mean that
- * no background was chosen yet.
+ * The fields of a look as a query. "No background" is written as "transparent", because a missing field would mean that
+ * no background has been chosen yet.
  * @param {Look} look
  */
 export const lookQuery = (look) =>
   new URLSearchParams(lookEntries({ ...look, backgroundColor: look.backgroundColor || 'transparent' }))
 
 /**
- * Address of the form filled in with a look.
+ * The address of the form filled in with a look.
  * @param {Look} look
  */
 export const lookUrl = (look) => `/?${lookQuery(look)}`
 
 /**
- * "{style} has no face" with { style: 'Rings' } is "Rings has no face".
+ * Fills in the placeholders of a text: "{style} has no face" with { style: 'Rings' } becomes "Rings has no face".
  * @param {string} text
  * @param {Record<string, string | number>} values
  */
@@ -147,8 +147,9 @@ export function fill(text, values) {
 }
 
 /**
- * Isolates the writing direction of a name or seed from the text around it, where no <bdi> can be used. Control
- * characters that would end the isolate are removed. https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
+ * Isolates the writing direction of a name or seed from the text around it, in places where <bdi> cannot be used.
+ * Control characters that would end the isolation are removed.
+ * https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
  * @param {string} name
  */
 export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')}\u2069`
@@ -167,7 +168,7 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  */
 
 /**
- * "Adventurer, happy", or "Adventurer" without a mood.
+ * The name of a look: "Adventurer, happy", or "Adventurer" without a mood.
  * @param {LookTexts} texts
  * @param {string} styleTitle
  * @param {string} mood
@@ -178,7 +179,7 @@ export function lookName(texts, styleTitle, mood) {
 }
 
 /**
- * The hint below the moods: which of them a style cannot show.
+ * The hint beside the moods, which names those that the style cannot show.
  * @param {LookTexts} texts
  * @param {string} styleTitle
  * @param {readonly string[]} lacking
@@ -204,7 +205,7 @@ export const ownPartsHint = (texts, pins) =>
     .join('')
 
 /**
- * The hint for a style that does not move: which other styles do.
+ * The hint for a style that cannot move, which names styles that can.
  * @param {LookTexts} texts
  * @param {string} styleTitle
  * @param {readonly string[]} movers titles of styles that move
@@ -215,7 +216,8 @@ export function stillHint(texts, styleTitle, movers) {
 }
 
 /**
- * The words of which rolled seeds are made, from src/pages/words.ts. Each text is a list with spaces between.
+ * The words of which random seeds consist, from src/pages/words.ts. Each text is a list of words with spaces between
+ * them.
  * @typedef {object} SeedTexts
  * @property {string} rollFirst
  * @property {string} rollSecond
@@ -223,8 +225,8 @@ export function stillHint(texts, styleTitle, movers) {
 
 const facesPerWall = 12
 /**
- * Step from one seed of a wall to the next. It is a prime that does not divide the number of pairs, so all pairs are
- * met once, in no visible order.
+ * The step from one seed of a wall to the next, counted in pairs of words. It is a prime that does not divide the
+ * number of pairs, so each pair occurs once, in no visible order.
  */
 const step = 997
 
@@ -232,7 +234,7 @@ const step = 997
 const wordsOf = ({ rollFirst, rollSecond }) => ({ firsts: rollFirst.split(' '), seconds: rollSecond.split(' ') })
 
 /**
- * How many walls have different seeds. Their numbers begin with 1.
+ * How many walls of faces there are without repeating a seed. The first wall has the number 1.
  * @param {SeedTexts} texts
  */
 export function wallCount(texts) {
@@ -241,7 +243,7 @@ export function wallCount(texts) {
 }
 
 /**
- * The twelve seeds of a wall of faces. A wall of one number is the same for everybody.
+ * The twelve seeds of a wall of faces. The wall of a number is the same for everybody.
  * @param {SeedTexts} texts
  * @param {number} wall
  */
@@ -254,7 +256,7 @@ export function wallSeeds(texts, wall) {
 }
 
 /**
- * A random seed.
+ * A random seed of two words.
  * @param {SeedTexts} texts
  */
 export function rolledSeed(texts) {

@@ -1,14 +1,17 @@
-// Functions that the scripts of a page share.
+// Functions that several scripts of a page use.
 
 /** The texts of the scripts, from src/pages/words.ts. */
 export const texts = JSON.parse(document.body.dataset.words)
 
-/** Announces a text to screen readers, as a new node: Chromium does not announce a textContent that is set again. */
+/**
+ * Announces a text to screen readers. It is added as a new node, because Chromium does not announce a text that is set
+ * again in the same node.
+ */
 export function announce(text) {
   document.querySelector('[data-announcements]')?.replaceChildren(text)
 }
 
-/** Runs `work` once, `waitMs` after the last of several calls. */
+/** Returns a function that runs `work` once, `waitMs` after the last of several calls. */
 export function debounce(work, waitMs) {
   let timer
   return (thisWaitMs = waitMs) => {
@@ -21,7 +24,7 @@ export function debounce(work, waitMs) {
 const latest = new Map()
 
 /**
- * Replaces an element by the one with the same id in the page at this address, because only the server has the tables
+ * Replaces an element by the element with the same id in the page at this address, because only the server has the data
  * for it. Resolves with the new element; undefined if there was no response, or if a newer request has been made.
  */
 export async function replaceFrom(url, id) {

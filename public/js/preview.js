@@ -1,13 +1,13 @@
-// The large picture, and the line beside it that says whether it is loading.
+// The live preview: the large picture, and the text beside it that tells whether the picture is loading.
 import { announce, texts } from './page.js'
 
-/** While the visitor types or drags a colour, pictures are requested no more often than this. */
+/** The shortest time between two requests for pictures while the visitor types or drags a slider. */
 const minIntervalMs = 60
-/** A picture that takes longer than this is dimmed. */
+/** If the next picture takes longer than this, the one that is shown is dimmed. */
 const staleMs = 150
 
 /**
- * `onShown` is called with the address of each picture that is shown. `onRetried` is called when "Try again" has
+ * `onShown` is called with the address of each picture when it is shown. `onRetried` is called after "Try again" has
  * succeeded, because the small pictures may have failed, too.
  */
 export function createPreview(form, { onShown, onRetried }) {
@@ -28,7 +28,7 @@ export function createPreview(form, { onShown, onRetried }) {
   let waiting
   let stale
 
-  /** Shows the picture at this address as soon as it is loaded, and then `text` beside it. */
+  /** Requests the picture at this address and shows it, with `text` beside it, when it is loaded. */
   function show(url, text) {
     idleText = text
     clearTimeout(waiting)
@@ -53,8 +53,8 @@ export function createPreview(form, { onShown, onRetried }) {
   }
 
   /**
-   * Requests a picture and shows it, unless one that was requested later has been shown already. Resolves with whether
-   * it was loaded and is still wanted.
+   * Requests a picture and shows it, unless a picture that was requested later is already shown. Resolves with whether
+   * the picture was loaded and is still the one wanted.
    */
   async function request(url) {
     const number = ++lastRequest
@@ -80,7 +80,7 @@ export function createPreview(form, { onShown, onRetried }) {
   function showLoaded(url, number) {
     lastShown = number
     for (const image of images) image.src = url
-    // A <source> for reduced motion would take precedence over img.src.
+    // The <source> for reduced motion would take precedence over `src`.
     for (const source of form.querySelectorAll('source')) source.remove()
     onShown(url)
   }
@@ -99,7 +99,7 @@ export function createPreview(form, { onShown, onRetried }) {
     form.classList.toggle('failed', canRetry)
     if (status.textContent === (canRetry ? `${text} ${texts.tryAgain}` : text)) return
     if (document.activeElement === retryButton) {
-      // The button will disappear, so the picture gets the focus.
+      // The button is going to disappear, so the picture gets the focus.
       images[0].tabIndex = -1
       images[0].focus()
     }

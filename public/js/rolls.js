@@ -1,9 +1,10 @@
-// The seed: the dice, the last words that were rolled, the wall of faces, and the check of the length.
+// The card "Name or word": the dice button, which rolls a random seed, the last rolls, the twelve faces to choose from,
+// and the check of the seed's length.
 import { fill, isolate, lookQuery, maxSeedLength, pictureUrl, rolledSeed, seedLength } from './look.js'
 import { announce, replaceFrom, texts } from './page.js'
 import { setPicture } from './tiles.js'
 
-/** The large picture is requested first, the small ones once the visitor has stopped rolling for this long. */
+/** The small pictures are requested when the visitor has not rolled for this long, the large picture at once. */
 const smallPicturesWaitMs = 500
 
 export function createRolls(form, { currentLook, chooseSeed }) {
@@ -26,7 +27,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     announce(fill(texts.rolled, { seed }))
   }
 
-  /** Shows the last rolls. Existing buttons are reused, because the picture of a new one would have to load. */
+  /** Shows the last rolls. Existing buttons are reused, because their pictures are already loaded. */
   function list() {
     const existing = new Map(buttons().map((button) => [button.dataset.seed, button.parentElement]))
     places.replaceChildren(...seeds.map((seed) => existing.get(seed) ?? createPlace(seed)))
@@ -47,7 +48,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     return place
   }
 
-  /** Marks the roll that is in the seed field. */
+  /** Marks the roll whose seed is in the seed field. */
   function mark(seed) {
     for (const button of buttons()) {
       if (button.dataset.seed === seed) button.setAttribute('aria-current', 'true')
@@ -62,7 +63,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
   }
 
   /**
-   * Replaces the wall by the next twelve faces from the server. If there is no response, the form is sent to get them.
+   * Replaces the wall of faces by the next one from the server. If there is no response, the form is submitted for it.
    */
   async function openWall(button) {
     const wall = button.closest('[data-wall]')
@@ -91,9 +92,12 @@ export function createRolls(form, { currentLook, chooseSeed }) {
 
 export const isValidSeed = (seed) => seedLength(seed) <= maxSeedLength && !/\p{Cc}/u.test(seed)
 
-/** Returns a function that returns the problem with a seed, or ''; a new problem is announced and marks the field. */
+/**
+ * Returns a function that checks the length of a seed and returns the problem, or '' if there is none. It announces a
+ * new problem, and marks the field.
+ */
 export function createSeedCheck(field, status) {
-  // A field that the server refused stays marked, as its message stays beside it.
+  // If the server refused the seed, the field stays marked, because the server's message stays beside it.
   const isRefused = field.hasAttribute('aria-invalid')
   const describedBy = field.getAttribute('aria-describedby')
   const isTooLong = (seed) => seedLength(seed) > maxSeedLength

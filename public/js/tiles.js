@@ -1,4 +1,5 @@
-// The small pictures of styles, moods and sizes, in the visitor's own seed and colour.
+// The tiles of the form, whose small pictures show the entered look in each style, mood, size and variant, and the
+// cards "Mood" and "Parts".
 import { isPin, lookQuery, moodHint, ownPartsHint, pictureUrl } from './look.js'
 import { announce, replaceFrom, texts } from './page.js'
 
@@ -13,7 +14,7 @@ export function createTiles(form, moods) {
     }
     for (const radio of scaleTiles) setPicture(imageOf(radio), pictureUrl({ ...look, scale: radio.value }))
     for (const link of form.querySelectorAll('[data-look-fields]')) {
-      setPicture(link.firstElementChild, pictureUrl(worn(look, link)))
+      setPicture(link.firstElementChild, pictureUrl(withReadyColours(look, link)))
     }
     for (const radio of form.querySelectorAll('.variants input')) {
       const field = radio.name || radio.dataset.variant
@@ -30,12 +31,12 @@ export function createTiles(form, moods) {
 
 const imageOf = (radio) => radio.nextElementSibling
 
-/** The pinned parts and colours, by their form fields. */
+/** The chosen parts and colours, by their form fields. */
 export const pinsOf = (form) =>
   Object.fromEntries([...new FormData(form)].filter(([name, value]) => isPin(name) && value !== ''))
 
-/** A look with the colours of a ready-made one. */
-function worn(look, link) {
+/** A look with the colours of a ready-made look. */
+function withReadyColours(look, link) {
   const fields = [...new URLSearchParams(link.dataset.lookFields)]
   const pins = Object.fromEntries(fields.filter(([name]) => isPin(name)))
   const background = Object.fromEntries(fields.filter(([name]) => !isPin(name)))
@@ -43,8 +44,8 @@ function worn(look, link) {
 }
 
 /**
- * Images are loaded lazily: changing the address of one outside the window costs nothing until it is scrolled into
- * view.
+ * Sets the picture of a tile. It is loaded lazily, so a picture outside the window is not requested until it is
+ * scrolled into view.
  */
 export function setPicture(image, url) {
   if (image.getAttribute('src') === url) return
@@ -53,8 +54,8 @@ export function setPicture(image, url) {
 }
 
 /**
- * If a new picture fails to load, shows the last one again. If there is none, removes `src`, so that the next change
- * loads a picture.
+ * If a picture fails to load, shows the last one again. If there is none, removes `src`, so that the next change
+ * requests a picture in any case.
  */
 export function keepLastPictures(form) {
   const lastLoaded = new WeakMap()
@@ -70,22 +71,22 @@ export function keepLastPictures(form) {
   form.addEventListener('error', ({ target }) => restore(target), true)
 }
 
-/** The moods: those that the style cannot show are disabled, with the reason in the hint. */
+/** The tiles of moods. A mood that the style cannot show is disabled, and the hint tells why. */
 export function createMoods(form) {
   const options = [...form.querySelectorAll('[type="radio"][name="mood"], select[name="mood"] option')]
   const hint = form.querySelector('#mood-hint')
-  /** The mood that the visitor has chosen; the next style that has it shows it again. */
+  /** The mood that the visitor has chosen. It is chosen again when a style that can show it follows one that cannot. */
   let wanted = new FormData(form).get('mood') ?? ''
 
   const lackingOf = (style) => style.dataset.lacks.split(' ').filter((mood) => mood !== '')
-  /** The mood, if the style can show it. */
+  /** The mood if the style can show it, otherwise ''. */
   const moodFor = (style, mood = wanted) => (lackingOf(style).includes(mood) ? '' : mood)
 
   function choose(mood) {
     wanted = mood
   }
 
-  /** Chooses the wanted mood if the style has it, else "Any". */
+  /** Chooses the wanted mood if the style can show it, otherwise "Any". */
   function update(style) {
     const lacking = lackingOf(style)
     const mood = moodFor(style)
@@ -107,12 +108,12 @@ export function createMoods(form) {
   return { choose, moodFor, update }
 }
 
-/** Title of a style, from its radio button or option. */
+/** The title of a style, from its radio button or option. */
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
 
 /**
- * Lets several variants of the open part be ticked: their tiles become checkboxes, and a hidden field has the list of
- * what is ticked. With nothing ticked the part is as rolled.
+ * Allows or ends the choice of several variants of the open part. The tiles become checkboxes, and a hidden field
+ * contains the list of chosen variants. If none is chosen, the seed decides.
  */
 function tickSeveral(card, field, isOn) {
   const variants = card.querySelectorAll(`[data-variant="${field}"]`)
@@ -128,7 +129,10 @@ function tickSeveral(card, field, isOn) {
     card.querySelector(`[name="${field}"][value=""]`).checked = true
 }
 
-/** Writes the list of the ticked variants; `chosen` is a tile that stands for none of them, such as "As rolled". */
+/**
+ * Writes the list of chosen variants into the hidden field. `chosen` is a tile that is not a variant, such as "As
+ * rolled", if the visitor has just chosen it.
+ */
 function writeList(card, field, chosen) {
   const ticked = [...card.querySelectorAll(`[data-variant="${field}"]:checked`)]
   card.querySelector(`[data-list="${field}"]`)?.remove()
@@ -144,15 +148,15 @@ function writeList(card, field, chosen) {
 }
 
 /**
- * The card "Parts". The server renders it with one part open. `fillIn` fills in the form with a look; `onPinned` is
- * called after pins were removed.
+ * The card "Parts", which the server renders with one part open. `fillIn` fills in the form with a look. `onPinned` is
+ * called after the visitor has removed all pins.
  */
 export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }) {
   const card = () => form.querySelector('#parts')
   const chips = () => [...form.querySelectorAll('[data-part]')]
   const openPart = () => chips().find((chip) => chip.ariaExpanded === 'true')?.dataset.part ?? ''
 
-  /** Asks the server for the card with this part open. If there is no response, the card stays as it is. */
+  /** Requests the card with this part open from the server. If there is no response, the card stays as it is. */
   async function open(part) {
     const { activeElement: focused } = document
     const wasFocused = card().contains(focused) && focused
@@ -166,7 +170,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     mark()
   }
 
-  /** Sets the pinned parts and colours. */
+  /** Sets the chosen parts and colours. */
   function setPins(pins) {
     if (!card()) return
     for (const several of card().querySelectorAll('[data-several]:checked')) {
@@ -185,7 +189,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     }
   }
 
-  /** Shows which parts are pinned, and that rolling does not change them. */
+  /** Marks the parts that are pinned, and changes the text of the dice button, because rolling does not change them. */
   function mark() {
     const pins = pinsOf(form)
     const pinned = chips().filter((chip) => {
@@ -210,7 +214,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     if (!chip && !unpin && !ready) return
     event.preventDefault()
     if (chip) return open(chip.value)
-    if (ready) return fillIn(worn(enteredLook(), ready))
+    if (ready) return fillIn(withReadyColours(enteredLook(), ready))
     setPins({})
     chips()[0].focus({ preventScroll: true })
     onPinned()

@@ -1,4 +1,4 @@
-// Counts down on a button until it can be pressed.
+// Disables a button until it may be pressed, and counts down on it.
 import { fill } from './look.js'
 
 for (const button of document.querySelectorAll('[data-wait]')) {

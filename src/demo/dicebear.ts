@@ -2,12 +2,15 @@ import { Avatar, OptionsDescriptor, type Style } from '@dicebear/core'
 import express, { type Response, type Router } from 'express'
 import { styleOf } from '../avatar/embedded.ts'
 
-/** An SVG by DiceBear's library; rejects when there is no such style. */
+/** Draws an SVG with DiceBear's library. Rejects if there is no such style. */
 export async function drawPicture(style: string, seed: string): Promise<string> {
   return new Avatar(await styleOf(style), { seed }).toString()
 }
 
-/** The stand-ins share the app's origin, so an SVG must stay a picture even when it is opened by itself. */
+/**
+ * Sends an SVG. Its content security policy lets it do nothing if it is opened in its own tab, because the stand-ins
+ * share the app's origin.
+ */
 export function sendSvg(res: Response, svg: string): void {
   res.setHeader('Content-Type', 'image/svg+xml')
   res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; sandbox")
@@ -41,11 +44,11 @@ function notFound(res: Response): void {
   res.status(404).json({ statusCode: 404, error: 'Not Found', message: 'Route not found' })
 }
 
-/** The options in the query that the style has; others are dropped. */
+/** The options in the query. Those that the style does not have are dropped. */
 function readOptions(style: Style, url: string): Record<string, unknown> {
   const query = readQuery(url)
   const options: Record<string, unknown> = { seed: query.getAll('seed').join(',') }
-  // The descriptor does not name `tags`, though every style takes it.
+  // The descriptor lacks `tags`, although every style has this option.
   const fields = { ...new OptionsDescriptor(style).toJSON(), tags: { type: 'string' }, seed: undefined }
   for (const [name, field] of Object.entries(fields)) {
     const isNumber = field?.type === 'number' || field?.type === 'range'
@@ -56,8 +59,8 @@ function readOptions(style: Style, url: string): Record<string, unknown> {
 }
 
 /**
- * A plain comma separates the items of a list, an encoded one is part of an item: so DiceBear's strictest servers read
- * a query. Each item becomes a value of its own.
+ * Reads a query as the strictest of DiceBear's servers do: a plain comma separates the items of a list, and an encoded
+ * comma is a part of an item. Each item becomes a separate value.
  */
 function readQuery(url: string): URLSearchParams {
   const items = new URL(url, 'http://stand-in').search

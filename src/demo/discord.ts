@@ -8,20 +8,20 @@ import { pictures } from './pictures.ts'
 export type DiscordOptions = {
   clientId: string
   clientSecret: string
-  /** The one registered redirect URI. */
+  /** The only redirect URI that is registered. */
   redirectUri: string
   accounts?: Account[]
 }
 
 const codeTtlMs = 100_000
 const tokenTtlS = 7 * 24 * 3600
-/** Holds the id of the account that agreed in this browser, so that `prompt=none` passes without a page. */
+/** The cookie with the id of the account that has agreed in this browser, so that `prompt=none` needs no page. */
 const cookieName = 'stand_in_discord'
 
 /**
  * A stand-in for Discord's sign-in, API and pictures. Mounted at `/demo/discord` its addresses are
- * `/demo/discord/oauth2/authorize`, `/demo/discord/api/v10` and `/demo/discord/cdn`. The host app renders the view
- * `demo/consent`.
+ * `/demo/discord/oauth2/authorize`, `/demo/discord/api/v10` and `/demo/discord/cdn`. The app in which it is mounted
+ * renders the view `demo/consent`.
  */
 export function standInDiscord(options: DiscordOptions) {
   const accounts = options.accounts ?? demoAccounts
@@ -38,14 +38,14 @@ export function standInDiscord(options: DiscordOptions) {
   return {
     router,
     accounts,
-    /** The address that a visitor is sent back to after agreeing at this authorize address. */
+    /** Returns the address to which a visitor is redirected after agreeing at the authorize address. */
     agree: (authorizeUrl: string, accountId: string) => agree(options, grants, authorizeUrl, accountId),
-    /** All tokens of this account become invalid. */
+    /** Makes all tokens of an account invalid. */
     revokeAll: grants.revokeAll,
   }
 }
 
-/** Authorization codes and tokens; the numbers are bounded, because anybody can use the demo. */
+/** The authorization codes and tokens. Their number is bounded, because anybody can use the demo. */
 function createGrants({ redirectUri }: DiscordOptions) {
   const codes = new LRUCache<string, { accountId: string; challenge: string }>({ max: 1000, ttl: codeTtlMs })
   const accessTokens = new LRUCache<string, string>({ max: 5000, ttl: tokenTtlS * 1000 })
@@ -64,7 +64,7 @@ function createGrants({ redirectUri }: DiscordOptions) {
     return { token_type: 'Bearer', access_token, expires_in: tokenTtlS, refresh_token, scope: 'identify' }
   }
 
-  /** The account that a token request is for, or undefined. A code or refresh token works once. */
+  /** The account of a code or refresh token, which can be used once; undefined if it is not valid. */
   function redeem(fields: Record<string, string>): string | undefined {
     const { grant_type: type, code = '', code_verifier: verifier = '', refresh_token: refreshToken = '' } = fields
     if (type === 'refresh_token') return take(refreshTokens, refreshToken)
@@ -86,7 +86,7 @@ function createGrants({ redirectUri }: DiscordOptions) {
 type Grants = ReturnType<typeof createGrants>
 
 const randomToken = () => randomBytes(24).toString('base64url')
-/** RFC 7636, 4.6. */
+/** The code challenge of a PKCE verifier (RFC 7636, 4.6). */
 const s256 = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 
 function take<Value extends object | string>(cache: LRUCache<string, Value>, key: string): Value | undefined {
@@ -95,7 +95,7 @@ function take<Value extends object | string>(cache: LRUCache<string, Value>, key
   return value
 }
 
-/** The redirect URI with the answer (RFC 6749, 4.1.2) and the query's state; `iss` is RFC 9207's. */
+/** The redirect URI with the answer and the state (RFC 6749, 4.1.2), and with the issuer (RFC 9207). */
 function redirectUrl({ redirectUri }: DiscordOptions, query: URLSearchParams, answer: Record<string, string>): string {
   const url = new URL(redirectUri)
   url.search = new URLSearchParams({
@@ -121,7 +121,7 @@ function authorizePage(options: DiscordOptions, accounts: Account[], grants: Gra
   router.use((req, res, next) => {
     const query = queryOf(req.url)
     const isOurs = query.get('client_id') === options.clientId && query.get('redirect_uri') === options.redirectUri
-    // No redirect: the address to go to is what is wrong.
+    // There is no redirect, because the address of the redirect may be wrong.
     if (isOurs) next()
     else res.status(400).type('text/plain').send('Unknown client_id or redirect_uri.')
   })
@@ -186,7 +186,7 @@ function api({ clientId, clientSecret }: DiscordOptions, accounts: Account[], gr
     else res.json(grants.issueTokens(accountId))
   })
 
-  // Any one token of an account ends them all.
+  // Revoking one token of an account revokes all of them.
   router.post('/oauth2/token/revoke', (req, res) => {
     const accountId = grants.ownerOf(readForm(req).token ?? '')
     if (accountId !== undefined) grants.revokeAll(accountId)

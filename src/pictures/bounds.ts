@@ -6,7 +6,7 @@ export type Document = ReturnType<typeof parseDocument>
 export type Element = ReturnType<typeof DomUtils.findAll>[number]
 export type Box = [left: number, top: number, right: number, bottom: number]
 
-/** Elements that are never rendered, or only where another element refers to them. */
+/** Elements that are never rendered, or only if another element refers to them. */
 const notRendered = new Set([
   'clipPath',
   'defs',
@@ -18,16 +18,17 @@ const notRendered = new Set([
   'style',
 ])
 
-/** Returns the bounding box of an element; undefined if nothing of it is rendered. */
+/** Returns the bounding box of an element; undefined if no part of it is rendered. */
 export type Bounds = (element: Element) => Box | undefined
 
 /**
- * Returns a function that, given the transform of every element at one moment of an animation, measures elements in
- * their own coordinates and without strokes, as CSS does for `transform-box: fill-box`. `byId` has the elements that
- * `<use href="#id">` refers to. https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
+ * Returns a function that measures elements at one moment of an animation. `transformOf` returns the transform of an
+ * element at that moment. A box has the coordinates of its element and does not include strokes, as CSS demands for
+ * `transform-box: fill-box`. `byId` has the elements by the `href` of a `<use>` that refers to them.
+ * https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
  */
 export function createMeasure(byId: ReadonlyMap<string, Element>) {
-  /** The bounding boxes of shapes are measured once: animations move the groups around them, never the shapes. */
+  /** The boxes of shapes are measured only once, because animations move the groups around shapes, never the shapes. */
   const shapes = new Map<Element, Box | undefined>()
 
   return function boundsAt(transformOf: (element: Element) => string): Bounds {
@@ -78,8 +79,8 @@ function shapeBounds({ name, attribs }: Element): Box | undefined {
 }
 
 /**
- * The bounding box of a transformed box, as browsers measure it: for a rotated circle it is larger than that of the
- * circle.
+ * The bounding box of a transformed box. As in browsers it may be larger than that of the transformed shape, such as a
+ * rotated circle.
  */
 function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box

@@ -1,17 +1,17 @@
 import sharp, { type Sharp } from 'sharp'
 import { drawPng } from './png.ts'
 
-/** In pixels: the size that Discord, X and others expect of the large picture in a link preview; https://ogp.me */
+/** The size in pixels that Discord, X and others expect of the large picture in a link preview. https://ogp.me */
 const width = 1200
 const height = 630
 const portraitSize = 470
 const margin = 80
 const lineGap = 28
 const cardColour = '#10181b'
-/** Drawn behind an avatar without a background, as on the form. Both dark and light lines are visible on it. */
+/** The colour behind an avatar without a background. Both dark and light lines are visible on it. */
 const portraitColour = '#7c939b'
 
-/** Renders the picture of a link preview: the checked SVG in Discord's circle, and two lines of text. */
+/** Renders the picture of a link preview as PNG: the checked SVG, cropped to a circle as on Discord, and two texts. */
 export async function drawCard(svg: string, title: string, subtitle: string): Promise<Buffer> {
   const portrait = await cropToCircle(sharp(await drawPng(svg, portraitSize)).flatten({ background: portraitColour }))
   const left = 2 * margin + portraitSize
@@ -43,7 +43,7 @@ async function cropToCircle(picture: Sharp): Promise<Buffer> {
     .toBuffer()
 }
 
-/** Pango parses the text as markup, so it must be one of our texts, never a visitor's. */
+/** Renders a text. Pango parses it as markup, so it must be a text of this app, never one of a visitor. */
 async function drawText(text: string, maxWidth: number, size: number, colour: string, weight: string) {
   const markup = `<span foreground="${colour}" weight="${weight}" size="${size * 1024}">${text}</span>`
   const { data, info } = await sharp({ text: { text: markup, width: maxWidth, rgba: true, dpi: 72, wrap: 'word' } })

@@ -6,25 +6,25 @@ import { type Box, createMeasure, type Element } from './bounds.ts'
 import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
 export type Frames = {
-  /** The timing of each animation in the drawing. */
+  /** The timings of all animations in the drawing. */
   timings: Timing[]
   /**
-   * The drawing at one moment, as an SVG without animations. `iterations` returns how many times an animation has run
-   * by then: 2.25 is a quarter into its third run.
+   * Returns the drawing at one moment, as an SVG without animations. `iterations` tells how many times an animation has
+   * run by then: 2.25 means that a quarter of its third run has passed.
    */
   at(iterations: (timing: Timing) => number): string
 }
 
-/** Whether anything in this avatar moves. In an animated style some seeds yield a drawing in which nothing does. */
+/** Whether anything in this avatar moves. In a style with animations there are seeds whose drawing has none. */
 export async function moves(choice: Choice): Promise<boolean> {
   if (!choice.animated || !findStyle(choice.style)?.animated) return false
   return framesOf(await drawEmbedded(choice)).timings.length > 0
 }
 
 /**
- * Turns a checked SVG with CSS animations into SVGs of single moments that need no CSS: each animated element has the
- * `transform` and `opacity` of that moment as attributes. Throws if an animation uses CSS that DiceBear's styles do
- * not.
+ * Converts a checked SVG with CSS animations into SVGs of single moments without CSS, in which each animated element
+ * has its `transform` and `opacity` at that moment as attributes. Throws an Error if an animation uses CSS that no
+ * style of DiceBear uses.
  */
 export function framesOf(svg: string): Frames {
   const document = parseDocument(svg, { xmlMode: true })
@@ -41,8 +41,8 @@ export function framesOf(svg: string): Frames {
       const transforms = new Map<Element, string>()
       const bounds = boundsAt(transformOf)
 
-      // Indirectly recursive through `bounds`: the origin of a group depends on the positions of the animated elements
-      // inside it.
+      // This function is recursive by way of `bounds`, because the origin of a group depends on the positions of the
+      // animated elements inside the group.
       function transformOf(element: Element): string {
         const animation = animations.get(element)
         if (!animation?.transform.length) return element.attribs.transform ?? ''
@@ -63,7 +63,8 @@ export function framesOf(svg: string): Frames {
 }
 
 /**
- * The value of the `transform` attribute. The attribute has no origin, so the drawing is moved to the origin and back.
+ * The value of the `transform` attribute. Unlike in CSS it has no origin, so the drawing is moved to the origin and
+ * back.
  */
 function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]
@@ -74,14 +75,14 @@ function transformAt(animation: Animation, iterations: number, bounds: () => Box
   return `translate(${x} ${y}) ${steps.join(' ')} translate(${-x} ${-y})`
 }
 
-/** A CSS length, or a percentage of `whole`, as a number. */
+/** The number in a CSS length, or the share of `whole` for a percentage. */
 function lengthIn(css: string, whole: number): number {
   const number = Number.parseFloat(css)
   const length = css.endsWith('%') ? (number / 100) * whole : number
   return Number.isFinite(length) ? length : unsupported(`transform-origin: ${css}`)
 }
 
-/** The values between the two keyframes around a moment; none for an animation without keyframes. */
+/** The values at a moment, interpolated between the keyframes before and after it; none if there are no keyframes. */
 function stepsAt(keyframes: Keyframe[], animation: Animation, iterations: number): Step[] {
   const progress = iterations - Math.floor(iterations)
   const next = keyframes.findIndex(({ at }) => at > progress)
@@ -97,7 +98,7 @@ function interpolate({ name, numbers }: Step, to: Step | undefined, share: numbe
   return { name, numbers: numbers.map((number, i) => number + ((to.numbers[i] ?? 0) - number) * share) }
 }
 
-/** The function of an SVG `transform` attribute that corresponds to this CSS function. */
+/** The function of SVG's attribute `transform` that does the same as this CSS function. */
 function svgFunction({ name, numbers: [first = 0, second] }: Step): string {
   switch (name) {
     case 'rotate':

@@ -3,30 +3,30 @@ import { framesOf } from './frames.ts'
 import type { Timing } from './motion.ts'
 import { drawPixels } from './png.ts'
 
-/** In pixels. Discord shows avatars at up to 128 CSS pixels, on screens with up to two physical pixels for each. */
+/** Size in pixels. Discord shows avatars at up to 128 CSS pixels, and many screens have two pixels per CSS pixel. */
 const defaultSize = 256
-/** Size of drawings with a filter such as blur: they are the slowest to render, and show no finer detail. */
+/** Size of drawings with a filter such as blur, which are the slowest to render and have no finer details. */
 const sizeWithFilter = 128
 const frameMs = 80
-/** Length of the loop: 4 to 8 seconds, 6 if no animation decides. */
+/** The loop takes 4 to 8 seconds, so that each animation can run a whole number of times, or 6 seconds if none must. */
 const minFrames = 50
 const maxFrames = 100
 const defaultFrames = 75
 /**
- * An animation with a longer period keeps its speed. The loop ends before it does, so the last frames of the loop are
- * blended with its first ones.
+ * An animation with a longer period keeps its speed. It does not end together with the loop, so the last frames of the
+ * loop are blended with those before its start.
  */
 const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
 /**
- * GIF has no partial transparency. Anti-aliased edges do without it; a drawing with a larger share of translucent
- * pixels gets a white background.
+ * GIF has no partial transparency. Anti-aliased edges look acceptable without it, but a drawing with a larger share of
+ * translucent pixels gets a white background.
  */
 const maxTranslucentShare = 0.2
 
 /**
- * Renders a checked SVG with CSS animations as a GIF that repeats without end. DiceBear's own drawings take a second or
- * two. Throws if an animation uses CSS that DiceBear's styles do not.
+ * Renders a checked SVG with CSS animations as a GIF that repeats without end, which takes a second or two for
+ * DiceBear's drawings. Throws an Error if an animation uses CSS that no style of DiceBear uses.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
   const size = svg.includes('<filter') ? sizeWithFilter : defaultSize
@@ -45,8 +45,8 @@ export async function drawGif(svg: string): Promise<Buffer> {
   for (let frame = 0; frame < count; frame += 1) {
     const drawn = await drawFrame(frame)
     const fadedShare = (frame - count + fadingFrames) / fadingFrames
-    // A negative frame number is a moment before the start of the loop, so blending with it leads smoothly into the
-    // start.
+    // `frame - count` is negative: a moment before the start of the loop. Blending with its picture leads smoothly to
+    // the start.
     if (fadedShare > 0 && adjusted.length < frames.timings.length)
       blend(drawn, await drawFrame(frame - count), fadedShare)
     drawn.copy(pixels, frame * drawn.length)
@@ -58,7 +58,7 @@ export async function drawGif(svg: string): Promise<Buffer> {
     .toBuffer()
 }
 
-/** Whether the speed of an animation is changed a little, so that it runs a whole number of times in a loop. */
+/** Whether the speed of an animation is adjusted a little, so that it runs a whole number of times in the loop. */
 const isAdjusted = ({ periodMs }: Timing) => periodMs <= maxAdjustedPeriodMs
 
 /** How many times an animation has run at a frame of the loop. */
@@ -69,7 +69,7 @@ function iterationsAt(frame: number, count: number, timing: Timing): number {
 
 const wholeIterations = (iterations: number) => Math.max(1, Math.round(iterations))
 
-/** The number of frames with which the speed of the animations changes least. */
+/** The number of frames for which the speed of the animations must be adjusted least. */
 function framesInLoop(timings: Timing[]): number {
   if (timings.length === 0) return defaultFrames
   const change = (count: number) =>
@@ -80,12 +80,12 @@ function framesInLoop(timings: Timing[]): number {
 
 const speedChange = (iterations: number) => Math.abs(Math.log(iterations / wholeIterations(iterations)))
 
-/** Mixes `share` of the other picture into this one. */
+/** Blends a picture with another one, of which it takes the given share. */
 function blend(pixels: Buffer, others: Buffer, share: number): void {
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = (pixels[i] ?? 0) * (1 - share) + (others[i] ?? 0) * share
 }
 
-/** The share of the pixels that are neither opaque nor transparent. */
+/** The share of translucent pixels, which are neither opaque nor transparent. */
 function translucentShare(pixels: Buffer): number {
   let count = 0
   for (let i = 3; i < pixels.length; i += 4) {

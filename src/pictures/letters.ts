@@ -7,8 +7,8 @@ import { drawPixels } from './png.ts'
 const maxCharacters = 16
 
 /**
- * The letters in this avatar that no installed font has. They are missing in a PNG or GIF of it, while browsers may
- * show them.
+ * The letters of this avatar that no installed font has. Its PNG and GIF lack them, although a browser may show them in
+ * the SVG.
  */
 export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   const svg = await drawEmbedded(choice)
@@ -22,8 +22,8 @@ export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
 }
 
 /**
- * Whether anything is visible when the character is rendered as in a PNG. If no other font has it, fonts.conf chooses
- * blank.ttf, which shows nothing.
+ * Whether a font has the character. It is rendered as in a PNG: if no other font has it, fonts.conf chooses blank.ttf,
+ * and nothing is visible.
  */
 async function canBeDrawn(character: string): Promise<boolean> {
   const text = `<text x="50%" y="60%" font-size="16" text-anchor="middle">&#${character.codePointAt(0)};</text>`

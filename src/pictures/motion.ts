@@ -4,31 +4,36 @@ import { type Block, type FunctionNode, generate, parse, walk } from 'css-tree'
 import { DomUtils } from 'htmlparser2'
 import type { Document, Element } from './bounds.ts'
 
-/** The timing of an animation. All animations of DiceBear's styles repeat without end. */
+/** The timing of an animation. All animations repeat without end. */
 export type Timing = { periodMs: number; delayMs: number }
-/** One function of a `transform` with its arguments, or an opacity. */
+/** One function of a `transform` with its arguments, or an opacity with its value. */
 export type Step = { name: string; numbers: number[] }
-/** Maps the elapsed share of the time between two keyframes to the share of the change, both 0 to 1. */
+/**
+ * Converts the share of the time between two keyframes that has passed to the share of the change, both from 0 to 1.
+ */
 export type Easing = (progress: number) => number
-/** `at` is the share of the period that has passed, 0 to 1. */
+/** A keyframe. `at` is its place in the period, from 0 to 1. */
 export type Keyframe = { at: number; steps: Step[]; easing: Easing | undefined }
 export type Animation = Timing & {
   easing: Easing
-  /** Keyframes in order, the first at 0 and the last at 1; empty if the animation does not change this property. */
+  /**
+   * The keyframes of `transform` in order, the first at 0 and the last at 1; none if the animation does not change it.
+   */
   transform: Keyframe[]
+  /** The keyframes of `opacity`, likewise. */
   opacity: Keyframe[]
-  /** `transform-origin` as it is written. */
+  /** The value of `transform-origin`, as the stylesheet has it. */
   origin: string
   /**
-   * Whether the origin is relative to the bounding box of the element (`transform-box: fill-box`) instead of the
-   * drawing.
+   * Whether the origin is relative to the bounding box of the element (`transform-box: fill-box`). Otherwise it is
+   * relative to the drawing.
    */
   inBounds: boolean
 }
 type Declarations = Map<string, string>
 type KeyframeRule = { selector: string; style: Declarations }
 
-/** Ten times DiceBear's longest stylesheet. */
+/** Limit of the stylesheet. DiceBear's longest one has a tenth of this. */
 const maxCssLength = 20_000
 
 /** CSS easing functions by name: https://www.w3.org/TR/css-easing-1/ */
@@ -42,8 +47,8 @@ const easings = new Map<string, Easing>([
 ])
 
 /**
- * Reads the animations in a stylesheet, by the element that each of them moves. Supports the CSS that DiceBear's styles
- * use, and throws for any other.
+ * Reads the animations in a stylesheet. Returns each by the element that it moves. Supports only the CSS that
+ * DiceBear's styles use, and throws an Error for any other.
  */
 export function readAnimations(css: string, document: Document): Map<Element, Animation> {
   const { keyframes, styles } = readRules(css, document)
@@ -64,7 +69,7 @@ export function readAnimations(css: string, document: Document): Map<Element, An
   return animations
 }
 
-/** The keyframe rules by name, and the declarations that apply to each element. */
+/** The keyframe rules by the name of their animation, and the declarations by the element to which they apply. */
 function readRules(css: string, document: Document) {
   if (css.length > maxCssLength) unsupported('so much CSS')
   const keyframes = new Map<string, KeyframeRule[]>()
@@ -103,7 +108,7 @@ function declarationsIn(block: Block): Declarations {
   return new Map(declarations.map(({ property, value }) => [property, generate(value).trim()]))
 }
 
-/** Replaces each `var(--name, fallback)` and `calc()` in a CSS value by what it evaluates to. */
+/** Replaces each `var(--name, fallback)` and `calc()` in a CSS value by its result. */
 function evaluate(value: string, variables: Declarations): string {
   return calc(
     value.replace(
@@ -113,7 +118,7 @@ function evaluate(value: string, variables: Declarations): string {
   )
 }
 
-/** The `animation` shorthand, such as "sway 4.4s ease-in-out infinite 1s". */
+/** Reads the `animation` shorthand, such as "sway 4.4s ease-in-out infinite 1s". */
 function readShorthand(value: string) {
   const isTime = (word: string) => /^[\d.]+s$/.test(word)
   const words = value.split(/\s+/)
@@ -125,8 +130,8 @@ function readShorthand(value: string) {
 }
 
 /**
- * The keyframes of one property in order. If there is none at the start or the end, one with the initial value of the
- * property is added.
+ * The keyframes of one property in order. If there is none at the start or at the end, one with the property's initial
+ * value is added there.
  */
 function readKeyframes(property: 'transform' | 'opacity', rules: KeyframeRule[]): Keyframe[] {
   const keyframes = rules.flatMap(({ selector, style }) => {

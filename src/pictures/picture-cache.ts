@@ -1,17 +1,20 @@
 import { LRUCache } from 'lru-cache'
 
-/** A picture and the ETag that it is sent with. */
+/** A picture and its ETag. */
 export type Picture = { bytes: Buffer; etag: string }
 
 export type PictureCacheOptions = {
   maxBytes: number
-  /** Called with true if the picture is in the cache or is being drawn, with false after a new one has been drawn. */
+  /**
+   * Called with true if the picture is in the cache or is being drawn, or with false after it was drawn for this
+   * request.
+   */
   onLookup: (found: boolean) => void
 }
 
 /**
- * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one picture wait for the same drawing.
- * The key must contain everything that decides what the picture looks like.
+ * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one picture share its drawing. The key
+ * must contain everything that decides how the picture looks.
  */
 export function createPictureCache({ maxBytes, onLookup }: PictureCacheOptions) {
   const pictures = new LRUCache<string, Picture>({

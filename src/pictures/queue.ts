@@ -3,23 +3,23 @@ import { Overloaded } from '../errors.ts'
 export type QueueOptions = {
   /** How many tasks run at the same time. */
   concurrency: number
-  /** How many running tasks may be one client's, so that another client need not wait for them to end. */
+  /** How many tasks of one client may run, so that there is room for other clients. */
   perClient?: number
   /** How many tasks may wait. */
   maxWaiting: number
-  /** How many waiting tasks may be one client's, so that it cannot fill the queue. */
+  /** How many tasks of one client may wait, so that one client cannot fill the queue. */
   maxWaitingPerClient?: number
 }
 
 /**
- * How long a task may wait. The idle timeout of a connection (main.ts) is longer, and would close it without a
- * response.
+ * How long a task may wait. This is shorter than the idle timeout of connections (main.ts), which would close the
+ * connection without a response.
  */
 const maxWaitMs = 15_000
 
 /**
- * Runs `work` as soon as there is room, and resolves or rejects like it. Rejects with Overloaded at once if the queue
- * is full, and after `maxWaitMs` without room.
+ * Runs `work` as soon as there is room, and returns its result or throws its error. Throws Overloaded at once if the
+ * queue is full, or after `maxWaitMs` without room.
  */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
