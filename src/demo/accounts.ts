@@ -1,17 +1,17 @@
-/** A Discord account, as far as an app with the scope `identify` can see it. */
+/** What an app with the scope `identify` can see of a Discord account. */
 export type Account = {
-  /** Snowflake. */
+  /** The account's snowflake, which is Discord's kind of id. */
   id: string
   username: string
-  /** Display name. */
+  /** The display name. */
   globalName: string | null
   /** '0', or four digits in old accounts. */
   discriminator: string
-  /** Hash of the picture; without one Discord shows one of its own. */
+  /** Hash of the picture. If there is none, Discord shows a default picture. */
   avatar: string | null
-  /** DiceBear style in which the stand-in draws the picture. */
+  /** The DiceBear style in which the stand-in draws the picture. */
   pictureStyle?: string
-  /** Further fields of Discord's user object, as they are sent. */
+  /** Other fields of Discord's user object, as they are sent. */
   profile?: Record<string, unknown>
 }
 

@@ -2,7 +2,7 @@ import express, { type Response, type Router } from 'express'
 import type { Account } from './accounts.ts'
 import { drawPicture, sendSvg } from './dicebear.ts'
 
-/** A frame of leaves, as Discord's decorations are frames around a round picture. */
+/** A leaf of the decoration, which is a frame of leaves around the picture. */
 const leaf = 'M0-44c5 3 5 9 0 13c-5-4-5-10 0-13z'
 const leaves = Array.from({ length: 12 }, (_, place) => `<path d="${leaf}" transform="rotate(${place * 30})"/>`).join(
   '',
@@ -14,7 +14,7 @@ const movingDecoration = decorationOf(
   '<animateTransform attributeName="transform" type="rotate" from="0" to="360" dur="24s" repeatCount="indefinite"/>',
 )
 
-/** The pictures of the accounts, drawn by DiceBear, whatever their names end in. */
+/** The pictures of the accounts. DiceBear draws all of them as SVG, although their names end in .png. */
 export function pictures(accounts: Account[]): Router {
   const router = express.Router()
 

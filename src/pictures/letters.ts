@@ -3,7 +3,9 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPixels } from './png.ts'
 
-/** The text styles draw one or two letters, which consist of a few characters each. */
+/**
+ * Limit of the characters that are tried. Styles draw one or two letters, each of which consists of a few characters.
+ */
 const maxCharacters = 16
 
 /**

@@ -23,16 +23,19 @@ const maxWaitMs = 15_000
  */
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-/** `waiting` are the functions that start the waiting tasks, in the order of their arrival. */
+/**
+ * A client with running or waiting tasks. `waiting` has a function for each waiting task, which starts it, in the order
+ * of their arrival.
+ */
 type Client = { name: string; running: number; waiting: (() => void)[] }
 
 /**
- * A bounded queue that is fair to its clients: they take turns (round robin). A client whose task has ended goes to the
- * end of the line, so a client that asks for one picture waits for at most one task of every other client.
+ * A bounded queue that serves its clients in turn (round robin). When a task ends, its client becomes the last one. So
+ * a client that requests one picture waits for at most one task of every other client.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options
-  /** The clients with tasks, in the order of their turns. */
+  /** The clients that have tasks, in the order of their turns. */
   const clients = new Map<string, Client>()
   let running = 0
   let waiting = 0
@@ -54,7 +57,7 @@ export function createQueue(options: QueueOptions): Queue {
     next?.waiting[0]?.()
   }
 
-  /** Waits until there is room for a task of this client, and begins it. */
+  /** Resolves when it is this client's turn and there is room for its task. */
   function turnOf(client: Client): Promise<void> {
     waiting += 1
     return new Promise((resolve, reject) => {
