@@ -48,9 +48,3 @@ export function fittingScale(style, svg) {
  * @param {string} svg
  */
 export const isCutByCircle = ({ style, scale }, svg) => Number(scale || 1) > fittingScale(style, svg)
-
-/**
- * Whether the circle cuts some drawings of the style.
- * @param {string} style
- */
-export const mayBeCutByCircle = (style) => Object.hasOwn(cutVariants, style)

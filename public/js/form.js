@@ -1,5 +1,5 @@
 // The form with its live preview. The form also works without this script.
-import { fittingScale, isCutByCircle, mayBeCutByCircle } from './circle.js'
+import { fittingScale, isCutByCircle } from './circle.js'
 import {
   backgroundOf,
   fill,
@@ -10,6 +10,7 @@ import {
   lookName,
   lookQuery,
   lookUrl,
+  lookWith,
   measure,
   pictureUrl,
   stillHint,
@@ -23,6 +24,8 @@ const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
 /** A change becomes a step in the browser's history if no other change follows within this time. */
 const settledMs = 300
 const smallPicturesWaitMs = 180
+/** What a picture shows is announced when it is the last one for this long. */
+const drawnWaitMs = 1000
 
 function enhance(form) {
   const find = (selector) => form.querySelector(selector)
@@ -30,7 +33,7 @@ function enhance(form) {
   const hasAddress = 'address' in form.dataset
   const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
 
-  const preview = createPreview(form, { onShown: checkCircle, onRetried: () => updateSmallPictures() })
+  const preview = createPreview(form, { onShown: readPicture, onRetried: () => updateSmallPictures() })
   const moods = createMoods(form)
   const rolls = createRolls(form, { currentLook, chooseSeed })
   const tiles = createTiles(form, moods)
@@ -47,6 +50,8 @@ function enhance(form) {
     },
   })
   const checkSeed = createSeedCheck(seedField, preview.status)
+  /** What the preview shows, in words. */
+  let drawn = ''
 
   /**
    * Whether the visitor chose the Discord username as the seed. The text in the seed field then serves as an example.
@@ -94,6 +99,10 @@ function enhance(form) {
     rolls.updateFaces()
   }, smallPicturesWaitMs)
 
+  const announceDrawn = debounce(() => {
+    if (drawn) announce(fill(texts.nowDrawn, { drawn }))
+  }, drawnWaitMs)
+
   /** Updates everything after a change. The small pictures are updated `waitMs` later. */
   function update(waitMs) {
     const style = chosenStyle()
@@ -122,17 +131,29 @@ function enhance(form) {
     const look = style ? lookName(texts, titleOf(style), moods.moodFor(style)) : ''
     find('[data-look]').textContent = look
     find('[data-credit]').textContent = style ? fill(texts.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
-    if (look) preview.images[0].alt = fill(texts.previewAlt, { look })
   }
 
-  /**
-   * Shows or hides the warning that the circle cuts the picture at this address, which has a link with a scale that
-   * fits.
-   */
-  async function checkCircle(url) {
-    const look = enteredLook()
-    const svg = mayBeCutByCircle(look.style) ? await textOf(url) : ''
+  /** Says what the picture at this address shows, and whether the circle cuts it. */
+  async function readPicture(url) {
+    const { svg, description } = await contentOf(url)
     if (url !== preview.images[0].getAttribute('src')) return
+    describeDrawing(description)
+    checkCircle(svg)
+  }
+
+  /** The text alternative of the picture. It is announced if it has changed. */
+  function describeDrawing(description) {
+    const [image] = preview.images
+    const alt = fill(texts.previewAlt, { look: lookWith(texts, find('[data-look]').textContent, description) })
+    if (alt === image.alt) return
+    image.alt = alt
+    drawn = description
+    announceDrawn()
+  }
+
+  /** Shows a warning, with a link that fixes it, if the circle cuts the picture. */
+  function checkCircle(svg) {
+    const look = enteredLook()
     const isCut = isCutByCircle(look, svg)
     for (const warning of form.querySelectorAll('[data-cut]')) {
       warning.hidden = !isCut
@@ -268,12 +289,16 @@ function enhance(form) {
   reducedMotion.addEventListener('change', () => update())
 }
 
-/** The SVG of a picture that is already shown, from the browser's cache; '' if it cannot be fetched. */
-const textOf = (url) =>
-  fetch(url).then(
-    (answer) => answer.text(),
-    () => '',
-  )
+/** The SVG of a picture that is already shown, and its description, from the browser's cache; '' if that fails. */
+async function contentOf(url) {
+  try {
+    const answer = await fetch(url)
+    const description = decodeURIComponent(answer.headers.get('Content-Description') ?? '')
+    return { svg: await answer.text(), description }
+  } catch {
+    return { svg: '', description: '' }
+  }
+}
 
 /** Whether "The style's own" background is offered: if the style has one, or if it is already chosen. */
 const offersOwn = (style) =>

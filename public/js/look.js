@@ -159,6 +159,7 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @typedef {object} LookTexts
  * @property {string} locale
  * @property {string} look
+ * @property {string} lookWith
  * @property {string} moodAll
  * @property {string} moodSome
  * @property {string} moodNone
@@ -177,6 +178,14 @@ export function lookName(texts, styleTitle, mood) {
   const moodText = texts.moods[mood]
   return moodText ? fill(texts.look, { style: styleTitle, mood: moodText }) : styleTitle
 }
+
+/**
+ * A look and what its drawing shows, if that has words: "Adventurer, happy, with short hair and brown skin".
+ * @param {LookTexts} texts
+ * @param {string} look
+ * @param {string} drawn
+ */
+export const lookWith = (texts, look, drawn) => (drawn ? fill(texts.lookWith, { look, drawn }) : look)
 
 /**
  * The hint beside the moods, which names those that the style cannot show.

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { fittingScale } from '../../public/js/circle.js'
 import { Choice, dicebearOptions } from './choice.ts'
+import { type DrawnPart, drawnParts } from './drawn.ts'
 import { drawEmbedded } from './embedded.ts'
 import type { FileCache, StoredSvg } from './file-cache.ts'
 
@@ -16,6 +17,9 @@ export const Avatar = z.object({
   seedTyped: z.boolean(),
 })
 export type Avatar = z.infer<typeof Avatar>
+
+/** `fittingScale` is the scale at which Discord's round crop cuts nothing off. */
+export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
 
 /** A part of each hash, because another major version of DiceBear draws another face from the same seed. */
 const drawnBy = 'dicebear-10'
@@ -38,10 +42,10 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   /** SVGs that are being read or drawn, by id, so that concurrent requests for one avatar share the work. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
   /**
-   * The scale at which Discord's round crop cuts nothing off, by id. Without this cache each request for /show_avatar
-   * would read a file, and miss the page's bound in test/bench.
+   * What /show_avatar says about a drawing, by id. Without this cache each request for the page would read a file, and
+   * miss its bound in test/bench.
    */
-  const fittingScales = new LRUCache<string, number>({ max: 10_000 })
+  const drawings = new LRUCache<string, Drawing>({ max: 10_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const svg = inFlight.get(id) ?? readOrDraw(id, choice, deadline).finally(() => inFlight.delete(id))
@@ -53,12 +57,14 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     const found = await cache.read(id)
     onRead(found !== undefined)
     const stored = found ?? (await cache.write(id, await draw(choice, deadline)))
-    rememberScale(id, choice, stored)
+    remember(id, choice, stored)
     return stored
   }
 
-  function rememberScale(id: string, choice: Choice, { svg }: StoredSvg): void {
-    if (!fittingScales.has(id)) fittingScales.set(id, fittingScale(choice.style, svg.toString()))
+  function remember(id: string, choice: Choice, { svg }: StoredSvg): void {
+    if (drawings.has(id)) return
+    const text = svg.toString()
+    drawings.set(id, { fittingScale: fittingScale(choice.style, text), parts: drawnParts(choice, text) })
   }
 
   async function draw(choice: Choice, deadline?: number): Promise<Buffer> {
@@ -90,14 +96,13 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     },
 
     /**
-     * The scale at which Discord's round crop cuts nothing off. Undefined if it cuts nothing off now, and if the file
-     * is missing, because the page does not wait until it is drawn again.
+     * What the drawing of an avatar shows. Undefined if the file is missing, because the page does not wait until it is
+     * drawn again.
      */
-    async fittingScale({ id, choice }: Avatar): Promise<number | undefined> {
-      const found = fittingScales.has(id) ? undefined : await cache.read(id)
-      if (found) rememberScale(id, choice, found)
-      const scale = fittingScales.get(id)
-      return scale !== undefined && (choice.scale ?? 1) > scale ? scale : undefined
+    async drawing({ id, choice }: Avatar): Promise<Drawing | undefined> {
+      const found = drawings.has(id) ? undefined : await cache.read(id)
+      if (found) remember(id, choice, found)
+      return drawings.get(id)
     },
 
     /** Deletes the files of these avatars. For another visitor who has the same avatar its file is drawn again. */

@@ -2,6 +2,7 @@ import { create as contentDisposition } from 'content-disposition'
 import type { Request, Response } from 'express'
 import { type Avatar, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
+import { drawnParts } from '../avatar/drawn.ts'
 import { drawingConcurrency, type Renderers } from '../avatar/renderers.ts'
 import type { User } from '../discord/responses.ts'
 import { InvalidValues, NotFound } from '../errors.ts'
@@ -11,6 +12,7 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
+import { drawnText } from './drawn.ts'
 import { readForm } from './form.ts'
 
 const pngSizes = ['128', '256', '512', '1024']
@@ -37,8 +39,10 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
     // The key is the address, so that the query of a cached preview need not be parsed.
     const preview = await previews(req.url, () => {
       const choice = choiceIn(req.query)
-      return previewQueue(async () => svgPicture(await renderers.draw(choice)), clientOf(req))
+      return previewQueue(async () => previewOf(choice, await renderers.draw(choice)), clientOf(req))
     })
+    // RFC 2045, section 8. The script of the form reads it.
+    res.set('Content-Description', encodeURIComponent(preview.description ?? ''))
     sendPicture(res, svgType, preview, previewCaching)
   })
 }
@@ -126,11 +130,11 @@ async function renderAvatar(
   return stored === embedded ? render(stored, true) : render(stored, false).catch(() => render(embedded, true))
 }
 
-function svgPicture(svg: string): Picture {
+function previewOf(choice: Choice, svg: string): Picture {
   // The bytes are allocated outside Node's buffer pool, because a cached slice of the pool would pin 64 KB.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(svg))
   bytes.write(svg)
-  return { bytes, etag: etagOf(bytes) }
+  return { bytes, etag: etagOf(bytes), description: drawnText(choice, drawnParts(choice, svg)) }
 }
 
 /** The ETag is a hash of the content, because after an upgrade of DiceBear the same URL may return another picture. */

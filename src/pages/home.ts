@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache'
-import { fittingScale, isCutByCircle, mayBeCutByCircle } from '../../public/js/circle.js'
-import { fill, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
+import { fittingScale, isCutByCircle } from '../../public/js/circle.js'
+import { fill, lookWith, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
-import type { Choice } from '../avatar/choice.ts'
+import { drawnParts } from '../avatar/drawn.ts'
 import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
 import { pinFields } from '../avatar/parts.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
+import { drawnText } from './drawn.ts'
 import { type Entered, fields, type Problem, readForm, readLook } from './form.ts'
 import { formView, lackingMoods, moodFor, validEntered, wallView } from './form-view.ts'
 import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
@@ -59,25 +60,22 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
     const page = pageFor(query, openingSeed, config)
-    const { look, entered, pins } = page.form
+    const { look, entered, pins, name } = page.form
     const { choice } = readLook(look)
-    if (choice === undefined) return page
-    // If the look cannot be drawn, every part is offered.
-    const drawnEffects = renderers.effects(choice).catch(() => undefined)
-    const [fittingScale, effects] = await Promise.all([fittingScaleOf(choice), drawnEffects])
-    const fitUrl = lookUrl({ ...entered, scale: fittingScale ?? '' })
-    const parts = partsView(look, entered, query.part, pins, effects)
-    return { ...page, form: { ...page.form, fittingScale, fitUrl, parts } }
-  }
-
-  /**
-   * The scale at which the circle cuts nothing off; undefined if it cuts nothing off now, or if the look could not be
-   * drawn.
-   */
-  async function fittingScaleOf(choice: Choice): Promise<number | undefined> {
-    if (!mayBeCutByCircle(choice.style)) return undefined
-    const svg = await renderers.draw(choice).catch(() => '')
-    return isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
+    if (!choice) return page
+    // If the look cannot be drawn, every part is offered, and nothing is said about the drawing.
+    const [svg, effects] = await Promise.all([
+      renderers.draw(choice).catch(() => ''),
+      renderers.effects(choice).catch(() => undefined),
+    ])
+    const scale = isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
+    const drawn = {
+      fittingScale: scale,
+      fitUrl: lookUrl({ ...entered, scale: scale ?? '' }),
+      parts: partsView(look, entered, query.part, pins, effects),
+      described: lookWith(words.script, name, drawnText(choice, drawnParts(choice, svg))),
+    }
+    return { ...page, form: { ...page.form, ...drawn } }
   }
 }
 

@@ -1,7 +1,9 @@
 import type { Request, Response } from 'express'
+import { lookWith } from '../../public/js/look.js'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
+import type { Renderers } from '../avatar/renderers.ts'
 import type { User } from '../discord/responses.ts'
 import { NotFound, NotSignedIn } from '../errors.ts'
 import { form } from '../middleware/form-body.ts'
@@ -11,6 +13,7 @@ import { stateCookies } from '../visitor/cookies.ts'
 import { keptUntil } from '../visitor/session-store.ts'
 import { isKeptFull, type OwnAvatar, withNewAvatar } from '../visitor/visitor.ts'
 import { fileName } from './avatar-files.ts'
+import { drawnText, textOfLook } from './drawn.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { formRefused } from './error-page.ts'
 import { shortened } from './fields.ts'
@@ -19,6 +22,7 @@ import { validEntered, wallView } from './form-view.ts'
 import { fieldsView, homeView, isLink } from './home.ts'
 import { lookQuery, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { profileView, withAccent } from './profile.ts'
+import { words } from './words.ts'
 
 /**
  * GET /show_avatar shows an avatar as it will look on Discord. POST /show_avatar makes another avatar with the
@@ -80,7 +84,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
     const page = await pageOf(req, user, newest)
-    formRefused(req, res, 'show-avatar', { ...page, ...fieldsOf(user, entered, problems) })
+    formRefused(req, res, 'show-avatar', { ...page, ...(await fieldsOf(renderers, user, entered, problems)) })
   }
 
   /**
@@ -93,12 +97,16 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * The avatar's choice with a scale at which Discord's round crop cuts nothing off; undefined if it cuts nothing off
-   * now.
+   * What the drawing shows, in words, and the avatar's choice with a scale at which Discord's round crop cuts nothing
+   * off; undefined if it cuts nothing off now.
    */
-  async function fitting(avatar: Avatar): Promise<Choice | undefined> {
-    const scale = await avatars.fittingScale(avatar)
-    return scale === undefined ? undefined : { ...choiceOf(avatar), scale }
+  async function drawn(avatar: Avatar) {
+    const { choice } = avatar
+    const { fittingScale: scale = 2, parts = [] } = (await avatars.drawing(avatar)) ?? {}
+    return {
+      described: lookWith(words.script, nameOfLook(choice), drawnText(choice, parts)),
+      fitting: (choice.scale ?? 1) > scale ? { ...choiceOf(avatar), scale } : undefined,
+    }
   }
 
   /** The address of the GIF; undefined if nothing in the avatar moves, or if that could not be found out in time. */
@@ -113,7 +121,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       user: profileView(config.discord.cdnUrl, user),
       avatar: {
         ...shown(avatar, user),
-        fitting: await fitting(avatar),
+        ...(await drawn(avatar)),
         gifUrl: await gifUrl(avatar),
         shortSeed: shortened(avatar.choice.seed || user.username),
         pngName: fileName(user, avatar.choice, 'png'),
@@ -124,7 +132,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       isKeptFull: isKeptFull(visitor),
       keptUntil: keptUntil(req),
       wall: wallOf(avatar, req.query.wall),
-      ...changeView(req, avatar, user),
+      ...(await changeView(renderers, req, avatar, user)),
       friends,
       notices: [],
       links: linksTo(avatar, user),
@@ -185,21 +193,23 @@ function shown(avatar: OwnAvatar, user: User) {
  * The form for another look, which is shown if the address contains a look. Otherwise the page has only a link to it,
  * because the form is longer than the rest of the page.
  */
-function changeView({ query }: Request, avatar: Avatar, user: User) {
+async function changeView(renderers: Renderers, { query }: Request, avatar: Avatar, user: User) {
   const look = lookQuery(choiceOf(avatar))
   look.set('avatar', avatar.id)
   const changeUrl = `/show_avatar?${look}#here`
   if (!isLink(query)) return { changeUrl, form: { problems: [] } }
   const valid = validEntered(readForm(query))
   const entered = { ...valid, style: valid.style || avatar.choice.style }
-  return { changeUrl, ...fieldsOf(user, entered, [], query) }
+  return { changeUrl, ...(await fieldsOf(renderers, user, entered, [], query)) }
 }
 
 /** The values of the form's cards, with the accent colour of the visitor's profile among the swatches. */
-function fieldsOf(user: User, entered: Entered, problems: Problem[], query = {}) {
+async function fieldsOf(renderers: Renderers, user: User, entered: Entered, problems: Problem[], query = {}) {
   const fields = fieldsView(entered, problems, query, user.username)
-  const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
-  return { ...fields, form: { ...fields.form, background } }
+  const { look, name, background: cards } = fields.form
+  const background = { ...cards, first: withAccent(cards.first, user) }
+  const described = lookWith(words.script, name, await textOfLook(renderers, look))
+  return { ...fields, form: { ...fields.form, background, described } }
 }
 
 /** The pictures of the other people in the drawn chat and list of members. */

@@ -1,6 +1,7 @@
 // The English texts of the pages. They contain no HTML: **two stars** around a text make it bold, and fill() replaces
 // {name}.
 import { fill } from '../../public/js/look.js'
+import { drawnWords } from './drawn-words.ts'
 import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
 import { privacyWords } from './privacy-words.ts'
 import { profileWords } from './profile-words.ts'
@@ -110,7 +111,7 @@ const partColourTitles: Record<string, string> = {
 const variantTitles: Record<string, string> = {
   alt: 'The other one',
   balndess: 'Bald',
-  dannyPhantom: 'Spiky',
+  dannyPhantom: 'Sleek',
   default: 'The usual one',
   dougFunny: 'A few hairs',
   emojiSmileUpsideDown: 'Upside-down smile',
@@ -146,6 +147,8 @@ const previewAlt = 'Your avatar: {look}'
 const script = {
   locale: 'en-GB',
   look: '{style}, {mood}',
+  lookWith: '{look}, with {drawn}',
+  nowDrawn: 'Now with {drawn}.',
   moods: moodTexts,
   previewAlt,
   by: 'by {creator}',
@@ -290,6 +293,8 @@ export const words = {
 
   /** The titles of the choices of `backgroundColorFill`. */
   fills: { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' } as Record<string, string>,
+
+  drawn: drawnWords,
 
   /** The title of a part, by DiceBear's name of it. */
   partTitle: (part: string): string => partTitles[part] ?? readable(part),

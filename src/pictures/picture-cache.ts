@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 
-/** A picture and its ETag. */
-export type Picture = { bytes: Buffer; etag: string }
+/** A picture, its ETag, and the text that describes it, if it has one. */
+export type Picture = { bytes: Buffer; etag: string; description?: string }
 
 export type PictureCacheOptions = {
   maxBytes: number

@@ -362,9 +362,66 @@ describe('pictures that cannot be loaded', () => {
   })
 })
 
+describe('the words for the picture', () => {
+  const altOf = (page: Page) => page.locator(preview).getAttribute('alt')
+  const untilAlt = (page: Page, text: string) => page.locator(`${preview}[alt*="${text}"]`).waitFor()
+  const tile = (page: Page, name: string) => page.getByRole('radio', { name, exact: true }).check({ force: true })
+
+  test('change with the picture, and are announced once the visitor has stopped', async () => {
+    await visit(async (page) => {
+      await openWithStoppedClock(page, '/?style=adventurer&mood=happy&seed=fern&part=hair')
+      expect(await altOf(page)).toBe('Your avatar: Adventurer, happy, with long ginger hair and brown skin')
+      await tile(page, 'Short 3')
+      await untilAlt(page, 'with short')
+      await tile(page, 'Short 4')
+      await page.clock.runFor(100)
+      await untilShown(page, 'hairVariant=short04')
+      await page.clock.runFor(800)
+      expect(await announcements(page).textContent()).toBe('')
+      await page.clock.runFor(300)
+      expect(await announcements(page).textContent()).toBe('Now with short ginger hair and brown skin.')
+    })
+  })
+
+  test('follow the announcement of a roll, and are not repeated for a new background', async () => {
+    await visit(async (page) => {
+      await openWithStoppedClock(page, '/?style=adventurer&mood=happy&seed=fern')
+      const before = await altOf(page)
+      await page.getByRole('button', { name: words.script.roll, exact: true }).click()
+      await page.waitForFunction(([selector, alt]) => document.querySelector(selector)?.getAttribute('alt') !== alt, [
+        preview,
+        before,
+      ] as const)
+      expect(await announcements(page).textContent()).toMatch(/^New roll: /)
+      await page.clock.runFor(1000)
+      const said = await announcements(page).textContent()
+      expect(said).toMatch(/^Now with .*(long|short).* hair.* and .* skin\.$/)
+      await page.getByRole('radio', { name: 'Plum' }).check({ force: true })
+      await untilShown(page, 'backgroundColor=7a3f5c')
+      await announcements(page).evaluate((region) => region.replaceChildren())
+      await page.clock.runFor(2000)
+      expect(await announcements(page).textContent()).toBe('')
+    })
+  })
+
+  test('are on the form of the avatar’s page, too', async () => {
+    await visit(async (page) => {
+      await walkToAvatar(page, app.url)
+      expect(await page.locator('.portrait').getAttribute('alt')).toBe(
+        'Your avatar: Adventurer, happy, with long ginger hair and brown skin',
+      )
+      await page.getByRole('link', { name: words.show.here }).click()
+      await page.locator('#here').waitFor()
+      expect(await altOf(page)).toMatch(/, with long ginger hair and brown skin$/)
+      await page.getByRole('radio', { name: 'Avataaars', exact: true }).check({ force: true })
+      await untilAlt(page, 'Avataaars, happy, with ')
+    })
+  })
+})
+
 describe('the focus', () => {
   const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
-  const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}"`
+  const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}`
 
   test('stays on “Try again” when that fails, and moves to the picture once it is loaded', async () => {
     await visit(async (page) => {

@@ -983,6 +983,22 @@ describe('random fields', () => {
     )
   })
 
+  test('the preview has a text that says what is drawn, in the page and with the picture', async () => {
+    const asked = query({
+      style: 'avataaars',
+      seed: 'fern',
+      topVariant: 'bob',
+      hairColor: 'c93305',
+      mouthVariant: 'smile',
+    })
+    const [picture] = await (await reader.read((await ask(app.url, `/?${asked}`)).text)).find('.crop img')
+    const text = /^Your avatar: Avataaars, with (a red bob, .*a smile.* skin)$/.exec(
+      picture?.attributes.get('alt') ?? '',
+    )?.[1]
+    const { headers } = await ask(app.url, picture?.attributes.get('src') ?? '')
+    expect(decodeURIComponent(String(headers['content-description']))).toBe(text)
+  })
+
   test('a preview is a picture or 400', async () => {
     const seen = new Set<number>()
     await fc.assert(

@@ -57,6 +57,28 @@ async function withLooks(count: number): Promise<{ visitor: Visitor; ids: string
   return { visitor, ids: await historyOf(visitor) }
 }
 
+test('the text alternative says what DiceBear has drawn, from its answer and from the file', async () => {
+  const pins = { hairVariant: 'short03', glassesVariant: 'variant02', hairColor: '#0E0E0E', skinColor: '763900' }
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, ...pins })
+  const altOn = (html: string) => /<img class="[^"]*portrait[^>]* alt="([^"]*)"/.exec(html)?.[1]
+  const alt = 'Your avatar: Adventurer, happy, with short black hair, glasses and dark brown skin'
+  expect(altOn((await visitor.get('/show_avatar')).text)).toBe(alt)
+  // A second instance has not drawn it.
+  const other = await openApp({ beside: app, settings: { CACHE_DIR: app.folder } })
+  try {
+    const elsewhere = other.visitor()
+    await signIn(other, elsewhere, look)
+    await elsewhere
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...look, ...pins })
+    expect(altOn((await elsewhere.get('/show_avatar')).text)).toBe(alt)
+  } finally {
+    await other.close()
+  }
+})
+
 const seeded = (seed: number) => ({ ...look, seed: `look ${seed}` })
 const make = (visitor: Visitor, seed: number) => visitor.post('/show_avatar').type('form').send(seeded(seed))
 

@@ -1,0 +1,59 @@
+// What a drawing shows, in words, for those who cannot see it.
+import { fill } from '../../public/js/look.js'
+import type { Choice } from '../avatar/choice.ts'
+import { type DrawnColour, type DrawnPart, drawnParts } from '../avatar/drawn.ts'
+import { partsOf } from '../avatar/parts.ts'
+import type { Renderers } from '../avatar/renderers.ts'
+import { colourNamer } from './colour-names.ts'
+import { type Entered, readLook } from './form.ts'
+import { words } from './words.ts'
+
+const list = new Intl.ListFormat(words.script.locale, { type: 'conjunction' })
+const adjectives = new Set(words.drawn.adjectives.split(' '))
+const hairColour = colourNamer(words.drawn.hairColours)
+const skinColour = colourNamer(words.drawn.skinColours)
+const otherColour = colourNamer(words.drawn.colours)
+/** The parts that would make the text too long. Like those that show the mood they are said only if they are pinned. */
+const unsaid = ['eyebrowsVariant', 'noseVariant']
+
+/** The text of a look that has not been drawn yet; empty if it could not be drawn. */
+export async function textOfLook(renderers: Renderers, look: Entered): Promise<string> {
+  const { choice } = readLook(look)
+  if (choice === undefined) return ''
+  const svg = await renderers.draw(choice).catch(() => '')
+  return drawnText(choice, drawnParts(choice, svg))
+}
+
+/** "long red hair, round glasses and brown skin"; empty if nothing in the drawing has a name. */
+export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
+  const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
+  const phrases = Object.keys(words.drawn.phrases).flatMap((name) => {
+    const found = drawn.find((one) => one.name === name)
+    const field = `${name}Variant`
+    const isUnsaid = unsaid.includes(field) || (mood !== '' && field in words.script.ownParts)
+    if (found === undefined || (isUnsaid && !pins[field])) return []
+    return phraseOf(found, optional.includes(name)) || []
+  })
+  return list.format(phrases)
+}
+
+/**
+ * "a red bob"; empty if there is nothing to say: a mouth without a name is not said, because every face has one, but
+ * glasses are.
+ */
+function phraseOf({ name, variant = '', colour }: DrawnPart, isOptional: boolean): string {
+  const kind = variant.replace(/^variant\d+$|\d+$/, '')
+  const { [kind]: own, any = '' } = words.drawn.phrases[name] ?? {}
+  const title = words.variantTitle(name, kind).toLowerCase()
+  const values = { variant: adjectives.has(title) ? title : '', colour: colour ? colourName(name, colour) : '' }
+  if (own === undefined && !values.variant && !values.colour && !isOptional) return ''
+  const text = fill(own ?? any, values)
+    .replace(/ +/g, ' ')
+    .trim()
+  return text.replace(/\ba (?=[aeiou])/g, 'an ')
+}
+
+function colourName(part: string, { name, value }: DrawnColour): string {
+  if (['hair', 'headContrast', 'facialHair'].includes(name)) return hairColour(value)
+  return ['skin', 'base'].includes(part) ? skinColour(value) : otherColour(value)
+}

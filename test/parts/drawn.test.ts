@@ -1,0 +1,117 @@
+// What is said of a drawing: its parts and colours from the SVG, against DiceBear's own options, and the text.
+import { Avatar } from '@dicebear/core'
+import { expect, test } from 'vitest'
+import { popular } from '../../src/avatar/catalogue.ts'
+import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
+import { drawnParts } from '../../src/avatar/drawn.ts'
+import { drawnText } from '../../src/pages/drawn.ts'
+import { words } from '../../src/pages/words.ts'
+import { styleList, styleOf } from '../support/drawn.ts'
+import { partTable } from '../support/parts.ts'
+
+type Some = Partial<Choice> & Pick<Choice, 'style'>
+const choiceOf = (some: Some): Choice => ({ seed: 'fern', backgroundColor: '', mood: '', animated: false, ...some })
+
+function draw(choice: Choice) {
+  const { svg, options } = new Avatar(styleOf(choice.style), dicebearOptions(choice)).toJSON()
+  const resolved: Record<string, unknown> = options
+  return { svg, resolved }
+}
+
+function textOf(some: Some): string {
+  const choice = choiceOf(some)
+  return drawnText(choice, drawnParts(choice, draw(choice).svg))
+}
+
+test.each(popular)('%s: the SVG shows which parts and colours DiceBear has drawn', (style) => {
+  const { parts = [] } = partTable[style] ?? {}
+  const moods = styleList.find(({ name }) => name === style)?.moods ?? []
+  for (let n = 0; n < 150; n++) {
+    const mood = moods[n % (moods.length + 1)] ?? ''
+    const choice = choiceOf({
+      style,
+      seed: `seed ${n}`,
+      mood,
+      backgroundColor: n % 2 ? 'ffdbb4' : '',
+      animated: n % 3 === 0,
+    })
+    const { svg, resolved } = draw(choice)
+    const drawn = drawnParts(choice, svg)
+    const variants = drawn.flatMap(({ name, variant }) => (variant ? [[name, variant]] : []))
+    const expected = parts.flatMap(({ name }) => {
+      const variant = resolved[`${name}Variant`]
+      return typeof variant === 'string' ? [[name, variant]] : []
+    })
+    expect(variants).toEqual(expected)
+    for (const { name, colour } of drawn) {
+      if (colour) expect([name, resolved[`${colour.name}Color`]]).toEqual([name, [`#${colour.value}`]])
+    }
+    const hasSkin = ['adventurer', 'avataaars', 'open-peeps', 'pixel-art', 'big-smile', 'toon-head'].includes(style)
+    expect(drawn.some(({ name, colour }) => name === 'skin' && colour)).toBe(hasSkin)
+  }
+})
+
+/** Not every shirt has room for a print. */
+const shirtWithPrint: Record<string, Record<string, string>> = {
+  avataaars: { clothesVariant: 'graphicShirt' },
+  notionists: { clothesVariant: 'variant01' },
+}
+
+test.each(popular)('%s: each variant with a name is said when it is pinned', (style) => {
+  const unsaid: string[] = []
+  for (const { name, variants } of partTable[style]?.parts ?? []) {
+    for (const variant of variants.filter((one) => !/^variant\d+$/.test(one))) {
+      const pins = name === 'clothesGraphic' ? shirtWithPrint[style] : {}
+      const text = textOf({ style, mood: '', pins: { ...pins, [`${name}Variant`]: variant } })
+      const without = textOf({ style, mood: '', pins: { ...pins, [`${name}Variant`]: 'none' } })
+      if (text === '' || text === without) unsaid.push(`${name} ${variant}`)
+      expect(text).not.toMatch(/[{}]| {2}|undefined|\ba [aeiou]/)
+    }
+  }
+  // Usual eyes and mouths, and ears, are not worth a word.
+  expect(unsaid.filter((one) => !/ (default|defaultNatural|plain|normal|neutral|eyes)$|^ears /.test(one))).toEqual([])
+})
+
+test('the text is a short list in plain words', () => {
+  const adventurer = { style: 'adventurer', mood: 'happy' }
+  expect(textOf(adventurer)).toBe('long ginger hair and brown skin')
+  const pins = { hairVariant: 'short03', glassesVariant: 'variant02', hairColor: '0e0e0e', skinColor: '763900' }
+  expect(textOf({ ...adventurer, pins })).toBe('short black hair, glasses and dark brown skin')
+  expect(textOf({ ...adventurer, pins: { hairColor: '00d0ff' } })).toMatch(/^long light blue hair/)
+  expect(textOf({ style: 'micah', mood: 'happy', pins: { glassesVariant: 'round', hairVariant: 'fonze' } })).toMatch(
+    /a light blue quiff, round light blue glasses, /,
+  )
+  for (const style of popular) {
+    for (let n = 0; n < 40; n++) expect(textOf({ style, seed: `seed ${n}` }).length).toBeLessThan(160)
+  }
+})
+
+test('the mood stands for the parts that show it, unless they are pinned', () => {
+  const toonHead = { style: 'toon-head', mood: 'happy' }
+  expect(textOf(toonHead)).not.toMatch(/eyes|mouth|smile|eyebrows/)
+  expect(textOf({ ...toonHead, pins: { eyesVariant: 'wink', eyebrowsVariant: 'raised' } })).toMatch(
+    /a wink, raised eyebrows/,
+  )
+})
+
+test('a name in an SVG that the style does not have is not said', () => {
+  const choice = choiceOf({ style: 'adventurer' })
+  const svg =
+    '<svg><defs><g id="hair-<b>-1"/><g id="hair-bald-1"/><g id="hat-top-1"/><g id="__proto__-x-1"/></defs></svg>'
+  expect(drawnParts(choice, svg)).toEqual([])
+  expect(drawnParts(choice, 'not a drawing')).toEqual([])
+})
+
+test('every phrase is of a part or a colour that some style has', () => {
+  const all = Object.values(partTable)
+  const names = all.flatMap(({ parts, colours }) => [...parts, ...colours].map(({ name }) => name))
+  for (const [name, phrases] of Object.entries(words.drawn.phrases)) {
+    expect(names).toContain(name)
+    const variants = all
+      .flatMap(({ parts }) => parts.filter((part) => part.name === name))
+      .flatMap((part) => part.variants)
+    const kinds = new Set(variants.map((variant) => variant.replace(/\d+$/, '')))
+    if (['hair', 'top', 'head'].includes(name)) continue // these share a list
+    expect([name, Object.keys(phrases).filter((kind) => kind !== 'any' && !kinds.has(kind))]).toEqual([name, []])
+  }
+})
