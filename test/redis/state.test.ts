@@ -407,7 +407,7 @@ describe('two tabs of one browser', () => {
   })
 
   for (const known of [false, true]) {
-    test(`can finish at once, each with its own choice: ${known ? 'a signed-in visitor' : 'a new visitor'}`, async () => {
+    test(`can finish at once, each with its own choice: ${known ? 'signed in' : 'a new visitor'}`, async () => {
       const visitor = app.visitor()
       if (known) await signIn(app, visitor)
       const callbacks: string[] = []

@@ -34,7 +34,7 @@ afterEach(() => {
 const query = (fields: Record<string, string>) => new URLSearchParams(fields).toString()
 const svgType = { 'content-type': 'image/svg+xml' }
 
-/** An app for one test alone. */
+/** Opens an app for one test only. */
 async function ownApp(options: OpenOptions = {}): Promise<TestApp> {
   const own = await openApp(options)
   onTestFinished(() => own.close())
@@ -49,7 +49,7 @@ async function wear(choice: Partial<Look> = {}, there = app, accountId?: string)
   return { visitor, id: shownAvatar((await visitor.get('/show_avatar')).text) }
 }
 
-/** What the visitor's `<img>` gets. */
+/** Requests the SVG as the visitor's `<img>` does. Returns its text. */
 async function pictureOf(visitor: Visitor, id: string): Promise<string> {
   const answer = await visitor.get(`/avatars/${id}.svg`)
   if (answer.status !== 200) throw new Error(`The SVG answered ${answer.status}`)
@@ -63,8 +63,8 @@ async function filesIn(folder: string): Promise<string[]> {
 
 const fileOf = (there: TestApp, id: string) => join(there.folder, there.parts.cache.path(id))
 
-describe('one look is one picture', () => {
-  test('the preview is what DiceBear’s library draws, of every style in every mood', async () => {
+describe('the same choice gives the same picture', () => {
+  test('in the preview and by DiceBear’s library, for every style in every mood', async () => {
     for (const { name: style, moods } of styleList) {
       for (const mood of ['', ...moods]) {
         const asked = { seed: 'fern & <b>', style, mood, backgroundColor: '#C9C3F5' }
@@ -86,7 +86,7 @@ describe('one look is one picture', () => {
     },
     { seed: 'its own', style: 'thumbs', backgroundColor: 'own', backgroundColorFill: 'linear', scale: '1.5' },
     { seed: 'moving and sad', style: 'fun-emoji', mood: 'sad', animated: 'on' },
-  ])('from DiceBear, from our own preview and by the library: %o', async (choice) => {
+  ])('from DiceBear, in the preview and by the library: %o', async (choice) => {
     const { visitor, id } = await wear({ mood: '', backgroundColor: '', ...choice })
     const svg = await pictureOf(visitor, id)
     expect(svg).toBe(drawn(choice))
@@ -99,7 +99,7 @@ describe('one look is one picture', () => {
     ])
   })
 
-  test('parts and colours that are pinned, at the sign-in, at a restyle, in the preview and in links', async () => {
+  test('at the sign-in, at a restyle, in the preview and in links, with chosen parts and colours', async () => {
     const pins = {
       hairVariant: 'long01,long02',
       glassesVariant: 'none',
@@ -118,14 +118,14 @@ describe('one look is one picture', () => {
       .send({ ...plain, ...other })
     const { text } = await visitor.get('/show_avatar')
     expect(await pictureOf(visitor, shownAvatar(text))).toBe(drawn(plain, { hairVariant: 'short01' }))
-    // The history has both, each with its own parts.
+    // The history has both avatars, each with its own parts.
     expect(await pictureOf(visitor, id)).toBe(svg)
     const cards = [pins, {}].map((more) => ask(app.url, `/og.png?${query({ ...plain, ...more })}`))
     const [pinned, unpinned] = await Promise.all(cards)
     expect([pinned?.status, pinned?.headers.etag === unpinned?.headers.etag]).toEqual([200, false])
   })
 
-  test('an avatar moves when that was asked for and the style can move', async () => {
+  test('animated only if “Animate” was chosen and the style can move', async () => {
     const moving = styleList.find(({ animated }) => animated)?.name ?? ''
     const stiff = styleList.find(({ animated }) => !animated)?.name ?? ''
     const [still, moves] = await Promise.all([
@@ -146,7 +146,7 @@ describe('one look is one picture', () => {
     expect(app.dicebear.calls.at(-1)?.query.has('tags')).toBe(false)
   })
 
-  test('the ids stay what they were', async () => {
+  test('under the same id as in earlier versions', async () => {
     const ids = [
       await wear({ style: 'adventurer', seed: 'fern', mood: 'happy', backgroundColor: '#ffd29d' }),
       await wear({ style: 'sprouts', seed: 'Zoë, 🦊', mood: '', backgroundColor: '', animated: 'on' }),
@@ -159,7 +159,7 @@ describe('one look is one picture', () => {
     ])
   })
 
-  test('the same look has the same id for every visitor and in every spelling', async () => {
+  test('under the same id for every visitor and in every spelling', async () => {
     const [first, second] = [await wear(), await wear({ backgroundColor: 'FFD29D', seed: ' fern ' })]
     expect(second.id).toBe(first.id)
     const others = [{ seed: 'Fern' }, { style: 'lorelei' }, { mood: 'sad' }, { mood: '' }, { backgroundColor: '' }]
@@ -168,44 +168,44 @@ describe('one look is one picture', () => {
   })
 })
 
-describe('when DiceBear fails, the visitor gets the same picture', () => {
+describe('the library’s picture is used, and nothing unsafe', () => {
   const svg = (inside: string, attributes = '') =>
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"${attributes}>${inside}</svg>`
   const drawing = (body: string | Buffer): Fault => faults.answer(200, body, svgType)
   const evil = 'https://evil.example'
 
   test.each<[string, Fault]>([
-    ['calls a picture a page', faults.wrongType(svg('<rect width="7"/>'))],
-    ['calls a page a picture', drawing('<!doctype html><title>evil</title>')],
+    ['sends a picture as text/html', faults.wrongType(svg('<rect width="7"/>'))],
+    ['sends a page as image/svg+xml', drawing('<!doctype html><title>evil</title>')],
     ['sends half a picture', drawing('<svg xmlns="http://www.w3.org/2000/svg"><g>')],
     ['sends two pictures', drawing(svg('') + svg(''))],
     ['sends a script', drawing(svg('<script>evil()</script>'))],
-    ['sends a script from elsewhere', drawing(svg(`<script href="${evil}/x.js"/>`))],
+    ['sends a script of another site', drawing(svg(`<script href="${evil}/x.js"/>`))],
     ['sends an onload', drawing(svg('', ' onload="evil()"'))],
     ['sends an onclick inside', drawing(svg('<rect width="7" onclick="evil()"/>'))],
     [
       'sends HTML inside',
       drawing(svg('<foreignObject><p xmlns="http://www.w3.org/1999/xhtml">evil</p></foreignObject>')),
     ],
-    ['refers to a picture elsewhere', drawing(svg(`<image href="${evil}/x.png"/>`))],
-    ['refers to a drawing elsewhere', drawing(svg(`<use href="${evil}/x.svg#a"/>`))],
+    ['refers to a picture of another site', drawing(svg(`<image href="${evil}/x.png"/>`))],
+    ['refers to a drawing of another site', drawing(svg(`<use href="${evil}/x.svg#a"/>`))],
     [
-      'refers elsewhere in the old way',
+      'refers to another site with xlink:href',
       drawing(svg(`<use xlink:href="${evil}/#a" xmlns:xlink="http://www.w3.org/1999/xlink"/>`)),
     ],
-    ['paints from elsewhere', drawing(svg(`<rect fill="url(${evil}/#a)" width="7"/>`))],
+    ['paints with a gradient of another site', drawing(svg(`<rect fill="url(${evil}/#a)" width="7"/>`))],
     ['links to a script', drawing(svg('<a href="javascript:evil()"><rect width="7"/></a>'))],
     ['imports a stylesheet', drawing(svg(`<style>@import url(${evil}/x.css);</style>`))],
-    ['asks for a stylesheet', drawing(`<?xml-stylesheet href="${evil}/x.css"?>${svg('')}`)],
+    ['refers to a stylesheet', drawing(`<?xml-stylesheet href="${evil}/x.css"?>${svg('')}`)],
     ['declares entities', drawing(`<!DOCTYPE svg [<!ENTITY evil "evil">]>${svg('&evil;')}`)],
-    ['declares an outside entity', drawing(`<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>${svg('&x;')}`)],
-    ['hides it in an animation', drawing(svg('<animate attributeName="href" to="javascript:evil()"/>'))],
+    ['declares an external entity', drawing(`<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>${svg('&x;')}`)],
+    ['hides a script in an animation', drawing(svg('<animate attributeName="href" to="javascript:evil()"/>'))],
     ['sends 300 KiB', drawing(svg(`<path d="${'M1 1'.repeat(75 * 1024)}"/>`))],
     ['sends one byte over 256 KiB', drawing(svg(`<path d="${'M'.repeat(256 * 1024)}"/>`))],
     ['sends UTF-16', drawing(Buffer.from(`\ufeff${svg('<script>evil()</script>')}`, 'utf16le'))],
-    ['sends UTF-16 without a mark', drawing(Buffer.from(svg('<rect width="7"/>'), 'utf16le'))],
+    ['sends UTF-16 without a byte order mark', drawing(Buffer.from(svg('<rect width="7"/>'), 'utf16le'))],
     ['sends broken UTF-8', drawing(Buffer.from(svg('<text>\xff</text>'), 'latin1'))],
-  ])('DiceBear %s', async (what, fault) => {
+  ])('if DiceBear %s', async (what, fault) => {
     const choice = { ...look, seed: `DiceBear ${what}` }
     app.dicebear.fail(at.svg, fault)
     const before = app.dicebear.count(at.svg)
@@ -214,7 +214,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(app.dicebear.count(at.svg)).toBe(before + 1)
     expect(svgThen).toBe(drawn(choice))
 
-    // Cached like any other: for the next visitor DiceBear is not asked.
+    // The picture is cached like any other, so DiceBear is not asked for the next visitor.
     const known = app.dicebear.count(at.svg)
     app.dicebear.heal()
     expect(await pictureOf((await wear(choice)).visitor, id)).toBe(svgThen)
@@ -224,7 +224,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(file).not.toMatch(/evil|passwd|width="7"/)
   })
 
-  test('of all that came in, nothing lies in the cache', async () => {
+  test('if DiceBear’s is unsafe, of which nothing is in the cache', async () => {
     const own = await ownApp()
     const bad = [
       svg('<script>evil()</script>'),
@@ -246,18 +246,18 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
   test.each([
     ['a small one', svg('<rect width="7" height="7"/>')],
     ['one of just 256 KiB', svg(`<path d="${'M'.repeat(256 * 1024 - svg('<path d=""/>').length)}"/>`)],
-  ])('a safe picture of DiceBear’s is served as it is: %s', async (what, picture) => {
+  ])('but a safe picture of DiceBear’s is served unchanged: %s', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     expect(await pictureOf(visitor, id)).toBe(picture)
   })
 
   test.each([
-    ['of no size', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
-    ['0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
-    ['100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
-    ['next to nothing', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
-  ])('a picture %s cannot be rendered as a PNG: the PNG shows the library’s', async (what, picture) => {
+    ['has no size', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ['is 0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
+    ['is 100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
+    ['is very small', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
+  ])('in the PNG, if DiceBear’s SVG is safe, but %s, so that it cannot be rendered', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     const png = await visitor.get(`/avatars/${id}.png`)
@@ -265,7 +265,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect(png.body).toEqual(await drawPng(drawn({ ...look, seed: what }), 512))
   })
 
-  test('the reason is in the log, and on no page', async () => {
+  test('if DiceBear fails, for a reason that is in the log and on no page', async () => {
     app.dicebear.fail(at.svg, faults.answer(500))
     const before = app.logged.length
     const { visitor } = await wear({ seed: 'a fault in the log' })
@@ -273,7 +273,7 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
     expect((await visitor.get('/show_avatar')).text).not.toMatch(/class="(notice|problem)"/)
   })
 
-  test('a seed is never part of the path, nor a parameter of its own', async () => {
+  test('but a seed can change neither the path nor the parameters of the request to DiceBear', async () => {
     const seed = '../../x?y#z&style=nope&backgroundColor=000000\u00a0%0d%0aX: y'
     await wear({ seed, style: 'bottts', mood: '' })
     const call = app.dicebear.calls.at(-1)
@@ -286,14 +286,14 @@ describe('when DiceBear fails, the visitor gets the same picture', () => {
   })
 })
 
-describe('after a 429', () => {
+describe('DiceBear is not called after a 429', () => {
   afterEach(() => vi.useRealTimers())
 
   test.each([
     ['that names an hour', faults.rateLimited(3600), 31],
     ['that names no time', faults.rateLimitedInPlainText(), 31],
     ['that names ten seconds', faults.rateLimited(10), 11],
-  ])('%s DiceBear is not asked again for that time, half a minute at most', async (_what, fault, laterS) => {
+  ])('%s until that time is over, or half a minute', async (_what, fault, laterS) => {
     const own = await ownApp()
     vi.useFakeTimers({ toFake: ['performance'] })
     own.dicebear.fail(at.svg, fault, { times: 1 })
@@ -308,7 +308,7 @@ describe('after a 429', () => {
   })
 })
 
-test('with DICEBEAR_URL=embedded no request is made', async () => {
+test('DiceBear is never called with DICEBEAR_URL=embedded', async () => {
   const own = await ownApp({ settings: { DICEBEAR_URL: 'embedded' } })
   for (const choice of [look, { seed: 'moving', style: 'sprouts', mood: '', animated: 'on' }]) {
     const { visitor, id } = await wear(choice, own)
@@ -317,7 +317,7 @@ test('with DICEBEAR_URL=embedded no request is made', async () => {
   expect(own.dicebear.calls).toEqual([])
 })
 
-describe('the order of requests', () => {
+describe('DiceBear is asked for the picture', () => {
   const delayMs = 300
   const slow = () => {
     for (const path of [at.token, at.user]) app.discord.delay(path, delayMs)
@@ -329,7 +329,7 @@ describe('the order of requests', () => {
     picture: app.dicebear.calls.at(-1)?.at ?? 0,
   })
 
-  test('with a typed seed DiceBear is asked while Discord is', async () => {
+  test('at the same time as Discord for the user, if the seed was typed', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: 'in a hurry' })
     slow()
@@ -341,7 +341,7 @@ describe('the order of requests', () => {
     expect(picture).toBeLessThan(user)
   })
 
-  test('with a typed seed at a restyle, too', async () => {
+  test('at the same time as Discord for the user at a restyle, too', async () => {
     const { visitor } = await wear()
     slow()
     await visitor
@@ -353,7 +353,7 @@ describe('the order of requests', () => {
     expect(picture - user).toBeLessThan(delayMs)
   })
 
-  test('with an empty seed DiceBear is asked when the username is known', async () => {
+  test('after Discord if the seed is empty, because it is then the username', async () => {
     const visitor = app.visitor()
     const authorize = await leave(visitor, { ...look, seed: '', style: 'micah', mood: '' })
     slow()
@@ -363,7 +363,7 @@ describe('the order of requests', () => {
     expect(picture - user).toBeGreaterThanOrEqual(delayMs - 5)
   })
 
-  test('twenty concurrent requests for the same new picture cause one call', async () => {
+  test('once by twenty concurrent requests for the same new picture', async () => {
     const choice = { ...look, seed: 'what everybody wants' }
     const visitors = Array.from({ length: 20 }, () => app.visitor())
     const callbacks = await Promise.all(visitors.map(async (one) => app.discord.codeFor(await leave(one, choice))))
@@ -379,8 +379,8 @@ describe('the order of requests', () => {
   })
 })
 
-describe('on disk', () => {
-  test('lie hashes and nothing else, whatever the seed', async () => {
+describe('the cache folder', () => {
+  test('has files whose names are hashes, and no others, whatever the seed', async () => {
     const own = await ownApp()
     const seeds = ['../../etc/passwd', '/etc/passwd', 'C:\\x', 'a%00b', '.'.repeat(128), '🦊'.repeat(128), '-rf', '']
     const ids = new Set<string>()
@@ -391,14 +391,14 @@ describe('on disk', () => {
     expect(files.sort()).toEqual([...ids].map((id) => join(id.slice(0, 2), `${id}.svg`)).sort())
   })
 
-  /** Kinds of damage to a file. */
+  /** The ways in which a file is damaged. */
   const damages: [string, (file: string, there: TestApp) => Promise<unknown>][] = [
     ['deleted', (file) => rm(file)],
     ['deleted with its folder', (file) => rm(dirname(file), { recursive: true })],
     ['gone with the whole cache', (_file, there) => rm(there.folder, { recursive: true })],
     ['cut short', (file) => truncate(file, 100)],
     ['emptied', (file) => truncate(file, 0)],
-    ['longer than it was', (file) => writeFile(file, '<!-- x -->', { flag: 'a' })],
+    ['made longer', (file) => writeFile(file, '<!-- x -->', { flag: 'a' })],
     [
       'changed by one byte',
       async (file) => {
@@ -407,7 +407,7 @@ describe('on disk', () => {
         await writeFile(file, bytes)
       },
     ],
-    ['replaced by an evil one', (file) => writeFile(file, '<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')],
+    ['replaced by an unsafe SVG', (file) => writeFile(file, '<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>')],
     [
       'replaced by another picture of the cache',
       async (file, there) => {
@@ -418,29 +418,26 @@ describe('on disk', () => {
     ['replaced by a folder', (file) => rm(file).then(() => mkdir(file))],
   ]
 
-  test.each(damages)(
-    'a file %s is noticed and stored again, and the visitor gets the picture',
-    async (what, damage) => {
-      const own = await ownApp()
-      await wear({ seed: 'another' }, own)
-      const choice = { ...look, seed: `about to be ${what}` }
-      const { visitor, id } = await wear(choice, own)
-      const file = fileOf(own, id)
-      const whole = await readFile(file)
+  test.each(damages)('stores a file again that is %s, and the visitor gets the picture', async (what, damage) => {
+    const own = await ownApp()
+    await wear({ seed: 'another' }, own)
+    const choice = { ...look, seed: `about to be ${what}` }
+    const { visitor, id } = await wear(choice, own)
+    const file = fileOf(own, id)
+    const whole = await readFile(file)
 
-      for (const suffix of ['svg', 'png?size=128']) {
-        await damage(file, own)
-        const answer = await visitor.get(`/avatars/${id}.${suffix}`)
-        expect(answer.status).toBe(200)
-        if (suffix === 'svg') expect(answer.body.toString()).toBe(drawn(choice))
-        if (what === 'replaced by a folder') await rm(file, { recursive: true })
-        expect(await pictureOf(visitor, id)).toBe(drawn(choice))
-        expect(await readFile(file)).toEqual(whole)
-      }
-    },
-  )
+    for (const suffix of ['svg', 'png?size=128']) {
+      await damage(file, own)
+      const answer = await visitor.get(`/avatars/${id}.${suffix}`)
+      expect(answer.status).toBe(200)
+      if (suffix === 'svg') expect(answer.body.toString()).toBe(drawn(choice))
+      if (what === 'replaced by a folder') await rm(file, { recursive: true })
+      expect(await pictureOf(visitor, id)).toBe(drawn(choice))
+      expect(await readFile(file)).toEqual(whole)
+    }
+  })
 
-  test('a deleted file is stored again while DiceBear is down', async () => {
+  test('stores a deleted file again while DiceBear is down', async () => {
     const own = await ownApp()
     const { visitor, id } = await wear({}, own)
     await own.dicebear.refuse()
@@ -449,7 +446,7 @@ describe('on disk', () => {
     expect((await stat(fileOf(own, id))).size).toBeGreaterThan(0)
   })
 
-  test('while nothing can be written every picture is served all the same, and stored again afterwards', async () => {
+  test('may be unwritable: every picture is served all the same, and stored afterwards', async () => {
     const own = await ownApp()
     const before = await wear({}, own)
     await rm(own.folder, { recursive: true })
@@ -465,18 +462,18 @@ describe('on disk', () => {
     expect(await filesIn(own.folder)).toEqual([fileOf(own, during.id)])
   })
 
-  test('a read-only folder is named by /readyz', async () => {
+  test('is reported by /readyz if it is read-only', async () => {
     const own = await ownApp()
     const cache = async () => (await own.visitor().get('/readyz')).body.dependencies.cache
     expect(await cache()).toBe('ok')
     await rm(own.folder, { recursive: true })
-    // On Linux not even root can write here.
+    // On Linux not even root can write in this folder.
     await symlink('/proc/sys', own.folder)
     expect(await cache()).toBe('down')
   })
 })
 
-describe('who may see an avatar', () => {
+describe('an avatar', () => {
   let owner: Visitor
   let id: string
   beforeAll(async () => {
@@ -485,19 +482,19 @@ describe('who may see an avatar', () => {
   const unknown = createHash('sha256').update('no such avatar').digest('hex')
   const parts = ['svg', 'png', 'svg?download', 'png?size=128']
 
-  test('its owner', async () => {
+  test('can be seen by its owner', async () => {
     for (const part of parts) expect((await owner.get(`/avatars/${id}.${part}`)).status).toBe(200)
   })
 
   test.each<[string, () => Promise<Visitor>]>([
-    ['a stranger', async () => app.visitor()],
+    ['a visitor without a session', async () => app.visitor()],
     ['another visitor', async () => (await wear({ seed: 'another one’s' })).visitor],
-    ['who has signed out', async () => {
+    ['a visitor who has signed out', async () => {
       const { visitor } = await wear({ seed: 'mine alone' })
       await visitor.post('/sign_out')
       return visitor
     }], // biome-ignore format: a row
-  ])('not %s: it is as if there were none', async (who, find) => {
+  ])('is answered for %s as if it did not exist', async (who, find) => {
     const other = await find()
     const plain = (text: string) => text.replace(/404-[0-9a-f]{8}/, '')
     for (const part of parts) {
@@ -515,7 +512,7 @@ describe('who may see an avatar', () => {
     expect((await owner.get(`/avatars/${id}.svg`)).status).toBe(200)
   })
 
-  test('an ETag tells a stranger nothing', async () => {
+  test('is answered with 404 to a visitor who has its ETag but not the avatar', async () => {
     const { headers } = await owner.get(`/avatars/${id}.svg`)
     const answer = await app
       .visitor()
@@ -527,22 +524,22 @@ describe('who may see an avatar', () => {
   test.each([
     ['in capitals', () => `${id.toUpperCase()}.svg`],
     ['with an ending in capitals', () => `${id}.SVG`],
-    ['with a dot more', () => `${id}..svg`],
+    ['with another dot', () => `${id}..svg`],
     ['one character short', () => `${id.slice(1)}.svg`],
     ['one character long', () => `${id}0.svg`],
     ['two thousand characters long', () => `${id.repeat(32)}.svg`],
     ['with a NUL', () => `${id}%00.svg`],
     ['with a NUL in front', () => `%00${id}.svg`],
-    ['as its file', () => `${id.slice(0, 2)}/${id}.svg`],
+    ['as the path of its file', () => `${id.slice(0, 2)}/${id}.svg`],
     ['with half a letter', () => '%E0%A4%A.svg'],
-    ['as its file, with a packed slash', () => `${id.slice(0, 2)}%2f${id}.svg`],
-    ['by way of the folder above', () => `..%2f..%2fetc%2fpasswd.svg`],
-    ['by way of the folder above, packed twice', () => '%252e%252e%252fpasswd.svg'],
-    ['by way of a backslash', () => `..%5c..%5cpasswd.svg`],
-    ['absolute', () => '%2fetc%2fpasswd.svg'],
-    ['empty', () => '.svg'],
-    ['named like what every object knows', () => '__proto__.svg'],
-  ])('an id %s is nobody’s: 404', async (_what, path) => {
+    ['as the path of its file, with an encoded slash', () => `${id.slice(0, 2)}%2f${id}.svg`],
+    ['that leads to the folder above', () => `..%2f..%2fetc%2fpasswd.svg`],
+    ['that leads to the folder above, encoded twice', () => '%252e%252e%252fpasswd.svg'],
+    ['with backslashes', () => `..%5c..%5cpasswd.svg`],
+    ['that is an absolute path', () => '%2fetc%2fpasswd.svg'],
+    ['that is empty', () => '.svg'],
+    ['with the name of a property of every object', () => '__proto__.svg'],
+  ])('is answered with 404 for an id %s', async (_what, path) => {
     for (const file of [path(), path().replace(/svg$/, 'png').replace(/SVG$/, 'PNG')]) {
       const answer = await ask(app.url, `/avatars/${file}`, { headers: { Cookie: cookiesOf(owner) } })
       expect([file, answer.status]).toEqual([file, 404])
@@ -551,7 +548,7 @@ describe('who may see an avatar', () => {
   })
 })
 
-/** What the visitor's browser would send. */
+/** Returns the Cookie header that the visitor's browser would send. */
 function cookiesOf(visitor: Visitor): string {
   return visitor.jar.getCookies({ domain: '127.0.0.1', path: '/', secure: false, script: false }).toValueString()
 }
@@ -564,7 +561,7 @@ describe('a PNG', () => {
   })
   const sizeOf = (png: Buffer) => [png.subarray(1, 4).toString('latin1'), png.readUInt32BE(16), png.readUInt32BE(20)]
 
-  test.each([128, 256, 512, 1024])('of %i pixels', async (size) => {
+  test.each([128, 256, 512, 1024])('can be %i pixels wide', async (size) => {
     const { body, headers } = await visitor.get(`/avatars/${id}.png?size=${size}`)
     expect(headers['content-type']).toBe('image/png')
     expect(sizeOf(body)).toEqual(['PNG', size, size])
@@ -599,7 +596,7 @@ describe('a PNG', () => {
     '512%00',
     '512%20',
     '５１２',
-  ])('of size %o is refused', async (size) => {
+  ])('cannot have the size %o', async (size) => {
     // biome-ignore format: a list
     const answer = await visitor.get(`/avatars/${id}.png?size=${size}`)
     expect(answer.status).toBe(400)
@@ -613,7 +610,7 @@ describe('a download', () => {
     const id = String(100 + i)
     return { id, username, globalName: null, discriminator: '0', avatar: null }
   }
-  /** Usernames, most of them such as Discord never has, and the file name for each. */
+  /** Usernames and their file names. Most of the usernames are not possible at Discord. */
   const names: [username: string, file: string][] = [
     ['juniper.moss', 'juniper.moss'],
     ['a"b\'c', 'a-b-c'],
@@ -699,7 +696,7 @@ describe('the answer with a picture', () => {
     ['look for other sites', () => '/look.png?style=rings&seed=z', 'image/png', /^public, max-age=86400$/],
   ]
 
-  test.each(files)('%s: can draw, and nothing else', async (_what, path, type, caching) => {
+  test.each(files)('can draw and nothing else: %s', async (_what, path, type, caching) => {
     const { headers, status } = await visitor.get(path())
     expect(status).toBe(200)
     expect(headers).toMatchObject({
@@ -712,7 +709,7 @@ describe('the answer with a picture', () => {
     expect(headers['access-control-allow-origin']).toBeUndefined()
   })
 
-  test.each(files)('%s: is a 304 for a client that has it', async (_what, path) => {
+  test.each(files)('is a 304 for a client that has the picture: %s', async (_what, path) => {
     const first = await visitor.get(path())
     const { etag } = first.headers
     expect(etag).toMatch(/^"[\w-]{64,}"$/)
@@ -726,29 +723,29 @@ describe('the answer with a picture', () => {
     expect([head.status, head.headers.etag]).toEqual([200, etag])
   })
 
-  // An ETag of the address would keep a picture of the styles as they were before an upgrade of DiceBear.
+  // With an ETag made of the address, browsers would keep outdated pictures after an upgrade of DiceBear.
   test.each(['/preview.svg?style=rings&seed=x', '/og.png?style=rings&seed=z', '/look.png?style=rings&seed=z'])(
-    '%s: the ETag is a hash of the content',
+    'has a hash of the content as its ETag: %s',
     async (path) => {
       const { headers, body } = await visitor.get(path).responseType('blob')
       expect(headers.etag).toBe(`"${createHash('sha256').update(body).digest('hex')}"`)
     },
   )
 
-  test('each picture has an ETag of its own', async () => {
+  test('has another ETag for each picture', async () => {
     const paths = [
       ...files.map(([, path]) => path()),
       `/avatars/${id}.png?size=1024`,
       '/preview.svg?style=rings&seed=y',
     ]
     const tags = await Promise.all(paths.map(async (path) => (await visitor.get(path)).headers.etag))
-    // The same bytes, shown or downloaded.
+    // The first two are the same bytes, once shown and once downloaded.
     expect(tags[1]).toBe(tags[0])
     expect(new Set(tags).size).toBe(tags.length - 1)
   })
 })
 
-describe('the picture beside a link', () => {
+describe('the link preview picture', () => {
   const card = (fields: Record<string, string>) => ask(app.url, `/og.png?${query(fields)}`)
 
   test.each<Look>([
@@ -763,7 +760,7 @@ describe('the picture beside a link', () => {
     expect([body.toString('latin1', 1, 4), body.readUInt32BE(16), body.readUInt32BE(20)]).toEqual(['PNG', 1200, 630])
   })
 
-  test('shows the look, without animation', async () => {
+  test('shows the avatar without animation', async () => {
     const choice = { style: 'sprouts', seed: 'fern' }
     const [one, again, moving, other] = await Promise.all(
       [choice, choice, { ...choice, animated: 'on' }, { ...choice, seed: 'moss' }].map(card),
@@ -774,14 +771,14 @@ describe('the picture beside a link', () => {
     expect(other?.headers.etag).not.toBe(one?.headers.etag)
   })
 
-  test('shows a look without a background on a colour from which dark and light lines stand out', async () => {
+  test('shows an avatar without a background on a colour on which dark and light lines can be seen', async () => {
     const { body } = await card({ style: 'initials', seed: 'fern' })
     const { data, info } = await sharp(body).removeAlpha().raw().toBuffer({ resolveWithObject: true })
     const colourAt = (x: number, y: number) => {
       const from = (y * info.width + x) * info.channels
       return `#${data.toString('hex', from, from + 3)}`
     }
-    // High in the circle, above the letters; and beside it.
+    // One pixel at the top of the circle, above the letters, and one outside of the circle.
     expect([colourAt(315, 100), colourAt(85, 85)]).toEqual(['#7c939b', '#10181b'])
   })
 
@@ -794,7 +791,7 @@ describe('the picture beside a link', () => {
     'style=rings&animated=yes',
     'style=rings&seed=%00x%01',
     `style=rings&seed=${'x'.repeat(129)}`,
-  ])('with %o is refused, and so is the preview', async (values) => {
+  ])('is refused with %o, and so is the preview', async (values) => {
     for (const path of ['/og.png', '/look.png', '/preview.svg']) {
       const { status, headers } = await ask(app.url, `${path}?${values}`)
       expect([path, status]).toEqual([path, 400])

@@ -6,19 +6,19 @@ import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.
 
 let app: TestApp
 beforeAll(async () => {
-  // Long, so that a busy machine does not matter: no upstream is under test here.
+  // A long timeout, because the machine may be busy and this file does not test timeouts.
   app = await openApp({ settings: { UPSTREAM_TIMEOUT_MS: '10000' } })
 })
 afterAll(() => app.close())
 
-/** An answer with its body as it was sent, not decompressed. */
+/** Requests a path. The body of the answer is not decompressed. */
 const raw = (path: string, asked?: AskOptions) => ask(app.url, path, asked)
 
 const decompress: Record<string, (body: Buffer) => Buffer> = { br: brotliDecompressSync, gzip: gunzipSync }
 const manyAtOnce = 30
 
-describe('text is compressed for clients that accept it', () => {
-  // Without a seed the form would hold another rolled one each time.
+describe('text', () => {
+  // A fixed seed, because without one each answer would have another.
   const texts = [
     '/?seed=x',
     '/?seed=x&style=rings',
@@ -29,7 +29,7 @@ describe('text is compressed for clients that accept it', () => {
   ]
   const cases = ['br', 'gzip'].flatMap((encoding) => texts.map((path) => [encoding, path] as const))
 
-  test.each(cases)('by %s: %s', async (encoding, path) => {
+  test.each(cases)('is compressed by %s for clients that accept it: %s', async (encoding, path) => {
     const plain = await raw(path)
     expect([plain.status, plain.headers['content-encoding']]).toEqual([200, undefined])
     for (let time = 0; time < 2; time++) {
@@ -42,37 +42,40 @@ describe('text is compressed for clients that accept it', () => {
     }
   })
 
-  test.each(texts)('and Vary says so: %s', async (path) => {
+  test.each(texts)('has Vary: Accept-Encoding: %s', async (path) => {
     for (const headers of [{}, { 'Accept-Encoding': 'br' }]) {
       expect((await raw(path, { headers })).headers.vary).toMatch(/\bAccept-Encoding\b/i)
     }
   })
 
-  test.each(['identity', 'deflate;q=0, br;q=0, gzip;q=0', 'x-none'])('and for no others: %s', async (encodings) => {
-    const answer = await raw('/', { headers: { 'Accept-Encoding': encodings } })
-    expect([answer.status, answer.headers['content-encoding']]).toEqual([200, undefined])
-    expect(answer.body.toString()).toContain('</html>')
-  })
+  test.each(['identity', 'deflate;q=0, br;q=0, gzip;q=0', 'x-none'])(
+    'is not compressed for clients that accept only %s',
+    async (encodings) => {
+      const answer = await raw('/', { headers: { 'Accept-Encoding': encodings } })
+      expect([answer.status, answer.headers['content-encoding']]).toEqual([200, undefined])
+      expect(answer.body.toString()).toContain('</html>')
+    },
+  )
 
-  test('a browser that accepts both gets brotli', async () => {
+  test('is compressed by brotli for a browser that accepts both', async () => {
     const headers = { 'Accept-Encoding': 'gzip, deflate, br, zstd' }
     for (const path of ['/', '/licences', '/style.css']) {
       expect((await raw(path, { headers })).headers['content-encoding']).toBe('br')
     }
   })
 
-  test('a PNG is not compressed again', async () => {
+  test('does not include PNGs, which are not compressed again', async () => {
     const { headers } = await raw('/icon-180.png', { headers: { 'Accept-Encoding': 'br, gzip' } })
     expect(headers['content-encoding']).toBeUndefined()
   })
 
-  test('a HEAD has no body', async () => {
+  test('has no body in the answer to a HEAD request', async () => {
     const head = await raw('/', { method: 'HEAD', headers: { 'Accept-Encoding': 'br' } })
     expect([head.status, head.body.length]).toEqual([200, 0])
     expect(head.headers['content-type']).toBe((await raw('/')).headers['content-type'])
   })
 
-  test('a client that has the picture gets 304, compressed or not', async () => {
+  test('is answered with 304 if the client has it, compressed or not', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const id = shownAvatar((await visitor.get('/show_avatar')).text)
@@ -101,7 +104,7 @@ describe('cached pages', () => {
     '/?seed=one&backgroundColor=transparent',
   ]
 
-  test('show the look and the notice of their address, also the second time', async () => {
+  test('show the look and the notice that their address names, at the first and the second request', async () => {
     const first = await Promise.all(looks.map(async (path) => (await raw(path)).body.toString()))
     const again = await Promise.all(
       looks.map(async (path) => {
@@ -125,16 +128,16 @@ describe('cached pages', () => {
   })
 })
 
-describe('pictures for links, many at once', () => {
+describe('many requests at once for link preview pictures', () => {
   const card = (seed: string) => raw(`/og.png?style=rings&seed=${encodeURIComponent(seed)}`)
 
-  test('the same one is rendered once for all', async () => {
+  test('render the same picture once', async () => {
     const cards = await Promise.all(Array.from({ length: manyAtOnce }, () => card('the same')))
     expect(new Set(cards.map(({ status }) => status))).toEqual(new Set([200]))
     expect(new Set(cards.map(({ body }) => body.toString('base64'))).size).toBe(1)
   })
 
-  test('requests past the full queue get 503 with Retry-After; the others get their picture', async () => {
+  test('get 503 with Retry-After if the queue is full, and their pictures otherwise', async () => {
     const cards = await Promise.all(Array.from({ length: manyAtOnce }, (_, i) => card(`number ${i}`)))
     const refused = cards.filter(({ status }) => status === 503)
     expect(cards.filter(({ status }) => status === 200).length).toBeGreaterThan(10)

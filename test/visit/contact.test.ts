@@ -17,7 +17,7 @@ test.each([
     'https://avatars.example/help?from=avatars&us=1',
     'avatars.example/help?from=avatars&us=1',
   ],
-])('CONTACT=%s is on every error page, beside the number of the error', async (CONTACT, href, text) => {
+])('every error page shows CONTACT=%s beside the number of the error', async (CONTACT, href, text) => {
   const { url } = await opened({ CONTACT })
   const escaped = (value: string) => value.replaceAll('&', '&amp;')
   const link = `<a href="${escaped(href)}">${escaped(text)}</a>`
@@ -26,14 +26,14 @@ test.each([
   for (const page of [missing, await ask(url, '/get_avatar?code=x')]) expect(page.text).toContain(link)
   const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
   expect(JSON.parse(problem.text)).toMatchObject({ errorNumber: expect.stringMatching(/^404-/), contact: href })
-  // A request that Node cannot parse never reaches the error page.
+  // A request that Node cannot parse gets a page from another part of the app.
   const malformed = await connectRaw(url, 'GET / HTTP/1.1\r\nHost: a\r\nb c\r\n\r\n')
   await malformed.closed
   expect(malformed.received()).toContain(link)
   expect((await ask(url, '/')).text).not.toContain(link)
 })
 
-test('without CONTACT error pages name nobody', async () => {
+test('error pages name nobody without CONTACT', async () => {
   const { url } = await opened({})
   const page = await ask(url, '/nowhere')
   expect(page.text).toMatch(/<bdi>404-[0-9a-f]{8}<\/bdi>/)

@@ -13,7 +13,7 @@ afterAll(() => app.stop())
 
 const perMinute = { pages: 600, files: 1200 }
 
-/** The statuses of so many requests of one client, a few at a time. */
+/** Sends this many requests of one client, a few at a time. Returns the statuses. */
 async function statusesOf(count: number, path: string, headers: Record<string, string>): Promise<Set<number>> {
   const statuses = new Set<number>()
   let sent = 0
@@ -34,7 +34,7 @@ test.each([
   ['the API', perMinute.pages, '/demo/discord/api/v10/users/@me', 401],
   ['the pictures', perMinute.files, '/demo/discord/cdn/avatars/1/x.png', 404],
   ['the avatars', perMinute.files, '/demo/dicebear/10.x/nope/svg', 404],
-])('%s of the demo: a client has its limit', async (what, most, path, status) => {
+])('%s of the demo has a rate limit per client', async (what, most, path, status) => {
   const headers = { 'X-Forwarded-For': `192.0.2.${what.length}` }
   expect(await statusesOf(most, path, headers)).toEqual(new Set([status]))
   const refused = await fetch(app.url + path, { headers })
@@ -42,14 +42,14 @@ test.each([
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
 })
 
-/** Where an answer redirects to, without the origin. */
+/** Returns the address that an answer redirects to, without its origin. */
 function pathOf(answer: Response): string {
   const { pathname, search } = new URL(locationOf(answer))
   return pathname + search
 }
 
-test('the app’s own calls to the stand-ins are not counted, whatever comes from the same address', async () => {
-  // Without X-Forwarded-For these come from loopback, as the app's own calls do.
+test('the app’s own calls to the stand-ins are not limited, even if others come from the same address', async () => {
+  // Without X-Forwarded-For these requests come from loopback, as the app's own calls do.
   for (const path of ['/demo/discord/api/v10/users/@me', '/demo/dicebear/10.x/nope/svg']) {
     expect(await statusesOf(perMinute.files + 1, path, {})).toContain(429)
   }

@@ -13,7 +13,7 @@ import { openReader, type Page, type Reader } from '../support/page.ts'
 
 let app: TestApp
 let reader: Reader
-/** Signed in, for the form on the page of the avatar. */
+/** A visitor who is signed in, for tests of the form on the avatar's page. */
 let visitorWithAvatar: Visitor
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 type Fields = [string, string][]
-/** In the order of the page. */
+/** The names of the form's fields in their order on the page. */
 const fieldNames = ['style', 'animated', 'mood', 'backgroundColor', 'seed']
 const pinNames = ['hairVariant', 'glassesVariant', 'hairColor']
 const query = (fields: Fields | Record<string, string>) => new URLSearchParams(fields).toString()
@@ -38,7 +38,7 @@ const [cannot, lacking] = styleList.flatMap(({ name, hasFace, moods }) => {
   return hasFace && lacks[0] !== undefined ? [name, lacks[0]] : []
 })
 
-/** The known fields that a page's form would send; of background and framing those that are not at their default. */
+/** Returns what a form would send now. Fields of background and framing are left out if they have their default. */
 async function filled(page: Page, action: string): Promise<Record<string, string>> {
   const sent = await page.filled(`form[action="${action}"][novalidate]`)
   const framing = lookEntries(sent).filter(([name]) => furtherFields.some((field) => field === name))
@@ -47,7 +47,7 @@ async function filled(page: Page, action: string): Promise<Record<string, string
 }
 
 describe('GET /', () => {
-  test('is one form that posts each field to /get_avatar, and sets no cookie', async () => {
+  test('has one form that posts all fields to /get_avatar, and sets no cookie', async () => {
     const answer = await app.visitor().get('/')
     expect(answer.status).toBe(200)
     expect(answer.headers['set-cookie']).toBeUndefined()
@@ -66,7 +66,7 @@ describe('GET /', () => {
     expect(await page.find('[aria-invalid], [role="alert"]')).toEqual([])
   })
 
-  test('opens with a rolled word, one of twelve, and every picture is of it', async () => {
+  test('opens the form with one of twelve rolled words as its seed, in which every picture is drawn', async () => {
     const seeds = new Set<string>()
     for (let visit = 0; visit < 40; visit++) {
       const page = await reader.read((await app.visitor().get('/')).text)
@@ -80,7 +80,7 @@ describe('GET /', () => {
     expect(seeds.size).toBeGreaterThan(4)
   })
 
-  test('pins that a style lacks or does not know are in no picture of it, however long they are', async () => {
+  test('ignores parts that a style lacks in all of its pictures, however long their values are', async () => {
     const pins = { hairVariant: 'nope,long02,long01', glassesVariant: 'x'.repeat(12_000), hatColor: 'red' }
     const { text } = await app.visitor().get(`/?${query({ ...look, ...pins })}&part=hair&wall=1`)
     expect(text.length).toBeLessThan(250_000)
@@ -96,7 +96,7 @@ describe('GET /', () => {
     expect(refused).toEqual([])
   })
 
-  test('a link without a seed is one to a look in the visitor’s own name', async () => {
+  test('opens a link without a seed with an empty seed, which stands for the username', async () => {
     const page = await reader.read((await app.visitor().get('/?style=micah')).text)
     expect((await filled(page, '/get_avatar')).seed).toBe('')
   })
@@ -119,7 +119,7 @@ describe('GET /', () => {
         rotate: '-4.5',
       },
     ],
-  ])('is filled from the query: %o', async (asked: Record<string, string>) => {
+  ])('fills the form from the query: %o', async (asked: Record<string, string>) => {
     const answer = await app.visitor().get(`/?${query(asked)}`)
     expect(answer.headers['set-cookie']).toBeUndefined()
     const page = await reader.read(answer.text)
@@ -151,7 +151,7 @@ describe('GET /', () => {
       fieldNames.map((name) => [name, '\0?']),
       { seed: '', style: 'adventurer', backgroundColor: '', mood: '' },
     ],
-  ])('%s is ignored, with a notice; the rest is filled in', async (_what, wrong, expected) => {
+  ])('ignores %s with a notice, and fills in the rest', async (_what, wrong, expected) => {
     const over = new Set(wrong.map(([name]) => name))
     const rest = Object.entries(good).filter(([name]) => !over.has(name))
     const answer = await app.visitor().get(`/?${query([...rest, ...wrong])}`)
@@ -165,7 +165,7 @@ describe('GET /', () => {
   })
 
   test.each(['seed[]=x&style[]=nope', '__proto__=x&constructor=y', 'filter=people', 'utm_source=%00', '&&=&=x'])(
-    '%s is unknown, and causes no notice',
+    'ignores unknown parameters without a notice: %s',
     async (unknown) => {
       const page = await reader.read((await app.visitor().get(`/?${query(good)}&${unknown}`)).text)
       expect(await filled(page, '/get_avatar')).toEqual(good)
@@ -182,7 +182,7 @@ describe('GET /', () => {
   })
 })
 
-describe('where the seed comes from', () => {
+describe('the field seedFrom', () => {
   test.each([
     ['', 'fern', 'fern'],
     ['word', 'fern', 'fern'],
@@ -190,7 +190,7 @@ describe('where the seed comes from', () => {
     ['username', 'fern', 'juniper.moss'],
     ['username', 'x'.repeat(129), 'juniper.moss'],
     ['amber acorn', 'fern', 'amber acorn'],
-  ])('seedFrom “%s” with the word “%s” gives %s', async (seedFrom, seed, drawnSeed) => {
+  ])('with “%s” and the word “%s” makes the seed %s', async (seedFrom, seed, drawnSeed) => {
     const visitor = app.visitor()
     await signIn(app, visitor, { ...look, seedFrom, seed })
     const { text } = await visitor.get('/show_avatar')
@@ -200,7 +200,7 @@ describe('where the seed comes from', () => {
     )
   })
 
-  test('without a script the form keeps it', async () => {
+  test('is turned into the seed in the form that opens for its address', async () => {
     for (const [seedFrom, seed] of [
       ['username', ''],
       ['amber acorn', 'amber acorn'],
@@ -219,14 +219,14 @@ describe('where the seed comes from', () => {
     ['twice', [...Object.entries(look), ['seedFrom', 'word'], ['seedFrom', 'username']]],
     ['with a control character', [...Object.entries(look), ['seedFrom', 'a\nb']]],
     ['too long', [...Object.entries(look), ['seedFrom', 'x'.repeat(129)]]],
-  ])('%s is a problem of the seed', async (_what, fields) => {
+  ])('is reported as a problem of the seed if it is sent %s', async (_what, fields) => {
     const answer = await post(app.visitor(), '/get_avatar', fields)
     expect(answer.status).toBe(422)
     await expectProblems(await reader.read(answer.text), ['seed'])
   })
 })
 
-test('no seed is on two walls, and the last wall leads to the first', () => {
+test('the pages of twelve faces have no seed twice, and the last one leads to the first', () => {
   const count = wallCount(words.script)
   const seeds = Array.from({ length: count }, (_, i) => wallSeeds(words.script, i + 1)).flat()
   expect(new Set(seeds).size).toBe(12 * count)
@@ -241,7 +241,7 @@ describe('a style without a face', () => {
   const facelessStyles = styleList.filter(({ hasFace }) => !hasFace).map(({ name }) => name)
 
   test.each(facelessStyles)(
-    '%s accepts the mood that that the form opens with, and has the same id as without',
+    'accepts the mood with which the form opens, and its avatar has the same id as without: %s',
     async (style) => {
       const { text } = await app.visitor().get('/')
       const opened = await filled(await reader.read(text), '/get_avatar')
@@ -276,7 +276,7 @@ describe('a style without a face', () => {
     }
   })
 
-  test('a link with a mood for it opens the form without a notice, and its own address has no mood', async () => {
+  test('opens the form from a link with a mood without a notice, and leaves the mood out of the address', async () => {
     const { text } = await app.visitor().get(`/?${query({ style: faceless, mood: 'happy', seed: 'fern' })}`)
     const page = await reader.read(text)
     expect(await page.find('.notice')).toEqual([])
@@ -290,55 +290,55 @@ describe('a style without a face', () => {
   })
 })
 
-/** What is sent, and the field that is wrong. */
+/** What is sent, and the field for which an error is shown. */
 const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['an empty style', [['style', '']], 'style'],
   ['an unknown style', [['style', 'nope']], 'style'],
   ['a style in capitals', [['style', 'Adventurer']], 'style'],
-  ['a style that all objects know', [['style', 'constructor']], 'style'],
+  ['the name of a property of every object as the style', [['style', 'constructor']], 'style'],
   ['__proto__ for a style', [['style', '__proto__']], 'style'],
   ['the style twice', [...Object.entries(look), ['style', 'bottts']], 'style'],
   ['the same style twice', [...Object.entries(look), ['style', look.style]], 'style'],
   ['an unknown mood', [['mood', 'furious']], 'mood'],
-  ['a mood that all objects know', [['mood', 'toString']], 'mood'],
+  ['the name of a property of every object as the mood', [['mood', 'toString']], 'mood'],
   ['the mood twice', [...Object.entries(look), ['mood', '']], 'mood'],
   ['a mood that this face lacks', [['style', cannot ?? ''], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
-  ['spaces around a style do not hide that', [['style', ` ${cannot} `], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
+  ['the same with spaces around the style', [['style', ` ${cannot} `], ['mood', lacking ?? '']], 'mood'], // biome-ignore format: a pair
   ['the mood twice, for a style without a face', [['style', faceless], ['mood', 'happy'], ['mood', 'sad']], 'mood'], // biome-ignore format: a pair
   ['a colour by its name', [['backgroundColor', 'red']], 'backgroundColor'],
-  ['three digits', [['backgroundColor', '#fff']], 'backgroundColor'],
-  ['seven digits', [['backgroundColor', '#ffd29d0']], 'backgroundColor'],
-  ['eight digits', [['backgroundColor', 'ffd29d00']], 'backgroundColor'],
-  ['no digit', [['backgroundColor', 'ffd29g']], 'backgroundColor'],
-  ['two colours', [['backgroundColor', 'ffd29d,c9c3f5']], 'backgroundColor'],
-  ['two hashes', [['backgroundColor', '##ffd29d']], 'backgroundColor'],
-  ['a kind of background that there is not', [['backgroundColorFill', 'conic']], 'backgroundColorFill'],
+  ['a colour of three digits', [['backgroundColor', '#fff']], 'backgroundColor'],
+  ['a colour of seven digits', [['backgroundColor', '#ffd29d0']], 'backgroundColor'],
+  ['a colour of eight digits', [['backgroundColor', 'ffd29d00']], 'backgroundColor'],
+  ['a colour with a letter that is no hex digit', [['backgroundColor', 'ffd29g']], 'backgroundColor'],
+  ['two colours in one field', [['backgroundColor', 'ffd29d,c9c3f5']], 'backgroundColor'],
+  ['a colour with two hashes', [['backgroundColor', '##ffd29d']], 'backgroundColor'],
+  ['an unknown kind of background', [['backgroundColorFill', 'conic']], 'backgroundColorFill'],
   ['a second colour by its name', [['backgroundColor2', 'red']], 'backgroundColor2'],
-  ['no second colour', [['backgroundColor2', 'transparent']], 'backgroundColor2'],
-  ['an angle beyond a turn', [['backgroundColorAngle', '361']], 'backgroundColorAngle'],
-  ['too small', [['scale', '0.49']], 'scale'],
-  ['too large', [['scale', '2.01']], 'scale'],
-  ['nothing at all', [['scale', '0']], 'scale'],
-  ['no number', [['scale', 'NaN']], 'scale'],
-  ['a number in hex', [['scale', '0x1']], 'scale'],
-  ['two numbers', [['scale', '0.8,1.2']], 'scale'],
-  ['too far left', [['translateX', '-50.1']], 'translateX'],
-  ['too far down', [['translateY', '51']], 'translateY'],
-  ['infinitely far', [['translateY', 'Infinity']], 'translateY'],
-  ['too much of a tilt', [['rotate', '-46']], 'rotate'],
-  ['a percentage', [['rotate', '5%']], 'rotate'],
-  ['a mirror that there is not', [['flip', 'true']], 'flip'],
+  ['transparent as the second colour', [['backgroundColor2', 'transparent']], 'backgroundColor2'],
+  ['an angle of more than 360 degrees', [['backgroundColorAngle', '361']], 'backgroundColorAngle'],
+  ['a size that is too small', [['scale', '0.49']], 'scale'],
+  ['a size that is too large', [['scale', '2.01']], 'scale'],
+  ['the size 0', [['scale', '0']], 'scale'],
+  ['a size that is not a number', [['scale', 'NaN']], 'scale'],
+  ['a size in hex', [['scale', '0x1']], 'scale'],
+  ['two sizes in one field', [['scale', '0.8,1.2']], 'scale'],
+  ['a shift too far to the left', [['translateX', '-50.1']], 'translateX'],
+  ['a shift too far down', [['translateY', '51']], 'translateY'],
+  ['an infinite shift', [['translateY', 'Infinity']], 'translateY'],
+  ['a tilt that is too large', [['rotate', '-46']], 'rotate'],
+  ['a tilt in percent', [['rotate', '5%']], 'rotate'],
+  ['an unknown value of the mirror', [['flip', 'true']], 'flip'],
   ['the size twice', [['scale', '1'], ['scale', '1']], 'scale'], // biome-ignore format: a pair
   ['a control character in the mirror', [['flip', 'no\0ne']], 'flip'],
   ['a hair colour by its name', [['hairColor', 'red']], 'hairColor'],
   ['the hair twice', [['hairVariant', 'long01'], ['hairVariant', 'long02']], 'hairVariant'], // biome-ignore format: a pair
   ['the hair twice, empty both times', [['hairVariant', ''], ['hairVariant', '']], 'hairVariant'], // biome-ignore format: a pair
   ['the background twice', [...Object.entries(look), ['backgroundColor', 'c9c3f5']], 'backgroundColor'],
-  ['animated other than on', [['animated', 'yes']], 'animated'],
-  ['animated in capitals', [['animated', 'ON']], 'animated'],
-  ['animated twice', [['animated', 'on'], ['animated', 'on']], 'animated'], // biome-ignore format: a pair
-  ['129 characters', [['seed', 'x'.repeat(129)]], 'seed'],
-  ['129 emoji', [['seed', '🦊'.repeat(129)]], 'seed'],
+  ['another value than on for “Animate”', [['animated', 'yes']], 'animated'],
+  ['ON in capitals for “Animate”', [['animated', 'ON']], 'animated'],
+  ['“Animate” twice', [['animated', 'on'], ['animated', 'on']], 'animated'], // biome-ignore format: a pair
+  ['a seed of 129 characters', [['seed', 'x'.repeat(129)]], 'seed'],
+  ['a seed of 129 emoji', [['seed', '🦊'.repeat(129)]], 'seed'],
   ['the seed twice', [...Object.entries(look), ['seed', 'moss']], 'seed'],
   ['an empty seed beside another', [...Object.entries(look), ['seed', '']], 'seed'],
   ...['\0', '\t', '\n', '\r\n', '\x1b[31m', '\x7f', '\u0085'].map((control): [string, Fields, string] => [
@@ -346,14 +346,14 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
     [['seed', `a${control}b`]],
     'seed',
   ]),
-  ['only a NUL', [['seed', '\0']], 'seed'],
+  ['a seed that is a NUL', [['seed', '\0']], 'seed'],
   ['a control character in the style', [['style', 'adven\nturer']], 'style'],
   ['a control character in the mood', [['mood', 'hap\0py']], 'mood'],
   ['a control character in the colour', [['backgroundColor', 'ffd\x0029d']], 'backgroundColor'],
-  ['a control character in the tick', [['animated', 'o\0n']], 'animated'],
+  ['a control character in “Animate”', [['animated', 'o\0n']], 'animated'],
 ]
 
-/** These fields, and valid ones for the rest. */
+/** Returns these fields, with valid values for all others. */
 function withValidRest(fields: Fields): Fields {
   const given = new Set(fields.map(([name]) => name))
   return [...Object.entries(look).filter(([name]) => !given.has(name)), ...fields]
@@ -384,13 +384,13 @@ describe.each([
     }
   })
 
-  test('no style at all', async () => {
+  test('a form without a style', async () => {
     const answer = await post(visitor(), action, { seed: 'fern' })
     expect(answer.status).toBe(422)
     await expectProblems(await reader.read(answer.text), ['style'])
   })
 
-  test('everything at once, in the order of the form', async () => {
+  test('several wrong fields at once, and reports them in the order of the form', async () => {
     const nonsense = fieldNames.map((name): [string, string] => [name, 'x\0y'])
     const answer = await post(visitor(), action, nonsense)
     expect(answer.status).toBe(422)
@@ -400,7 +400,7 @@ describe.each([
     expect(heading?.text).toBe('Five things to fix')
   })
 
-  test('in JSON for a program, in the same order', async () => {
+  test('wrong fields in JSON for a program, in the same order', async () => {
     const answer = await visitor()
       .post(action)
       .accept('application/json')
@@ -410,7 +410,7 @@ describe.each([
     expect(errors.map(({ field }) => field)).toEqual(fieldNames)
   })
 
-  test('in JSON for a program', async () => {
+  test('wrong fields in JSON for a program, too', async () => {
     const answer = await visitor().post(action).accept('application/json').type('form').send('style=nope&mood=furious')
     expect(answer.status).toBe(422)
     expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
@@ -420,7 +420,7 @@ describe.each([
   })
 })
 
-/** Each wrong field has a message beside it and one in the summary, which links to it; no other field has. */
+/** Checks that each wrong field, and no other, has a message beside it and one in the summary that links to it. */
 async function expectProblems(page: Page, wrong: string[]): Promise<void> {
   const [title] = await page.find('title')
   expect(title?.text).toMatch(/^Error: /)
@@ -429,7 +429,7 @@ async function expectProblems(page: Page, wrong: string[]): Promise<void> {
   const links = await page.find('.summary[tabindex="-1"][autofocus] [role="alert"] a')
   const withId = await page.find('[id]')
   const ids = new Set(withId.map(({ attributes }) => attributes.get('id')))
-  // A link to a repeated id would lead to the wrong place.
+  // With a repeated id, a link would lead to the wrong element.
   expect(ids.size).toBe(withId.length)
 
   expect(await page.find('[aria-invalid="true"]')).toHaveLength(wrong.length)
@@ -459,7 +459,7 @@ const inFormOrder = (fields: string[]) =>
     fields.includes(name),
   )
 
-describe('the colour well and the radio beside it', () => {
+describe('the colour input and the radio beside it', () => {
   const well = async (page: Page) => {
     const [[radio], [colour], [checked]] = await Promise.all([
       page.find('[data-own]'),
@@ -473,12 +473,12 @@ describe('the colour well and the radio beside it', () => {
     ['a9d6f5', { radio: 'a9d6f5', well: '#a9d6f5', chosen: 'a9d6f5', isOwn: false }],
     ['123456', { radio: '123456', well: '#123456', chosen: '123456', isOwn: true }],
     ['', { radio: 'ffd29d', well: '#ffd29d', chosen: '', isOwn: false }],
-  ])('hold the same colour for %o', async (backgroundColor, expected) => {
+  ])('have the same colour for %o', async (backgroundColor, expected) => {
     const { text } = await app.visitor().get(`/?${query({ ...look, backgroundColor })}`)
     expect(await well(await reader.read(text))).toEqual(expected)
   })
 
-  test('are not chosen when the entered colour is invalid', async () => {
+  test('are not chosen when the colour that was sent is invalid', async () => {
     const { text } = await post(app.visitor(), '/get_avatar', { ...look, backgroundColor: 'orange' })
     const page = await reader.read(text)
     expect(await well(page)).toEqual({ radio: 'ffd29d', well: '#ffd29d', chosen: 'orange', isOwn: false })
@@ -488,7 +488,7 @@ describe('the colour well and the radio beside it', () => {
 })
 
 describe('POST /get_avatar accepts', () => {
-  /** Signs in, and returns the seed that DiceBear was asked for. */
+  /** Signs in with these fields. Returns the seed that DiceBear was asked for. */
   async function seedDrawn(fields: Fields): Promise<string | null | undefined> {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(query(fields))
@@ -499,13 +499,13 @@ describe('POST /get_avatar accepts', () => {
   }
 
   test.each([
-    ['128 characters', 'x'.repeat(128), 'x'.repeat(128)],
-    ['128 emoji', '🦊'.repeat(128), '🦊'.repeat(128)],
-    ['spaces at the ends, which are trimmed', `  ${'y'.repeat(128)}\t\n`, 'y'.repeat(128)],
-    ['only spaces, as empty', ' \t\r\n ', 'juniper.moss'],
-    ['marks that change the text direction', '\u202eabc', '\u202eabc'],
+    ['a seed of 128 characters', 'x'.repeat(128), 'x'.repeat(128)],
+    ['a seed of 128 emoji', '🦊'.repeat(128), '🦊'.repeat(128)],
+    ['a seed with spaces at its ends, which are trimmed', `  ${'y'.repeat(128)}\t\n`, 'y'.repeat(128)],
+    ['a seed of spaces, which counts as empty', ' \t\r\n ', 'juniper.moss'],
+    ['a seed with marks that change the text direction', '\u202eabc', '\u202eabc'],
   ])('%s', async (_what, seed, asked) => {
-    // In a colour of its own, as an avatar that was drawn before would not be asked for.
+    // No other test uses this colour: a picture in the cache would not be requested.
     expect(await seedDrawn(Object.entries({ ...look, seed, backgroundColor: '#0a0b0c' }))).toBe(asked)
   })
 
@@ -524,13 +524,13 @@ describe('POST /get_avatar accepts', () => {
     expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('b6e3f4')
   })
 
-  test.each(['', 'transparent', undefined])('%o for no colour', async (backgroundColor) => {
+  test.each(['', 'transparent', undefined])('%o as no background', async (backgroundColor) => {
     const { backgroundColor: _, ...rest } = { ...look, seed: `no colour ${backgroundColor}` }
     await seedDrawn(Object.entries(backgroundColor === undefined ? rest : { ...rest, backgroundColor }))
     expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('ffffff00')
   })
 
-  test.each(['constellation', 'glass'])('no colour for %s, which keeps its own background', async (style) => {
+  test.each(['constellation', 'glass'])('no background for %s, which then keeps its own', async (style) => {
     const choice = { style, seed: `no colour for ${style}` }
     await seedDrawn(Object.entries(choice))
     const call = app.dicebear.calls.at(-1)
@@ -538,14 +538,14 @@ describe('POST /get_avatar accepts', () => {
   })
 })
 
-describe('what is not the form', () => {
+describe('a body', () => {
   const posts = ['/get_avatar', '/show_avatar']
   const sized = (bytes: number): AskOptions => {
     const start = 'style=adventurer&x='
     return { ...formOf([]), body: start.padEnd(bytes, 'x') }
   }
 
-  test.each(posts)('%s: 16 KiB are read, and not one byte more', async (path) => {
+  test.each(posts)('of more than 16 KiB is refused at %s, and one of 16 KiB is not', async (path) => {
     const whole = await ask(app.url, path, sized(16 * 1024))
     expect([302, 303]).toContain(whole.status)
     const more = await ask(app.url, path, sized(16 * 1024 + 1))
@@ -554,7 +554,7 @@ describe('what is not the form', () => {
     expect(more.headers.location).toBeUndefined()
   })
 
-  test('a browser that sends far more receives the answer, because all of it is read', async () => {
+  test('that is far too long is read to its end, so that a browser receives the answer', async () => {
     for (const mebibytes of [1.5, 15]) {
       const answer = await ask(app.url, '/get_avatar', sized(mebibytes * 1024 * 1024))
       expect(answer.status).toBe(413)
@@ -562,7 +562,7 @@ describe('what is not the form', () => {
     }
   })
 
-  test('unknown fields are ignored, however many there are, and take no more time', async () => {
+  test('may have any number of unknown fields, which are ignored and take no time', async () => {
     const start = 'style=rings&seed=100%&'
     for (const unknown of ['&', 'a&', '%&', 'a[]=&', 'seed[]=x&']) {
       const body = start.padEnd(16 * 1024, unknown)
@@ -578,12 +578,12 @@ describe('what is not the form', () => {
     }
   })
 
-  test('a known field is read after a thousand others', async () => {
+  test('may have a known field after a thousand others', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: `${'a&'.repeat(1200)}style=rings` })
     expect(answer.status).toBe(302)
   })
 
-  test('a known field sent a thousand times is an error like one sent twice', async () => {
+  test('with a known field a thousand times is refused like one with a field twice', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
     expect(answer.status).toBe(422)
     expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))
@@ -599,7 +599,7 @@ describe('what is not the form', () => {
     ['application/x-www-form-urlencoded; charset=utf-16', 'style=adventurer'],
     ['application/x-www-form-urlencoded; charset=utf-80', 'style=adventurer'],
     ['nonsense', 'style=adventurer'],
-  ])('%s: 415', async (type, body) => {
+  ])('of the type %s is refused (415)', async (type, body) => {
     for (const path of posts) {
       const answer = await ask(app.url, path, { method: 'POST', headers: { 'Content-Type': type }, body })
       expect(answer.status).toBe(415)
@@ -607,7 +607,7 @@ describe('what is not the form', () => {
     }
   })
 
-  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('charset=%s is accepted', async (charset) => {
+  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('with charset=%s is accepted', async (charset) => {
     const headers = { 'Content-Type': `application/x-www-form-urlencoded; charset=${charset}` }
     const answer = await ask(app.url, '/get_avatar', {
       method: 'POST',
@@ -617,11 +617,11 @@ describe('what is not the form', () => {
     expect(answer.status).toBe(302)
   })
 
-  test('a body without a type: 415', async () => {
+  test('without a type is refused (415)', async () => {
     expect((await ask(app.url, '/get_avatar', { method: 'POST', body: 'style=adventurer' })).status).toBe(415)
   })
 
-  test('no body at all is an empty form', async () => {
+  test('may be missing, which counts as an empty form', async () => {
     expect((await ask(app.url, '/get_avatar', { method: 'POST' })).status).toBe(422)
   })
 })
@@ -639,14 +639,20 @@ describe('a post from another site', () => {
   test.each<[string, Headers]>([
     ['Sec-Fetch-Site: cross-site', () => ({ 'Sec-Fetch-Site': 'cross-site' })],
     ['Sec-Fetch-Site: same-site', () => ({ 'Sec-Fetch-Site': 'same-site' })],
-    ['cross-site, though the Origin is ours', () => ({ 'Sec-Fetch-Site': 'cross-site', Origin: app.url })],
-    ['a foreign Origin', () => ({ Origin: 'https://evil.example' })],
-    ['an Origin that begins like ours', () => ({ Origin: `${app.url}.evil.example` })],
+    [
+      'Sec-Fetch-Site: cross-site and the site’s own Origin',
+      () => ({ 'Sec-Fetch-Site': 'cross-site', Origin: app.url }),
+    ],
+    ['the Origin of another site', () => ({ Origin: 'https://evil.example' })],
+    ['an Origin that begins like the site’s', () => ({ Origin: `${app.url}.evil.example` })],
     ['Origin: null', () => ({ Origin: 'null' })],
-    ['another port', () => ({ Origin: otherPort() })],
-    ['another scheme', () => ({ Origin: app.url.replace('http:', 'https:') })],
-    ['the Host it came to as its Origin', () => ({ Host: 'evil.example', Origin: 'http://evil.example' })],
-  ])('%s: 403, nothing done', async (_what, headers) => {
+    ['the Origin of another port', () => ({ Origin: otherPort() })],
+    ['the Origin of another scheme', () => ({ Origin: app.url.replace('http:', 'https:') })],
+    [
+      'an Origin that is equal to its Host, but not the site’s',
+      () => ({ Host: 'evil.example', Origin: 'http://evil.example' }),
+    ],
+  ])('with %s is refused (403), and nothing is done', async (_what, headers) => {
     for (const path of posts) {
       const form = formOf(look)
       const answer = await ask(app.url, path, { ...form, headers: { ...form.headers, ...headers() } })
@@ -658,11 +664,14 @@ describe('a post from another site', () => {
 
   test.each<[string, Headers]>([
     ['Sec-Fetch-Site: same-origin', () => ({ 'Sec-Fetch-Site': 'same-origin' })],
-    ['same-origin, whatever the Origin', () => ({ 'Sec-Fetch-Site': 'same-origin', Origin: 'https://evil.example' })],
+    [
+      'Sec-Fetch-Site: same-origin and any Origin',
+      () => ({ 'Sec-Fetch-Site': 'same-origin', Origin: 'https://evil.example' }),
+    ],
     ['Sec-Fetch-Site: none', () => ({ 'Sec-Fetch-Site': 'none' })],
-    ['our own Origin', () => ({ Origin: app.url })],
-    ['neither header', () => ({})],
-  ])('%s passes', async (_what, headers) => {
+    ['the site’s own Origin', () => ({ Origin: app.url })],
+    ['neither of these headers', () => ({})],
+  ])('is told apart from one with %s, which is accepted', async (_what, headers) => {
     const form = formOf(look)
     for (const [path, status] of [
       ['/get_avatar', 302],
@@ -675,7 +684,7 @@ describe('a post from another site', () => {
     }
   })
 
-  test('does not sign anybody out', async () => {
+  test('does not sign out the visitor', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     expect((await visitor.post('/sign_out').set('Sec-Fetch-Site', 'cross-site')).status).toBe(403)
@@ -696,7 +705,7 @@ describe('a program that asks for JSON', () => {
     [413, '/get_avatar', { ...formOf([]), body: 'x'.repeat(16 * 1024 + 1) }],
     [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
     [422, '/get_avatar', formOf([])],
-  ])('gets %i for %s as a problem', async (status, path, options) => {
+  ])('gets %i for %s as problem+json', async (status, path, options) => {
     for (const Accept of ['application/json', 'application/problem+json', 'application/problem+json, */*;q=0.1']) {
       const answer = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept } })
       expect(answer.status).toBe(status)
@@ -712,7 +721,7 @@ describe('a program that asks for JSON', () => {
     expect(page.headers.vary).toMatch(/\bAccept\b/)
   })
 
-  test('gets 503 as a problem, with Retry-After', async () => {
+  test('gets 503 as problem+json, with Retry-After', async () => {
     const withoutRedis = await openApp({ settings: { REDIS_URL: 'redis://127.0.0.1:1' } })
     const form = formOf(look)
     const answer = await ask(withoutRedis.url, '/get_avatar', {
@@ -751,7 +760,7 @@ describe('addresses', () => {
     ['/readyz', ['GET', 'HEAD']],
   ]
 
-  test.each(known)('%s accepts %j, and answers 405 with Allow to any other method', async (path, methods) => {
+  test.each(known)('such as %s accept %j, and answer 405 with Allow to any other method', async (path, methods) => {
     const others = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND']
     for (const method of others.filter((one) => !methods.includes(one))) {
       const answer = await ask(app.url, path, { method })
@@ -782,7 +791,7 @@ describe('addresses', () => {
     '/..%2fpackage.json',
     '/%2e%2e/package.json',
     '/style.css%00',
-  ])('nothing is at %s', async (path) => {
+  ])('such as %s do not exist (404)', async (path) => {
     for (const method of ['GET', 'POST', 'DELETE']) {
       const answer = await ask(app.url, path, { method })
       expect([method, answer.status]).toEqual([method, 404])
@@ -802,13 +811,13 @@ describe('addresses', () => {
     ['POST', '/SHOW_AVATAR'],
     ['POST', '/Sign_Out'],
     ['GET', '/STYLE.CSS'],
-  ])('%s %s: capital letters make another address, which is 404', async (method, path) => {
+  ])('are case-sensitive: %s %s does not exist (404)', async (method, path) => {
     const answer = await ask(app.url, path, { method })
     expect(answer.status).toBe(404)
   })
 
   test.each(['//evil.example', '/\\evil.example', '/%5cevil.example', '/.//evil.example', '//evil.example/%2e%2e'])(
-    '%s leads nowhere',
+    'such as %s redirect nowhere',
     async (path) => {
       for (const method of ['GET', 'POST']) {
         const answer = await ask(app.url, path, { method })
@@ -818,7 +827,7 @@ describe('addresses', () => {
   )
 })
 
-test('no redirect goes to an address from a request', async () => {
+test('no redirect goes to an address that is part of the request', async () => {
   const evil = ['//evil.example', '/\\evil.example', 'https://evil.example', 'javascript:alert(1)']
   const seen: (string | undefined)[] = []
   for (const to of evil) {
@@ -889,7 +898,7 @@ describe('random fields', () => {
 
   const outline = async (html: string) => (await reader.read(html)).outline()
 
-  /** The names of the elements and attributes in pages without hostile input. */
+  /** Returns the names of all elements and attributes in pages without hostile input. */
   async function ownNames(): Promise<Set<string>> {
     const wrong: (Fields | Record<string, string>)[] = [
       fieldNames.map((field) => [field, '?\0?']),
@@ -911,12 +920,12 @@ describe('random fields', () => {
   test.each([
     ['/get_avatar', () => app.visitor()],
     ['/show_avatar', () => visitorWithAvatar],
-  ])('POST %s accepts it or reports what is wrong, and nothing of it becomes markup', async (action, visitor) => {
+  ])('are accepted by POST %s or reported as errors, and never become markup', async (action, visitor) => {
     const names = await ownNames()
     expect(names).toContain('aria-invalid')
     await fc.assert(
       fc.asyncProperty(fields, async (sent) => {
-        // A valid form would draw an avatar for a signed-in visitor; here every form is invalid.
+        // animated=no makes every form invalid, because drawing an avatar for each would take long.
         const body: Fields = action === '/show_avatar' ? [...sent, ['animated', 'no']] : sent
         const answer = await post(visitor(), action, body)
         expect([302, 422]).toContain(answer.status)
@@ -935,7 +944,7 @@ describe('random fields', () => {
     .map((text) => text.replace(/\p{Cc}/gu, '').trim())
     .filter((text) => text !== '' && [...text].length <= 128)
 
-  test('a seed is in its field as it was sent, and changes nothing else on the page', async () => {
+  test('put a seed into its field as it was sent, and change nothing else on the page', async () => {
     const visit = (kept: string) =>
       Promise.all([
         app.visitor().get(`/?${query({ seed: kept, style: 'bottts' })}`),
@@ -968,7 +977,7 @@ describe('random fields', () => {
     }),
   )
 
-  test('a valid choice leads to Discord, and to the picture of exactly this choice', async () => {
+  test('that are valid lead to Discord, and to the picture of exactly this choice', async () => {
     await fc.assert(
       fc.asyncProperty(good, async (choice) => {
         const visitor = app.visitor()
@@ -999,7 +1008,7 @@ describe('random fields', () => {
     expect(decodeURIComponent(String(headers['content-description']))).toBe(text)
   })
 
-  test('a preview is a picture or 400', async () => {
+  test('in a preview’s address lead to a picture or to 400', async () => {
     const seen = new Set<number>()
     await fc.assert(
       fc.asyncProperty(fc.oneof(fc.webQueryParameters(), fields.map(query), good.map(query)), async (asked) => {

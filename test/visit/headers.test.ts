@@ -9,9 +9,9 @@ const secureUrl = 'https://avatars.localhost'
 
 type Site = {
   app: TestApp
-  /** What a signed-in browser sends back. */
+  /** The Cookie header of a browser that is signed in. */
   cookies: string
-  /** The newest avatar. */
+  /** The id of the newest avatar. */
   id: string
 }
 let plain: Site
@@ -32,7 +32,7 @@ afterAll(async () => {
   await Promise.all([discord.close(), dicebear.close()])
 })
 
-/** Signs in without a cookie jar, which would not send cookies for https to a plain http server. */
+/** Signs in. It uses no cookie jar, because a jar would not send cookies for https to a plain http server. */
 async function openSite(app: TestApp): Promise<Site> {
   const { callback, cookies: stateCookies } = await leave(app)
   const answer = await ask(app.url, callback, { headers: { Cookie: stateCookies } })
@@ -135,7 +135,7 @@ const files: Kind[] = [
   ['the PNG icon', 200, ({ app }) => ask(app.url, '/icon-180.png')],
 ]
 
-/** What is asked of a file, and refused. */
+/** Requests for files that are refused. */
 const refusedFiles: Kind[] = [
   [
     'a range outside the stylesheet',
@@ -159,13 +159,13 @@ describe.each([
   ['http', () => plain],
   ['https', () => secure],
 ])('over %s', (scheme, site) => {
-  test.each(everything)('security headers of %s (%i)', async (what, status, answer) => {
+  test.each(everything)('%s (%i) has the security headers', async (what, status, answer) => {
     const { headers, ...answered } = await answer(site())
     expect(answered.status).toBe(status)
 
     // H5
     expect(headers['x-content-type-options']).toBe('nosniff')
-    // H6: with "no-referrer" our own form would send "Origin: null".
+    // H6: with "no-referrer" the app's own form would send "Origin: null".
     expect(headers['referrer-policy']).toBe('same-origin')
     // H7
     expect(headers['cross-origin-opener-policy']).toBe('same-origin')
@@ -185,7 +185,7 @@ describe.each([
   })
 
   test.each([...pages, ...redirects, ...machines, ...files, ...refusedFiles])(
-    'the content policy of %s',
+    '%s has a content policy that allows only what the page needs',
     async (_what, _status, answer) => {
       const app = site().app
       const { headers } = await answer(site())
@@ -196,7 +196,7 @@ describe.each([
       expect(policy.get('style-src')).toEqual(["'self'"])
       const sources = [...policy.values()].flat()
       expect(sources.filter((source) => /unsafe|^(https?|data|blob):$|\*/.test(source))).toEqual([])
-      // H2: applies to the form's 302, too.
+      // H2: form-action also applies to the redirect (302) after the form.
       expect(policy.get('form-action')).toEqual(["'self'", new URL(app.discord.authorizeUrl).origin])
       // H3
       expect(policy.get('base-uri')).toEqual(["'none'"])
@@ -206,45 +206,48 @@ describe.each([
     },
   )
 
-  test.each(pictures)('the content policy of %s', async (_what, _status, answer) => {
+  test.each(pictures)('%s has a content policy that allows only to draw', async (_what, _status, answer) => {
     const { headers } = await answer(site())
-    // Around a PNG the browser makes a page of its own, with our icon.
+    // A browser shows a PNG in a page that it makes itself, and requests the site's icon for it.
     const more = String(headers['content-type']).startsWith('image/svg+xml') ? '' : " allow-same-origin; img-src 'self'"
     const policy = `default-src 'none'; style-src 'unsafe-inline'; sandbox${more}`
     expect(headers['content-security-policy']).toBe(policy)
   })
 
-  test.each([...pages, ...refusedFiles])('%s (%i) is a page that is not stored', async (_what, _status, answer) => {
+  test.each([...pages, ...refusedFiles])('%s (%i) is a page that may not be cached', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['content-type']).toBe('text/html; charset=utf-8')
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  test.each([...redirects, ...machines])('%s (%i) is not stored', async (_what, _status, answer) => {
+  test.each([...redirects, ...machines])('%s (%i) may not be cached', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  test.each([...machines, ...files, ...pictures])('%s (%i) has its content type', async (_what, _status, answer) => {
-    const { headers, text } = await answer(site())
-    const type = String(headers['content-type'])
-    expect(type).toMatch(/^(application\/(problem\+)?json|text\/(css|javascript)|image\/(svg\+xml|png))/)
-    if (/json|^text\//.test(type)) expect(type).toMatch(/; charset=utf-8$/)
-    if (type.startsWith('image/svg')) expect(text).toMatch(/^<svg /)
-  })
+  test.each([...machines, ...files, ...pictures])(
+    '%s (%i) has the right content type',
+    async (_what, _status, answer) => {
+      const { headers, text } = await answer(site())
+      const type = String(headers['content-type'])
+      expect(type).toMatch(/^(application\/(problem\+)?json|text\/(css|javascript)|image\/(svg\+xml|png))/)
+      if (/json|^text\//.test(type)) expect(type).toMatch(/; charset=utf-8$/)
+      if (type.startsWith('image/svg')) expect(text).toMatch(/^<svg /)
+    },
+  )
 
-  test('avatars are stored by private caches only', async () => {
+  test('avatars may be cached by private caches only', async () => {
     for (const [, , answer] of pictures.slice(0, 2)) {
       expect((await answer(site())).headers['cache-control']).toMatch(/^private, max-age=\d{6,}/)
     }
   })
 
-  test('a file is immutable under the address of its content, else cached for a while', async () => {
+  test('a file is cached for ever under the address with its hash, and for a short time under any other', async () => {
     const { text } = await ask(site().app.url, '/')
     const [versioned] = /\/style\.css\?v=\w+/.exec(text) ?? []
     const kept = await ask(site().app.url, versioned ?? '/there-is-none')
     expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
-    // During a deployment another version may get this request; its content must not be cached under that address.
+    // During a deployment an older instance may get this request. Its content must not be cached under this address.
     const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
     expect(otherVersion.headers['cache-control']).toBe('no-cache')
     const plainly = await ask(site().app.url, '/style.css')
@@ -266,7 +269,7 @@ describe.each([
     }
   })
 
-  test.each(['TRACE', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])('%s is refused (405)', async (method) => {
+  test.each(['TRACE', 'PUT', 'DELETE', 'PATCH', 'PROPFIND'])('the method %s is refused (405)', async (method) => {
     for (const path of ['/', '/get_avatar', '/show_avatar', '/style.css', '/healthz', '/preview.svg']) {
       const answer = await ask(site().app.url, path, { method, headers: { 'X-Secret': 'seen' } })
       expect([path, answer.status]).toEqual([path, 405])
@@ -276,33 +279,36 @@ describe.each([
 })
 
 describe('cookies', () => {
-  /** Each Set-Cookie of an answer: name, value, attributes. */
+  /** Returns the name and attributes of each cookie that an answer sets. */
   const cookiesSet = ({ headers }: Asked) =>
     [headers['set-cookie'] ?? []].flat().map((line) => {
       const [pair = '', ...attributes] = line.split('; ')
       return { name: pair.split('=')[0] ?? '', attributes }
     })
 
-  // These requests have no X-Forwarded-Proto: BASE_URL alone decides.
-  test.each([...redirects, ...pages])('over https are __Host- and Secure: %s (%i)', async (_what, _status, answer) => {
-    for (const { name, attributes } of cookiesSet(await answer(secure))) {
-      expect(name).toMatch(/^__Host-(avatar-session|state-\S+|avatar-switch-account)$/)
-      expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
-      expect(attributes.join()).not.toMatch(/domain/i)
-    }
-  })
+  // These requests have no X-Forwarded-Proto, because BASE_URL alone decides.
+  test.each([...redirects, ...pages])(
+    'are __Host- and Secure if BASE_URL is https: %s (%i)',
+    async (_what, _status, answer) => {
+      for (const { name, attributes } of cookiesSet(await answer(secure))) {
+        expect(name).toMatch(/^__Host-(avatar-session|state-\S+|avatar-switch-account)$/)
+        expect(attributes).toEqual(expect.arrayContaining(['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax']))
+        expect(attributes.join()).not.toMatch(/domain/i)
+      }
+    },
+  )
 
   test.each([
     ['http', '', () => plain],
     ['https', '__Host-', () => secure],
-  ])('over %s have these names in a whole visit', async (scheme, prefix, site) => {
+  ])('have the documented names during a whole visit over %s', async (scheme, prefix, site) => {
     const { app } = site()
     const { leaving, callback, cookies } = await leave(app)
     const signedIn = await ask(app.url, callback, { headers: { Cookie: cookies } })
     const signedOut = await ask(app.url, '/sign_out', { method: 'POST', headers: { Cookie: cookiesIn(signedIn) } })
     const names = (answer: Asked) => cookiesSet(answer).map(({ name }) => name.replace(/state-.*/, 'state'))
     expect(names(leaving)).toEqual([`${prefix}state`])
-    // Cookies know no ports: without the prefix the port is in the name.
+    // Cookies are shared between the ports of a host, so their names contain the port if there is no prefix.
     const port = scheme === 'https' ? '' : `-${new URL(app.config.baseUrl).port}`
     expect(names(signedIn).sort()).toEqual([`${prefix}avatar-session${port}`, `${prefix}state`])
     const cleared = names(signedOut).filter((name) => !name.endsWith('state'))
@@ -324,7 +330,7 @@ describe('cookies', () => {
   })
 })
 
-test('answers that may be a page or JSON have Vary: Accept', async () => {
+test('an answer that can be a page or JSON has Vary: Accept', async () => {
   for (const accept of ['text/html', 'application/json']) {
     const headers = { Accept: accept }
     for (const [path, options] of [
@@ -340,7 +346,7 @@ test('answers that may be a page or JSON have Vary: Accept', async () => {
   }
 })
 
-test('304 for a picture has the security headers, too', async () => {
+test('a 304 for a picture has the security headers, too', async () => {
   for (const site of [plain, secure]) {
     for (const [, , answer] of pictures) {
       const { etag } = (await answer(site)).headers

@@ -11,11 +11,11 @@ beforeAll(async () => {
 afterAll(() => app.close())
 afterEach(() => app.dicebear.heal())
 
-/** Nothing but the letters depends on the seed. */
+/** A look in which only the letters depend on the seed. */
 const initials = { style: 'initials', backgroundColor: '#347a9d', mood: '' }
-/** No font has them: they came with Unicode 16. */
+/** Letters that no font has, because they were added in Unicode 16. */
 const lacking = ['\u{10d4a}', '\u{16d43}']
-/** DiceBear's initials are letters, so there are none here. */
+/** A seed without letters, of which DiceBear draws no initials. */
 const noLetters = '12'
 
 async function wear(choice: Record<string, string>) {
@@ -55,31 +55,31 @@ describe.each([
     expect((await wear({ ...initials, seed: one })).page).not.toContain('No font here has')
   })
 
-  test('in the picture for a link', async () => {
+  test('in the link preview picture', async () => {
     const [first, second, none] = await Promise.all([one, other, noLetters].map(card))
     expect(new Set([first, second, none]).size).toBe(3)
   })
 })
 
 describe('letters that no font has', () => {
-  test.each(lacking)('%s is drawn as nothing, not as a box', async (letter) => {
+  test.each(lacking)('are left out, and not drawn as boxes: %s', async (letter) => {
     const [without, pngWithout, none] = await Promise.all([card(letter), png(letter), png(noLetters)])
     expect(without).toBe(await card(noLetters))
     expect(pngWithout).toBe(none)
   })
 
-  test('a letter beside it is drawn as if it were alone', async () => {
+  test('do not change how the letters beside them are drawn', async () => {
     expect(await png(`a${lacking[0]}`)).toBe(await png('a'))
   })
 
-  test('are named on the page, beside the download', async () => {
+  test('are named on the page beside the download', async () => {
     const { page } = await wear({ ...initials, seed: `${lacking[0]} ${lacking[1]}` })
     expect(page).toContain(`No font here has <bdi>${lacking.join(' ')}</bdi>. The PNG leaves that out`)
     expect(page.indexOf('No font here has')).toBeGreaterThan(page.indexOf('Download for Discord'))
     expect(page.indexOf('No font here has')).toBeLessThan(page.indexOf('<h2'))
   })
 
-  test('are not spoken of where no letters are drawn', async () => {
+  test('are not mentioned where no letters are drawn', async () => {
     for (const style of ['adventurer', 'glyphs']) {
       expect((await wear({ ...initials, style, seed: `${lacking[0]}` })).page).not.toContain('No font here has')
     }
@@ -87,7 +87,7 @@ describe('letters that no font has', () => {
   })
 })
 
-// By the module itself: on a busy machine an SVG from outside may take longer than its time limit.
+// Calls the module directly, because on a busy machine the app may give up an SVG from outside.
 test('a GIF has the same letters', { timeout: 60_000 }, async () => {
   const still = drawn({ style: 'initial-face', seed: 'a', backgroundColor: '#347a9d', mood: '', animated: 'on' })
   const gif = async (letter: string) => {

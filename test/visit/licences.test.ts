@@ -24,7 +24,7 @@ test('/licences names creator, source and licence of every style', async () => {
   }
 })
 
-test('the README counts the styles under each licence', () => {
+test('the README has the number of styles under each licence', () => {
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8').replaceAll(/\s+/g, ' ')
   const count = (licence: string) => styles.filter(({ license }) => license.startsWith(licence)).length
   expect(readme).toContain(

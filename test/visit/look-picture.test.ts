@@ -1,4 +1,4 @@
-// What of a look can be used elsewhere: GET /look.png, and what the avatar's page says about it.
+// Looks for use on other sites: GET /look.png, and the section "Use it elsewhere" of the avatar's page.
 import { Avatar, Style } from '@dicebear/core'
 import adventurer from '@dicebear/styles/adventurer.json' with { type: 'json' }
 import sharp from 'sharp'
@@ -20,7 +20,7 @@ afterAll(() => Promise.all([app.close(), reader.close()]))
 const png = (fields: Record<string, string>) => ask(app.url, `/look.png?${new URLSearchParams(fields)}`)
 
 describe('GET /look.png', () => {
-  test.each(['128', '256', '512', '1024'])('is a PNG of %s pixels, for other sites too', async (size) => {
+  test.each(['128', '256', '512', '1024'])('is a PNG of %s pixels that other sites may show', async (size) => {
     const answer = await png({ ...look, size })
     expect(answer.status).toBe(200)
     expect(answer.headers).toMatchObject({
@@ -33,7 +33,7 @@ describe('GET /look.png', () => {
     expect([width, height, format]).toEqual([Number(size), Number(size), 'png'])
   })
 
-  test('is 512 pixels wide by default, and still for a look that moves', async () => {
+  test('is 512 pixels wide by default, and not animated', async () => {
     const { width } = await sharp((await png(look)).body).metadata()
     expect(width).toBe(512)
     const sprouts = { style: 'sprouts', seed: 'fern' }
@@ -43,7 +43,7 @@ describe('GET /look.png', () => {
   test.each([
     ['size=100', 'size=0512', 'size=', 'size=1e3', 'size=128&size=128', 'size[]=128&size=-1'],
     ['style=nope', 'style=', 'style=rings&style=rings', 'style=micah&mood=sleepy', 'style=rings&backgroundColor=red'],
-  ])('refuses %s and the like', async (...queries) => {
+  ])('refuses %s and similar queries', async (...queries) => {
     for (const query of queries) {
       const answer = await ask(app.url, `/look.png?${query.startsWith('size') ? `style=rings&seed=a&${query}` : query}`)
       expect([query, answer.status]).toEqual([query, 400])
@@ -51,7 +51,7 @@ describe('GET /look.png', () => {
   })
 })
 
-test('the picture beside a link names the mood that was asked for, where pinned parts make it the same face', async () => {
+test('the link preview picture names the chosen mood, even if pinned parts make moods look the same', async () => {
   const pins = {
     mouthVariant: 'variant01',
     eyesVariant: 'variant01',
@@ -80,7 +80,7 @@ describe('“Use it elsewhere” on the avatar’s page', () => {
     }
   }
 
-  test('has an address of the same picture for everybody, the same look at DiceBear, and its options', async () => {
+  test('has a public address of the picture, one of the same look at DiceBear, and its options', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor, { ...look, seed: 'a, b & “c”', scale: '0.9', flip: 'horizontal' })
     const { id, picture, dicebear, options, notices, copied } = await elsewhereOf(visitor)
@@ -100,7 +100,7 @@ describe('“Use it elsewhere” on the avatar’s page', () => {
     expect(new Avatar(new Style(adventurer), options).toString()).toBe(svg.body.toString())
   })
 
-  test('says that the username is in it, where the seed is the username', async () => {
+  test('says that the addresses contain the username, if this is the seed', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor, { ...look, seed: '' })
     const { picture, notices } = await elsewhereOf(visitor)

@@ -4,7 +4,7 @@ import { at } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
 import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 
-/** Names as nobody has them at Discord; a page must survive what a Discord gone bad sends. */
+/** Names that Discord does not allow. Pages must also be safe if Discord sends such names. */
 const names = [
   'أوزي',
   '<b>bold</b>',
@@ -32,7 +32,7 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-/** All pages that name a signed-in visitor, whose seed is the username. */
+/** Returns all pages that show the name of a visitor whose seed is the username. */
 async function pagesFor(accountId: string): Promise<string[]> {
   const visitor = app.visitor()
   const choice = { seed: '', style: 'rings', backgroundColor: '', mood: '' }
@@ -54,7 +54,7 @@ async function pagesFor(accountId: string): Promise<string[]> {
   return [shown, refused, older, removed, failed].map(({ text }) => text)
 }
 
-/** The pages of a visitor who has typed this seed: the avatar's, and an error page that keeps it. */
+/** Returns the pages that show a typed seed: the avatar's page and an error page. */
 async function pagesOfSeed(seed: string): Promise<string[]> {
   const visitor = app.visitor()
   const choice = { seed, style: 'rings', backgroundColor: '', mood: '' }
@@ -67,17 +67,17 @@ async function pagesOfSeed(seed: string): Promise<string[]> {
 }
 
 const elementsOf = (html: string) => DomUtils.getElementsByTagName('*', parseDocument(html))
-/** Every element, as its name and the names of its attributes. */
+/** Returns every element as its name and the names of its attributes. */
 const outline = (html: string) => elementsOf(html).map(({ name, attribs }) => [name, ...Object.keys(attribs)].join(' '))
 const textsOf = (html: string, tag: string) =>
   elementsOf(html).flatMap((element) => (element.name === tag ? DomUtils.textContent(element) : []))
 const labelsOf = (html: string) => elementsOf(html).flatMap(({ attribs }) => attribs['aria-label'] ?? [])
 
-/** Isolated from the text around it (UAX #9), without controls of its own that would end that. */
+/** Returns the name isolated from the text around it (UAX #9), without controls that would end the isolation. */
 const isolated = (name: string) => `\u2068${name.replace(/[\u202e\u2069]/g, '')}\u2069`
 
 test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
-  '$name is a name, not a part of the page',
+  '$name is shown as a name, and never becomes markup',
   async ({ name, id }) => {
     const [pages, plainPages] = [await pagesFor(id), await pagesFor(plain.id)]
     expect(pages.map(outline)).toEqual(plainPages.map(outline))
@@ -95,7 +95,7 @@ test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
   },
 )
 
-test.each(names)('a typed seed, too, on the page of its avatar and on an error page: %s', async (seed) => {
+test.each(names)('a typed seed never becomes markup, on the avatar’s page and on an error page: %s', async (seed) => {
   const [pages, plainPages] = [await pagesOfSeed(seed), await pagesOfSeed('nothing odd')]
   expect(pages.map(outline)).toEqual(plainPages.map(outline))
   for (const page of pages) expect(textsOf(page, 'bdi')).toContain(seed)

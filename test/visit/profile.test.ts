@@ -1,4 +1,4 @@
-// The visitor's own profile at Discord, around the avatar.
+// What the avatar's page shows of the visitor's own Discord profile.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
 import { at } from '../support/doubles.ts'
@@ -28,18 +28,18 @@ const profile = {
   premium_type: 2,
 }
 
-/** The page of a visitor of whom Discord says this. */
+/** Signs in a visitor for whom Discord returns these fields. Returns the avatar's page. */
 async function pageOf(fields: Record<string, unknown>, choice: Record<string, string> = look) {
   const visitor = app.visitor()
   app.discord.fail(at.user, faults.json(200, { id, username: 'nelly', avatar: hash, ...fields }), { times: 1 })
   const answer = await signIn(app, visitor, choice)
   expect([answer.status, answer.headers.location]).toEqual([302, '/show_avatar'])
-  // With the form for another look.
+  // The query opens the form on the avatar's page with this choice.
   const { text } = await visitor.get(`/show_avatar?${new URLSearchParams(choice)}`)
   return { text, page: await reader.read(text), visitor }
 }
 
-/** What of the profile a page shows. */
+/** Returns the parts of the profile that a page shows. */
 async function shownOn(page: Page) {
   const attribute = async (selector: string, name: string) => {
     const values = (await page.find(selector)).map(({ attributes }) => attributes.get(name))
@@ -69,7 +69,7 @@ describe('the avatar’s page', () => {
   test('shows banner, colour, decoration, nameplate and server tag of the visitor', async () => {
     const { page, text } = await pageOf(profile)
     expect(await shownOn(page)).toEqual(everything)
-    // Over the portrait, and over both faces of 80 pixels in both themes; with less motion, still.
+    // One over the portrait and two in each theme. With reduced motion, none of them moves.
     const decorations = await page.find('.decoration img')
     expect(decorations).toHaveLength(5)
     for (const { attributes } of await page.find('.decoration source')) {
@@ -93,7 +93,7 @@ describe('the avatar’s page', () => {
     expect(await page.find('.where input[name="worn"]')).toHaveLength(2)
   })
 
-  test('without any of them is complete', async () => {
+  test('is complete for a visitor who has none of these', async () => {
     const { page } = await pageOf({})
     expect(await shownOn(page)).toEqual(nothing)
     expect(await page.find('#with-decoration')).toEqual([])
@@ -115,20 +115,20 @@ describe('the avatar’s page', () => {
     ['tag', { primary_guild: { identity_enabled: true, tag: '\u200b' } }],
     ['none', { premium_type: 9 }],
     ['none', { premium_type: null }],
-  ])('without a good %s keeps all the others: %j', async (name, odd) => {
+  ])('leaves out an invalid %s, and shows all other parts: %j', async (name, odd) => {
     const { page } = await pageOf({ ...profile, ...odd })
     const without = name === 'none' ? {} : { [name]: nothing[name], ...(name === 'accent' && { swatch: 0 }) }
     expect(await shownOn(page)).toEqual({ ...everything, ...without })
   })
 
-  test('has their colour as a swatch, which is chosen once it is worn', async () => {
+  test('offers the accent colour as a background, and marks it as chosen when it is used', async () => {
     const { page } = await pageOf(profile, { ...look, backgroundColor: '#00ff7f' })
     const chosen = await page.find('#here .swatch:has([checked])')
     expect(chosen.filter(({ text }) => text.includes(words.profile.accent))).toHaveLength(1)
     expect(await page.filled('#here form')).toMatchObject({ backgroundColor: '00ff7f' })
   })
 
-  test('offers the moving GIF first to members with Nitro', async () => {
+  test('offers the moving GIF first to visitors with Nitro', async () => {
     const moving = { style: 'sprouts', seed: 'fern', animated: 'on' }
     for (const [premium_type, first] of [
       [0, 'png'],
@@ -147,7 +147,7 @@ describe('the avatar’s page', () => {
     }
   })
 
-  test('nothing of Discord is in a download', async () => {
+  test('offers downloads that contain nothing of the profile', async () => {
     const plain = await pageOf({})
     const dressed = await pageOf(profile)
     const path = /\/avatars\/[0-9a-f]{64}/.exec(plain.text)?.[0]
@@ -159,7 +159,7 @@ describe('the avatar’s page', () => {
   })
 })
 
-test('what is read stands beside “Continue”, and on /privacy', async () => {
+test('the form, beside “Continue”, and /privacy say what is read from Discord', async () => {
   const visitor = app.visitor()
   const [form, privacy] = [await visitor.get('/'), await visitor.get('/privacy')]
   for (const word of ['banner', 'colour', 'decoration', 'nameplate', 'server tag', 'Nitro']) {

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-/** A visit with everything that a visitor can do: the responses to posts, and all responses. */
+/** Does everything that a visitor can do. Returns the responses to posts, and all responses. */
 async function visitWithEverything(): Promise<{ posts: Response[]; all: Response[] }> {
   const visitor = app.visitor()
   const form = (path: string, fields: Record<string, string> = look) => visitor.post(path).type('form').send(fields)
@@ -54,15 +54,15 @@ test('no response during a visit contains a token, the PKCE verifier or a secret
   }
 })
 
-test('a post is answered with a page, 302 or 303, so that a browser never repeats it elsewhere', async () => {
+test('a post is answered with a page, 302 or 303, so that a browser never repeats it at another address', async () => {
   const { posts } = await visitWithEverything()
   expect(posts.map(({ status }) => status)).toEqual([302, 303, 422, 303, 303])
 })
 
-test('an error page reveals nothing of the inside, whatever failed', async () => {
+test('an error page reveals nothing internal, whatever failed', async () => {
   const broken = await openApp()
   try {
-    // An unexpected error: a bug of the app.
+    // An unexpected error, as a bug in the app would throw it.
     broken.parts.states.start = () => Promise.reject(new TypeError(`x of undefined at ${broken.folder}/secret.ts`))
     const answer = await broken.visitor().post('/get_avatar').type('form').send(look)
     expect(answer.status).toBe(500)
@@ -76,7 +76,7 @@ test('an error page reveals nothing of the inside, whatever failed', async () =>
   }
 })
 
-test('an error page reveals nothing of a template that fails while it is rendered', async () => {
+test('an error page reveals nothing of a template that fails', async () => {
   const failing = vi.spyOn(words.problems, 'summary').mockImplementation(() => {
     throw new TypeError('x of undefined')
   })
@@ -85,7 +85,7 @@ test('an error page reveals nothing of a template that fails while it is rendere
     const answer = await form.send({ ...look, style: 'nope' })
     expect(answer.status).toBe(500)
     expect(failing).toHaveBeenCalledOnce()
-    // EJS puts the path of the template and the surrounding lines into its error message.
+    // EJS puts the path of the template and some of its lines into its error message.
     expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|<%|&lt;%|node_modules/)
     expect(answer.text).toMatch(/<bdi>500-[0-9a-f]{8}<\/bdi>/)
     expect(app.logged.at(-1)).toContain('error-summary.ejs')
@@ -94,7 +94,7 @@ test('an error page reveals nothing of a template that fails while it is rendere
   }
 })
 
-test('an endless chunked body is cut off', async () => {
+test('a chunked body without end is cut off', async () => {
   const head = [
     'POST /get_avatar HTTP/1.1',
     'Host: localhost',
@@ -116,9 +116,9 @@ test('an endless chunked body is cut off', async () => {
   expect(socket.bytesWritten).toBeLessThan(32 * 1024 * 1024)
 })
 
-describe('a request target that is not a path', () => {
+describe('an unusual request target', () => {
   test.each(['http://[', '*', 'https://evil.example:99999/', '/%', '/avatars/%E0%A4%A.svg', '/avatars/%ff/forget'])(
-    '%s is answered with our page and our headers',
+    '%s is answered with an error page and the security headers',
     async (target) => {
       const answer = await ask(app.url, target)
       expect(answer.status).toBe(404)
@@ -130,20 +130,20 @@ describe('a request target that is not a path', () => {
   )
 
   test.each(['/licences/', '/show_avatar/', '/healthz/', '/style.css/', '/preview.svg/?style=rings'])(
-    '%s, with a slash at its end, is another path: 404',
+    '%s is 404 because of the slash at its end',
     async (path) => {
       expect((await ask(app.url, path)).status).toBe(404)
     },
   )
 
-  test('in absolute form, as proxies send it, is read as a path', async () => {
+  test('is read as a path if it is in absolute form, as proxies send it', async () => {
     const answer = await ask(app.url, 'http://evil.example/licences?x')
     expect(answer.status).toBe(200)
     expect(answer.text).not.toContain('evil.example')
   })
 })
 
-/** The Observatory's bonus points, and the header values that earn them. headers.test.ts tests what would cost points. */
+/** The Observatory's bonus points, and the header values that earn them. headers.test.ts tests what loses points. */
 const bonuses: [points: number, header: string, earns: RegExp][] = [
   [10, 'content-security-policy', /^default-src 'none';(?!.*unsafe)(?!.*(script|style)-src[^;]*(https?:|data:|\*))/],
   [5, 'content-security-policy', /frame-ancestors 'none'/],
@@ -160,7 +160,7 @@ test('the headers earn 150 points or more by the rules of the MDN HTTP Observato
     const earned = bonuses.filter(([, header, earns]) => earns.test(String(headers[header])))
     expect(earned).toEqual(bonuses)
     expect(100 + earned.reduce((sum, [points]) => sum + points, 0)).toBeGreaterThanOrEqual(150)
-    // Wrong values of these would cost points.
+    // The Observatory takes points off for wrong values of these headers.
     expect(Number(/max-age=(\d+)/.exec(String(headers['strict-transport-security']))?.[1])).toBeGreaterThan(15_768_000)
     expect(headers['x-content-type-options']).toBe('nosniff')
     expect(headers['access-control-allow-origin']).toBeUndefined()
@@ -179,7 +179,7 @@ describe('SECURITY.md', () => {
       .map((entry) => ({ id, file: /^`(.+?)`: /.exec(entry)?.[1] ?? entry, title: entry.replace(/^`.+?`: /, '') })),
   )
 
-  test('has a row for every line of the checklist', () => {
+  test('has a row for every promise', () => {
     const counts = { S: 18, T: 9, I: 11, H: 8, U: 10 }
     const ids = Object.entries(counts).flatMap(([letter, count]) =>
       Array.from({ length: count }, (_, i) => `${letter}${i + 1}`),

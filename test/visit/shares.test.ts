@@ -12,7 +12,7 @@ afterAll(() => app.close())
 
 const from = (address: string) => ({ 'X-Forwarded-For': address })
 
-/** Signs in, restyles until the visitor has an avatar for each seed, and returns the addresses of the avatars without ending. */
+/** Signs in and makes an avatar for each seed. Returns the addresses of the avatars, without extension. */
 async function wearAll(
   look: Record<string, string>,
   seeds: string[],
@@ -34,8 +34,8 @@ async function wearAll(
 const seeds = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name} ${i}`)
 
 /**
- * Sends all that the first client asks for at once, and the second client's one request as soon as the first answer is there.
- * Returns how many more answers the first client gets before the second client has its own.
+ * Sends all requests of the first client at once, and the one of the second client when the first answer has arrived.
+ * Returns how many more answers the first client gets before the second client gets its own.
  */
 async function answersInBetween(
   first: (() => PromiseLike<{ status: number }>)[],
@@ -63,7 +63,7 @@ test('a client that asks for 48 PNGs at once does not make another client wait f
     paths.map((path) => () => crowd.visitor.get(path).set(from('192.0.2.1'))),
     () => other.visitor.get(`${other.avatars[0]}.png?size=512`).set(from('192.0.2.2')),
   )
-  // Without shares all 47 others come first; with them it is a handful, more on a busy machine.
+  // Without shares all 47 others would come first. With shares only a few do, or some more on a busy machine.
   expect(inBetween).toBeLessThan(24)
   expect(new Set(statuses)).toEqual(new Set([200]))
 }, 60_000)
@@ -75,13 +75,13 @@ test('a client that asks for as many GIFs as it may does not make another client
     crowd.avatars.map((avatar) => () => crowd.visitor.get(`${avatar}.gif`).set(from('192.0.2.1'))),
     () => other.visitor.get(`${other.avatars[0]}.gif`).set(from('192.0.2.2')),
   )
-  // Four of the first client's are left when its first one is there.
+  // After its first answer, four requests of the first client are left.
   expect(inBetween).toBeLessThan(4)
-  // The first client's own requests past its share are refused.
+  // Requests of the first client over its share are refused.
   expect(new Set(statuses)).toEqual(new Set([200, 503]))
 }, 60_000)
 
-test('a client that asks for many pictures for links at once does not make another client wait for them', async () => {
+test('a client that asks for many link previews at once does not make another client wait for them', async () => {
   const ask = (seed: string, address: string) => () =>
     app
       .visitor()
@@ -91,7 +91,7 @@ test('a client that asks for many pictures for links at once does not make anoth
     seeds('crowd', 48).map((seed) => ask(seed, '192.0.2.1')),
     ask('other', '192.0.2.2'),
   )
-  // Twenty are left.
+  // After its first answer, twenty requests of the first client are left.
   expect(inBetween).toBeLessThan(10)
   expect(new Set(statuses)).toEqual(new Set([200, 503]))
 }, 60_000)

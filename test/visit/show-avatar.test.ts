@@ -1,4 +1,4 @@
-// The avatar's page: the way to it, and the history.
+// The avatar's page: the links to it, and the history.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask } from '../support/ask.ts'
 import { drawn } from '../support/drawn.ts'
@@ -11,8 +11,8 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-describe('the way to the avatars', () => {
-  test('every page has a link in its header, which needs no session', async () => {
+describe('the visitor’s avatars', () => {
+  test('are linked in the header of every page, also without a session', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const malformed = await connectRaw(app.url, 'GET / HTTP/1.1\r\nHost: a\r\nb c\r\n\r\n')
@@ -31,7 +31,7 @@ describe('the way to the avatars', () => {
     expect(pages.form.headers['set-cookie']).toBeUndefined()
   })
 
-  test('the title of the page names the look that it shows', async () => {
+  test('have a page whose title names the look that it shows', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     await visitor.post('/show_avatar').type('form').send({ style: 'bottts', seed: 'otter' })
@@ -49,7 +49,7 @@ describe('the way to the avatars', () => {
   })
 })
 
-/** A visitor with as many avatars. Returns their ids, newest first. */
+/** Signs in a visitor and makes this many avatars. Returns the visitor and the ids, newest first. */
 async function withLooks(count: number): Promise<{ visitor: Visitor; ids: string[] }> {
   const visitor = app.visitor()
   await signIn(app, visitor, seeded(1))
@@ -87,21 +87,21 @@ async function historyOf(visitor: Visitor): Promise<string[]> {
   return [...text.matchAll(/href="\/show_avatar\?avatar=([0-9a-f]{64})"/g)].map(([, id = '']) => id)
 }
 
-/** Which avatars have a star, by their places. */
+/** Returns the places in the history of the avatars that have a star. */
 async function keptPlaces(visitor: Visitor): Promise<number[]> {
   const { text } = await visitor.get('/show_avatar')
   const actions = [...text.matchAll(/action="\/avatars\/[0-9a-f]{64}\/(unkeep|keep)#/g)]
   return actions.flatMap(([, action], place) => (action === 'unkeep' ? [place] : []))
 }
 
-/** Does something to an avatar, and expects to be led to the page. */
+/** Posts this action for an avatar, and expects a redirect to the page. */
 async function act(visitor: Visitor, id: string | undefined, action: string): Promise<void> {
   const answer = await visitor.post(`/avatars/${id}/${action}`)
   expect([action, answer.status, answer.headers.location]).toEqual([action, 303, '/show_avatar'])
 }
 
-describe('removing', () => {
-  test('takes one avatar away from its owner, and nothing from anybody else', async () => {
+describe('removing an avatar', () => {
+  test('takes it away from its owner, and from nobody else', async () => {
     const { visitor, ids } = await withLooks(2)
     const { visitor: twin } = await withLooks(2)
     const [newer, older] = ids
@@ -115,7 +115,7 @@ describe('removing', () => {
     expect((await twin.get(`/avatars/${older}.svg`)).body.toString()).toBe(drawn(seeded(1)))
   })
 
-  test('can be undone: the avatar is back in its place, kept as before, until another one is made', async () => {
+  test('can be undone until another one is made: it is back in its place, and kept if it was', async () => {
     const { visitor, ids } = await withLooks(4)
     await act(visitor, ids[2], 'keep')
     await act(visitor, ids[2], 'forget')
@@ -123,7 +123,7 @@ describe('removing', () => {
     expect(text).toContain('Removed Adventurer, happy, from the seed “<bdi>look 2</bdi>”.')
     const undo = /action="(\/avatars\/[0-9a-f]{64}\/restore)#looks"/.exec(text)?.[1]
     expect(undo).toBe(`/avatars/${ids[2]}/restore`)
-    // Twice: the button is pressed twice.
+    // The button is pressed twice.
     for (const _ of ['first', 'second']) await act(visitor, ids[2], 'restore')
     expect(await historyOf(visitor)).toEqual(ids)
     expect(await keptPlaces(visitor)).toEqual([2])
@@ -137,7 +137,7 @@ describe('removing', () => {
     expect((await historyOf(visitor)).slice(1)).toEqual(ids.slice(2))
   })
 
-  test('of the last one leads to the form, and can be undone', async () => {
+  test('leads to the form if it was the last one, and can be undone', async () => {
     const { visitor, ids } = await withLooks(1)
     await act(visitor, ids[0], 'forget')
     const page = await visitor.get('/show_avatar')
@@ -147,14 +147,14 @@ describe('removing', () => {
   })
 })
 
-describe('keeping', () => {
-  test('a kept avatar stays when newer ones come, and leaves like any other when it is no longer kept', async () => {
+describe('keeping an avatar', () => {
+  test('lets it stay when newer ones come, until it is no longer kept', async () => {
     const { visitor, ids } = await withLooks(12)
     const [oldest, second] = ids.toReversed()
     await act(visitor, oldest, 'keep')
     await make(visitor, 13)
     expect(await historyOf(visitor)).toEqual([expect.any(String), ...ids.filter((id) => id !== second)])
-    // Made again, it is the newest, and still kept.
+    // When it is made again, it is the newest one, and still kept.
     await make(visitor, 1)
     expect((await historyOf(visitor))[0]).toBe(oldest)
     expect(await keptPlaces(visitor)).toEqual([0])
@@ -163,7 +163,7 @@ describe('keeping', () => {
     expect(await historyOf(visitor)).not.toContain(oldest)
   })
 
-  test('six at most: the page says so, and the seventh is not kept', async () => {
+  test('is possible for six avatars; for the seventh the page says so', async () => {
     const { visitor, ids } = await withLooks(8)
     for (const id of ids.slice(0, 5)) await act(visitor, id, 'keep')
     const notice = 'Six looks have a star'
@@ -171,7 +171,7 @@ describe('keeping', () => {
     for (const id of ids.slice(5)) await act(visitor, id, 'keep')
     expect((await visitor.get('/show_avatar')).text).toContain(notice)
     expect(await keptPlaces(visitor)).toEqual([0, 1, 2, 3, 4, 5])
-    // A star that another avatar got meanwhile is not given twice.
+    // The star of a removed avatar does not come back if another avatar has taken the sixth star.
     await act(visitor, ids[0], 'forget')
     await act(visitor, ids[7], 'keep')
     await act(visitor, ids[0], 'restore')
@@ -182,7 +182,7 @@ describe('keeping', () => {
     expect(history.slice(6)).toEqual([1, 2, 3, 4, 5, 7].map((place) => ids[place]))
   })
 
-  test('presses in two tabs at once all count', async () => {
+  test('works in two tabs at once', async () => {
     const { visitor, ids } = await withLooks(6)
     await Promise.all([
       ...ids.slice(0, 4).map((id) => act(visitor, id, 'keep')),
@@ -194,10 +194,10 @@ describe('keeping', () => {
   })
 })
 
-describe('what is done to an avatar', () => {
+describe('an action on an avatar', () => {
   const actions = ['forget', 'restore', 'keep', 'unkeep']
 
-  test.each(actions)('%s works only by a post from our own page, and only for its owner', async (action) => {
+  test.each(actions)('(%s) works only by a post from the site’s own page, and only for the owner', async (action) => {
     const { visitor, ids } = await withLooks(1)
     const { visitor: other } = await withLooks(2)
     const path = `/avatars/${ids[0]}/${action}`
@@ -211,7 +211,7 @@ describe('what is done to an avatar', () => {
     expect(await keptPlaces(visitor)).toEqual([])
   })
 
-  test('the page says until when the avatars are kept, and what signing out removes', async () => {
+  test('is explained: the page says until when avatars are kept, and what signing out removes', async () => {
     const { visitor } = await withLooks(1)
     const days = [0, 1].map((late) => new Date(Date.now() + (7 * 24 * 60 * 60 - late) * 1000))
     const dates = days.map(
