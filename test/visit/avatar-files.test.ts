@@ -636,7 +636,7 @@ describe('a download', () => {
   })
   afterAll(() => named.close())
 
-  // RFC 6266 with RFC 8187, and nothing that needs a lenient reader.
+  // Exactly as RFC 6266 and RFC 8187 define it.
   const header =
     /^attachment; filename=(?:[\w!#$&+.^`|~-]+|"[ !#-[\]-~]*")(?:; filename\*=UTF-8''(?:[\w!#$&+.^`|~-]|%[0-9A-F]{2})+)?$/
 

@@ -939,7 +939,7 @@ describe('random fields', () => {
     )
   })
 
-  // HTML cannot contain a NUL, nor a text field a line end.
+  // HTML cannot contain a NUL, and a text field cannot contain a line break.
   const seed = hostile
     .map((text) => text.replace(/\p{Cc}/gu, '').trim())
     .filter((text) => text !== '' && [...text].length <= 128)
