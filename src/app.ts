@@ -75,7 +75,7 @@ function configure(app: Express, { config }: Parts): void {
   app.enable('view cache')
   Object.assign(app.locals, {
     words,
-    // Escaped once, here, because every page contains it: views write it unescaped.
+    // These texts are escaped here once, because every page contains them. Views write them unescaped.
     scriptTexts: escapeHtml(JSON.stringify(words.script)),
     fill,
     isolate,

@@ -28,7 +28,7 @@ export class MethodNotAllowed extends Failure {}
 export class RateLimited extends TemporaryFailure {}
 
 // Signing in
-/** More sign-ins have started in this minute than the records in Redis have room for. */
+/** Too many sign-ins have started in this minute, so that their records might fill Redis. */
 export class TooManySignIns extends TemporaryFailure {}
 export class InvalidCallback extends Failure {}
 export class UnknownState extends Failure {}

@@ -1,8 +1,8 @@
 import { Failure } from './errors.ts'
 
 /**
- * Serializers for pino. Messages of `Failure` contain no secrets. Of a library's error that is the `cause` of a
- * `Failure` only type and code are logged, because its message may quote a malformed response that contains tokens.
+ * Serializers for pino. Messages of `Failure` contain no secrets. If an error that is not a `Failure` is the `cause` of
+ * one, only its type and code are logged, because its message may quote a malformed response that contains tokens.
  */
 export const logSerializers = {
   err: (error: unknown) => describe(error),

@@ -87,8 +87,8 @@ async function start(): Promise<void> {
 }
 
 /**
- * Tells systemd, twice in each WatchdogSec, that the event loop runs; systemd restarts a process that does not.
- * systemd's own program sends the message, because Node does not support datagrams on Unix sockets.
+ * Tells systemd, twice in each WatchdogSec, that the event loop runs. Without this message systemd restarts the
+ * process. systemd's own program sends the message, because Node does not support datagrams on Unix sockets.
  * https://www.freedesktop.org/software/systemd/man/sd_notify
  */
 function notifyWatchdog(log: Logger): void {
@@ -165,7 +165,7 @@ function closeOnSignal(log: Logger, close: () => Promise<void>): void {
       if (performance.now() - closingSince > sameSignalMs) process.exit(1)
     })
   }
-  // Node raises an unhandled rejection as an uncaught exception, too.
+  // This includes unhandled rejections, which Node raises as uncaught exceptions.
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught')
     exitCode = 1

@@ -1,5 +1,5 @@
-// Prevents that a form is sent twice. Its button says that the form is being sent, until the next page is shown or the
-// visitor comes back.
+// Prevents a form from being sent twice. Its button says that the form is being sent, until the next page is shown or
+// the visitor comes back.
 
 /** The form can be sent again after this time. */
 const giveUpMs = 20_000

@@ -97,8 +97,7 @@ export const seedLength = (seed) => [...seed].length
 export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLowerCase()
 
 /**
- * The background in a text: six lower-case hex digits, "own" for the style's own, or '' for none. '' also if the text
- * is not a colour.
+ * The background in a text: six lower-case hex digits, "own" for the style's own, or '' for any other text.
  * @param {string} text
  */
 export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
@@ -234,8 +233,8 @@ export function stillHint(texts, styleTitle, movers) {
 
 const facesPerWall = 12
 /**
- * The step from one seed of a wall to the next, counted in pairs of words. It is a prime that does not divide the
- * number of pairs, so each pair occurs once, in no visible order.
+ * Seeds are numbered pairs of words, and this is the step from one seed of a wall to the next. It is a prime that does
+ * not divide the number of pairs, so each pair occurs once, in no visible order.
  */
 const step = 997
 

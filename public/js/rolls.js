@@ -63,7 +63,8 @@ export function createRolls(form, { currentLook, chooseSeed }) {
   }
 
   /**
-   * Replaces the wall of faces by the next one from the server. If there is no response, the form is submitted for it.
+   * Replaces the wall of faces by the next one from the server. If there is no response, submits the form, which also
+   * opens the next wall.
    */
   async function openWall(button) {
     const wall = button.closest('[data-wall]')

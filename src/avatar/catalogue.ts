@@ -27,7 +27,7 @@ export type Style = {
   creatorUrl: string
   license: string
   licenseUrl: string
-  /** The licence requires that creator, source and licence be named. */
+  /** Whether the licence requires that creator, source and licence be named. */
   attribution: boolean
   hasFace: boolean
   /** The moods that the style can show; none if it has no face. */
@@ -35,9 +35,9 @@ export type Style = {
 }
 
 type MoodMap = {
-  /** In the order of the form. */
+  /** All moods, in the order of the form. */
   moods: readonly string[]
-  /** By style and mood. */
+  /** The options of each mood that a style can show, by style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
   /** By style, the options that apply with every mood. They leave out glasses and beards, which would hide the mood. */
   always: Readonly<Record<string, StyleOptions>>

@@ -13,7 +13,7 @@ export const Choice = z.object({
   style: z.string().refine((name) => findStyle(name) !== undefined),
   /** Six lower-case hex digits, `own` for the style's own background, or empty for none. */
   backgroundColor: z.string().regex(/^([0-9a-f]{6}|own)?$/),
-  /** Empty if any mood will do. */
+  /** Empty if no mood was chosen. */
   mood: z.string().refine((name) => name === '' || moods.includes(name)),
   animated: z.boolean(),
   /** The kind of gradient from `backgroundColor` to `backgroundColor2`; a single colour without it. */
@@ -25,7 +25,7 @@ export const Choice = z.object({
   /** Degrees. */
   backgroundColorAngle: z.number().optional(),
   scale: z.number().optional(),
-  /** Percent of the picture. */
+  /** In percent of the picture. */
   translateX: z.number().optional(),
   translateY: z.number().optional(),
   /** Degrees. */

@@ -19,8 +19,8 @@ export type DiceBearOptions = Observers &
   }
 
 /**
- * Neither a 2xx or 4xx without a usable picture counts as a failure, because the next picture may be fine, nor a missed
- * deadline, because the calls to Discord may have used up the time.
+ * A 2xx or 4xx without a usable picture is no failure here, because the next picture may be fine. A missed deadline is
+ * none either, because the calls to Discord may have used up the time.
  */
 const breaker = {
   failures: 3,

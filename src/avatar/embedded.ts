@@ -23,7 +23,7 @@ export function styleOf(name: string): Promise<Style> {
 }
 
 /**
- * Draws an SVG by the DiceBear library, in this process. The HTTP API returns the same picture for the same options.
+ * Draws an SVG with DiceBear's library, in this process. The HTTP API returns the same picture for the same options.
  */
 export async function drawEmbedded(choice: Choice): Promise<string> {
   return new Avatar(await styleOf(choice.style), dicebearOptions(choice)).toString()

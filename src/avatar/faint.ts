@@ -9,10 +9,7 @@ const table = new Map<string, readonly string[]>(Object.entries(faintJson))
 /** The backgrounds on which a style is nearly invisible: swatches of the form, and Discord's themes. */
 export const faintGrounds = (style: string): readonly string[] => table.get(style) ?? []
 
-/**
- * Three swatches on which the style is well visible: in the order from light to dark they are the farthest from those
- * on which it is nearly invisible.
- */
+/** The three swatches on which the style is most visible: from light to dark, those farthest from its faint grounds. */
 export function betterSwatches(style: string): string[] {
   const values = palette.map(({ value }) => value)
   const [dark, light] = themeGrounds

@@ -8,7 +8,7 @@ export type PoolOptions = {
    * messages.
    */
   program: URL
-  /** A process is started when a job finds no idle one, up to this number. */
+  /** Limit of processes. Up to it a process is started for a job if the others have no room for it. */
   maxProcesses: number
   /** Memory limit of a process, in megabytes. The process ends itself when it takes more. */
   maxMb: number
@@ -123,7 +123,7 @@ export function createProcessPool(options: PoolOptions) {
 
   function assign(worker: Worker, job: Job): void {
     worker.jobs.push(job)
-    worker.process.send(job.message, () => undefined) // if sending fails, the process ends, and 'exit' or 'error' reports it
+    worker.process.send(job.message, () => undefined) // 'exit' or 'error' reports a failure to send
     if (worker.jobs.length === 1) watch(worker)
   }
 

@@ -7,7 +7,7 @@ export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
   text: string
   /** Ids of the elements that are drawn in the place of this one. */
   references: string[]
-  /** Ids of the gradients that fill or outline its shapes. */
+  /** Ids of the gradients that fill or outline the shapes of this element. */
   paints: string[]
 }
 
@@ -26,7 +26,9 @@ export const MAX_COST = {
   letters: 520,
   /** The colour stops of gradients, counted for each shape that they fill or outline. */
   stops: 2_400,
-  /** A layer is an element that is first rendered into a picture of its own. */
+  /**
+   * A layer is a separate picture into which an element is rendered first, for example because of its opacity or mask.
+   */
   layers: 60,
   /** Each step of a filter renders another picture. It has a margin, which makes it four times as large. */
   filterSteps: 26,

@@ -31,7 +31,7 @@ const Username = nameUpTo(maxUncutLength)
 /** A visible character: no space, control or format character, Hangul filler or blank Braille pattern. */
 const visible = /[^\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800]/u
 
-/** The hash of a banner or decoration. It becomes part of an address, so only such characters are accepted. */
+/** The hash of a banner or decoration. Other characters are refused, because the hash becomes part of an address. */
 const Hash = z.string().regex(/^(\w{1,4}_){0,2}[0-9a-f]{8,64}$/)
 
 /** Discord's names of the colours of a nameplate, which is behind a name in the list of members. */
@@ -40,7 +40,7 @@ export const nameplatePalettes = [
   ...(['violet', 'cobalt', 'clover', 'lemon', 'white'] as const),
 ]
 
-/** In characters. */
+/** The longest server tag, in characters. */
 const maxTagLength = 4
 
 /** A server tag: a few letters that the members of a server may show beside their name. */
@@ -123,7 +123,7 @@ export type User = z.infer<typeof User>
 /** Discord's tokens in plain text. They are neither stored nor logged like this. */
 export const Tokens = z.object({
   accessToken: z.string(),
-  /** Discord always sends one; RFC 6749 makes it optional. */
+  /** Discord always sends a refresh token, but it is optional in RFC 6749. */
   refreshToken: z.string().optional(),
   /** When the access token expires, in milliseconds since 1970. */
   expiresAt: z.number(),
@@ -180,13 +180,13 @@ export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): 
   }
 }
 
-/** How long to wait if a 429 does not tell. */
+/** How long to wait if a 429 does not say. */
 const defaultWaitS = 60
 const maxWaitS = 3600
 
 /**
- * How long to wait after a 429, which is the larger value of header and body, and whether its limit is global.
- * https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
+ * How long to wait after a 429, and whether its limit is global. If header and body say different times, the longer one
+ * counts. https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
  */
 export function readRateLimit({ response, retryAfterS = 0 }: UpstreamRateLimited): {
   waitS: number

@@ -28,7 +28,7 @@ function versionOf(contents: Buffer[]): string {
   return hash.digest('hex').slice(0, 12)
 }
 
-/** A file of public/, by its path in there. */
+/** The address and hash of a file, by its path in public/. */
 export function assetOf(file: string) {
   const asset = assets.get(file)
   if (asset === undefined) throw new Error(`no file ${file} in public/`)

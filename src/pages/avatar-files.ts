@@ -100,7 +100,7 @@ function ownAvatar(req: Request): Avatar {
   return avatar
 }
 
-/** The size of a PNG in pixels, as the query demands it. Throws InvalidValues. */
+/** The size of a PNG in the query, in pixels. Throws InvalidValues. */
 export function sizeIn({ size = defaultPngSize }: Request['query']): number {
   const known = pngSizes.find((one) => one === size)
   if (known === undefined) throw new InvalidValues('not a size of a PNG')

@@ -41,8 +41,8 @@ const headers = (config: Config) => ({
 const lingerMs = 1000
 
 /**
- * Returns a listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror). It sends an error page for
- * a request that Node cannot parse and that so reaches no middleware, and closes the connection.
+ * Returns a listener for 'clientError' (https://nodejs.org/api/http.html#event-clienterror). If Node cannot parse a
+ * request, which then reaches no middleware, the listener sends an error page and closes the connection.
  */
 export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' | 'log' | 'metrics'>) {
   const render = viewRenderer()

@@ -139,7 +139,7 @@ function asEntered(given: Record<string, unknown>): Entered {
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
-    // An empty pin means nothing, but a repeated one is refused, and its field is shown.
+    // An empty pin is dropped, but not a repeated one, because the form shows its field with the problem.
     pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
 }

@@ -5,7 +5,7 @@ import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
 import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
 import { words } from './words.ts'
 
-type Field = { name: string }
+type PinField = { name: string }
 type PictureLook = Look & { seed: string; style: string; pins?: Pins | undefined }
 
 /** The parts that change a face most. They come first, and the others are under "More". */
@@ -27,7 +27,7 @@ export function partsView(
   look: PictureLook,
   entered: Look,
   asked: unknown,
-  pinned: readonly Field[],
+  pinned: readonly PinField[],
   effects?: Effects | undefined,
 ) {
   const pins = look.pins ?? {}
@@ -49,7 +49,7 @@ export function partsView(
     chips: chips.slice(0, count),
     rest: chips.slice(count),
     open: open && [
-      ...(open.colour ? [coloursView(open.colour, pins)] : []),
+      ...(open.colour ? [partColoursView(open.colour, pins)] : []),
       ...(open.part ? [variantsView(open.part, look)] : []),
     ],
     carried: pinned.filter(({ name }) => !openFields.includes(name)),
@@ -129,16 +129,20 @@ function kindsOf({ variants }: Part) {
 /** A tile of a ready-made look. The script reads `fields` and fills them in; without script the link `url` does it. */
 function readyLookView(ready: ReadyLook, look: PictureLook, entered: Look) {
   const { pins, ...background } = fieldsOfLook(ready, look.style)
-  const wear = <Worn extends Look>(worn: Worn) => ({ ...worn, ...background, pins: { ...worn.pins, ...pins } })
+  const withReadyColours = <Some extends Look>(some: Some) => ({
+    ...some,
+    ...background,
+    pins: { ...some.pins, ...pins },
+  })
   return {
     title: words.looks[ready.name],
     fields: String(new URLSearchParams({ ...background, ...pins })),
-    url: lookUrl(wear(entered)),
-    picture: pictureUrl(wear(look)),
+    url: lookUrl(withReadyColours(entered)),
+    picture: pictureUrl(withReadyColours(look)),
   }
 }
 
-function coloursView(colour: Colour, pins: Pins) {
+function partColoursView(colour: Colour, pins: Pins) {
   const field = colourField(colour)
   const chosen = hexColour(pins[field] ?? '')
   return {

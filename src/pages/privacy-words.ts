@@ -2,8 +2,8 @@
 // visit leaves.
 
 /**
- * A row of the table of what is kept. `name` is the beginning of a key in Redis, or the name of a cookie or its
- * beginning. Data that is in neither has a `place` instead.
+ * A row of a table that lists what is kept. `name` is the beginning of a key in Redis, the name of a cookie, or the
+ * beginning of that. A row about anything else has a `place` instead.
  */
 type Kept = { what: string; name?: string; place?: string; howLong: string }
 

@@ -163,7 +163,7 @@ function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
 }
 
 /**
- * Twelve other faces in the look of an avatar, of which the visitor may choose one. `entered` is the number of the wall
+ * Twelve other faces in the look of an avatar. The visitor may choose one of them. `entered` is the number of the wall
  * in the query.
  */
 function wallOf({ id, choice }: Avatar, entered: unknown) {

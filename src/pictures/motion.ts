@@ -20,7 +20,7 @@ export type Animation = Timing & {
    * The keyframes of `transform` in order, the first at 0 and the last at 1; none if the animation does not change it.
    */
   transform: Keyframe[]
-  /** The keyframes of `opacity`, likewise. */
+  /** The keyframes of `opacity`, in the same form. */
   opacity: Keyframe[]
   /** The value of `transform-origin`, as the stylesheet has it. */
   origin: string
@@ -33,7 +33,7 @@ export type Animation = Timing & {
 type Declarations = Map<string, string>
 type KeyframeRule = { selector: string; style: Declarations }
 
-/** Limit of the stylesheet. DiceBear's longest one has a tenth of this. */
+/** Limit of the length of a stylesheet. DiceBear's longest one has a tenth of it. */
 const maxCssLength = 20_000
 
 /** CSS easing functions by name: https://www.w3.org/TR/css-easing-1/ */

@@ -5,8 +5,8 @@ import { type Commands, scripts } from './redis-commands.ts'
 const clientOptions = {
   // Commands fail at once while Redis is down, instead of being queued.
   disableOfflineQueue: true,
-  // The client's own timeout is off, because its timer would outlive the command and hold its memory. redis.ts has a
-  // timeout.
+  // The client's own timeout is off, because its timer would outlive the command and hold its memory. The timeout is in
+  // redis.ts.
   commandOptions: { timeout: 0 },
   // Pings find out that a connection is dead although it was never closed.
   pingInterval: 10_000,
@@ -73,7 +73,7 @@ function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnE
     sentinelClientOptions: {
       ...(sentinelUser !== undefined && { username: sentinelUser }),
       ...(sentinelPassword !== undefined && { password: sentinelPassword }),
-      // Finds out soon that a sentinel does not answer, so that the next one is asked.
+      // Pings find out soon that a sentinel does not answer, so that the next one is asked.
       pingInterval: 400,
       socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
     },

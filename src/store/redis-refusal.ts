@@ -1,6 +1,6 @@
 import { ErrorReply } from 'redis'
 
-/** The reason for which Redis refuses a command, for /readyz and the log. */
+/** Why Redis refuses a command, in the words of /readyz and the log. */
 export type Refusal =
   | 'read-only'
   | 'full'

@@ -172,7 +172,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     const isConnected = (await connectInTime(next)) && !closing.signal.aborted
     const useless = isConnected ? connection : next
     if (isConnected) connection = next
-    // Destroyed after the time limit of commands, when every command on this connection has ended.
+    // The connection is destroyed after the time limit of commands, when every command on it has ended.
     void pause(commandTimeoutMs).then(() => destroy(useless))
     return isConnected
   }

@@ -14,8 +14,8 @@ const maxStates = 20
 const maxCleared = 10
 
 /**
- * The full name of a cookie. With https its prefix prevents that other hosts, or this host by plain http, set the
- * cookie. Without https the name contains the port, so that two apps on the same host do not share the cookie (RFC
+ * The full name of a cookie. With https its prefix prevents other hosts, and this host over plain http, from setting
+ * the cookie. Without https the name contains the port, so that two apps on the same host do not share the cookie (RFC
  * 6265, 8.5).
  */
 export function cookieName({ https, baseUrl }: Config, name: string): string {

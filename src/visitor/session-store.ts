@@ -49,7 +49,8 @@ export const stringifySession = (session: SessionData) =>
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
   if (!isSessionData(stored)) return undefined
-  // Version 1.0.0 did not store when the visitor signed in, but the expiry of the cookie that was set then.
+  // Version 1.0.0 did not store the time of the sign-in. It follows from the expiry of the cookie, which was set at the
+  // sign-in.
   stored.signedInAt ??= new Date(stored.cookie.expires ?? 0).getTime() - 1000 * sessionTtlS
   return secondsLeft(stored) > 0 ? stored : undefined
 }

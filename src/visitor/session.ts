@@ -16,7 +16,8 @@ const successorTtlS = 60
 /** The value of `successor:{id}` after a sign-out, instead of the id of a new session. */
 const signedOut = 'signed out'
 
-// The braces are a cluster hash tag: a session and its mark share a slot, so one script can use both.
+// The braces are a hash tag, by which a session and its successor's key share a slot of a cluster, so that one script
+// can use both.
 const successorKey = (id: string) => `successor:{${sessionKey(id)}}`
 
 type SessionParts = {
@@ -139,8 +140,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       const isStored = await store.setUnless(key, stringifySession(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
     } catch (error) {
-      // The new session may be stored or not. It is deleted, and the error page must not send its cookie in the place
-      // of the old session's cookie.
+      // It is not known whether the new session was stored. It is deleted, and the error page must not send its cookie,
+      // which would replace the cookie of the old session.
       leave(req)
       forget(sessionID)
       throw error

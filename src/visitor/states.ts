@@ -59,8 +59,7 @@ type StatesParts = {
  * 2. `take` locks the record for one request. A second request of the browser waits for the outcome of the first one.
  * 3. `settle` replaces the record by the outcome, for a minute, because the response of the first request may be lost.
  * 4. `release` unlocks the record for the browser's next request, if neither code nor state was used up.
- * 5. `forget` deletes records at a sign-out, and the oldest if a browser has too many. A request cannot settle them
- *    then.
+ * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. `settle` then fails.
  */
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
