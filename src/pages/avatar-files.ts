@@ -1,4 +1,3 @@
-import { create as contentDisposition } from 'content-disposition'
 import type { Request, Response } from 'express'
 import { type Avatar, sha256 } from '../avatar/avatars.ts'
 import type { Choice } from '../avatar/choice.ts'
@@ -149,7 +148,7 @@ export function sendPicture(res: Response, type: string, { bytes, etag }: Pictur
 /** If the query contains `download`, names the file and makes the browser save it (RFC 6266). */
 function attachIfDownload(req: Request, res: Response, choice: Choice, extension: string): void {
   if (req.query.download === undefined) return
-  res.set('Content-Disposition', contentDisposition(fileName(req.visitor.user, choice, extension)))
+  res.attachment(fileName(req.visitor.user, choice, extension))
 }
 
 /** The name of a downloaded file, such as juniper.moss-adventurer-happy.png. */

@@ -79,7 +79,6 @@ export async function openRedisProxy(redisPort: number) {
     },
   }
 }
-export type RedisProxy = Awaited<ReturnType<typeof openRedisProxy>>
 
 type Command = { name: string; bytes: Buffer }
 
