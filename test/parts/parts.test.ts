@@ -121,6 +121,23 @@ test('pinned parts keep links and sessions short', () => {
   ).toBeLessThan(1200)
 })
 
+test('a tile that stands for several variants has a common name, and its link is short', () => {
+  const titles = new Set<string>()
+  for (const [style, { parts }] of Object.entries(partTable)) {
+    const { entered } = readForm({ style, mood: '', backgroundColor: 'ffd29d' })
+    const look = { ...entered, style, seed: 'amber acorn' }
+    for (const { name } of parts) {
+      const tiles = partsView(look, look, name, [])?.open?.flatMap((card) => ('tiles' in card ? card.tiles : [])) ?? []
+      for (const { value, title } of tiles.filter((one) => one.value.includes(','))) {
+        titles.add(title)
+        expect(lookUrl({ ...look, pins: { [`${name}Variant`]: value } }).length).toBeLessThan(500)
+      }
+    }
+  }
+  expect([...titles]).toEqual(expect.arrayContaining(['Any long', 'Any short', 'Any happy']))
+  expect([...titles]).not.toContain('Any variant')
+})
+
 test('every part, colour and variant has a readable name that no other has', () => {
   for (const [style, { parts, colours }] of Object.entries(partTable)) {
     for (const { name, variants } of parts) {
