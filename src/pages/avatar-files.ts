@@ -14,8 +14,10 @@ import { createQueue } from '../pictures/queue.ts'
 import { drawnText } from './drawn.ts'
 import { readForm } from './form.ts'
 
+/** The sizes of a PNG, in pixels. */
 const pngSizes = ['128', '256', '512', '1024']
-const defaultPngSize = '512'
+export const defaultPngSize = '512'
+export const otherPngSizes = pngSizes.filter((size) => size !== defaultPngSize)
 
 const svgType = 'image/svg+xml; charset=utf-8'
 const avatarCaching = 'private, max-age=31536000, immutable'

@@ -5,7 +5,7 @@ export const elsewhereWords = {
   lead: 'For webhooks (avatar_url), bots and READMEs. These addresses work for everybody, for as long as this site is here.',
   hasName: 'The seed of this look is your Discord username, so each of these holds your username.',
   picture: 'Picture from this site, PNG',
-  pictureHint: 'Add &size=128, 256 or 1024 for another size; it is 512 pixels otherwise.',
+  pictureHint: 'Add &size={sizes} for another size; it is {size} pixels otherwise.',
   dicebear: 'Picture from DiceBear, SVG',
   dicebearHint:
     'DiceBear’s own server: for non-commercial use, and it promises no uptime. DiceBear sees whoever loads it.',

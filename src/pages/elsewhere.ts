@@ -2,7 +2,11 @@ import type { Avatar } from '../avatar/avatars.ts'
 import { dicebearOptions } from '../avatar/choice.ts'
 import { publicApiUrl, svgUrl } from '../avatar/dicebear.ts'
 import type { Config } from '../config.ts'
+import { defaultPngSize, otherPngSizes } from './avatar-files.ts'
 import { lookQuery } from './look.ts'
+import { words } from './words.ts'
+
+const anyOf = new Intl.ListFormat(words.script.locale, { type: 'disjunction' })
 
 /**
  * The values of the section "Use it elsewhere": addresses of the look that need no session, and the look as options for
@@ -12,6 +16,7 @@ export function elsewhereView({ baseUrl }: Config, { choice, seedTyped }: Avatar
   return {
     hasName: !seedTyped,
     pictureUrl: `${baseUrl}/look.png?${lookQuery({ ...choice, animated: false })}`,
+    pictureSizes: { sizes: anyOf.format(otherPngSizes), size: defaultPngSize },
     dicebearUrl: svgUrl(publicApiUrl, choice),
     options: JSON.stringify(dicebearOptions(choice), null, 2),
   }

@@ -7,39 +7,9 @@ import { colourIn, number, oneOf, shortened, text } from './fields.ts'
 import { readPins } from './pins.ts'
 import { words } from './words.ts'
 
-/** The fields of the form, in the order of the page. Other fields in a post are ignored. */
-export const fields = [
-  'style',
-  'animated',
-  'mood',
-  'backgroundColor',
-  'backgroundColorFill',
-  'backgroundColor2',
-  'backgroundColorAngle',
-  'scale',
-  'translateX',
-  'translateY',
-  'rotate',
-  'flip',
-  'seed',
-] as const
-/** What is wrong with a field. `field` is one of `fields`, or the field of a part or colour. */
-export type Problem = { field: string; message: string }
-
-/** What was entered, trimmed but not checked, so that the form can be shown again with it. */
-const Entered = z.record(z.enum(fields), z.string()).and(
-  // Also parts and colours that the chosen style does not have, because the visitor may choose another style next.
-  z.object({ pins: z.record(z.string(), z.string()) }),
-)
-export type Entered = z.infer<typeof Entered>
-
-export type ReadForm =
-  | { choice: Choice; entered: Entered; problems: [] }
-  | { choice?: undefined; entered: Entered; problems: Problem[] }
-
 const texts = words.problems
 
-/** The fields are in the order of the page, in which their problems are listed. */
+/** The schema of the form. The fields are in the order of the page, in which their problems are listed. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
     if (style === '') context.addIssue({ code: 'custom', message: texts.styleMissing })
@@ -68,6 +38,22 @@ const Fields = z.object({
     if (length > maxSeedLength) context.addIssue({ code: 'custom', message: texts.seedTooLong(length, maxSeedLength) })
   }),
 })
+
+/** The fields of the form, in the order of the page. */
+export const fields = Fields.keyof().options
+/** What is wrong with a field. `field` is one of `fields`, or the field of a part or colour. */
+export type Problem = { field: string; message: string }
+
+/** What was entered, trimmed but not checked, so that the form can be shown again with it. */
+const Entered = z.record(Fields.keyof(), z.string()).and(
+  // Also parts and colours that the chosen style does not have, because the visitor may choose another style next.
+  z.object({ pins: z.record(z.string(), z.string()) }),
+)
+export type Entered = z.infer<typeof Entered>
+
+export type ReadForm =
+  | { choice: Choice; entered: Entered; problems: [] }
+  | { choice?: undefined; entered: Entered; problems: Problem[] }
 
 const Form = Fields.superRefine(
   ({ style, mood }, context) => {

@@ -12,7 +12,7 @@ import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
 import { keptUntil } from '../visitor/session-store.ts'
 import { isKeptFull, type OwnAvatar, withNewAvatar } from '../visitor/visitor.ts'
-import { fileName } from './avatar-files.ts'
+import { fileName, otherPngSizes } from './avatar-files.ts'
 import { drawnText, textOfLook } from './drawn.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { formRefused } from './error-page.ts'
@@ -124,6 +124,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         ...(await drawn(avatar)),
         gifUrl: await gifUrl(avatar),
         shortSeed: shortened(avatar.choice.seed || user.username),
+        otherPngSizes,
         pngName: fileName(user, avatar.choice, 'png'),
         lettersWithoutFont: await lettersWithoutFont(avatar),
       },
@@ -134,7 +135,6 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       wall: wallOf(avatar, req.query.wall),
       ...(await changeView(renderers, req, avatar, user)),
       friends,
-      notices: [],
       links: linksTo(avatar, user),
       elsewhere: elsewhereView(config, avatar),
     }
