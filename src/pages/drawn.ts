@@ -9,10 +9,23 @@ import { type Entered, readLook } from './form.ts'
 import { words } from './words.ts'
 
 const list = new Intl.ListFormat(words.script.locale, { type: 'conjunction' })
+type Phrases = Readonly<Record<string, string>>
+const { colours, hairColours, skinColours } = words.drawn
+/**
+ * By part, or by colour where that belongs to no part, in the order in which they are said; then by variant without its
+ * number. `any` is for all other variants. {variant} is the title of the variant if it is one of the `adjectives`, and
+ * {colour} the name of the part's colour: both may be empty. An empty text is not said.
+ */
+const phrases: Readonly<Record<string, Phrases>> = words.drawn.phrases
+const hairstyles: Phrases = words.drawn.hairstyles
+/** The parts whose variants are hairstyles. */
+const hairParts = ['hair', 'top', 'head']
+/** Titles that can stand before a noun. */
 const adjectives = new Set(words.drawn.adjectives.split(' '))
-const hairColour = colourNamer(words.drawn.hairColours)
-const skinColour = colourNamer(words.drawn.skinColours)
-const otherColour = colourNamer(words.drawn.colours)
+const otherColour = colourNamer(colours)
+/** Some colours have other names as hair, or as skin. */
+const hairColour = colourNamer({ ...colours, ...hairColours })
+const skinColour = colourNamer({ ...colours, ...skinColours })
 /** The parts that would make the text too long. Like those that show the mood they are said only if they are pinned. */
 const unsaid = ['eyebrowsVariant', 'noseVariant']
 
@@ -27,14 +40,14 @@ export async function textOfLook(renderers: Renderers, look: Entered): Promise<s
 /** "long red hair, round glasses and brown skin"; empty if nothing in the drawing has a name. */
 export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
   const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
-  const phrases = Object.keys(words.drawn.phrases).flatMap((name) => {
+  const said = Object.keys(phrases).flatMap((name) => {
     const found = drawn.find((one) => one.name === name)
     const field = `${name}Variant`
     const isUnsaid = unsaid.includes(field) || (mood !== '' && field in words.script.ownParts)
     if (found === undefined || (isUnsaid && !pins[field])) return []
     return phraseOf(found, optional.includes(name)) || []
   })
-  return list.format(phrases)
+  return list.format(said)
 }
 
 /**
@@ -43,7 +56,7 @@ export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly Dr
  */
 function phraseOf({ name, variant = '', colour }: DrawnPart, isOptional: boolean): string {
   const kind = variant.replace(/^variant\d+$|\d+$/, '')
-  const { [kind]: own, any = '' } = words.drawn.phrases[name] ?? {}
+  const { [kind]: own = hairParts.includes(name) ? hairstyles[kind] : undefined, any = '' } = phrases[name] ?? {}
   const title = words.variantTitle(name, kind).toLowerCase()
   const values = { variant: adjectives.has(title) ? title : '', colour: colour ? colourName(name, colour) : '' }
   if (own === undefined && !values.variant && !values.colour && !isOptional) return ''

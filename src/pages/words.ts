@@ -1,8 +1,9 @@
 // The English texts of the pages. They contain no HTML: **two stars** around a text make it bold, and fill() replaces
 // {name}.
 import { fill } from '../../public/js/look.js'
-import { drawnWords } from './drawn-words.ts'
+import drawnWords from './drawn-words.json' with { type: 'json' }
 import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
+import { capitalised, partColourTitle, partTitle, variantTitle } from './part-titles.ts'
 import { privacyWords } from './privacy-words.ts'
 import { profileWords } from './profile-words.ts'
 
@@ -15,7 +16,6 @@ const duration = (count: number) => (count > 90 ? `${Math.ceil(count / 60)} minu
 const minus = (number: number) => String(number).replace('-', '−')
 /** A day in UTC, because the visitor's time zone is not known. */
 const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' })
-const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** The text of a link. The text `notCopied` quotes it. */
 const change = 'Change style or mood'
@@ -56,89 +56,6 @@ const colours: Record<string, string> = {
   harbour: 'Harbour',
   plum: 'Plum',
   slate: 'Slate',
-}
-
-/** Titles of parts and colours whose names in DiceBear are hard to read. */
-const partTitles: Record<string, string> = {
-  accessories: 'Glasses and more',
-  bandA: 'First band',
-  bandB: 'Second band',
-  bandB02: 'Second band, lower',
-  bandC: 'Third band',
-  bandC02: 'Third band, lower',
-  bodyFree: 'Free body',
-  bodyQuarter: 'Quarter body',
-  brows: 'Eyebrows',
-  clothesGraphic: 'Print on the shirt',
-  facialHair: 'Beard',
-  frontHair: 'Hair in front',
-  hairAccessories: 'In the hair',
-  mustache: 'Moustache',
-  rearHair: 'Hair at the back',
-  sides: 'At the sides',
-  top: 'On the head',
-  tops: 'Top',
-}
-const partColourTitles: Record<string, string> = {
-  accessories: 'Colour of the accessories',
-  base: 'Body colour',
-  earring: 'Earring colour',
-  earrings: 'Earring colour',
-  eyebrows: 'Eyebrow colour',
-  eyes: 'Eye colour',
-  fabricA: 'First fabric',
-  fabricB: 'Second fabric',
-  fabricC: 'Third fabric',
-  facialHair: 'Beard colour',
-  glasses: 'Colour of the glasses',
-  colorA: 'First colour',
-  colorB: 'Second colour',
-  colorC: 'Third colour',
-  hairAccessories: 'Colour in the hair',
-  headContrast: 'Hair colour',
-  ink: 'Ink',
-  lips: 'Lip colour',
-  paperBack: 'Paper behind',
-  paperFace: 'Paper of the face',
-  paperHair: 'Paper of the hair',
-  paperMouth: 'Paper of the mouth',
-  sclera: 'White of the eyes',
-  stoneDeep: 'Lowest stones',
-  stoneLight: 'Highest stones',
-  stoneMid: 'Stones between',
-}
-/** Titles of variants whose names in DiceBear are misspelled, uncommon or names of people. */
-const variantTitles: Record<string, string> = {
-  alt: 'The other one',
-  balndess: 'Bald',
-  dannyPhantom: 'Sleek',
-  default: 'The usual one',
-  dougFunny: 'A few hairs',
-  emojiSmileUpsideDown: 'Upside-down smile',
-  fonze: 'Quiff',
-  hdd: 'Hard disk',
-  horshoe: 'Horseshoe',
-  miaWallace: 'Mia Wallace',
-  mrClean: 'No hair',
-  mrT: 'Mohawk',
-  pissed: 'Annoyed',
-  sdCard: 'SD card',
-  sideComed: 'Combed to the side',
-  sideeye: 'Side eye',
-  smileLOL: 'Laughing smile',
-  smileLol: 'Laughing smile',
-  squareAssymetric: 'Square, asymmetric',
-  tShirt: 'T-shirt',
-  theCaesar: 'Caesar cut',
-  theCaesarAndSidePart: 'Caesar cut, side part',
-  tound: 'Round',
-  xDizzy: 'Dizzy',
-}
-
-/** Makes a title of DiceBear's name: "Rear hair" of "rearHair", "Hill 3" of "hill3", "Long 2" of "long02". */
-function readable(key: string): string {
-  const spaced = key.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/([a-z])0*(\d+)$/i, '$1 $2')
-  return capitalised(spaced.toLowerCase())
 }
 
 const previewAlt = 'Your avatar: {look}'
@@ -296,16 +213,9 @@ export const words = {
 
   drawn: drawnWords,
 
-  /** The title of a part, by DiceBear's name of it. */
-  partTitle: (part: string): string => partTitles[part] ?? readable(part),
-  partColourTitle: (colour: string): string => partColourTitles[colour] ?? `${readable(colour)} colour`,
-  /** The title of a variant: "Long 2" of "long02", but "Hair 12" of "variant12". */
-  variantTitle: (part: string, variant: string): string => {
-    const [, number] = /^variant0*(\d+)$/.exec(variant) ?? []
-    return number === undefined
-      ? (variantTitles[variant] ?? readable(variant))
-      : `${partTitles[part] ?? readable(part)} ${number}`
-  },
+  partTitle,
+  partColourTitle,
+  variantTitle,
 
   /** The titles of the ready-made looks, by their names in src/avatar/looks.json. */
   looks: {
