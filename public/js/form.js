@@ -120,7 +120,7 @@ function enhance(form) {
     rolls.mark(seed)
     updateSmallPictures(waitMs)
     const problem = checkSeed(isFromUsername() ? '' : seed)
-    if (problem) return preview.refuse(problem)
+    if (problem) return preview.showProblem(problem)
     const animated = enteredLook().animated && !reducedMotion.matches && style?.closest('.moving')
     const isExample = 'sample' in form.dataset && (seed === '' || isFromUsername())
     preview.show(pictureUrl({ ...currentLook(), animated }), isExample ? texts.example : '')

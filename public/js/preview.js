@@ -37,7 +37,7 @@ export function createPreview(form, { onShown, onRetried }) {
   }
 
   /** Shows a problem until the next picture is requested. Responses to earlier requests are ignored. */
-  function refuse(problem) {
+  function showProblem(problem) {
     clearTimeout(waiting)
     lastRequest += 1
     wantedUrl = ''
@@ -107,5 +107,5 @@ export function createPreview(form, { onShown, onRetried }) {
     if (canRetry) status.append(' ', retryButton)
   }
 
-  return { images, status, show, refuse }
+  return { images, status, show, showProblem }
 }

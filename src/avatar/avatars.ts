@@ -106,7 +106,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     },
 
     /** Deletes the files of these avatars. For another visitor who has the same avatar its file is drawn again. */
-    async forget(ids: Iterable<string>): Promise<void> {
+    async deleteFiles(ids: Iterable<string>): Promise<void> {
       await Promise.all([...new Set(ids)].map((id) => cache.delete(id)))
     },
 

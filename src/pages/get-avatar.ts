@@ -55,14 +55,14 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     if ('ended' in taken) {
       await loading
       cookies.expireWithOutcome(res, cookie, taken.endsInMs)
-      return answer(req, res, taken.ended)
+      return respond(req, res, taken.ended)
     }
     res.locals.choice = taken.choice
     const ended = await loading
       .then(() => finish(req, res, callback, taken))
       .catch((error) => handleFailure(res, cookie, taken, error))
     cookies.expireWithOutcome(res, cookie)
-    await answer(req, res, ended)
+    await respond(req, res, ended)
   })
 
   /**
@@ -120,7 +120,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   /**
    * Sends the response to a callback, which is the same for its first request and for a second one of the same browser.
    */
-  async function answer(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
+  async function respond(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
     if (outcome.end === 'failed') throw new UnknownState('this visit ended without an avatar')

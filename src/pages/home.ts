@@ -59,7 +59,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   })
 
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
-    const page = pageFor(query, openingSeed, config)
+    const page = pageWithoutDrawing(query, openingSeed, config)
     const { look, entered, pins, name } = page.form
     const { choice } = readLook(look)
     if (!choice) return page
@@ -83,7 +83,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
 export const isLink = (query: Record<string, unknown>) =>
   ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 
-function pageFor(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
+function pageWithoutDrawing(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
   const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
   const valid = validEntered(read)
   const entered = { ...valid, style: valid.style || firstLook.style }

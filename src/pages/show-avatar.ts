@@ -53,7 +53,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     res.locals.choice = read.choice
     await sessions.loadNow(req, res)
     if (!req.visitor.user || !req.visitor.tokens) return signInAgain(res, read)
-    if (!read.choice) return refuse(req, res, read)
+    if (!read.choice) return showProblems(req, res, read)
     const isSignedIn = await restyle(req, read.choice).catch((error) => {
       if (error instanceof NotSignedIn) return false // signed out meanwhile, in another tab
       throw error
@@ -79,12 +79,12 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   /**
    * Shows the form again with its problems: on this page or, for a visitor who has removed every avatar, on the page /.
    */
-  async function refuse(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
+  async function showProblems(req: Request, res: Response, { entered, problems }: ReadForm): Promise<void> {
     const { user, avatars } = req.visitor
     const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
     const page = await pageOf(req, user, newest)
-    formRefused(req, res, 'show-avatar', { ...page, ...(await fieldsOf(renderers, user, entered, problems)) })
+    formRefused(req, res, 'show-avatar', { ...page, ...(await fieldsWithAccent(renderers, user, entered, problems)) })
   }
 
   /**
@@ -120,7 +120,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     return {
       user: profileView(config.discord.cdnUrl, user),
       avatar: {
-        ...shown(avatar, user),
+        ...avatarView(avatar, user),
         ...(await drawn(avatar)),
         gifUrl: await gifUrl(avatar),
         shortSeed: shortened(avatar.choice.seed || user.username),
@@ -128,8 +128,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
         pngName: fileName(user, avatar.choice, 'png'),
         lettersWithoutFont: await lettersWithoutFont(avatar),
       },
-      avatars: visitor.avatars.map((one) => shown(one, user)),
-      removed: visitor.removed && shown(visitor.removed.avatar, user),
+      avatars: visitor.avatars.map((one) => avatarView(one, user)),
+      removed: visitor.removed && avatarView(visitor.removed.avatar, user),
       isKeptFull: isKeptFull(visitor),
       keptUntil: keptUntil(req),
       wall: wallOf(avatar, req.query.wall),
@@ -174,7 +174,7 @@ function wallOf({ id, choice }: Avatar, entered: unknown) {
   return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#twelve` }
 }
 
-function shown(avatar: OwnAvatar, user: User) {
+function avatarView(avatar: OwnAvatar, user: User) {
   const { id, choice } = avatar
   const style = findStyle(choice.style)
   return {
@@ -200,11 +200,11 @@ async function changeView(renderers: Renderers, { query }: Request, avatar: Avat
   if (!isLink(query)) return { changeUrl, form: { problems: [] } }
   const valid = validEntered(readForm(query))
   const entered = { ...valid, style: valid.style || avatar.choice.style }
-  return { changeUrl, ...(await fieldsOf(renderers, user, entered, [], query)) }
+  return { changeUrl, ...(await fieldsWithAccent(renderers, user, entered, [], query)) }
 }
 
 /** The values of the form's cards, with the accent colour of the visitor's profile among the swatches. */
-async function fieldsOf(renderers: Renderers, user: User, entered: Entered, problems: Problem[], query = {}) {
+async function fieldsWithAccent(renderers: Renderers, user: User, entered: Entered, problems: Problem[], query = {}) {
   const fields = fieldsView(entered, problems, query, user.username)
   const { look, name, background: cards } = fields.form
   const background = { ...cards, first: withAccent(cards.first, user) }

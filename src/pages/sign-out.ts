@@ -25,7 +25,7 @@ export function signOut(route: AddRoute, parts: Parts): void {
     if (user === undefined) return res.redirect(303, '/?notice=not-signed-in')
     const ended = await endSessions(parts, req, res, user)
     const looks = ended.flatMap((visitor) => [...visitor.avatars, visitor.removed?.avatar ?? []].flat())
-    await avatars.forget(looks.map(({ id }) => id))
+    await avatars.deleteFiles(looks.map(({ id }) => id))
     // Makes the browser delete its copies of the avatars, which it might otherwise keep for a year.
     res.set('Clear-Site-Data', '"cache"').redirect(303, '/?notice=forgotten')
   })

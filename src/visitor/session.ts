@@ -67,7 +67,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const before = req.sessionID
     if (before !== id) {
       adopt(req, id, data)
-      res.once('finish', () => forget(before))
+      res.once('finish', () => deleteInBackground(before))
     }
     return true
   }
@@ -122,7 +122,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     }
     const id =
       before === undefined ? await create(req, await alter(stranger), begun) : await replace(req, before, begun, alter)
-    if (before !== undefined) res.once('finish', () => forget(before))
+    if (before !== undefined) res.once('finish', () => deleteInBackground(before))
     return id
   }
 
@@ -143,7 +143,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       // It is not known whether the new session was stored. It is deleted, and the error page must not send its cookie,
       // which would replace the cookie of the old session.
       leave(req)
-      forget(sessionID)
+      deleteInBackground(sessionID)
       throw error
     }
     return sessionID
@@ -155,7 +155,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
    */
   async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<void> {
     const { excess, forgottenAt } = await userSessions.add(user.id, id)
-    if (excess !== undefined) forget(excess)
+    if (excess !== undefined) deleteInBackground(excess)
     if (startedAt === undefined || forgottenAt === undefined) return
     if ((await startedAt()) > forgottenAt) return
     await userSessions.remove(user.id, id)
@@ -189,7 +189,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   /**
    * Deletes a session in the background. A failure does not fail the request, because the session expires by itself.
    */
-  function forget(id: string): void {
+  function deleteInBackground(id: string): void {
     store.delete(sessionKey(id)).catch((err) => log.warn({ err }, 'an old session was not deleted'))
   }
 
