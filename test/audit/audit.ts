@@ -1,4 +1,4 @@
-// `npm run audit`: Lighthouse, simulating a slow phone, on the form and on the page of an avatar. Exits with 1 when the
+// `npm run audit` runs Lighthouse on the form and on the avatar's page, simulating a slow phone. Exits with 1 if the
 // median of a score is below its minimum.
 import lighthouse, { type Flags } from 'lighthouse'
 import { chromium } from 'playwright-core'
@@ -8,7 +8,7 @@ import { startApp } from '../support/start-app.ts'
 
 const minScores: Record<string, number> = { performance: 95, accessibility: 100, 'best-practices': 100, seo: 100 }
 
-/** Lighthouse recommends the median of several runs: a busy moment costs a single run ten points of performance. */
+/** Lighthouse recommends the median of several runs. A busy moment costs a single run ten points of performance. */
 const runs = 5
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 

@@ -1,12 +1,13 @@
-// `npm run audit`, second part: the time from a change to its picture, and the responsiveness of the form on a phone four
-// times as slow as the one it runs on. Exits with 1 when a limit is exceeded. Other work on the machine falsifies the results.
+// The second part of `npm run audit` measures the time from a change to its picture, and the responsiveness of the form
+// on a processor slowed to a quarter. Exits with 1 if a limit is exceeded. Other work on the machine falsifies the
+// results.
 import type { Browser, CDPSession, Page } from 'playwright-core'
 import { inPage, openBrowser } from '../support/browser.ts'
 import { startApp } from '../support/start-app.ts'
 
-/** `inpMs` is what https://web.dev/articles/inp calls good. */
+/** The limits. `inpMs` is what https://web.dev/articles/inp calls good. */
 const limits = { pictureMs: 100, inpMs: 200, longestTaskMs: 300 }
-/** Lighthouse's mobile preset: https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md */
+/** As in Lighthouse's mobile preset: https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md */
 const slowdown = 4
 const slowNetwork = { offline: false, latency: 150, downloadThroughput: 1_638_400 / 8, uploadThroughput: 768_000 / 8 }
 type Worst = { inpMs: number; longestTaskMs: number }
@@ -33,7 +34,7 @@ function report(name: string, ms: number, maxMs = Number.POSITIVE_INFINITY): voi
   process.stdout.write(`${name.padEnd(40)} ${Math.round(ms)} ms${isSlow ? `, above ${maxMs}` : ''}\n`)
 }
 
-/** The time from a change to its picture on the screen: 20 changes of style, mood, colour and seed, after 4 to warm up. */
+/** Measures the time from a change to its picture: 20 changes of style, mood, colour and seed, after 4 to warm up. */
 async function pictureMs(browser: Browser): Promise<{ median: number; slowest: number }> {
   const times: number[] = []
   await inPage(browser, {}, async (page) => {
@@ -48,7 +49,7 @@ async function pictureMs(browser: Browser): Promise<{ median: number; slowest: n
       for (const [field, value = ''] of changes) {
         const ms = await page.evaluate(changeMs, [field, value] as const)
         if (round > 0) times.push(ms)
-        // The pictures of the tiles are loaded after the preview: wait for them.
+        // Wait for the pictures of the tiles, which are loaded after the preview.
         await page.waitForTimeout(600)
       }
     }
@@ -82,7 +83,7 @@ async function changeMs([field, value]: readonly [string, string]): Promise<numb
   return performance.now() - start
 }
 
-/** Scrolls through all styles and chooses some of them by touch. The median of the worst moments of three visits. */
+/** Scrolls through all styles and chooses some by touch. Returns the median of the worst values of three visits. */
 async function onSlowPhone(browser: Browser): Promise<Worst> {
   const visits: Worst[] = []
   for (let visit = 0; visit < 3; visit += 1) {
@@ -91,7 +92,7 @@ async function onSlowPhone(browser: Browser): Promise<Worst> {
       await page.goto(app.url, { waitUntil: 'load' })
       await devTools.send('Emulation.setCPUThrottlingRate', { rate: slowdown })
       await devTools.send('Network.emulateNetworkConditions', slowNetwork)
-      await page.waitForTimeout(1000) // until the first pictures are there
+      await page.waitForTimeout(1000) // until the first pictures are loaded
       const worstSoFar = await watch(page)
       await touch(page, devTools, '#filter-all')
       for (const name of ['adventurer-neutral', 'glyphs', 'moods', 'rings', 'weave', 'notionists', 'lorelei']) {
@@ -109,7 +110,7 @@ async function touch(page: Page, devTools: CDPSession, button: string): Promise<
   const at = (type: 'touchStart' | 'touchMove', x: number, y: number) =>
     devTools.send('Input.dispatchTouchEvent', { type, touchPoints: [{ x, y }] })
   const lift = () => devTools.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] })
-  // Not Playwright's locators: they run in the page and would count as its work.
+  // Playwright's locators are not used, because they run in the page and would count as its work.
   const middleOf = () =>
     page.evaluate((selector) => {
       const { x, y, width, height } = document.querySelector(selector)?.getBoundingClientRect() ?? new DOMRect()
@@ -124,7 +125,7 @@ async function touch(page: Page, devTools: CDPSession, button: string): Promise<
       await at('touchMove', 345, from - (by * step) / 12)
       await page.waitForTimeout(16)
     }
-    await page.waitForTimeout(150) // otherwise the page would scroll on by inertia
+    await page.waitForTimeout(150) // otherwise the page would still be scrolling
     await lift()
   }
   await page.waitForTimeout(300)

@@ -1,7 +1,7 @@
-// The program that the app is compared with: the same visit on the same stack, written as the libraries' READMEs
-// suggest, and nothing more. No log, no security headers, no validation, no encrypted tokens, no rate limits. It writes
-// its picture to a file, as the app does, and serves it from memory. Settings: PORT, REDIS_URL, UPSTREAM_URL, PICTURES
-// (a folder for the pictures), VIEWS (a folder with home.ejs and show.ejs).
+// The program that the app is compared with: the same visit with the same libraries, as their READMEs show them. It has
+// no log, no security headers, no validation, no encrypted tokens and no rate limits. It writes its picture to a file,
+// as the app does, and serves it from memory. Settings: PORT, REDIS_URL, UPSTREAM_URL, PICTURES (a folder for the
+// pictures) and VIEWS (a folder with home.ejs and show.ejs).
 import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ app.set('views', VIEWS)
 app.get('/', (_req, res) => res.render('home', { title: 'Make a new face for Discord' }))
 
 const style = new Style(definition)
-/** How many pictures the library alone draws in a loop of `ms` milliseconds. */
+/** Answers how many pictures the library alone draws in a loop of `ms` milliseconds. */
 app.get('/draw-loop', (req, res) => {
   const since = performance.now()
   let drawn = 0

@@ -19,7 +19,7 @@ const { values: flags } = parseArgs({
   },
 })
 const rounds = Number(flags.rounds)
-/** For measurements that take many seconds. */
+/** The number of rounds for measurements that take many seconds. */
 const longRounds = Math.min(rounds, 3)
 const seconds = Number(flags.seconds)
 
@@ -29,7 +29,7 @@ type Row = {
   bare?: number | undefined
   ratio?: number | undefined
   /**
-   * Processor time per request, the app's divided by the bare program's. Other work on the machine disturbs it least.
+   * The app's processor time per request, divided by the bare program's. Other work on the machine disturbs it least.
    */
   cpuRatio?: number | undefined
   redisCommands?: number | undefined
@@ -59,12 +59,12 @@ type Comparison = {
   app: Side
   bare: Side
   statuses?: number[]
-  /** Requests that count as one. */
+  /** How many requests are counted as one, for example the five of a visit. */
   per?: number
   maxRedisCommands: number
 }
 
-/** Alternating rounds of both programs, after one that is not counted. */
+/** Runs alternating rounds of both programs. The first round is not counted. */
 async function compare(stage: Stage, comparison: Comparison) {
   const { name, minRatio, app, bare, statuses = [200], per = 1, maxRedisCommands } = comparison
   if (!isSelected(name)) return
@@ -92,7 +92,7 @@ async function compare(stage: Stage, comparison: Comparison) {
   })
 }
 
-/** Redis commands per request or visit, one after the other: MONITOR would slow the rounds. */
+/** Counts Redis commands per request or visit, in a run of its own, because MONITOR would slow the rounds. */
 async function redisCommandsPer(stage: Stage, { program, requests }: Side, statuses: number[], per: number) {
   const repeats = 20
   const send = () => load({ url: program.url, requests: requests(), amount: repeats * per, connections: 1, statuses })
@@ -106,7 +106,8 @@ function addRow(name: string, app: number, bound: string, isMet: boolean, bare?:
 const isSelected = (name: string) => name.startsWith(flags.only)
 
 /**
- * Runs until V8 has optimized the code, which takes some 20,000 requests. The app is more code than the bare program.
+ * Sends requests until V8 has optimized the code, which takes about 20,000, as the app has more code than the bare
+ * program.
  */
 async function warmUp({ url }: Program, requests: Request[]) {
   progress('warm-up')
@@ -186,7 +187,7 @@ async function previews({ app, bare }: Stage) {
   for (let round = 0; round < rounds; round++) {
     knownRates.push((await load({ url: app.url, requests: known, seconds })).perSecond)
     const fresh = await load({ url: app.url, requests: [newPreview], seconds })
-    // In a round of its own: measuring the event loop costs the app 5 % of its pictures.
+    // Measured in another round, because measuring the event loop costs the app 5 % of its pictures.
     await app.watch()
     await load({ url: app.url, requests: [newPreview], seconds })
     const delayMs = await app.delayP99Ms()
@@ -212,7 +213,7 @@ const run = promisify(execFile)
 const Latency = z.object({ p99Ms: z.number() })
 
 /**
- * How much one client's flood of new previews delays another client's form page. With rate limits, as in production.
+ * Measures how much a flood of new previews by one client delays the form page for another, with rate limits.
  */
 async function fairness(stage: Stage) {
   if (!isSelected('fairness')) return
@@ -258,8 +259,9 @@ async function runVisits(stage: Stage, name: 'app' | 'bare', amount: number) {
 }
 
 /**
- * Until each program has served `minVisits`, but at most 90 s: V8 optimizes the last of the app's code after tens of
- * thousands of requests. The programs alternate, because V8 discards the optimized code of a process that stays idle.
+ * Makes visits until each program has served `minVisits`, for at most 90 s: V8 optimizes the last of the app's code
+ * after tens of thousands of requests. The programs alternate, because V8 discards the optimized code of an idle
+ * process.
  */
 async function warmUpVisits(stage: Stage, minVisits: number) {
   progress('warm-up')
@@ -311,7 +313,7 @@ async function callbacks(stage: Stage) {
   addCallbackRow('cached token and known picture (bare: one call)', median(againMs), oneCallMs)
 }
 
-/** How long a call to an upstream with 100 ms of latency takes here. */
+/** Returns how long a call to an upstream server with 100 ms of latency takes on this machine. */
 async function upstreamCallMs({ upstream }: Stage): Promise<number> {
   const startedAt = performance.now()
   await (await fetch(`${upstream.url}/discord/users/@me`)).text()
@@ -320,7 +322,7 @@ async function upstreamCallMs({ upstream }: Stage): Promise<number> {
 
 async function memoryAfterLoad(stage: Stage) {
   if (!isSelected('memory')) return
-  // The caches are bounded: fill them first, so that anything else that grows shows.
+  // Fill the bounded caches first, so that only unbounded growth is measured.
   await warmUpVisits(stage, 5000)
   const { app, bare } = maxRssMb
   progress('memory')
@@ -347,7 +349,7 @@ async function starts(stage: Stage) {
   addRow('start: resident memory, MB', of('appMb'), 'ratio <= 1.15', ratio <= 1.15, of('bareMb'))
 }
 
-/** Not against the bare program, which draws nothing. */
+/** Measures the app alone, because the bare program draws nothing. */
 async function smallServers(stage: Stage) {
   if (!isSelected('small server')) return
   for (const { memoryMb, minPerSecond } of [

@@ -1,9 +1,9 @@
-// Linux control groups, versions 1 and 2: a share of a processor, or a limit of memory, for a process and its children.
+// Linux control groups, versions 1 and 2. They limit the processor time or memory of a process and its children.
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export type Limits = {
-  /** Of one processor, at most 1. */
+  /** The share of one processor, at most 1. */
   cpuShare?: number
   memoryMb?: number
 }
@@ -19,7 +19,7 @@ const isVersion2 = (group: string) => existsSync(join(group, 'memory.max'))
 export function createControlGroup(name: string, { cpuShare, memoryMb }: Limits) {
   const groups: string[] = []
 
-  /** Version 1 has a folder for each controller, version 2 has one for all. */
+  /** Returns the group's folder. Version 1 has a folder for each controller, version 2 one for all. */
   function open(controller: string): string {
     const group = join(existsSync(join(root, controller)) ? join(root, controller) : root, name)
     mkdirSync(group, { recursive: true })
@@ -70,12 +70,12 @@ export function createControlGroup(name: string, { cpuShare, memoryMb }: Limits)
       for (const group of groups) writeFileSync(join(group, 'cgroup.procs'), String(pid))
     },
 
-    /** Memory that the processes have allocated, without the files that Linux caches for them. */
+    /** Returns the memory that the processes have allocated, without the files that Linux caches for them. */
     allocatedMb(): number {
       return numberIn('memory.stat', /^(?:anon|total_rss) (\d+)/m) / mebibyte
     },
 
-    /** How many processes Linux has killed for want of memory. */
+    /** Returns how many processes Linux has killed because there was no memory left. */
     killed(): number {
       return numberIn(isVersion2(open('memory')) ? 'memory.events' : 'memory.oom_control', /^oom_kill (\d+)/m)
     },

@@ -1,6 +1,6 @@
-// `npm run bench:cores`: one instance, and two, behind nginx with the proxy settings of deploy/nginx.conf, over plain
-// HTTP. A second instance helps only if nginx, Redis and the load generator leave it a processor. On machines with
-// fewer than four, each instance is limited to a share of one processor, so that there is room for all.
+// `npm run bench:cores` compares one instance with two, behind nginx with the proxy settings of deploy/nginx.conf, over
+// plain HTTP. A second instance helps only if nginx, Redis and the load generator leave it a processor. On machines
+// with fewer than four processors, each instance is limited to a share of one, so that there is enough for all.
 import { spawn } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -75,7 +75,7 @@ const newPreview: Request = {
 }
 
 const stage = await openStage({ settings: { TRUST_PROXY: 'loopback' } })
-// The same site: the names of its cookies contain the port of BASE_URL.
+// The same BASE_URL, because the names of the cookies contain its port.
 const second = await stage.startApp({ BASE_URL: stage.app.url })
 const [one, two] = [await openProxy(stage, [stage.app]), await openProxy(stage, [stage.app, second])]
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
@@ -94,7 +94,7 @@ try {
     ['visits', visit, visitRequests],
   ] as const) {
     const pairs: { one: number; two: number }[] = []
-    // Enough connections that neither instance is ever idle because all of them wait for the other one.
+    // So many connections that they never all wait for one instance while the other is idle.
     const measure = ({ url }: { url: string }) =>
       load({ url, requests: requests(), seconds: 4, connections: 128, statuses: [200, 302] })
     for (let round = 0; round < rounds; round++) {

@@ -1,5 +1,5 @@
-// `npm run bench:growth -- 10000 100000`: the time of look-ups, starts and evictions with that many avatars on disk and
-// as many sessions in Redis. A million avatars take 4 GB of disk and some minutes. Exits with 1 when a bound is missed.
+// `npm run bench:growth -- 10000 100000` measures look-ups, starts and evictions with that many avatars on disk and as
+// many sessions in Redis. A million avatars take 4 GB of disk and some minutes. Exits with 1 when a bound is missed.
 import { createHash } from 'node:crypto'
 import { mkdir, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ async function fillSessions({ redis }: Stage, session: string, from: number, to:
   }
 }
 
-/** How long the cache takes to open the folder, and the median time to read a file. */
+/** Returns how long the cache takes to open the folder, and the median time to read a file. */
 async function lookUp(folder: string, maxBytes: number): Promise<{ openMs: number; readMs: number }> {
   const opened = await timed(() => openFileCache({ folder, maxBytes, onError }))
   const cache = opened.value
@@ -62,7 +62,7 @@ async function lookUp(folder: string, maxBytes: number): Promise<{ openMs: numbe
   return { openMs: opened.ms, readMs: percentile(times, 0.5) }
 }
 
-/** The 99th percentile of read times, without other work and while the cache evicts half of the folder. */
+/** Returns the 99th percentile of read times, without other work and while the cache evicts half of the folder. */
 async function evictHalf(folder: string, files: number): Promise<{ quietMs: number; busyMs: number; tookMs: number }> {
   const key = keyOf('real 0')
   const readsWhile = async (isRunning: () => boolean) => {
@@ -90,7 +90,7 @@ async function evictHalf(folder: string, files: number): Promise<{ quietMs: numb
   return { quietMs, busyMs, tookMs: performance.now() - startedAt }
 }
 
-/** The median time of a request for a picture, which needs the session. */
+/** Returns the median time of a request for a picture, which needs the session. */
 async function pictureMs(visitor: Awaited<ReturnType<typeof visitOnce>>): Promise<number> {
   const times: number[] = []
   for (let i = 0; i < samples; i++) times.push((await timed(() => visitor.send(visitor.picture))).ms)

@@ -1,5 +1,5 @@
-// Preloaded into a measured process (`node --import`). Serves, at INSIDE_PORT, what cannot be measured from outside. It
-// runs on the measured event loop, and costs nothing between requests.
+// Preloaded into a measured process (`node --import`). Serves at INSIDE_PORT what cannot be measured from outside. It
+// runs on the measured event loop, and takes no time between requests.
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
@@ -9,7 +9,7 @@ import { isMainThread } from 'node:worker_threads'
 const delay = monitorEventLoopDelay({ resolution: 1 })
 let collect: (() => void) | undefined
 
-// Only on request: once --expose-gc is set, all code of the process is about a tenth slower.
+// Set only when it is needed, because --expose-gc slows the whole process by about a tenth.
 function collector(): () => void {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc')
@@ -33,5 +33,5 @@ const server = createServer((req, res) => {
   collect()
   return res.end(JSON.stringify({ usedMb: process.memoryUsage().heapUsed / 1024 / 1024 }))
 })
-// Worker threads of the process load this file, too.
+// Worker threads of the process load this file, too, and must not listen.
 if (isMainThread) server.listen(Number(process.env.INSIDE_PORT), '127.0.0.1').unref()

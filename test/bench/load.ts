@@ -1,11 +1,11 @@
-// Load by autocannon: single requests at full speed, and whole visits as sequences of requests.
+// Creates load with autocannon: single requests at full speed, and whole visits as sequences of requests.
 import autocannon, { type Request } from 'autocannon'
 import { z } from 'zod'
 
 export type Load = {
   perSecond: number
   requests: number
-  /** How many were answered by 503. */
+  /** How many requests were answered with 503. */
   unavailable: number
   p50Ms: number
   p99Ms: number
@@ -15,14 +15,14 @@ type LoadOptions = {
   url: string
   requests: Request[]
   seconds?: number
-  /** Number of requests, instead of seconds. */
+  /** The number of requests, instead of a time. */
   amount?: number
   connections?: number
   /** The expected status codes. */
   statuses?: number[]
 }
 
-/** Sends each request as soon as the response before it is there. Throws when a response has an unexpected status. */
+/** Sends each request as soon as the previous response has arrived. Throws if a response has an unexpected status. */
 export async function load({ url, requests, seconds = 2, amount, connections = 20, statuses = [200] }: LoadOptions) {
   const length = amount === undefined ? { duration: seconds } : { amount }
   const startedAt = performance.now()
@@ -66,7 +66,7 @@ const location = (headers: object) =>
 
 let visits = 0
 
-/** The form, the post of the form, the callback, the page and its picture: five requests, with a new seed each time. */
+/** Returns the five requests of a visit: form, post, callback, page and picture, with a new seed each time. */
 export function visit(): Request[] {
   return [
     { method: 'GET', path: '/' },
@@ -79,7 +79,7 @@ export function visit(): Request[] {
       },
       onResponse: (_status, _body, browser: Browser, headers = {}) => {
         keepCookies(browser, headers)
-        // Without a redirect `load` fails with the status.
+        // If there was no redirect, `load` throws because of the status.
         browser.state = URL.parse(location(headers))?.searchParams.get('state') ?? ''
       },
     },
@@ -112,7 +112,7 @@ export function visit(): Request[] {
 }
 export const visitRequests = 5
 
-/** A visit with a new preview and a download as PNG: seven requests. */
+/** Returns the seven requests of a visit with a new preview and a download as PNG. */
 export function visitWithPictures(): Request[] {
   const [form = {}, ...others] = visit()
   const preview: Request = {
@@ -129,7 +129,7 @@ export function visitWithPictures(): Request[] {
 }
 export const visitWithPicturesRequests = 7
 
-/** One visit. Returns the browser's state at its end, and how long the callback took. */
+/** Makes one visit. Returns the browser's cookies at its end, and how long the callback took. */
 export async function visitOnce(url: string, seed = 'fern') {
   const browser: Browser = {}
   const send = async (path: string, init: RequestInit = {}) => {

@@ -1,12 +1,12 @@
-// The app on a small server: one processor, and as little memory as a control group allows, for 20 visitors at once.
+// Measures the app on a small server: one processor, memory limited by a control group, 20 visitors at once.
 import { createControlGroup } from './control-group.ts'
 import { load, visitWithPictures, visitWithPicturesRequests } from './load.ts'
 import type { Stage } from './stage.ts'
 
-/** Answers of visits that were cut short: 503, and what follows from it. */
+/** The expected statuses, with those of visits that end early: 503, and what follows from it. */
 const statuses = [200, 302, 303, 400, 404, 429, 503]
 
-/** Visits with a preview and a PNG. Returns undefined where the machine has no control groups for memory. */
+/** Makes visits with a preview and a PNG. Returns undefined where the machine has no control groups for memory. */
 export async function visitSmallServer(stage: Stage, memoryMb: number, seconds: number) {
   const group = createControlGroup(`bench-small-${process.pid}`, { memoryMb })
   if (group === undefined) return undefined

@@ -1,5 +1,5 @@
-// Everything that takes part in a measurement, each in a process of its own: the app as `npm start` runs it in
-// production, the bare program, Redis, and the upstreams. They are killed when the bench exits, for whatever reason.
+// The processes of a measurement: the app as `npm start` runs it in production, the bare program, Redis, and the
+// upstream servers. They are killed when the bench exits, for whatever reason.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ const main = join(import.meta.dirname, '../../src/main.ts')
 const inside = join(import.meta.dirname, 'inside.ts')
 
 const children = new Set<ChildProcess>()
-/** An empty folder that is deleted when the bench exits. */
+/** Creates an empty folder that is deleted when the bench exits. */
 export async function emptyFolder(place = tmpdir()): Promise<string> {
   const folder = await mkdtemp(join(place, 'bench-'))
   folders.add(folder)
@@ -54,11 +54,11 @@ type RunOptions = {
   instrumented?: boolean
   path?: string
   cwd?: string
-  /** In this group, and on one processor. */
+  /** Runs the program in this control group, on one processor. */
   group?: ControlGroup | undefined
 }
 
-/** A shell that joins the control group and then becomes the program. */
+/** Returns the command of a shell that joins the control group and then becomes the program. */
 function limitedCommand({ joinFiles }: ControlGroup): string[] {
   const join = joinFiles.map((file) => `echo $$ > ${file} && `).join('')
   return ['sh', '-c', `${join}exec taskset --cpu-list 0 "$0" "$@"`]
@@ -104,18 +104,18 @@ export async function run({ file, settings, instrumented = false, path = '/', cw
     url,
     pid: child.pid,
     readyMs,
-    /** Processor time so far, of all threads. */
+    /** Returns the processor time of all threads so far. */
     cpuMs() {
       const fields = proc('stat').split(') ')[1]?.split(' ') ?? []
       return 10 * (Number(fields[11]) + Number(fields[12]))
     },
-    /** Resident memory now. */
+    /** Returns the resident memory now. */
     rssMb: () => Number(/^VmRSS:\s+(\d+)/m.exec(proc('status'))?.[1]) / 1024,
     /** Starts measuring event loop delays. */
     watch: () => inspect('/watch'),
-    /** 99th percentile of the event loop delays since `watch`. */
+    /** Returns the 99th percentile of the event loop delays since `watch`. */
     delayP99Ms: async () => Delay.parse(await (await inspect('/delay')).json()).p99Ms,
-    /** Heap in use after a garbage collection. The process is slower from then on (see inside.ts). */
+    /** Returns the used heap after a garbage collection. The process is slower from then on (see inside.ts). */
     heapMb: async () => Heap.parse(await (await inspect('/heap')).json()).usedMb,
     async stop() {
       child.kill('SIGTERM')
@@ -125,7 +125,7 @@ export async function run({ file, settings, instrumented = false, path = '/', cw
   }
 }
 
-/** Settings of the app: production, without the rate limits, which would end a measurement early. */
+/** Returns the app's settings: production, but without the rate limits, which would end a measurement early. */
 export function appSettings(redisUrl: string, upstreamUrl: string, cacheDir: string): Record<string, string> {
   return {
     SESSION_SECRET: 'a session secret of more than thirty-two characters',
@@ -137,9 +137,9 @@ export function appSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
     DICEBEAR_URL: `${upstreamUrl}/dicebear`,
     CACHE_DIR: cacheDir,
     RATE_LIMIT: 'off',
-    // As in the npm script "start".
+    // The same as in the npm script "start".
     NODE_COMPILE_CACHE: join(import.meta.dirname, '../../.cache/compiled'),
-    // The bare program writes no log either.
+    // The bare program writes no log, either.
     LOG_LEVEL: 'warn',
   }
 }
@@ -147,7 +147,7 @@ export function appSettings(redisUrl: string, upstreamUrl: string, cacheDir: str
 export type StageOptions = { settings?: Record<string, string> }
 
 export async function openStage({ settings = {} }: StageOptions = {}) {
-  // In memory where possible: a disk takes between 20 and 500 µs for a new file, depending on earlier use.
+  // In memory if possible, because a disk takes between 20 and 500 µs for a new file, depending on earlier use.
   const folder = await emptyFolder(existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
   const pictures = join(folder, 'bare')
   await mkdir(pictures)
@@ -199,11 +199,13 @@ export async function openStage({ settings = {} }: StageOptions = {}) {
     redis: client,
     redisUrl: redis.url,
     setLatency: (ms: number) => fetch(`${upstream.url}/latency/${ms}`, { method: 'PUT' }),
-    /** Number of commands that are sent to Redis during this work. What a script runs is part of its one command. */
+    /**
+     * Returns how many commands Redis receives during this work. The commands in a script are part of its one command.
+     */
     async countCommands(work: () => Promise<unknown>): Promise<number> {
       const monitor = client.duplicate()
       await monitor.connect()
-      // For requests that the end of a round has cut off.
+      // Wait for requests that were still open at the end of a round.
       await wait(500)
       const lastCommand = 'end of the work'
       const reported = Promise.withResolvers<void>()

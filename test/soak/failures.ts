@@ -8,7 +8,7 @@ import type { Instance, Site } from './site.ts'
 
 type World = { site: Site; redis: Redis; discord: DiscordDouble; dicebear: DiceBearDouble; random: () => number }
 
-/** Each failure lasts at most this long, and so does the pause after it. */
+/** The longest duration of a failure, and of the pause after it. */
 const maxFailureMs = 4000
 const maxPauseMs = 3000
 

@@ -7,28 +7,28 @@ import type { Site } from './site.ts'
 
 /** A visitor who has no avatar after this time is lost. */
 const flowTimeoutMs = 90_000
-/** For one response: three upstream timeouts, Redis, and a loaded machine. */
+/** The longest time for one response: three upstream timeouts, Redis, and a busy machine. */
 const responseTimeoutMs = 12_000
-/** A test visitor retries after this time at the latest, whatever Retry-After says. */
+/** A visitor tries again after this time at the latest, even if Retry-After is longer. */
 const maxRetryDelayMs = 2000
 /** The longest history of a visitor. */
 const maxHistory = 12
 
-/** Pages that offer to try again or to start again. Any other unexpected status is a failure of the app. */
+/** The statuses of pages that offer to try again. Any other unexpected status is a fault of the app. */
 const retryStatuses = new Set([429, 502, 503, 504])
 
-/** Called for what the final report counts. */
+/** Functions that count events for the final report. */
 export type Counters = {
   errorPage(status: number): void
-  /** A request that was cut off because its instance was killed. */
+  /** Counts a request that was cut off because its instance was killed. */
   cutOff(): void
-  /** A history that was compared with the confirmed avatars. */
+  /** Counts a history that was compared with the confirmed avatars. */
   historyChecked(length: number): void
 }
 
-/** What no visitor may ever meet: a wrong picture, a lost session or avatar, a page that offers no way on. */
+/** Thrown for what must never happen: a wrong picture, a lost session or avatar, an error page without a next step. */
 export class VisitLost extends Error {}
-/** The page said to start again, or that it cannot continue now. */
+/** Thrown when a page says to start again, or to try again later. */
 class StartAgain extends Error {}
 
 type Answer = { status: number; location: string; retryAfterMs: number; text: string }
@@ -47,8 +47,8 @@ export type Visit = {
 }
 
 /**
- * One visitor from the form to the avatar, who follows every page that says to try again or to start again. Resolves
- * when the avatar was seen. Throws VisitLost when that is impossible.
+ * Makes one visit from the form to the avatar. The visitor tries or starts again whenever a page says so. Resolves when
+ * the avatar was seen. Throws VisitLost if that is impossible.
  */
 export async function flow(visit: Visit, look: Look): Promise<void> {
   const deadline = Date.now() + flowTimeoutMs
@@ -75,7 +75,7 @@ async function attempt(visit: Visit, look: Look): Promise<void> {
   if (random() < 0.15) await signOut(visit)
 }
 
-/** After the app has confirmed an avatar: the page, the file, sometimes a PNG, and the history. */
+/** Checks an avatar that the app has confirmed: the page, the file, sometimes a PNG, and the history. */
 async function seeAvatar(visit: Visit, look: Look): Promise<void> {
   const { browser, account, random } = visit
   const expected = { ...look, seed: look.seed || account.username }
@@ -91,8 +91,8 @@ async function seeAvatar(visit: Visit, look: Look): Promise<void> {
 }
 
 /**
- * A confirmed avatar may leave the history only when newer ones fill it. The history may hold avatars that were never
- * confirmed: those whose response was cut off.
+ * Checks that a confirmed avatar leaves the history only if newer ones fill it. The history may have avatars that were
+ * not confirmed, because their response was cut off.
  */
 function checkHistory({ browser, counters }: Visit, page: string): void {
   const shown = new Set([...page.matchAll(/\/show_avatar\?avatar=([0-9a-f]{64})"/g)].map(([, id]) => id))
@@ -105,7 +105,7 @@ function checkHistory({ browser, counters }: Visit, page: string): void {
 
 async function restyle(visit: Visit, look: Look): Promise<void> {
   const answer = await post(visit, '/show_avatar', look, 303)
-  // The visitor has to sign in again: the form is filled with the same values.
+  // The visitor has to sign in again. The form is filled with the same values.
   if (answer.location.startsWith('/?')) return
   await seeAvatar(visit, look)
 }
@@ -113,10 +113,10 @@ async function restyle(visit: Visit, look: Look): Promise<void> {
 async function signOut(visit: Visit): Promise<void> {
   const { jar } = visit.browser
   const oldCookie = jar.header(visit.site.url)
-  // Even a sign-out that is cut off may have happened.
+  // A sign-out may have taken effect even if its response was cut off.
   visit.browser.confirmed = []
   await post(visit, '/sign_out', {}, 303)
-  // The old cookie must be worthless.
+  // The old cookie must not open the session any more.
   await get(visit, '/show_avatar', [303], oldCookie)
 }
 
@@ -124,7 +124,7 @@ function idOf({ seed, style, backgroundColor = '', mood = '' }: Look): string {
   return avatarId({ seed, style, backgroundColor, mood, animated: false })
 }
 
-/** A page or file, requested again while the answer says to try again: a browser's reload. */
+/** Requests a page or file, and reloads it while the answer says to try again. */
 async function get(visit: Visit, path: string, expected: number[], cookie?: string): Promise<Answer> {
   const deadline = Date.now() + flowTimeoutMs
   const name = `GET ${path.split('?')[0]}`
@@ -134,7 +134,7 @@ async function get(visit: Visit, path: string, expected: number[], cookie?: stri
     if (expected.includes(answer.status)) return answer
     if (answer.status === 400 && isCallback) throw new StartAgain('the state was unknown')
     if (!retryStatuses.has(answer.status)) throw new VisitLost(`${name} answered ${answer.status}`)
-    // The state is used up, and the page offers to try again from the form.
+    // The state is used up, and the page offers to start again at the form.
     if (isCallback && answer.status !== 503) throw new StartAgain(`a page ${answer.status}`)
     if (Date.now() > deadline) throw new VisitLost(`${name} keeps answering ${answer.status}`)
     await wait(Math.min(answer.retryAfterMs, maxRetryDelayMs))
@@ -149,7 +149,7 @@ async function post(visit: Visit, path: string, form: Record<string, string>, ex
   throw new StartAgain(`a page ${answer.status}`)
 }
 
-/** One request to any instance. When that instance is killed meanwhile, to another one, as a proxy does. */
+/** Sends one request to any instance, and to another one if that is killed meanwhile, as a proxy does. */
 async function send(visit: Visit, path: string, form?: URLSearchParams, cookie?: string): Promise<Answer> {
   const { site, browser, counters, random } = visit
   for (;;) {

@@ -8,16 +8,16 @@ import { z } from 'zod'
 const Targets = z.array(z.object({ webSocketDebuggerUrl: z.string() }))
 const HeapUsage = z.object({ result: z.object({ usedSize: z.number() }) })
 
-/** What an idle process retains: bytes of heap after garbage collection, and the number of open files and sockets. */
+/** Returns what an idle process retains: bytes of heap after a garbage collection, and the number of open handles. */
 export async function retainedBy(pid: number, inspectorPort: number) {
   const [heapBytes, handles] = await Promise.all([heapOf(inspectorPort), readdir(`/proc/${pid}/fd`)])
   return { heapBytes, handles: handles.length }
 }
 
-/** A process that has died never answers. */
+/** A time limit, because a process that has ended never answers. */
 const inspectorTimeout = () => ({ signal: AbortSignal.timeout(30_000) })
 
-/** Uses the inspector protocol. https://chromedevtools.github.io/devtools-protocol/v8/ */
+/** Measures the heap with the inspector protocol. https://chromedevtools.github.io/devtools-protocol/v8/ */
 async function heapOf(inspectorPort: number): Promise<number> {
   const list = await fetch(`http://127.0.0.1:${inspectorPort}/json/list`)
   const [target] = Targets.parse(await list.json())
@@ -31,7 +31,7 @@ async function heapOf(inspectorPort: number): Promise<number> {
       .parse(await once(socket, 'message', inspectorTimeout()))
     return JSON.parse(data)
   }
-  // Finalizers run on the event loop after a collection, and what they release is freed by the next collection.
+  // Finalizers run after a collection, and what they release is freed by the next collection.
   for (let pass = 0; pass < 3; pass += 1) {
     await call('HeapProfiler.collectGarbage')
     await wait(500)
@@ -41,7 +41,7 @@ async function heapOf(inspectorPort: number): Promise<number> {
   return result.usedSize
 }
 
-/** The keys in Redis that have no expiry. */
+/** Returns the keys in Redis that have no expiry. */
 export async function keysWithoutExpiry(url: string): Promise<string[]> {
   const client = createClient({ url })
   await client.connect()

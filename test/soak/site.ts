@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { freePort } from '../support/free-port.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
-/** One process of the app that can be killed and started again, with the same port and cache folder. */
+/** Starts a process of the app that can be killed and started again with the same port and cache folder. */
 async function openInstance(settings: Record<string, string>) {
   let app: StartedApp = await startApp(settings)
   let killedAt = Number.NEGATIVE_INFINITY
@@ -36,8 +36,8 @@ async function openInstance(settings: Record<string, string>) {
 export type Instance = Awaited<ReturnType<typeof openInstance>>
 
 /**
- * One site at `url`: an instance on each port, each with a cache folder of its own. Visitors reach them as through a
- * proxy. The first one runs with Node's inspector.
+ * Opens one site at `url`, with an instance on each port, each with its own cache folder. Visitors reach them as
+ * through a proxy. The first instance runs with Node's inspector.
  */
 export async function openSite(url: string, ports: number[], settings: Record<string, string>) {
   const folder = await mkdtemp(join(tmpdir(), 'site-'))

@@ -1,6 +1,6 @@
-// `npm run soak -- --minutes 10 --visitors 8 --seed 1`: complete visits through two instances on one Redis, while Discord,
-// DiceBear, Redis, an instance and the disk fail at random. Exits with 1 when a visit or a confirmed avatar is lost, a
-// key in Redis has no expiry, or memory or handles grow.
+// `npm run soak -- --minutes 10 --visitors 8 --seed 1` makes complete visits through two instances with one Redis,
+// while Discord, DiceBear, Redis, an instance and the disk fail at random. Exits with 1 if a visit or a confirmed
+// avatar is lost, a key in Redis has no expiry, or memory or open handles grow.
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { styles } from '../../src/avatar/catalogue.ts'
@@ -25,13 +25,13 @@ const { values } = parseArgs({
 })
 const [minutes, visitors, seed] = [Number(values.minutes), Number(values.visitors), Number(values.seed)]
 
-/** Growth after the warm-up that is not yet a leak: the bounded caches of pictures may still have filled. */
+/** How much the heap may grow after the warm-up, because the bounded caches of pictures may still fill. */
 const maxHeapGrowthBytes = 16 * 1024 * 1024
 const maxHandleGrowth = 10
-/** Long enough for connections to Discord and DiceBear to reach the end of their keep-alive. */
+/** How long to wait, so that connections to Discord and DiceBear reach the end of their keep-alive. */
 const idleMs = 6000
 
-/** mulberry32: the same numbers for the same seed, so that a bad run can be repeated, as far as timing allows. */
+/** mulberry32: a seed always gives the same numbers, so that a failed run can be repeated, as far as timing allows. */
 function randomFrom(start: number): () => number {
   let state = start
   return () => {
@@ -98,7 +98,7 @@ function randomLook(): Look {
 
 const newBrowser = (): Browser => ({ jar: new CookieJar(), confirmed: [] })
 
-/** One visit after the other with the same Discord account, most of them in the same browser as the one before. */
+/** Makes one visit after the other with the same Discord account, most of them in the browser of the previous one. */
 async function visitsOf(account: Account, signal: AbortSignal): Promise<void> {
   let browser = newBrowser()
   while (!signal.aborted) {
@@ -122,7 +122,7 @@ async function visitsFor(durationMs: number, { withFailures }: { withFailures: b
 }
 
 /**
- * Each style is loaded when it is first drawn, and stays in memory: load all of them before the first measurement.
+ * Draws all styles before the first measurement, because each is loaded when it is first drawn, and stays in memory.
  */
 async function drawAllStyles(): Promise<void> {
   for (const port of ports) {
@@ -138,7 +138,7 @@ async function drawAllStyles(): Promise<void> {
 
 const pid = site.instances[0]?.pid ?? 0
 const runMs = minutes * 60_000
-// Visits without failures before both measurements, so that both follow the same work.
+// There are visits without failures before both measurements, so that both follow the same work.
 await drawAllStyles()
 await visitsFor(runMs / 10, { withFailures: false })
 await wait(idleMs)

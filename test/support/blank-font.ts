@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs'
 
 /**
- * The bytes of src/pictures/fonts/blank.ttf, a TrueType font that maps all of Unicode to one empty glyph of no width. Run as
- * a program it writes that file. https://learn.microsoft.com/typography/opentype/spec/otff
+ * Returns the bytes of src/pictures/fonts/blank.ttf, a TrueType font that maps all of Unicode to one empty glyph
+ * without width. Run as a program, this module writes the file.
+ * https://learn.microsoft.com/typography/opentype/spec/otff
  */
 export function blankFont(): Buffer {
   const tables = Object.entries(tablesOfFont()).sort(([one], [other]) => (one < other ? -1 : 1))
@@ -26,11 +27,11 @@ const glyphs = 2
 
 function tablesOfFont(): Record<string, Buffer> {
   return {
-    // A colour font, though no glyph has colours: fonts.conf asks for fonts without, so this one comes last.
+    // This makes it a colour font. fonts.conf prefers fonts without colours, so this one is tried last.
     COLR: Buffer.concat([u16(0, 1), u32(14, 20), u16(1), u16(glyphs, 0, 1), u16(0, 0)]),
     CPAL: Buffer.concat([u16(0, 1, 1, 1), u32(14), u16(0), u32(0)]),
     'OS/2': windowsMetrics(),
-    // Format 13: many code points, one glyph.
+    // Format 13 maps many code points to one glyph.
     cmap: Buffer.concat([u16(0, 1, 3, 10), u32(12), u16(13, 0), u32(28, 0, 1), u32(0x20, 0x10ffff, 1)]),
     glyf: Buffer.alloc(4),
     head: Buffer.concat([
@@ -59,7 +60,7 @@ function windowsMetrics(): Buffer {
   ])
 }
 
-/** The strings with the identifiers 1, 2, 3, … in English for Windows. */
+/** Returns a name table with these strings as the names 1, 2, 3, …, in English for Windows. */
 function names(strings: string[]): Buffer {
   const encoded = strings.map((one) => Buffer.from(one, 'utf16le').swap16())
   let offset = 0
@@ -71,7 +72,7 @@ function names(strings: string[]): Buffer {
   return Buffer.concat([u16(0, strings.length, 6 + 12 * strings.length), ...records, ...encoded])
 }
 
-/** Numbers of two bytes, negative ones as their two's complement. */
+/** Returns numbers of two bytes each, negative ones as their two's complement. */
 function u16(...numbers: number[]): Buffer {
   return Buffer.concat(numbers.map((number) => Buffer.from([(number >> 8) & 0xff, number & 0xff])))
 }

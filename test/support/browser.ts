@@ -8,10 +8,10 @@ import {
   type Page,
 } from 'playwright-core'
 
-/** The headless one does the same in half of the time, as it draws no window of a browser around the page. */
+/** Where Debian installs Chromium. The headless shell takes half of the time, because it draws no browser window. */
 export const chromiumPaths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 
-/** Keeps Chromium from asking anything but our own pages. */
+/** Options that keep Chromium from sending requests of its own. */
 const quiet = [
   '--no-sandbox',
   '--disable-gpu',
@@ -22,19 +22,19 @@ const quiet = [
   '--disable-sync',
 ]
 
-/** Debian's Chromium, headless. */
+/** Opens Debian's Chromium without a window. */
 export async function openBrowser(options: LaunchOptions = {}): Promise<Browser> {
   return chromium.launch({ executablePath: chromiumPath(), args: quiet, ...options })
 }
 
-/** Where Debian puts it. */
+/** Returns the path of Chromium. Throws if it is not installed. */
 export function chromiumPath(): string {
   const path = chromiumPaths.find((path) => existsSync(path))
   if (path) return path
   throw new Error('This needs a real browser: apt-get install chromium-headless-shell, or chromium')
 }
 
-/** Runs a visit in a page of a browser profile of its own. */
+/** Runs a visit in a page with a new browser profile. */
 export async function inPage(browser: Browser, options: BrowserContextOptions, visit: (page: Page) => Promise<void>) {
   const context = await browser.newContext(options)
   try {
@@ -44,7 +44,7 @@ export async function inPage(browser: Browser, options: BrowserContextOptions, v
   }
 }
 
-/** Chromium at times has no frame to give, and says so; what it gives then is as good. */
+/** Takes a screenshot. Chromium fails at times because it has no frame yet, and then a second attempt succeeds. */
 export async function screenshot(target: Page | Locator, options: { omitBackground?: boolean } = {}): Promise<Buffer> {
   for (let left = 3; ; left--) {
     try {
@@ -55,10 +55,10 @@ export async function screenshot(target: Page | Locator, options: { omitBackgrou
   }
 }
 
-/** The form with an empty seed, the same at each visit. */
+/** The address of a form with an empty seed, which is the same at each visit. */
 export const inYourName = '/?style=adventurer&mood=happy&backgroundColor=ffd29d'
 
-/** From the form to the show page, as the demo's first account. */
+/** Goes from the form to the avatar's page, as the demo's first account. */
 export async function walkToAvatar(
   page: Page,
   url: string,

@@ -8,7 +8,7 @@ import { acceptsConnections, replaced, siteName } from './nginx.ts'
 
 const siteFile = join(import.meta.dirname, '../../deploy/Caddyfile')
 
-/** A real Caddy on loopback with deploy/Caddyfile: plain http, ports of its own, and a log of everything. */
+/** Starts a real Caddy on loopback with deploy/Caddyfile, but with plain http, free ports and a full log. */
 export async function openCaddy(instancePorts: [number, number]) {
   const folder = await mkdtemp(join(tmpdir(), 'caddy-'))
   const port = await freePort()
@@ -35,7 +35,7 @@ export async function openCaddy(instancePorts: [number, number]) {
 
   return {
     url: `http://127.0.0.1:${port}`,
-    /** All that Caddy has logged. */
+    /** Returns everything that Caddy has logged. */
     log: () => log,
     async close() {
       caddy.kill('SIGTERM')

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, vi } from 'vitest'
 
-/** Clocks that a test can set ahead, so that it need not wait for the end of a pause. Returns the function that does. */
+/** Returns a function that sets the clocks ahead, so that a test need not wait for the end of a pause. */
 export function movableClocks(): (seconds: number) => void {
   let aheadMs = 0
   beforeEach(() => {

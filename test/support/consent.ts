@@ -10,7 +10,7 @@ const consentPage = `<!doctype html><title><%= name %></title>
 <button name="decision" value="decline">Decline</button>
 </form>`
 
-/** The stand-in's consent page as an Express view, so that a double needs none of the app's templates. */
+/** A simple consent page as an Express view, so that a double does not need the app's templates. */
 export class PlainConsentPage {
   readonly path = 'consent'
   readonly name: string
@@ -22,11 +22,11 @@ export class PlainConsentPage {
   }
 }
 
-/** A browser's cookies, by host and path. */
+/** The cookies of a browser, by host and path. */
 export class CookieJar {
   readonly #cookies = new Map<string, { value: string; path: string }>()
 
-  /** The Cookie header for an address; undefined without cookies. */
+  /** Returns the Cookie header for an address, or undefined if there are no cookies. */
   header(url: string | URL): string | undefined {
     const { host, pathname } = new URL(url)
     const mine = [...this.#cookies].filter(
@@ -46,15 +46,15 @@ export class CookieJar {
 }
 
 export type Consent = {
-  /** Account id; by default the one that the page has chosen. */
+  /** The account's id. By default it is the account that the page has preselected. */
   account?: string
   decision?: 'agree' | 'decline'
   cookieJar?: CookieJar
 }
 
 /**
- * Goes through the stand-in's page over HTTP, as a browser would. Returns the address to which it redirects back.
- * A jar with the cookie of an earlier agreement passes `prompt=none` without a page.
+ * Opens the stand-in's consent page over HTTP and submits it. Returns the address to which it redirects. With
+ * `prompt=none` and a jar from an earlier consent, the stand-in redirects without a page.
  */
 export async function agreeAtDiscord(authorizeUrl: string, consent: Consent = {}): Promise<string> {
   const { decision = 'agree', cookieJar = new CookieJar() } = consent

@@ -1,4 +1,4 @@
-// SVGs that are drawings and nothing else, and cost much to check, to animate or to render.
+// SVGs that pass as harmless drawings, and are costly to check, to animate or to render.
 import fc from 'fast-check'
 
 const square = '<rect width="100" height="100" fill="red"/>'
@@ -19,10 +19,10 @@ const filtered = (id: string, steps: string) =>
 const radialGradient = (id: string, stops: number) =>
   `<radialGradient id="${id}">${repeat(stops, (i) => `<stop offset="${i / stops}" stop-color="#${100 + i}"/>`)}</radialGradient>`
 
-/** A path that almost each of its lines crosses. */
+/** Returns a path in which almost every line crosses all others. */
 const zigzag = (count: number) => `M0 0${repeat(count, (i) => (i % 2 ? `L0 ${i % 97}` : `L99 ${(i * 7) % 97}`))}`
 
-/** What is costly about an SVG; amount 1 takes seconds, minutes or gigabytes. `id` is one that nothing else has. */
+/** Costly parts of an SVG. With amount 1 each takes seconds, minutes or gigabytes. `id` must be unique in the SVG. */
 const costlyParts: Record<string, (amount: number, id: string) => string> = {
   'selectors of siblings': (amount) => movement(`*${' ~ *'.repeat(3000 * amount)}{opacity:1}`) + moving(30),
   'selectors of descendants': (amount) => movement(`*${' * ~ *'.repeat(12 * amount)}.a{opacity:1}`) + moving(30),
@@ -74,12 +74,12 @@ const costlyParts: Record<string, (amount: number, id: string) => string> = {
   letters: (amount) => `<text y="90" font-size="300">${repeat(600 * amount, () => 'Wagfi')}</text>`,
 }
 
-/** An SVG that costs as much in one way as was once found to do harm. */
+/** Returns an SVG with one costly part, in an amount that was once found to do harm. */
 export function costlySvg(part: keyof typeof costlyParts): string {
   return svgOf(costlyParts[part]?.(1, 'a') ?? '')
 }
 
-/** Random SVGs that cost much, or hardly anything, in up to three ways. The same ones for the same seed. */
+/** Returns random SVGs with up to three parts that are very costly or hardly at all. A seed always gives the same. */
 export function costlySvgs(count: number, seed: number): { title: string; svg: string }[] {
   const part = fc.record({
     name: fc.constantFrom(...Object.keys(costlyParts)),

@@ -11,22 +11,22 @@ import { checkAuthorizeUrl, strictDiscord } from './strict-discord.ts'
 /** A request that a double received. */
 export type Call = {
   method: string
-  /** Without the query. */
+  /** The path without the query. */
   path: string
   query: URLSearchParams
   headers: IncomingHttpHeaders
   body: string
-  /** The connection on which it came. */
+  /** The connection on which the request came. */
   socket: Socket
-  /** When its head had come, by Date.now(). */
+  /** When the headers of the request had arrived, by Date.now(). */
   at: number
-  /** The response body, if it was JSON: the tokens, the user. */
+  /** The body of the response, if it was JSON, such as the tokens or the user. */
   answer?: unknown
 }
 
 type PlannedFault = { path: string | RegExp; fault: Fault; timesLeft: number }
 
-/** A server on loopback around a stand-in. It logs the requests it receives, and fails as a test tells it to. */
+/** Starts a server on loopback around a stand-in. It logs the requests, and fails when a test tells it to. */
 async function openDouble(...standIn: RequestHandler[]) {
   const calls: Call[] = []
   const callOf = new WeakMap<IncomingMessage, Call>()
@@ -47,7 +47,7 @@ async function openDouble(...standIn: RequestHandler[]) {
     next()
   }
 
-  // The body is read before a fault may occur, so that the log has it. The stand-in does not read it a second time.
+  // The body is read before any fault, so that the log has it. The stand-in does not read it again.
   const verify = (req: IncomingMessage, _res: unknown, bytes: Buffer) => {
     const call = callOf.get(req)
     if (call) call.body = bytes.toString('utf8')
@@ -77,12 +77,14 @@ async function openDouble(...standIn: RequestHandler[]) {
     url: `http://127.0.0.1:${port}`,
     calls,
 
-    /** The number of requests to a path. */
+    /** Returns the number of requests to a path. */
     count(path: string | RegExp, method?: string): number {
       return calls.filter((call) => matches(path, call.path) && (method ?? call.method) === call.method).length
     },
 
-    /** The next `times` requests to the path fail in this way, or all until `heal`; after the faults planned before. */
+    /**
+     * Lets the next `times` requests to the path fail, or all until `heal`. Faults that were added earlier come first.
+     */
     fail(path: string | RegExp, fault: Fault, { times = Number.POSITIVE_INFINITY } = {}): void {
       plannedFaults.push({ path, fault, timesLeft: times })
     },
@@ -95,12 +97,12 @@ async function openDouble(...standIn: RequestHandler[]) {
       delays.splice(0, delays.length, ...others(delays))
     },
 
-    /** Each response at the path is delayed by this long. */
+    /** Delays each response at the path. */
     delay(path: string | RegExp, ms: number): void {
       delays.unshift({ path, ms })
     },
 
-    /** The number of open connections. */
+    /** Returns the number of open connections. */
     connections: () =>
       new Promise<number>((resolve, reject) => {
         server.getConnections((error, count) => (error ? reject(error) : resolve(count)))
@@ -152,9 +154,9 @@ export const at = {
   svg: /^\/10\.x\/[^/]+\/svg$/,
 }
 
-/** A Discord on loopback that is as strict as the real one: the demo's stand-in with a log and faults. */
+/** Starts a Discord on loopback that is as strict as the real one: the demo's stand-in with a log and faults. */
 export async function openDiscord(options: DiscordOptions) {
-  /** The `expires_in` of token responses; a test may change it. */
+  /** The `expires_in` of token responses, which a test may change. */
   const life = { tokenLifeS: 604_800 }
   const standIn = standInDiscord(options)
   const setLifetime: RequestHandler = (_req, res, next) => {
@@ -169,26 +171,26 @@ export async function openDiscord(options: DiscordOptions) {
     cdnUrl: `${double.url}/cdn`,
     accounts: standIn.accounts,
 
-    /** The callback address as if the visitor had agreed at this authorize address, without a page or HTTP. */
+    /** Returns the callback address as if the visitor had agreed at this authorize address, without a request. */
     codeFor(authorizeUrl: string, accountId = standIn.accounts[0]?.id ?? ''): string {
       checkAuthorizeUrl(authorizeUrl, options)
       return standIn.agree(authorizeUrl, accountId)
     },
 
-    /** As when the visitor removes the app in Discord's settings: all their tokens become invalid. */
+    /** Revokes all tokens of an account, as Discord does when a user removes the app in the settings. */
     deauthorize: standIn.revokeAll,
   })
 }
 export type DiscordDouble = Awaited<ReturnType<typeof openDiscord>>
 
-/** A DiceBear on loopback: the demo's stand-in with a log and faults. */
+/** Starts a DiceBear on loopback: the demo's stand-in with a log and faults. */
 export async function openDiceBear() {
   const double = await openDouble(standInDiceBear())
   return Object.assign(double, {
-    /** For the setting DICEBEAR_URL. */
+    /** The value for the setting DICEBEAR_URL. */
     apiUrl: `${double.url}/10.x`,
 
-    /** Every response is this body until `heal`. */
+    /** Sends this body in every response until `heal`. */
     replaceSvg(svg: Body, type = 'image/svg+xml'): void {
       double.heal(at.svg)
       double.fail(at.svg, faults.answer(200, svg, { 'content-type': type }))

@@ -6,7 +6,7 @@ import stylesJson from '../../src/avatar/styles.json' with { type: 'json' }
 
 const Options = z.record(z.string(), z.union([z.array(z.string()), z.number()]))
 
-/** The mood map as it is written, read without the app's own code. */
+/** The table of moods, read from its file without the app's own code. */
 export const moodMap = z
   .object({
     moods: z.array(z.string()),
@@ -15,7 +15,7 @@ export const moodMap = z
   })
   .parse(moodsJson)
 
-/** The styles as they are written, with the moods that the map has for each. */
+/** The styles, read from their file without the app's own code, each with its moods. */
 export const styleList = z
   .array(z.looseObject({ name: z.string(), title: z.string(), animated: z.boolean() }))
   .parse(stylesJson)
@@ -27,7 +27,7 @@ export const styleList = z
 const require = createRequire(import.meta.url)
 const loaded = new Map<string, Style>()
 
-/** A style of @dicebear/styles. */
+/** Returns a style of @dicebear/styles. */
 export function styleOf(name: string): Style {
   const style = loaded.get(name) ?? new Style(require(`@dicebear/styles/${name}.json`))
   loaded.set(name, style)
@@ -36,11 +36,11 @@ export function styleOf(name: string): Style {
 
 const flips = ['none', 'horizontal', 'vertical', 'both'] as const
 
-/** The look of an avatar, as the form says it. */
+/** The choice that makes an avatar, by the names of the form's fields. */
 export type Look = { seed: string; style: string } & Partial<
   Record<'backgroundColor' | 'mood' | 'animated' | (typeof furtherFields)[number], string>
 >
-/** The fields of framing and of a background of two colours, in the order of the page. */
+/** The form's fields for framing and for a background of two colours, in the order of the page. */
 export const furtherFields = [
   'backgroundColorFill',
   'backgroundColor2',
@@ -52,14 +52,14 @@ export const furtherFields = [
   'flip',
 ] as const
 
-/** The picture that a look must give: drawn by DiceBear's library alone. */
+/** Returns the picture that a choice must give, drawn by DiceBear's library alone. */
 export function drawn(
   { seed, style, backgroundColor = '', mood = '', animated = '', ...more }: Look,
   pins: Record<string, string> = {},
 ): string {
   const colour = backgroundColor.replace('#', '').toLowerCase()
   const isNone = colour === '' || colour === 'transparent'
-  // These two are next to nothing without a ground, so they keep their own.
+  // These two styles are nearly invisible without a background, so they keep their own.
   const none = ['constellation', 'glass'].includes(style) ? {} : { backgroundColor: ['ffffff00'] }
   const face = mood === '' ? {} : { ...moodMap.always[style], ...moodMap.styles[style]?.[mood] }
   const flip = flips.find((one) => one === more.flip)
@@ -79,14 +79,14 @@ export function drawn(
   }).toString()
 }
 
-/** A part that is pinned is there; colours have six digits. */
+/** Returns the library's options for pinned parts and colours. A pinned part is drawn with probability 100. */
 function pinned(style: string, pins: Record<string, string>) {
   return Object.fromEntries(
     Object.entries(pins).flatMap(([field, value]): [string, string[] | number][] => {
       const part = /^(.+)Variant$/.exec(field)?.[1]
       if (part === undefined) return [[field, [value.replace('#', '').toLowerCase()]]]
       const component = styleOf(style).components().get(part)
-      // The one variant that is called so is a drawing like any other.
+      // One part has a variant of the name "none", which is drawn like any other.
       if (value === 'none' && !component?.variants().has('none')) return [[`${part}Probability`, 0]]
       const isOptional = (component?.probability() ?? 100) < 100
       return [

@@ -11,13 +11,13 @@ import { chromiumPaths, openBrowser } from './browser.ts'
 import { freePort } from './free-port.ts'
 
 export type EnginePage = {
-  /** What the browser has written to its console; WebKit's driver does not tell it. */
+  /** What the browser has written to its console. WebKit's driver cannot read it. */
   logged: string[]
   goto(url: string): Promise<void>
   resize(viewport: Viewport): Promise<void>
-  /** Runs a function in the page; it must need nothing from around it. */
+  /** Runs a function in the page. It cannot use variables from outside of it. */
   run(script: () => unknown): Promise<unknown>
-  /** PNG of the visible part of the page. */
+  /** Returns a PNG of the visible part of the page. */
   screenshot(): Promise<Buffer>
   close(): Promise<void>
 }
@@ -57,7 +57,7 @@ async function openChromium(viewport: Viewport): Promise<EnginePage> {
   }
 }
 
-/** Debian has no geckodriver; Firefox itself speaks WebDriver BiDi. https://w3c.github.io/webdriver-bidi/ */
+/** Opens Firefox with WebDriver BiDi, because Debian has no geckodriver. https://w3c.github.io/webdriver-bidi/ */
 async function openFirefox(viewport: Viewport): Promise<EnginePage> {
   const profile = await mkdtemp(join(tmpdir(), 'firefox-'))
   const options = ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile]
@@ -102,7 +102,7 @@ const Screenshot = z.object({ data: z.string() })
 const LogEntry = z.object({ method: z.literal('log.entryAdded'), params: z.object({ text: z.string() }) })
 const BidiAnswer = z.object({ type: z.literal('success'), result: z.unknown() })
 
-/** Commands over a WebSocket: an answer has the id of its command, an event has none. */
+/** Opens a WebSocket for commands. An answer has the id of its command, an event has no id. */
 async function openBidi(url: string, onEvent: (event: unknown) => void) {
   const socket = new WebSocket(url)
   await once(socket, 'open')
@@ -126,7 +126,7 @@ async function openBidi(url: string, onEvent: (event: unknown) => void) {
   return { send, close: () => socket.close() }
 }
 
-/** WebKitGTK's small browser in a virtual screen. https://www.w3.org/TR/webdriver2/ */
+/** Opens WebKitGTK's minimal browser on a virtual screen. https://www.w3.org/TR/webdriver2/ */
 async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
   const screen = spawn(xvfbPath, ['-displayfd', '1', '-nolisten', 'tcp'], { stdio: ['ignore', 'pipe', 'ignore'] })
   const display = await printed(screen.stdout, /^(\d+)\n/)
@@ -145,7 +145,7 @@ async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
   const session = `/session/${sessionId}`
   const run = (script: string) => call('POST', `${session}/execute/sync`, { script, args: [] })
 
-  // The toolbar of the first window is wider than a phone; a popup has none.
+  // The page is opened in a popup, because the toolbar of the first window is wider than a phone.
   const first = Handles.parse(await call('GET', `${session}/window/handles`))
   await run(`open('about:blank', '', 'popup,width=${width},height=${height}')`)
   const popup = await untilReady(async () => {
@@ -181,7 +181,7 @@ function webDriver(url: string) {
   }
 }
 
-/** Tries again until nothing is thrown, for five seconds. */
+/** Repeats `attempt` for up to five seconds until it does not throw. */
 async function untilReady<Result>(attempt: () => Promise<Result>): Promise<Result> {
   const deadline = performance.now() + 5000
   for (;;) {
@@ -194,7 +194,7 @@ async function untilReady<Result>(attempt: () => Promise<Result>): Promise<Resul
   }
 }
 
-/** The first group of the pattern, once it was printed. */
+/** Resolves with the first group of the pattern as soon as it is printed. */
 function printed(output: Readable, pattern: RegExp): Promise<string> {
   let text = ''
   return new Promise((resolve, reject) => {

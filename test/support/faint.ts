@@ -1,4 +1,5 @@
-// Makes src/avatar/faint.json: the backgrounds on which a style is nearly invisible. Run it after an upgrade of DiceBear:
+// Writes src/avatar/faint.json, the backgrounds on which each style is nearly invisible. Run it after an upgrade of
+// DiceBear:
 //   sh bin/node test/support/faint.ts
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,10 +13,10 @@ import { styleOf } from './drawn.ts'
 
 const seeds = ['fern', 'moss', 'river otter', 'amber fox', 'quiet wren', 'juniper', 'kit', 'lena']
 const side = 48
-/** A pixel is seen when its luminance or its colour differs this much from the ground. */
+/** A pixel can be seen if its luminance or its colour differs this much from the background. */
 const minContrast = 1.7
 const minDistance = 45
-/** A drawing is seen when this share of its pixels is. */
+/** A drawing can be seen if this share of its pixels can be seen. */
 const minShare = 0.2
 
 type Rgb = readonly [number, number, number]
@@ -39,7 +40,7 @@ function lab(rgb: Rgb): Rgb {
   return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
 }
 
-/** The share of a drawing that is seen on this ground. */
+/** Returns the share of a drawing's pixels that can be seen on this background. */
 function seenShare(pixels: Buffer, ground: Rgb): number {
   const groundLight = luminance(ground)
   const groundLab = lab(ground)
@@ -58,7 +59,7 @@ function seenShare(pixels: Buffer, ground: Rgb): number {
   return drawn === 0 ? 1 : seen / drawn
 }
 
-/** The grounds on which at least half of the drawings of the style are hardly seen. */
+/** Returns the backgrounds on which at least half of the style's drawings are nearly invisible. */
 async function faintGrounds(style: string): Promise<string[]> {
   const faces = await Promise.all(
     seeds.map((seed) => {
@@ -66,7 +67,7 @@ async function faintGrounds(style: string): Promise<string[]> {
       return sharp(Buffer.from(svg)).resize(side, side).ensureAlpha().raw().toBuffer()
     }),
   )
-  // Some keep their own background where none is chosen: Discord's themes are never behind them.
+  // Some styles keep their own background if none is chosen, so Discord's themes are never seen behind them.
   const isBehind = (ground: string) => !themeGrounds.includes(ground) || isSeeThrough({ style, backgroundColor: '' })
   return grounds.filter(isBehind).filter((ground) => {
     const shares = faces.map((pixels) => seenShare(pixels, rgbOf(ground))).sort((a, b) => a - b)
@@ -74,7 +75,7 @@ async function faintGrounds(style: string): Promise<string[]> {
   })
 }
 
-/** By style; those that are seen on every ground are left out. */
+/** Returns the table by style, without the styles that can be seen on every background. */
 export async function faintTable(): Promise<Record<string, string[]>> {
   const rows: [string, string[]][] = []
   for (const { name } of styles) {

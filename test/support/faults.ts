@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import type { Request, Response } from 'express'
 
-/** Answers a request instead of the stand-in, or does not answer at all. */
+/** Answers a request in place of the stand-in, or does not answer at all. */
 export type Fault = (req: Request, res: Response) => unknown
 
 type Headers = Record<string, string>
@@ -11,21 +11,21 @@ export type Body = string | Buffer
 const json = { 'content-type': 'application/json' }
 const tokensCutShort = '{"token_type":"Bearer","access_token":"'
 
-/** Ways in which a server fails. Each function returns a Fault; without arguments it suits Discord's token endpoint. */
+/** The ways in which a server fails. Each function returns a Fault. The defaults are for Discord's token endpoint. */
 export const faults = {
-  /** Any status, headers and body. */
+  /** Answers with any status, headers and body. */
   answer:
     (status: number, body: Body = '', headers: Headers = {}): Fault =>
     (_req, res) =>
       res.writeHead(status, headers).end(body),
 
-  /** Any status with a body as JSON. */
+  /** Answers with any status and a JSON body. */
   json:
     (status: number, body: unknown, headers: Headers = {}): Fault =>
     (_req, res) =>
       res.writeHead(status, { ...json, ...headers }).end(JSON.stringify(body)),
 
-  /** Discord's 429; without `retryAfterS` it names no time. */
+  /** Answers with Discord's 429. Without `retryAfterS` it names no time. */
   rateLimited: (retryAfterS?: number, { global = false, header = true } = {}): Fault => {
     const body = { message: 'You are being rate limited.', global }
     if (retryAfterS === undefined) return faults.json(429, body)
@@ -33,14 +33,14 @@ export const faults = {
     return faults.json(429, { ...body, retry_after: retryAfterS }, headers)
   },
 
-  /** Cloudflare's 429: no header, no JSON. */
+  /** Answers with Cloudflare's 429, which has no Retry-After and no JSON. */
   rateLimitedInPlainText: (): Fault =>
     faults.answer(429, 'error code: 1015', { 'content-type': 'text/plain; charset=UTF-8' }),
 
-  /** Takes the request and never answers. */
+  /** Accepts the request and never answers. */
   hang: (): Fault => () => undefined,
 
-  /** A head at once, then a byte every `everyMs`, without end. */
+  /** Sends the headers at once, then a byte every `everyMs`, without end. */
   drip:
     (headers: Headers = json, everyMs = 1000): Fault =>
     (_req, res) => {
@@ -49,14 +49,14 @@ export const faults = {
       res.on('close', () => clearInterval(dripping))
     },
 
-  /** A head and half a body, then the connection is reset. */
+  /** Sends the headers and half a body, then resets the connection. */
   reset:
     (half: Body = tokensCutShort, headers: Headers = json): Fault =>
     (req, res) => {
       res.writeHead(200, headers).write(half, () => req.socket.resetAndDestroy())
     },
 
-  /** Promises more bytes than it sends, then closes the connection. */
+  /** Sends less than its Content-Length, then closes the connection. */
   truncated:
     (half: Body = tokensCutShort, headers: Headers = json): Fault =>
     (req, res) => {
@@ -64,7 +64,7 @@ export const faults = {
       res.write(half, () => req.socket.end())
     },
 
-  /** Half a body without a length, ended by closing the connection: to the client it looks complete. */
+  /** Sends half a body without a length and closes the connection, so that it looks complete to the client. */
   endedEarly:
     (half: Body = tokensCutShort, headers: Headers = json): Fault =>
     (req) => {
@@ -72,13 +72,13 @@ export const faults = {
       req.socket.end(`HTTP/1.1 200 OK\r\n${lines.join('')}\r\n${half}`)
     },
 
-  /** A complete response whose body is no JSON. */
+  /** Sends a complete response whose body is not JSON. */
   malformed: (): Fault => faults.answer(200, tokensCutShort, json),
 
   wrongType: (body: Body = '<!doctype html><title>Just a moment…</title>', type = 'text/html'): Fault =>
     faults.answer(200, body, { 'content-type': type }),
 
-  /** A body of this many spaces. */
+  /** Sends a body of this many spaces. */
   huge:
     (bytes = 50 * 1024 * 1024, headers: Headers = json): Fault =>
     (_req, res) => {
@@ -86,7 +86,7 @@ export const faults = {
       Readable.from(spaces(bytes)).pipe(res)
     },
 
-  /** A small body that decodes to this many zeros. */
+  /** Sends a small gzip body that decodes to this many zeros. */
   gzipBomb: (bytes = 50 * 1024 * 1024, headers: Headers = json): Fault =>
     faults.answer(200, gzipped(bytes), { ...headers, 'content-encoding': 'gzip' }),
 

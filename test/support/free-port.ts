@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 /**
- * A port that was free a moment ago. It is below the ephemeral ports (from 49152 on in RFC 6335, from 32768 on in
- * Linux), so that no outgoing connection takes it before the caller listens on it.
+ * Returns a port that was free a moment ago. It is below the ephemeral ports (from 49152 on in RFC 6335, from 32768 on
+ * in Linux), so that no outgoing connection takes it before the caller listens on it.
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(20_000, 32_768)

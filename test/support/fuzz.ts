@@ -7,17 +7,17 @@ import { moods, styles } from '../../src/avatar/catalogue.ts'
 import { look, openApp, signIn } from './open-app.ts'
 import { openLines, type RawAnswer, type RawRequest } from './raw.ts'
 
-/** Cases for each route: FUZZ_CASES, or 500. */
+/** The number of requests for each route: FUZZ_CASES, or 500. */
 const cases = Number(process.env.FUZZ_CASES ?? 500)
-/** FUZZ_SEED repeats what a failure printed. */
+/** FUZZ_SEED repeats the run whose failure printed this seed. */
 const repeated = process.env.FUZZ_SEED ? { seed: Number(process.env.FUZZ_SEED) } : {}
-/** Requests sent together, in one run of a property. */
+/** How many requests are sent at the same time, in one run of a property. */
 const together = 25
 
-/** Stands in whatever is hostile: nowhere in a page may it begin an element. */
+/** A tag that is part of the hostile texts. It must never become an element of a page. */
 const marker = '<x-evil'
 
-// What breaks out of somewhere, or has broken something somewhere.
+// Texts that may break out of HTML, JavaScript, a path, a header or a query, or that have broken some other program.
 const shards = [
   `${marker} onx-evil=1>`, '"', "'", '`', '>', '<', '&', '&lt;', '&#60;', '/', '\\', '../', '..\\', ';', '=', ':', ' ', '{{7*7}}',
   '#{7*7}', '<%= 7*7 %>', '-->', '<!--', ']]>', '<![CDATA[', '</title>', '</textarea>', '</script>', 'javascript:x', '\0', '\x07', '\x1b[2J',
@@ -26,7 +26,7 @@ const shards = [
   'file:///etc/passwd', '//evil.example', '/\\evil.example', 'x',
 ] // biome-ignore format: a list of shards
 
-// Escapes as no honest browser writes them.
+// Percent-encodings that no browser writes.
 const rawShards = [
   '%', '%%', '%0', '%zz', '%u003c', '%00', '%0d%0aX-Evil:1', '%c0%ae', '%ed%a0%80', '%ff', '%fe%ff', '%f4%90%80%80', '%25%30%30',
   '%3cx-evil%20onx=1%3e', '%2e%2e%2f', '%5c', '+', '#', '?', '&&', '==', 'a', '\xff', '\xc3', '[', ']', '[]', '[x]', '|', '^', '~',
@@ -46,7 +46,7 @@ const text = fc.oneof(
   },
 )
 
-/** As a form or query holds it: what is hostile in it is escaped as browsers do, or not at all. */
+/** Values of a form or query: hostile texts that are percent-encoded as browsers do, or not at all. */
 const encoded = fc.oneof(
   { weight: 5, arbitrary: text.map((value) => encodeURIComponent(value.toWellFormed())) },
   { weight: 2, arbitrary: joined(rawShards, 5) },
@@ -94,7 +94,7 @@ const pair = fc
   .map(([name, value]) => `${name}=${value}`)
 const pairs = fc.array(pair, { maxLength: 6 })
 
-/** A good look with something wrong about it, or whatever. */
+/** Bodies of a form: a valid choice with one hostile field, or random fields. */
 export const formBody: Arbitrary<string> = fc.oneof(
   pairs.map((list) => list.join('&')),
   fc
@@ -112,12 +112,12 @@ export const query: Arbitrary<string> = fc.oneof(
   { weight: 8, arbitrary: formBody.map((list) => `?${targetSafe(list)}`) },
 )
 
-// A space or a line end in the first line is another request, or none.
+// Replaces spaces and control characters, because with them the request line would be another one, or invalid.
 function targetSafe(target: string): string {
   return target.replace(/[ \p{Cc}]/gu, '_')
 }
 
-/** Part of a path. */
+/** Segments of a path. */
 export const segment: Arbitrary<string> = fc
   .oneof(
     encoded,
@@ -136,7 +136,7 @@ const headerValues = [
   'application/x-www-form-urlencoded; charset=iso-8859-1', 'https://evil.example', 'Thu, 01 Jan 1970 00:00:00 GMT', '100-continue', 'q'.repeat(3000),
 ] // biome-ignore format: a list of values
 
-// What Node's parser lets through: it answers the rest itself, before us.
+// Removes what Node's parser refuses, because such requests do not reach the app.
 const headerSafe = (value: string) =>
   Buffer.from(value)
     .toString('latin1')
@@ -151,12 +151,12 @@ const header: Arbitrary<[string, string]> = fc.tuple(
 )
 const someHeaders = fc.oneof(
   { weight: 1, arbitrary: fc.constant<[string, string][]>([]) },
-  // A failure in JSON is quickly said.
+  // Most requests ask for JSON, because errors in JSON take least time.
   { weight: 3, arbitrary: fc.constant<[string, string][]>([['Accept', 'application/json']]) },
   { weight: 2, arbitrary: fc.array(header, { maxLength: 4 }) },
 )
 
-/** A Cookie header: good ones as they are, damaged, made up, or none. */
+/** Cookie headers: the given one, damaged ones, and made-up ones. */
 export function cookieHeader(good: string): Arbitrary<string> {
   const damaged = fc
     .tuple(fc.nat({ max: good.length - 1 }), text)
@@ -210,7 +210,7 @@ function requestTo({ method = fc.constant('GET'), target, cookie, body }: Route)
     }))
 }
 
-/** The app with a signed-in visitor, a folder to watch, and a way to send it anything. */
+/** Opens the app with a cache folder that is watched. `holds` sends it random requests. */
 export async function openTarget(settings: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
   const cacheDir = join(folder, 'cache')
@@ -220,7 +220,7 @@ export async function openTarget(settings: Record<string, string> = {}) {
   })
   const lines = openLines(Number(new URL(app.url).port), 8)
 
-  /** The cookies of a visitor who has an avatar, and the avatar's id. */
+  /** Returns the cookies of a visitor who has an avatar, and the avatar's id. */
   async function newVisitor() {
     const visitor = app.visitor()
     const back = await signIn(app, visitor)
@@ -233,7 +233,7 @@ export async function openTarget(settings: Record<string, string> = {}) {
     return { cookie, id: /\/avatars\/([0-9a-f]{64})\.svg/.exec(page.text)?.[1] ?? '' }
   }
 
-  /** The cookies of a visitor away at Discord, and the query to come back with. */
+  /** Returns the cookies of a visitor who is at Discord, and the query of the callback. */
   async function away() {
     const visitor = app.visitor()
     const leaving = await visitor.post('/get_avatar').type('form').send(look)
@@ -244,7 +244,11 @@ export async function openTarget(settings: Record<string, string> = {}) {
   return {
     newVisitor,
     away,
-    /** Sends as many requests to the route as are told; what is found is told with the seed to see it again. */
+    /**
+     * Sends random requests to the route. Throws, with the seed that repeats the run, if an answer breaks a promise: it
+     * is a 5xx, contains a tag of the sender or internals, lacks the security headers, sets an unknown cookie,
+     * redirects to another site, or if a file is written outside of the cache folder.
+     */
     async holds(route: Route): Promise<void> {
       await fc.assert(
         fc.asyncProperty(fc.array(requestTo(route), { minLength: together, maxLength: together }), async (requests) => {
@@ -275,32 +279,31 @@ const isCached = /^[0-9a-f]{2}(\/[0-9a-f]{64}\.svg(\.\d+)?)?$/
 const insides = ['node_modules', '/src/', '.ts:', '\n    at ']
 const isOwnCookie = /^(avatar-session-\d+|state-[\w-]{16}|avatar-switch-account-\d+)=/
 
-/** What no answer may be or hold, in words; undefined when all is well. */
+/** Returns which promise an answer breaks, or undefined. */
 function wrongIn({ status, headers, body }: RawAnswer, [own = '', authorizeUrl = '']: string[]): string | undefined {
   const only = (name: string) => headers.get(name)?.join(', ') ?? ''
   if (status === 417 && body.length === 0) return undefined
-  if (status >= 500) return 'a failure of ours'
+  if (status >= 500) return 'a 5xx status'
   if (body.includes(marker) && !/^application\/(problem\+)?json/.test(only('content-type')))
     return 'a tag that was sent'
-  if (insides.some((inside) => body.includes(inside))) return 'a look inside'
+  if (insides.some((inside) => body.includes(inside))) return 'internals of the app'
   if (!only('content-security-policy').startsWith("default-src 'none'")) return 'no content policy'
   if (only('x-content-type-options') !== 'nosniff') return 'no nosniff'
-  if (only('x-frame-options') !== 'DENY') return 'frames'
+  if (only('x-frame-options') !== 'DENY') return 'no X-Frame-Options'
   if (only('referrer-policy') !== 'same-origin') return 'no referrer policy'
-  if (headers.has('x-evil') || headers.has('x-powered-by')) return 'a header that is not ours'
+  if (headers.has('x-evil') || headers.has('x-powered-by')) return 'an unknown header'
   if (
     body.length > 0 &&
     !/^(text\/(plain|html|css|javascript)|application\/(problem\+)?json|image\/(svg\+xml|png))/.test(
       only('content-type'),
     )
   )
-    return 'no type of ours'
+    return 'an unknown content type'
   const cookies = headers.get('set-cookie') ?? []
-  if (!cookies.every((line) => isOwnCookie.test(line) && line.includes('; HttpOnly')))
-    return 'a cookie that is not ours'
+  if (!cookies.every((line) => isOwnCookie.test(line) && line.includes('; HttpOnly'))) return 'an unknown cookie'
   const [location] = headers.get('location') ?? []
   if (location === undefined) return undefined
   const { origin, pathname } = new URL(location, own)
   const leads = origin === own ? ['/', '/show_avatar'].includes(pathname) : `${origin}${pathname}` === authorizeUrl
-  return leads ? undefined : 'a way to elsewhere'
+  return leads ? undefined : 'a redirect to another site'
 }

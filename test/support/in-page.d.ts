@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 
-// What runs in a page: the document, and axe-core after its source was put there.
+// Types for functions that run in a page: the DOM, and axe-core, which tests add to the page.
 declare var axe: typeof import('axe-core')

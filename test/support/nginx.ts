@@ -10,11 +10,11 @@ import { agent, type Test } from 'supertest'
 import { makeCertificate } from './certificate.ts'
 import { freePort } from './free-port.ts'
 
-/** The name in deploy/nginx.conf. */
+/** The site's host name in deploy/nginx.conf. */
 export const siteName = 'avatars.example'
 export const siteUrl = `https://${siteName}`
 
-/** Paths that are none of the app, though they look like some: the app and the proxies must agree about them. */
+/** Paths that look like the app's and do not exist (404). The app and the proxies must agree about them. */
 export const otherPaths = [
   ...[
     '/readyz/',
@@ -32,7 +32,7 @@ export const otherPaths = [
 
 export const siteFile = join(import.meta.dirname, '../../deploy/nginx.conf')
 
-/** A real nginx on loopback with deploy/nginx.conf; only ports, folders and the certificate differ. */
+/** Starts a real nginx on loopback with deploy/nginx.conf. Only ports, folders and the certificate are different. */
 export async function openNginx(instancePorts: [number, number]) {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const [httpPort, httpsPort] = [await freePort(), await freePort()]
@@ -76,7 +76,7 @@ export async function openNginx(instancePorts: [number, number]) {
     ca,
     folder,
 
-    /** A browser without scripts at this client address. It keeps cookies and follows no redirects. */
+    /** Returns a browser without scripts at this client address. It keeps cookies and follows no redirects. */
     visitor(address = '127.0.0.1') {
       const connections = new Agent({ ca, keepAlive: true, localAddress: address })
       return agent(`https://127.0.0.1:${httpsPort}`)
@@ -85,7 +85,7 @@ export async function openNginx(instancePorts: [number, number]) {
         .use((request: Test) => request.agent(connections))
     },
 
-    /** The text of one of nginx's logs. */
+    /** Returns the text of one of nginx's logs. */
     log: (name: 'avatars.log' | 'access.log' | 'error.log') => readFile(join(folder, name), 'utf8'),
 
     async close() {
@@ -97,14 +97,16 @@ export async function openNginx(instancePorts: [number, number]) {
 }
 export type Nginx = Awaited<ReturnType<typeof openNginx>>
 
-/** As deploy/README.md has it: Debian 12's nginx 1.22 names HTTP/2 in `listen`, Debian 13's 1.26 has a directive. */
+/**
+ * Enables HTTP/2 as deploy/README.md does: in `listen` for Debian 12's nginx 1.22, by a directive for Debian 13's 1.26.
+ */
 async function http2Directives() {
   const { stderr } = await promisify(execFile)('nginx', ['-v'])
   const [, minor = ''] = /nginx\/1\.(\d+)\./.exec(stderr) ?? []
   return Number(minor) > 24 ? { ofListen: '', ofHttp: 'http2 on;' } : { ofListen: ' http2', ofHttp: '' }
 }
 
-/** The text with all replacements made. Throws when a text to replace is missing. */
+/** Returns the text with all replacements. Throws if a text to replace is missing. */
 export function replaced(text: string, pairs: [from: string, to: string][]): string {
   return pairs.reduce((changed, [from, to]) => {
     if (!changed.includes(from)) throw new Error(`"${from}" is missing`)

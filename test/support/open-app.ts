@@ -17,18 +17,18 @@ export const clientSecret = 'a client secret of Discord’s own making'
 export const sessionSecret = 'a session secret of more than thirty-two characters'
 
 export type OpenOptions = {
-  /** Settings by their names in the environment, over those that the tests need. */
+  /** Settings by their names in the environment. They take precedence over those that all tests have. */
   settings?: Record<string, string>
   redisUrl?: string
-  /** Who can sign in at Discord, instead of the demo's people. */
+  /** The accounts at Discord, instead of the demo's. */
   accounts?: Account[]
-  /** A second instance of the same site: the first one's address and doubles. */
+  /** For a second instance of the same site, the first one's address and doubles. */
   beside?: { url: string; discord: DiscordDouble; dicebear: DiceBearDouble }
 }
 
 /**
- * The real app on loopback, guards and all, as main.ts makes it; only Discord and DiceBear are others, at the network.
- * Sessions are in Redis where an address is given, else in memory.
+ * Opens the real app on loopback, as main.ts does. Only Discord and DiceBear are replaced, at the network. Sessions are
+ * in Redis if its address is given, otherwise in memory.
  */
 export async function openApp({ settings = {}, redisUrl, accounts, beside }: OpenOptions = {}) {
   let listener: RequestListener = (_req, res) => res.destroy()
@@ -74,7 +74,7 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
   server.on('clientError', answerBadRequest(parts))
 
   return {
-    /** Where this instance listens. */
+    /** The address where this instance listens. */
     url: own,
     discord,
     dicebear,
@@ -82,7 +82,7 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
     folder,
     config,
     parts,
-    /** Lines of the log so far. */
+    /** The lines of the log so far. */
     logged,
     /** A browser without script: it keeps cookies and follows no redirect by itself. */
     visitor: () => agent(own).redirects(0),
@@ -91,7 +91,7 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
       server.closeAllConnections()
       await parts.close()
       if (!beside) await Promise.all([discord.close(), dicebear.close()])
-      // A drawing that nobody waits for any more may still write its file.
+      // A drawing whose request has ended may still write its file meanwhile.
       await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
@@ -99,23 +99,23 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
 export type TestApp = Awaited<ReturnType<typeof openApp>>
 export type Visitor = ReturnType<TestApp['visitor']>
 
-/** What is sent with the form unless a test says otherwise. */
+/** The choice that is sent with the form by default. */
 export const look = { seed: 'fern', style: 'adventurer', backgroundColor: '#ffd29d', mood: 'happy' }
 
-/** Off to Discord: gives the authorize address. */
+/** Posts the form. Returns Discord's authorize address, to which it redirects. */
 export async function leave(visitor: Visitor, choice: Record<string, string> = look): Promise<string> {
   const leaving = await visitor.post('/get_avatar').type('form').send(choice)
   if (leaving.status !== 302) throw new Error(`POST /get_avatar answered ${leaving.status}`)
   return leaving.headers.location ?? ''
 }
 
-/** Back from Discord, at the address that it sends the browser to. */
+/** Opens the callback to which Discord redirects. */
 export function comeBack(visitor: Visitor, callbackUrl: string) {
   const { pathname, search } = new URL(callbackUrl)
   return visitor.get(`${pathname}${search}`)
 }
 
-/** The whole sign-in, as far as the callback's answer. */
+/** Signs in. Returns the answer to the callback. */
 export async function signIn(
   app: TestApp,
   visitor: Visitor,
@@ -125,7 +125,7 @@ export async function signIn(
   return comeBack(visitor, app.discord.codeFor(await leave(visitor, choice), accountId))
 }
 
-/** Id of the avatar that a show page is about. */
+/** Returns the id of the avatar that the page shows. */
 export function shownAvatar(html: string): string {
   return (
     /<img class="[^"]*portrait[^>]*src="\/avatars\/([0-9a-f]{64})\.svg"/.exec(html)?.[1] ?? 'no avatar on this page'

@@ -10,7 +10,7 @@ export type PageElement = { name: string; attributes: Map<string, string>; text:
 /** How many parsed pages the browser keeps. */
 const maxPages = 64
 
-// Source text instead of functions, because the compiler does not know the DOM here.
+// These are source texts and not functions, because the compiler does not know the DOM here.
 const keep = `(number, html) => {
   globalThis.pages ??= new Map()
   pages.set(number, new DOMParser().parseFromString(html, 'text/html'))
@@ -25,7 +25,7 @@ const fillIn = `(number, selector) => [...new FormData(pages.get(number).querySe
 const outlineOf = `(number) => [...pages.get(number).querySelectorAll('*')]
   .map((element) => [element.localName, ...[...element.attributes].map(({ name }) => name)].join(' ')).join('\\n')`
 
-/** Parses pages with a browser's own parser, which decides what is an element or attribute. Runs and loads nothing. */
+/** Returns a reader that parses pages with a browser's parser, without running scripts or loading anything. */
 export async function openReader() {
   const browser = await openBrowser()
   const tab = await browser.newPage()
@@ -38,18 +38,18 @@ export async function openReader() {
       const number = count
       await run(keep, number, html)
       return {
-        /** The elements that match the selector, in document order. */
+        /** Returns the elements that match the selector, in document order. */
         async find(selector: string): Promise<PageElement[]> {
           const found = Found.parse(await run(findAll, number, selector))
           return found.map(({ attributes, ...element }) => ({ ...element, attributes: new Map(attributes) }))
         },
 
-        /** The fields that the form that matches the selector would send now. */
+        /** Returns the fields that this form would send now. */
         async filled(selector: string): Promise<Record<string, string>> {
           return Object.fromEntries(Pairs.parse(await run(fillIn, number, selector)))
         },
 
-        /** Every element, as its name and the names of its attributes. */
+        /** Returns every element as its name and the names of its attributes. */
         async outline(): Promise<string[]> {
           return z
             .string()

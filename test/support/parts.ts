@@ -1,11 +1,11 @@
-// The table of parts, as DiceBear's installed styles have them. Run as a program (npm run parts) it writes the table.
+// The table of the parts and colours of DiceBear's installed styles. As a program (npm run parts) it writes the table.
 import { writeFileSync } from 'node:fs'
 import { OptionsDescriptor, type Style } from '@dicebear/core'
 import { styleList, styleOf } from './drawn.ts'
 
 const file = new URL('../../src/avatar/parts.json', import.meta.url)
 
-/** What people choose first; the other parts follow as the style has them. */
+/** The parts that come first on the page. The others follow in the order of the style. */
 const first = ['hair', 'top', 'head', 'body', 'plant', 'eyes', 'expression', 'glasses', 'accessories', 'mouth', 'nose']
 const rank = (part: string) => (first.includes(part) ? first.indexOf(part) : first.length)
 
@@ -13,7 +13,7 @@ function partsOf(style: Style) {
   const options = Object.entries(new OptionsDescriptor(style).toJSON())
   const parts = options.flatMap(([option, field]) => {
     const name = /^(.+)Variant$/.exec(option)?.[1]
-    // Whether it moves is a choice of its own.
+    // The animation is not a part: the form has "Animate" for it.
     if (field?.type !== 'enum' || name === undefined || name === 'animation') return []
     const optional = (style.components().get(name)?.probability() ?? 100) < 100
     return field.values.length > 1 || optional ? [{ name, optional, variants: [...field.values] }] : []
@@ -27,7 +27,7 @@ function partsOf(style: Style) {
   return { parts: parts.toSorted((one, other) => rank(one.name) - rank(other.name)), colours }
 }
 
-/** By style, its parts and colours. */
+/** The parts and colours of each style. */
 export const partTable = Object.fromEntries(styleList.map(({ name }) => [name, partsOf(styleOf(name))]))
 
 if (import.meta.main) {

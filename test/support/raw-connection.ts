@@ -5,11 +5,11 @@ import { onTestFinished } from 'vitest'
 export type RawConnection = {
   socket: Socket
   received: () => string
-  /** Resolves when the connection is closed, with the milliseconds that it was open. */
+  /** Resolves when the connection is closed, with the time that it was open in milliseconds. */
   closed: Promise<number>
 }
 
-/** A TCP connection that sends bytes as they are; it ends with the test. */
+/** Opens a TCP connection to send bytes unchanged. It is closed at the end of the test. */
 export async function connectRaw(appUrl: string, firstBytes = ''): Promise<RawConnection> {
   const socket = connect(Number(new URL(appUrl).port), '127.0.0.1')
   onTestFinished(() => void socket.destroy())

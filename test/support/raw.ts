@@ -4,10 +4,10 @@ import { brotliDecompressSync, unzipSync } from 'node:zlib'
 
 export type RawAnswer = { status: number; headers: Map<string, string[]>; body: Buffer }
 
-/** A request that is sent byte for byte: nothing is validated or encoded. Only Content-Length is added. */
+/** A request that is sent unchanged: nothing is validated or encoded. Only Content-Length is added. */
 export type RawRequest = { method: string; target: string; headers: [name: string, value: string][]; body?: string }
 
-/** Keep-alive connections; each carries one request at a time. */
+/** Opens keep-alive connections, each of which carries one request at a time. */
 export function openLines(port: number, count: number) {
   const lines = Array.from({ length: count }, () => openLine(port))
   return {
@@ -70,7 +70,7 @@ function bytesOf({ method, target, headers, body }: RawRequest): Buffer {
   return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), content])
 }
 
-/** A complete answer, or undefined while some of it is missing. */
+/** Returns a complete answer, or undefined while a part of it is missing. */
 function readAnswer(got: Buffer, method: string): RawAnswer | undefined {
   const headEnd = got.indexOf('\r\n\r\n')
   if (headEnd < 0) return undefined

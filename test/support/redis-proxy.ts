@@ -1,27 +1,27 @@
 import { connect, createServer, type Socket } from 'node:net'
 
-/** What becomes of one command on its way to Redis. */
+/** What goes wrong with one command on its way to Redis. */
 export type Fault =
-  /** It arrives after so many milliseconds, and all that follows it on the connection. */
+  /** The command and all later ones on the connection arrive this much later. */
   | { kind: 'stall'; ms: number }
   /** Redis answers with an error. */
   | { kind: 'refuse' }
-  /** Nothing arrives any more from this command on, as after a `kill -9` of the app: neither commands nor answers. */
+  /** From this command on nothing arrives, neither commands nor answers, as after a `kill -9` of the app. */
   | { kind: 'kill before' }
-  /** The same, but this command still arrives. */
+  /** The same, except that this command still arrives. */
   | { kind: 'kill after' }
 
-/** Every command that changes something, and every script. */
+/** The commands that change something, and those that run scripts. */
 const writes = /^(SET|DEL|GETDEL|EXPIRE|EVAL|EVALSHA)$/i
 
-/** A proxy in front of a real Redis on loopback that lets one write command go wrong. */
+/** Opens a proxy in front of a real Redis on loopback that lets one write command fail. */
 export async function openRedisProxy(redisPort: number) {
   const sockets = new Set<Socket>()
   const seen: string[] = []
   let planned: { place: number; fault: Fault } | undefined
   let isKilled = false
 
-  /** The fault for this command, if it is the planned one. Counts the writes. */
+  /** Counts the writes. Returns the fault if this command is the one that must fail. */
   function faultOf(name: string): Fault | undefined {
     if (!writes.test(name)) return undefined
     seen.push(name)
@@ -66,12 +66,12 @@ export async function openRedisProxy(redisPort: number) {
 
   return {
     url: `redis://127.0.0.1:${address.port}`,
-    /** From now on writes are counted from 0, and the one at `place` goes wrong. */
+    /** Counts writes from 0 again, and lets the one at `place` fail. */
     plan(place: number, fault: Fault): void {
       seen.length = 0
       planned = { place, fault }
     },
-    /** The writes since the plan was made, by the names of their commands. */
+    /** Returns the names of the write commands since `plan`. */
     writes: () => [...seen],
     close(): void {
       for (const socket of sockets) socket.destroy()
@@ -82,7 +82,10 @@ export async function openRedisProxy(redisPort: number) {
 
 type Command = { name: string; bytes: Buffer }
 
-/** Splits what a client sends into whole commands: arrays of bulk strings. https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/**
+ * Splits what a client sends into whole commands: arrays of bulk strings.
+ * https://redis.io/docs/latest/develop/reference/protocol-spec/
+ */
 function commandsIn(bytes: Buffer): { commands: Command[]; rest: Buffer } {
   const commands: Command[] = []
   let start = 0

@@ -11,12 +11,12 @@ import { freePort } from './free-port.ts'
 
 const MissingProgram = z.object({ code: z.literal('ENOENT') })
 
-/** Attempts at a port: another process can take a free one before Redis does. */
+/** How many free ports are tried, because another process can take one before Redis does. */
 const mostAttempts = 5
 
 /**
- * A real Redis on loopback, on a free port, that keeps nothing unless its settings say so: `restart` begins with an empty
- * one. Settings are lines of redis.conf.
+ * Starts a real Redis on a free port of loopback. It stores nothing on disk unless its settings say so, and is then
+ * empty after `restart`. Settings are lines of redis.conf.
  */
 export async function openRedis(settings: string[] = []) {
   const folder = await mkdtemp(join(tmpdir(), 'redis-'))
@@ -26,7 +26,7 @@ export async function openRedis(settings: string[] = []) {
   async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     if (hasEnded(child)) return
     const ended = once(child, 'exit')
-    // A stopped process takes no SIGTERM.
+    // A process that is stopped (SIGSTOP) does not receive SIGTERM.
     if (paused) child.kill('SIGCONT')
     paused = false
     child.kill(signal)
@@ -37,22 +37,22 @@ export async function openRedis(settings: string[] = []) {
     url: `redis://127.0.0.1:${port}`,
     port,
 
-    /** Ends it for good, in an orderly way. */
+    /** Ends Redis by SIGTERM, and deletes its folder. */
     async stop(): Promise<void> {
       await end('SIGTERM')
       await rm(folder, { recursive: true, force: true })
     },
 
-    /** Ends it at once; `restart` brings another one. */
+    /** Ends Redis at once. `restart` starts it again. */
     kill: () => end('SIGKILL'),
 
-    /** A new Redis at the same port, with what the last one kept; resolves when it takes connections. */
+    /** Starts Redis again at the same port, with what it had stored on disk. Resolves when it accepts connections. */
     async restart(): Promise<void> {
       await end('SIGKILL')
       child = await start(port, folder, settings)
     },
 
-    /** Connections stay open, and nothing answers. */
+    /** Stops Redis (SIGSTOP): connections stay open, and nothing is answered. */
     pause(): void {
       child.kill('SIGSTOP')
       paused = true
@@ -66,7 +66,7 @@ export async function openRedis(settings: string[] = []) {
 }
 export type Redis = Awaited<ReturnType<typeof openRedis>>
 
-/** Three masters with a replica each; who loses its master takes its place within three seconds. */
+/** Starts three masters with a replica each. When a master is lost, its replica takes over within three seconds. */
 export async function openRedisCluster() {
   const nodes = await Promise.all(Array.from({ length: 6 }, openNode))
   const [first, ...others] = nodes
@@ -106,12 +106,12 @@ async function openNode(): Promise<Redis & { busPort: number }> {
   })
 }
 
-/** A master with its replica, and a sentinel that puts the one in the place of the other within three seconds. */
+/** Starts a master, its replica, and a sentinel, which promotes the replica within three seconds of a loss. */
 export async function openRedisWithSentinel(name = 'mymaster') {
   const master = await openRedis(eagerReplicas)
   const replica = await openRedis([...eagerReplicas, `replicaof 127.0.0.1 ${master.port}`])
   await until(async () => isLinked(await tell(replica.port, ['INFO', 'replication'])))
-  // It asks the master for its replicas once in ten seconds, so they are there before it.
+  // A sentinel asks a master for its replicas every ten seconds, so it is started after them.
   const sentinel = await openRedis([
     `sentinel monitor ${name} 127.0.0.1 ${master.port} 1`,
     `sentinel down-after-milliseconds ${name} 700`,
@@ -137,7 +137,7 @@ const countIn = (nodes: unknown) =>
     .split('\n')
     .filter((line) => !line.includes('handshake')).length
 
-/** One command to one server, and what it says as text. */
+/** Sends one command to one server. Returns the answer as text. */
 export async function tell(port: number, command: string[]): Promise<string> {
   const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false } })
   client.on('error', () => undefined)
@@ -150,7 +150,7 @@ export async function tell(port: number, command: string[]): Promise<string> {
   }
 }
 
-/** Resolves when it is so; not later than after 40 s, as a busy machine may take long to miss a server. */
+/** Resolves when the condition is true. Rejects after 40 s, because a busy machine may take long to notice a loss. */
 export async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const waitUntil = Date.now() + 40_000
   while (!(await isTrue())) {
@@ -166,7 +166,7 @@ async function startSomewhere(folder: string, settings: string[]): Promise<{ por
   })
 }
 
-/** Tries again where somebody else was faster to take a port. */
+/** Starts Redis again at another port if another process has taken the port. */
 async function whileTaken<Started>(startOnce: () => Promise<Started>): Promise<Started> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -182,7 +182,7 @@ class PortTaken extends Error {}
 async function start(port: number, folder: string, settings: string[]): Promise<ChildProcess> {
   const own = ['bind 127.0.0.1', `dir ${folder}`, 'save ""', 'appendonly no']
   const file = join(folder, 'redis.conf')
-  // A sentinel writes down in it what it learns.
+  // A sentinel writes its state to this file, so the file must not be overwritten.
   if (!existsSync(file)) await writeFile(file, [...own, ...settings, ''].join('\n'))
   const mode = settings.some((line) => line.startsWith('sentinel ')) ? ['--sentinel'] : []
   const child = spawn('redis-server', [file, '--port', String(port), ...mode], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -191,7 +191,7 @@ async function start(port: number, folder: string, settings: string[]): Promise<
   return child
 }
 
-/** Resolves when Redis takes connections; it says so itself. */
+/** Resolves when Redis logs that it accepts connections. */
 function ready(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let said = ''
@@ -215,17 +215,17 @@ const missing = (cause: unknown) =>
   })
 
 /**
- * Redis ends when this process does, even when this one is killed or Redis is paused: a second process waits for the
- * end of a pipe from us, and kills Redis then.
+ * Ends Redis when this process ends, even if this process is killed or Redis is stopped: a second process waits for the
+ * end of a pipe from this one, and then kills Redis.
  */
 function endWithUs(child: ChildProcess): void {
-  // A group of its own: Ctrl-C must not end the watchman first.
+  // A process group of its own, because Ctrl-C must not end the watchman first.
   const watchman = spawn('sh', ['-c', 'cat > /dev/null; kill -9 "$1"', 'sh', String(child.pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   })
   watchman.unref()
-  // Its number may soon be another process's.
+  // Redis has ended, and its process id may soon belong to another process.
   child.once('exit', () => watchman.kill('SIGKILL'))
 }
 

@@ -3,25 +3,25 @@ import { onTestFinished } from 'vitest'
 import { createRenderers, type RenderersOptions } from '../../src/avatar/renderers.ts'
 import { capacityFor } from '../../src/capacity.ts'
 
-/** The module of a renderer process. */
+/** The program of a renderer process. */
 export const program = new URL('../../src/renderer.ts', import.meta.url)
 
-/** Renderers as the app has them, unless told otherwise, with the messages of what failed in them. */
+/** Creates renderers with the app's options or others. `failures` has the messages of what failed in them. */
 export function openRenderers(others: Partial<RenderersOptions> = {}) {
   const failures: string[] = []
   const limits = { ...capacityFor(1024), ...others }
   return { failures, ...createRenderers({ program, ...limits, onFailure: ({ message }) => failures.push(message) }) }
 }
 
-/** The processes that a process has started. */
+/** Returns the ids of the processes that a process has started. */
 export function childrenOf(pid: number): number[] {
   const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
   return list === '' ? [] : list.split(' ').map(Number)
 }
 
 /**
- * Follows the memory of a process's children, in megabytes. Returns a function that ends this and returns the most that one
- * of them has had.
+ * Measures the memory of a process's children. Returns a function that stops measuring and returns the largest peak of
+ * a child, in megabytes.
  */
 export function watchMemory(pid: number): () => number {
   let mostMb = 0
@@ -37,7 +37,7 @@ export function watchMemory(pid: number): () => number {
   }
 }
 
-/** 0 when the process has just ended. */
+/** Returns the peak memory of a process, or 0 if it has just ended. */
 function peakMemoryMb(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024

@@ -7,18 +7,18 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
 
-/** The app's beginning. */
+/** The app's main module. */
 export const main = join(import.meta.dirname, '../../src/main.ts')
 
-/** Compiled modules, as `npm start` keeps them: every start but the first takes half the time. */
+/** The folder for compiled modules that `npm start` uses, too. It halves the time of all starts but the first. */
 const compiled = join(import.meta.dirname, '../../.cache/compiled')
 
-/** Puts files into the folder in which the app will run. */
+/** Writes files into the folder in which the app will run. */
 type Prepare = (folder: string) => Promise<unknown>
 
 /**
- * The app as `npm start` runs it, in a folder of its own: with no settings it is the demo. `prepare` puts files into the
- * folder before the start; `command` starts another copy, or in another way.
+ * Starts the app as `npm start` does, in a new folder. Without settings it is the demo. `prepare` writes files into the
+ * folder before the start. `command` starts another copy of the app, or starts it in another way.
  */
 export async function startApp(
   settings: Record<string, string> = {},
@@ -35,11 +35,11 @@ export async function startApp(
     output.stdout += part
   })
   const exited = once(child, 'exit')
-  const closed = once(child, 'close') // once all that it has written is read
+  const closed = once(child, 'close') // resolves when all of the output has been read
   child.stderr.on('data', (part: Buffer) => {
     output.stderr += part
   })
-  // In production nothing is printed when it listens.
+  // In production the app prints nothing when it listens, so try to connect.
   while (!(await isListening(settings.HOST ?? '127.0.0.1', Number(port)))) {
     if (child.exitCode !== null || child.signalCode !== null) {
       await closed
@@ -49,13 +49,13 @@ export async function startApp(
   }
   return {
     url: `http://localhost:${port}`,
-    /** Where it runs: its cache is in here unless told otherwise. */
+    /** The folder in which the app runs. Its cache is in it by default. */
     folder,
     child: child satisfies ChildProcess,
     output,
-    /** Exit code and signal, once it has ended. */
+    /** Resolves with exit code and signal when the app has ended. */
     exited,
-    /** At once; SIGTERM takes up to three seconds more, and what is under way is finished and logged. */
+    /** Ends the app at once, or with SIGTERM, which takes up to three seconds, after open requests. */
     async stop(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL') {
       child.kill(signal)
       await closed
@@ -73,7 +73,7 @@ function isListening(host: string, port: number): Promise<boolean> {
 }
 export type StartedApp = Awaited<ReturnType<typeof startApp>>
 
-/** Starts the app with settings or files that end it. Returns its exit code and all that it wrote. */
+/** Starts the app with settings or files that end the start. Returns its exit code and its output. */
 export async function startAndFail(settings: Record<string, string>, prepare: Prepare = async () => {}) {
   const folder = await mkdtemp(join(tmpdir(), 'app-'))
   await prepare(folder)

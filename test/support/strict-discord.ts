@@ -3,8 +3,8 @@ import { z } from 'zod'
 import type { DiscordOptions } from '../../src/demo/discord.ts'
 
 /**
- * Refuses each request that Discord would refuse, or that does not keep to the RFCs, before the demo's stand-in sees it.
- * Stricter than Discord in two things: PKCE must be used, and no field may be sent that has no meaning.
+ * Refuses each request that Discord would refuse, or that violates the RFCs, before the demo's stand-in sees it. It is
+ * stricter than Discord in two points: PKCE is required, and unknown fields are refused.
  */
 export function strictDiscord(options: DiscordOptions): RequestHandler {
   const authorization = authorizationOf(options)
@@ -15,7 +15,7 @@ export function strictDiscord(options: DiscordOptions): RequestHandler {
   }
 }
 
-/** Throws when Discord would not show its page at this authorize address. */
+/** Throws if Discord would not show its page at this authorize address. */
 export function checkAuthorizeUrl(url: string, options: DiscordOptions): void {
   authorizationOf(options).parse(single(new URL(url).searchParams))
 }
@@ -65,7 +65,7 @@ function problemWith(req: Request, authorization: z.ZodType): Problem | undefine
   }
   if (!req.path.startsWith('/api/')) return undefined
   const userAgent = req.get('user-agent') ?? ''
-  // Cloudflare, in front of Discord, refuses browsers and programs without a name.
+  // Cloudflare, which is in front of Discord, refuses browsers and clients without a User-Agent.
   if (userAgent === '' || userAgent.startsWith('Mozilla/')) return { status: 403, error: 'user agent' }
   const form = forms[req.path]
   if (form === undefined) return undefined
@@ -79,7 +79,7 @@ function invalidRequest({ error }: z.ZodSafeParseResult<unknown>): Problem | und
   return error && { status: 400, error: 'invalid_request', description: z.prettifyError(error) }
 }
 
-/** The parameters; one that is repeated is a list, which no schema takes. */
+/** Returns the parameters. A repeated one becomes a list, which every schema refuses. */
 function single(query: URLSearchParams): Record<string, string | string[]> {
   return Object.fromEntries(
     [...query.keys()].map((name) => {

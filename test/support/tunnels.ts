@@ -19,7 +19,7 @@ async function listen(server: Server) {
   }
 }
 
-/** Passes bytes on in both directions; when one side ends or breaks, so does the other. */
+/** Forwards bytes in both directions, and closes each side when the other one ends or fails. */
 function join(one: Socket, other: Socket): void {
   one.pipe(other).pipe(one)
   for (const [socket, peer] of [
@@ -31,15 +31,15 @@ function join(one: Socket, other: Socket): void {
   }
 }
 
-/** A server that speaks TLS, in front of one on loopback that does not. */
+/** Opens a TLS server in front of a plain one on loopback. */
 export async function openTlsFront(tls: { cert: Buffer; key: Buffer }, portBehind: number) {
   return listen(createTlsServer(tls, (socket) => join(socket, connect(portBehind, '127.0.0.1'))))
 }
 
-/** A proxy for HTTPS (RFC 9110, 9.3.6). `hosts` are those it knows, with the ports on loopback where they are. */
+/** Opens a proxy for HTTPS (RFC 9110, 9.3.6). `hosts` has the hosts that it knows, with their ports on loopback. */
 export async function openProxy(hosts: Record<string, number>) {
   const requests: { target: string; authorization: string | undefined }[] = []
-  /** Answers instead, or not at all. */
+  /** If `answer` is set, it answers instead of the proxy, or does not answer. */
   const fault: { answer?: (socket: Socket) => void } = {}
   const server = createServer((_req, res) => res.writeHead(405).end())
   server.on('connect', ({ url: target = '', headers }: IncomingMessage, socket: Socket) => {
