@@ -2,36 +2,15 @@
 // {name}.
 import { fill } from '../../public/js/look.js'
 import drawnWords from './drawn-words.json' with { type: 'json' }
-import { elsewhereWords, yourDataWords } from './elsewhere-words.ts'
+import { errorWords, inWords } from './error-words.ts'
+import { homeWords } from './home-words.ts'
 import { capitalised, partColourTitle, partTitle, variantTitle } from './part-titles.ts'
 import { privacyWords } from './privacy-words.ts'
-import { profileWords } from './profile-words.ts'
+import { moodTexts, scriptWords } from './script-words.ts'
+import { elsewhereWords, profileWords, showWords, yourDataWords } from './show-words.ts'
 
-const numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
-const inWords = (count: number) => numbers[count] ?? String(count)
-const seconds = (count: number) => (count === 1 ? 'second' : 'seconds')
-/** A time to wait, in words: in seconds up to 90 seconds, then in minutes. */
-const duration = (count: number) => (count > 90 ? `${Math.ceil(count / 60)} minutes` : `${count} ${seconds(count)}`)
 /** A number with a minus sign instead of a hyphen. */
 const minus = (number: number) => String(number).replace('-', '−')
-/** A day in UTC, because the visitor's time zone is not known. */
-const dayAndMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', timeZone: 'UTC' })
-
-/** The text of a link. The text `notCopied` quotes it. */
-const change = 'Change style or mood'
-
-/** Moods within a text, such as "Adventurer, in love". */
-const moodTexts: Record<string, string> = {
-  happy: 'happy',
-  sad: 'sad',
-  angry: 'angry',
-  surprised: 'surprised',
-  neutral: 'neutral',
-  playful: 'playful',
-  love: 'in love',
-  sleepy: 'sleepy',
-}
-
 const moodTitles: Record<string, string> = {
   happy: 'Happy',
   sad: 'Sad',
@@ -58,63 +37,10 @@ const colours: Record<string, string> = {
   slate: 'Slate',
 }
 
-const previewAlt = 'Your avatar: {look}'
-
-/** The texts of the browser scripts, which the page contains as JSON in an attribute. */
-const script = {
-  locale: 'en-GB',
-  look: '{style}, {mood}',
-  lookWith: '{look}, with {drawn}',
-  nowDrawn: 'Now with {drawn}.',
-  moods: moodTexts,
-  previewAlt,
-  by: 'by {creator}',
-  moodAll: '{style} can show them all.',
-  moodSome: '{style} can’t look {moods}.',
-  moodNone: '{style} has no face, so no mood.',
-  /** Hints by the form field of a part that shows a mood. */
-  ownParts: {
-    eyesVariant: 'The eyes are your own.',
-    eyebrowsVariant: 'The eyebrows are your own.',
-    mouthVariant: 'The mouth is your own.',
-    expressionVariant: 'The expression is your own.',
-    moodVariant: 'The mood is your own.',
-  },
-  edgeToEdge: '{style} fills the whole picture, so there is nothing to zoom out to.',
-  still: '{style} doesn’t move. {styles} do.',
-  example: 'Yours will look different',
-  drawing: 'Drawing…',
-  failed: 'Couldn’t draw that one. Showing the last.',
-  tryAgain: 'Try again',
-  seedTooLong: 'The seed is {count} characters long. Use {most} or fewer.',
-  units: { scale: ' %', translateX: ' %', translateY: ' %', rotate: '°', backgroundColorAngle: '°' },
-  roll: 'Roll',
-  rollLong: 'Roll the dice for a new face',
-  rollRest: 'Roll the rest',
-  rollRestLong: 'Roll the dice for the rest; your parts stay',
-  unpinned: 'All parts are as rolled again.',
-  rolled: 'New roll: {seed}',
-  backTo: 'Back to {seed}',
-  gifDrawing: 'Drawing…',
-  gifWait: 'A GIF takes a few seconds to draw.',
-  gifQueue: 'Many GIFs are waiting to be drawn. Try again in {seconds} s; the still PNG is ready now.',
-  gifFailed: 'We couldn’t draw the GIF. Try again, or take the still PNG.',
-  facesShown: 'Twelve faces are shown.',
-  leaving: 'Off to Discord…',
-  working: 'One moment…',
-  copied: 'Copied',
-  notCopied: `Could not copy. “${change}” is the same link.`,
-  notCopiedText: 'Could not copy. Select the text in the field.',
-  rollFirst:
-    'amber brave bright calm clever cosy dapper dusty early fuzzy gentle golden happy hidden jolly kind little lucky mellow merry misty nimble noble quiet rusty shy silver sleepy snowy sunny swift tiny velvet wild witty',
-  rollSecond:
-    'acorn badger biscuit bramble cedar clover comet cricket dune ember fern finch fox gecko hazel heron iris juniper kite lark lemon maple marble moss newt oak otter owl pebble pine plum quail raven river robin sage sparrow thistle tulip walnut willow wren',
-}
-
 export const words = {
   lang: 'en',
   dir: 'ltr',
-  script,
+  script: scriptWords,
 
   site: {
     name: 'Avatar generator',
@@ -131,68 +57,7 @@ export const words = {
     signedInAs: 'Signed in as',
   },
 
-  home: {
-    title: 'Make a new face for Discord',
-    lead: 'Pick a style and a mood, see it at once, then see yourself wearing it.',
-    form: 'Your look',
-    style: 'Style',
-    styleHint: 'Each picture is your avatar in that style.',
-    filter: 'Show',
-    animated: 'Animate',
-    animatedHint: '({count} styles; Discord needs Nitro)',
-    moves: 'can move',
-    mood: 'Mood',
-    anyMood: 'Any',
-    background: 'Background',
-    backgroundHint: 'See-through: dark in Discord’s dark theme, white in its light one.',
-    none: 'See-through',
-    stylesOwn: 'The style’s own',
-    faint: 'Hard to see on this background. Better:',
-    gradient: '{first} and {second}',
-    fill: 'One colour or two',
-    secondColour: 'Second colour',
-    firstColourMissing: 'Pick a first colour above, too.',
-    parts: 'Parts',
-    partsHint: 'Choose what you like; the dice decide the rest.',
-    moreParts: 'More',
-    asRolled: 'As rolled',
-    noPart: 'None',
-    ofAnyKind: 'Any {kind}',
-    severalOf: 'One of {count}',
-    several: 'Pick several; the dice choose among them',
-    yours: 'Yours: {parts}',
-    readyLooks: 'Ready-made colours',
-    unpin: 'All as rolled again',
-    framing: 'Framing',
-    adjust: 'Adjust',
-    scale: 'Size',
-    ownScale: 'Your own size',
-    mirror: 'Mirror it',
-    cut: 'The circle cuts off some of this one.',
-    fit: 'Make it fit',
-    ownColour: 'Your own colour',
-    otherColour: 'As you wrote it: {colour}',
-    seed: 'Name or word',
-    seedHint: 'Same word, same face.',
-    thisWord: 'The face of this word',
-    fromUsername: 'Use my Discord username',
-    fromUsernameHint: '(then yours will differ from this one)',
-    openFaces: 'More faces',
-    moreFaces: 'Twelve more',
-    faces: 'Twelve faces',
-    lastRolls: 'Last rolls',
-    preview: 'Preview',
-    previewAlt,
-    sizes: 'The avatar at 80, 40 and 32 pixels',
-    circle: 'Discord shows only what is inside the circle.',
-    next: 'Continue',
-    nextWith: ' with Discord',
-    promise:
-      'We read your name, username, picture and what your profile looks like (banner, colour, decoration, nameplate, server tag, Nitro), and keep nothing else. We can’t post or change anything.',
-    update: 'Update',
-    updateWhat: ' the picture',
-    startOver: 'Start over',
-  },
+  home: homeWords,
 
   groups: {
     popular: 'Popular',
@@ -238,7 +103,7 @@ export const words = {
   problems: {
     error: 'Error:',
     summary: (count: number): string => `${capitalised(inWords(count))} ${count === 1 ? 'thing' : 'things'} to fix`,
-    seedTooLong: (count: number, most: number): string => fill(script.seedTooLong, { count, most }),
+    seedTooLong: (count: number, most: number): string => fill(scriptWords.seedTooLong, { count, most }),
     controlCharacter: (field: string): string =>
       `There is a character in ${field} that can’t be shown. Type it again, on one line.`,
     styleMissing: 'Choose a style.',
@@ -291,187 +156,9 @@ export const words = {
     notSignedIn: 'You are not signed in here, so we cannot tell who you are. Sign in first, then try again.',
   },
 
-  show: {
-    title: 'Looking good, {name}',
-    pageTitle: '{look} · Looking good, {name}',
-    lead: '{look}, from the seed “{seed}”.',
-    alt: 'Your avatar: {look}',
-    nowAlt: 'Your picture on Discord now',
-    now: 'On Discord now',
-    nowHint: 'It stays until you upload the new one yourself.',
-    download: 'Download for Discord',
-    downloads: 'Downloads',
-    sizeName: 'PNG, {size} pixels',
-    downloadShort: 'Download',
-    share: 'Save or share',
-    faces: 'Pick another face',
-    still: 'Still PNG',
-    moving: 'Moving GIF (Nitro)',
-    svg: 'SVG',
-    svgName: 'SVG, the drawing itself',
-    downloadHint: '512 px PNG, right for Discord.',
-    others: 'Other sizes',
-    gifHint: 'With Nitro, Discord shows the GIF moving; without, it keeps the first frame only.',
-    noFont: 'No font here has {letters}. The PNG leaves that out, even if your browser shows it above.',
-    remixed: ', remixed.',
-    creditBy: ' by ',
-    none: 'See-through: dark in Discord’s dark theme, white in its light one.',
-    where: 'Where people will see it',
-    dark: 'Dark theme',
-    light: 'Light theme',
-    whereAlt: 'Your avatar in a chat message, the list of members, a profile card and a voice call.',
-    friend: 'kit',
-    friendSays: 'new picture?',
-    youSay: 'yes! had to roll the dice a few times',
-    otherFriend: 'lena',
-    steps: 'Wear it in three steps',
-    onPhone: {
-      title: 'On a phone',
-      steps: [
-        'Save the picture with the button at the top.',
-        'In Discord tap **your picture**, then **Edit Profile**, then the picture.',
-        'Choose the one you saved, and **save**.',
-      ],
-    },
-    onComputer: {
-      title: 'On a computer',
-      steps: [
-        'Download the picture with the button at the top.',
-        'In Discord open **User Settings**, then **Profiles**.',
-        'Choose **Change Avatar**, pick the file, and **save**.',
-      ],
-    },
-    restyle: 'Not quite you yet?',
-    restyleHint: 'Change what you like. No need to sign in again.',
-    change,
-    copy: 'Copy link to this look',
-    copyHint: 'This face is drawn from your username, so a link to it has your username in it.',
-    copyWithName: 'Copy with your username in it',
-    copyWithoutName: 'Copy without it: each gets a face of their own',
-    here: 'Or change it right here',
-    make: 'Make this one',
-    history: 'Your last looks',
-    historyHint: (until: Date): string =>
-      `Your last 12 looks stay until ${dayAndMonth.format(until)}: seven days after your last visit. The oldest make room for new ones; starred ones stay.`,
-    keptFull: 'Six looks have a star, and six is the most. Take one away to star another.',
-    removed: 'Removed {look}, from the seed “{seed}”.',
-    undo: 'Undo',
-    historyEmpty: 'Your next look will wait here.',
-    fromSeed: ' from the seed “{seed}”',
-    downloadOne: 'Download {look}, from the seed “{seed}”',
-    keepOne: 'Keep {look}, from the seed “{seed}”',
-    unkeepOne: 'Stop keeping {look}, from the seed “{seed}”',
-    removeOne: 'Remove {look}, from the seed “{seed}”',
-  },
+  show: showWords,
 
-  errors: {
-    ask: 'If this goes on, ask {contact}.',
-    number: 'The number of this error is {number}.',
-    yourLook: 'Your look',
-    style: 'Style',
-    mood: 'Mood',
-    background: 'Background',
-    seed: 'Seed',
-    yourUsername: 'your username',
-    tryAgain: 'Try again',
-    tryAgainInSeconds: 'Try again in {count} s',
-    tryAgainInMinutes: 'Try again in {count} min',
-    back: 'Back to the form',
-    start: 'Go to the form',
-    crossSiteRequest: {
-      title: 'That came from another site',
-      advice: 'We only take this form from our own page, to keep you safe. Open the form here and send it again.',
-    },
-    notFound: {
-      title: 'There is nothing here',
-      advice: 'The address may be mistyped, or what was here is gone. The form is still where it was.',
-    },
-    methodNotAllowed: {
-      title: 'This page can’t do that',
-      advice: 'It is there, but not for this kind of request. Start from the form.',
-    },
-    unsupportedMediaType: {
-      title: 'That was not our form',
-      advice: 'We can only read what the form sends. Please fill it in here.',
-    },
-    tooLarge: {
-      title: 'That was too much at once',
-      advice: 'What was sent is longer than our form can be. Please use the form as it is.',
-    },
-    headersTooLarge: {
-      title: 'That was too long to read',
-      advice:
-        'The address, or the cookies sent along with it, are longer than we can take. Start from the form; if that is refused too, delete the cookies of this site.',
-    },
-    requestTimeout: {
-      title: 'We stopped waiting',
-      advice: 'What you asked did not reach us in time. Nothing was changed; please try again.',
-    },
-    invalidValues: {
-      title: 'That made no sense to us',
-      advice: 'Part of what was asked is missing or wrong. Start from the form.',
-    },
-    unknownState: {
-      title: 'We lost track of your visit',
-      advice:
-        'You came back in another browser (the Discord app opens its own), your browser blocks our cookies, it took longer than ten minutes, or this page was opened twice. Please start again here; your look is kept where we still have it.',
-      yourLooks: 'See your looks',
-    },
-    signInFailed: {
-      title: 'The sign-in did not work',
-      advice: 'Discord could not finish it. Nothing was changed. Please start again; your look is kept.',
-    },
-    grantRefused: {
-      title: 'We lost track of your visit',
-      advice: 'Discord no longer knows this sign-in. Please start again; your look is kept.',
-    },
-    discordRefusedClient: {
-      title: 'Discord turned us away',
-      advice: 'That is our mistake, not yours, and we have noted it. Your choices are safe; please try again later.',
-    },
-    discordUnavailable: {
-      title: 'Discord is not answering',
-      advice: 'We could not reach it. That is Discord’s side, not yours. Your choices are safe.',
-    },
-    discordTimeout: (count: number) => ({
-      title: 'Discord is not answering',
-      advice: `We asked who you are and heard nothing for ${inWords(count)} ${seconds(count)}. That is Discord’s side, not yours. Your choices are safe.`,
-    }),
-    discordCircuitOpen: {
-      title: 'Discord is not answering',
-      advice:
-        'It has just kept others waiting, so we did not ask it for you. That is Discord’s side, not yours. Your choices are safe: try again in a few seconds.',
-    },
-    discordRateLimited: (count: number) => ({
-      title: 'Too many people at once',
-      advice: `Discord asks us to wait. Try again in ${duration(count)}; your choices are safe.`,
-    }),
-    rateLimited: (count: number) => ({
-      title: 'That was very fast',
-      advice: `Too many requests came from your address. Try again in ${duration(count)}: go back to the page before, what you chose is still there.`,
-    }),
-    tooManySignIns: (count: number) => ({
-      title: 'Many people are signing in',
-      advice: `They are more than we can take at once. Try again in ${duration(count)}; your choices are safe.`,
-    }),
-    overloaded: (count: number) => ({
-      title: 'Many pictures at once',
-      advice: `We are still drawing those of others. Try again in ${duration(count)}; your choices are safe.`,
-    }),
-    picturesUnavailable: {
-      title: 'We can’t draw this one right now',
-      advice:
-        'Something that makes PNGs and GIFs is missing on our side, and we have noted it. The SVG is still there.',
-    },
-    storeUnavailable: (count: number) => ({
-      title: 'We can’t reach our memory',
-      advice: `Something of ours is down for a moment. Try again in ${duration(count)}; your choices are safe.`,
-    }),
-    unexpectedError: {
-      title: 'Something broke on our side',
-      advice: 'We have noted it. Nothing of yours was changed; please try again.',
-    },
-  },
+  errors: errorWords,
 
   profile: profileWords,
   elsewhere: elsewhereWords,
