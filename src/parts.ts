@@ -74,7 +74,10 @@ export async function openParts(config: Config, log: Logger) {
   const secrets = config.sessionSecrets
   const sealer = createSealer(secrets)
   const userSessions = createUserSessions({ store, secrets, log })
-  const sessions = createSessions({ config, store, userSessions, log, waitMs: visitTimeoutMs })
+  // A lock whose process was killed ends after its TTL, so a request that waits for longer than that gets it.
+  const deadLockMs = lockTtlS * 1000
+  const waitMs = Math.max(timeoutMs, deadLockMs) + marginMs
+  const sessions = createSessions({ config, store, userSessions, log, waitMs })
   const discord = createDiscord({
     ...config.discord,
     ...calls,
@@ -101,8 +104,8 @@ export async function openParts(config: Config, log: Logger) {
       sealer,
       log,
       // How long the first request of a callback may take. Its calls and its two locks take at most three upstream
-      // timeouts; a lock whose process was killed ends after its TTL.
-      waitMs: Math.max(3 * timeoutMs, lockTtlS * 1000) + marginMs,
+      // timeouts.
+      waitMs: Math.max(3 * timeoutMs, deadLockMs) + marginMs,
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,
