@@ -16,7 +16,7 @@ import {
 } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 import { app, db, redis } from '../support/two-instances.ts'
-import { hasAvatar, locationOf, send } from '../support/visits.ts'
+import { cookiesOf, expectLanding, hasAvatar, locationOf, restyle, send, sessionIdIn } from '../support/visits.ts'
 
 const kinds: [string, () => Store][] = [
   ['in Redis', () => app.parts.store],
@@ -76,6 +76,15 @@ describe.each(kinds)('a lock %s', (_, open) => {
     expect(await store.get('thing:1')).toBeUndefined()
     await lock.release()
   })
+})
+
+test('a visitor whose session was locked by a killed process waits until the lock expires', async () => {
+  const visitor = app.visitor()
+  const id = sessionIdIn(cookiesOf(await signIn(app, visitor)))
+  // The rest of the lock's TTL is longer than a visitor waits for Discord.
+  const expiration = { type: 'EX', value: 3 } as const
+  await db.set(lockKey(`session:${id}`), 'a killed process', { expiration })
+  expectLanding(await restyle(visitor), 303)
 })
 
 describe('an instance that is stopped for longer than its locks last', () => {

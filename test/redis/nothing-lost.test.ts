@@ -4,14 +4,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis, until } from '../support/redis.ts'
 import { type Fault, openRedisProxy } from '../support/redis-proxy.ts'
-import { hasAvatar, sameBrowserAt } from '../support/visits.ts'
+import { expectLanding, hasAvatar, sameBrowserAt } from '../support/visits.ts'
+
+/** These tests are about Redis only: on a busy machine Discord's stand-in may take long to respond. */
+const settings = { UPSTREAM_TIMEOUT_MS: '10000' }
 
 let redis: Redis
 let app: TestApp
 
 beforeAll(async () => {
   redis = await openRedis()
-  app = await openApp({ redisUrl: redis.url, accounts: people })
+  app = await openApp({ redisUrl: redis.url, accounts: people, settings })
   // This stores the file of the avatar that all tests make, so that no instance needs to start a renderer process.
   await signIn(app, app.visitor(), toCome)
 })
@@ -36,7 +39,7 @@ const confirmed = ['one', 'two', 'three'].map((seed) => ({ ...look, seed }))
 async function withThreeAvatars(accountId: string): Promise<Visitor> {
   const visitor = app.visitor()
   const [first, ...others] = confirmed
-  await signIn(app, visitor, first, accountId)
+  expectLanding(await signIn(app, visitor, first, accountId), 302)
   for (const choice of others) await visitor.post('/show_avatar').type('form').send(choice).expect(303)
   return visitor
 }
@@ -122,7 +125,7 @@ function afterOthers<Prepared>(prepare: () => Promise<Prepared>): Promise<Prepar
 /** Opens an instance whose Redis is behind a proxy that can fail, and a visitor just before the step. */
 async function openFaulty(step: Step) {
   const proxy = await openRedisProxy(redis.port)
-  const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
+  const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { ...settings, CACHE_DIR: app.folder } })
   await until(async () => (await faulty.parts.store.state()) === 'ok')
   visits += 1
   const accountId = people[visits % people.length]?.id ?? ''
