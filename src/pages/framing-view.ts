@@ -1,0 +1,74 @@
+// The card "Framing" of the form, and its sliders.
+import { fill, flips, measure, ranges } from '../../public/js/look.js'
+import { framings, type Style } from '../avatar/catalogue.ts'
+import type { Field } from './fields.ts'
+import type { Entered } from './form.ts'
+import { pictureUrl } from './look.ts'
+import { words } from './words.ts'
+
+const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
+
+export function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
+  /** Whether the style is a pattern, whose edges would be visible at a smaller scale. */
+  const isEdgeToEdge = style?.edgeToEdge === true
+  const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
+  const mirror = entered.flip === 'none' ? '' : entered.flip
+  const isOwnScale = !framings.some(({ scale: one }) => one === scale)
+  const sliders = (['translateX', 'translateY', 'rotate'] as const).map((name) => sliderView(name, entered[name]))
+  const percent = Math.round(100 * scale)
+  return {
+    fields: framingFields,
+    hint: style && isEdgeToEdge ? fill(words.script.edgeToEdge, { style: style.title }) : '',
+    scales: framings.map(({ name, scale: one }) => {
+      const value = one === ranges.scale.initial ? '' : String(one)
+      return {
+        value,
+        title: words.framings[name],
+        isChosen: one === scale,
+        // The entered value is never disabled, because browsers do not send a disabled field.
+        isDisabled: isEdgeToEdge && one < ranges.scale.initial && one !== scale,
+        picture: pictureUrl({ ...look, scale: value }),
+      }
+    }),
+    /** The radio button for a scale that the tiles do not have, which the slider sets. */
+    ownScale: {
+      value: entered.scale,
+      isChosen: isOwnScale,
+      text: isOwnScale ? measure(String(percent), words.script.units.scale) : '',
+    },
+    size: {
+      min: 100 * ranges.scale.min,
+      max: 100 * ranges.scale.max,
+      value: percent,
+      text: measure(String(percent), words.script.units.scale),
+    },
+    sliders,
+    mirror: { value: flips.find((one) => one === mirror) ?? flips[0], isChosen: flips.some((one) => one === mirror) },
+    isAdjusted: isOwnScale || mirror !== '' || sliders.some(({ isSet }) => isSet),
+  }
+}
+
+type PictureLook = Parameters<typeof pictureUrl>[0]
+
+export function sliderView(
+  name: 'backgroundColorAngle' | 'translateX' | 'translateY' | 'rotate',
+  entered: string,
+  own = {},
+) {
+  const { min, max, initial } = { ...ranges[name], ...own }
+  const value = entered === '' ? String(initial) : entered
+  // If the entered number is not a multiple of the step, any number is allowed, because a browser would round the
+  // entered one.
+  const step = { step: 1, ...own }.step
+  return {
+    name,
+    title: words.sliders[name],
+    entered,
+    value,
+    isSet: Number(value) !== initial,
+    text: measure(value, words.script.units[name]),
+    min: Math.min(min, Number(value) || 0),
+    max,
+    step: Number(value) % step === 0 ? step : 'any',
+  }
+}
