@@ -456,7 +456,7 @@ describe('what is stored in Redis', () => {
     await looking()
   }
 
-  test('expires: every key has a TTL of at most a week, or 90 days for the list of a user’s sessions', async () => {
+  test('has a TTL: at most a week, or 90 days for the list of a user’s sessions', async () => {
     const kinds = new Set<string>()
     await walk(async () => {
       for (const key of await db.keys('*')) {
@@ -470,7 +470,7 @@ describe('what is stored in Redis', () => {
     for (const kind of all) expect(kinds).toContain(kind)
   })
 
-  test('has sessions that end a week after the last visit, not after the first', async () => {
+  test('expires a week after the last visit, not after the first', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
@@ -493,7 +493,7 @@ describe('what is stored in Redis', () => {
     expect(await db.ttl(session)).toBeGreaterThan(weekS - 60)
   })
 
-  test('has sessions that end 90 days after the sign-in: TTL and cookie become shorter until then', async () => {
+  test('expires 90 days after the sign-in: TTL and cookie of a session become shorter until then', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const path = await avatarPath(visitor)
@@ -535,7 +535,7 @@ describe('what is stored in Redis', () => {
     await expectStranger(other)
   })
 
-  test('has sessions of version 1.0.0, without the time of the sign-in, which end after 90 days, too', async () => {
+  test('expires after 90 days, too, if version 1.0.0 stored a session without the time of its sign-in', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({}) })

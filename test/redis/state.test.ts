@@ -239,8 +239,8 @@ describe('a state belongs to the browser for which it was created', () => {
   })
 })
 
-describe('a state gets 400, and no code is exchanged,', () => {
-  test('if it is unknown', async () => {
+describe('a callback gets 400, and no code is exchanged', () => {
+  test('if its state is unknown', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answer = await comeBack(visitor, changed(callback, { state: 'x'.repeat(43) }))
@@ -248,7 +248,7 @@ describe('a state gets 400, and no code is exchanged,', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('if it is older than ten minutes', async () => {
+  test('if its state is older than ten minutes', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await forget('state:*')
@@ -257,7 +257,7 @@ describe('a state gets 400, and no code is exchanged,', () => {
     expect(answer.text).toContain('href="/"')
   })
 
-  test('if it was used more than a minute ago, and the visitor is still signed in', async () => {
+  test('if its state was used more than a minute ago, and the visitor is still signed in', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
@@ -267,7 +267,7 @@ describe('a state gets 400, and no code is exchanged,', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('if an older version of the app has stored its record in another format', async () => {
+  test('if an older version of the app has stored its state in another format', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const [record = ''] = await db.keys('state:*')
@@ -559,7 +559,7 @@ describe('two tabs of one browser', () => {
   })
 })
 
-describe('the state is not used up by', () => {
+describe('a HEAD request or a prefetch of the callback', () => {
   const lookers = [
     ['HEAD', {}],
     ['GET', { 'Sec-Purpose': 'prefetch' }],
@@ -568,7 +568,7 @@ describe('the state is not used up by', () => {
     ['GET', { Purpose: 'prefetch' }],
   ] as const
 
-  test.each(lookers)('%s %j', async (method, headers) => {
+  test.each(lookers)('does not use up the state: %s %j', async (method, headers) => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const { pathname, search } = new URL(callback)
@@ -602,7 +602,7 @@ describe('the issuer (iss) of a callback', () => {
   })
 })
 
-describe('a malformed callback gets a 400 page, and no code is exchanged', () => {
+describe('the parameters of a callback', () => {
   const good = 'https%3A%2F%2Fdiscord.com'
   test.each([
     ['code twice', (state: string) => `code=a&code=b&state=${state}`],
@@ -628,7 +628,7 @@ describe('a malformed callback gets a 400 page, and no code is exchanged', () =>
     ['a code as a list', (state: string) => `code[]=a&state=${state}`],
     ['a code as an object', (state: string) => `code[a]=b&state=${state}`],
     ['a state as a list', (state: string) => `code=a&state[]=${state}`],
-  ])('%s', async (_, query) => {
+  ])('lead to a 400 page if they are malformed, and no code is exchanged: %s', async (_, query) => {
     const visitor = app.visitor()
     const state = stateOf(await leave(visitor))
     const answer = await visitor.get(`/get_avatar?${query(state)}`)
@@ -637,21 +637,21 @@ describe('a malformed callback gets a 400 page, and no code is exchanged', () =>
     expect(exchanges()).toBe(0)
   })
 
-  test('but one without code, state and error leads to the form', async () => {
+  test('lead to the form if code, state and error are all missing', async () => {
     for (const query of ['', '?', '?utm_source=a', '?code[]=a', '?iss=https%3A%2F%2Fdiscord.com']) {
       const answer = await app.visitor().get(`/get_avatar${query}`)
       expect([query, answer.status, answer.headers.location]).toEqual([query, 303, '/'])
     }
   })
 
-  test('but unknown parameters are ignored, even if they are repeated', async () => {
+  test('are ignored if they are unknown, even if they are repeated', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const answer = await comeBack(visitor, `${callback}&session_state=x&a=1&a=2&__proto__=x&toString=x&code[]=y`)
     expectLanding(answer)
   })
 
-  test('but no parameter can change where the visitor is sent', async () => {
+  test('cannot change where the visitor is sent', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     const astray = 'next=//evil.example&returnTo=https://evil.example&redirect_uri=https://evil.example'

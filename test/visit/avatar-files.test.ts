@@ -168,7 +168,7 @@ describe('the same choice gives the same picture', () => {
   })
 })
 
-describe('the library’s picture is used, and nothing unsafe', () => {
+describe('the library draws the picture', () => {
   const svg = (inside: string, attributes = '') =>
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"${attributes}>${inside}</svg>`
   const drawing = (body: string | Buffer): Fault => faults.answer(200, body, svgType)
@@ -205,7 +205,7 @@ describe('the library’s picture is used, and nothing unsafe', () => {
     ['sends UTF-16', drawing(Buffer.from(`\ufeff${svg('<script>evil()</script>')}`, 'utf16le'))],
     ['sends UTF-16 without a byte order mark', drawing(Buffer.from(svg('<rect width="7"/>'), 'utf16le'))],
     ['sends broken UTF-8', drawing(Buffer.from(svg('<text>\xff</text>'), 'latin1'))],
-  ])('if DiceBear %s', async (what, fault) => {
+  ])('when DiceBear %s, of which nothing is stored', async (what, fault) => {
     const choice = { ...look, seed: `DiceBear ${what}` }
     app.dicebear.fail(at.svg, fault)
     const before = app.dicebear.count(at.svg)
@@ -224,7 +224,7 @@ describe('the library’s picture is used, and nothing unsafe', () => {
     expect(file).not.toMatch(/evil|passwd|width="7"/)
   })
 
-  test('if DiceBear’s is unsafe, of which nothing is in the cache', async () => {
+  test('when DiceBear sends unsafe SVGs, of which nothing is in the cache', async () => {
     const own = await ownApp()
     const bad = [
       svg('<script>evil()</script>'),
@@ -246,7 +246,7 @@ describe('the library’s picture is used, and nothing unsafe', () => {
   test.each([
     ['a small one', svg('<rect width="7" height="7"/>')],
     ['one of just 256 KiB', svg(`<path d="${'M'.repeat(256 * 1024 - svg('<path d=""/>').length)}"/>`)],
-  ])('but a safe picture of DiceBear’s is served unchanged: %s', async (what, picture) => {
+  ])('but not when DiceBear sends a safe SVG, which is served unchanged: %s', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     expect(await pictureOf(visitor, id)).toBe(picture)
@@ -257,7 +257,7 @@ describe('the library’s picture is used, and nothing unsafe', () => {
     ['is 0 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="0" height="0"/>'],
     ['is 100,000 wide', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="100000" height="100000"/>'],
     ['is very small', '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 0.001 0.001"/>'],
-  ])('in the PNG, if DiceBear’s SVG is safe, but %s, so that it cannot be rendered', async (what, picture) => {
+  ])('of a PNG when DiceBear’s SVG is safe, but %s and cannot be rendered', async (what, picture) => {
     app.dicebear.replaceSvg(picture)
     const { visitor, id } = await wear({ seed: what })
     const png = await visitor.get(`/avatars/${id}.png`)
@@ -265,25 +265,25 @@ describe('the library’s picture is used, and nothing unsafe', () => {
     expect(png.body).toEqual(await drawPng(drawn({ ...look, seed: what }), 512))
   })
 
-  test('if DiceBear fails, for a reason that is in the log and on no page', async () => {
+  test('when DiceBear fails, for a reason that is in the log and on no page', async () => {
     app.dicebear.fail(at.svg, faults.answer(500))
     const before = app.logged.length
     const { visitor } = await wear({ seed: 'a fault in the log' })
     expect(app.logged.slice(before).join('\n')).toContain('answered 500')
     expect((await visitor.get('/show_avatar')).text).not.toMatch(/class="(notice|problem)"/)
   })
+})
 
-  test('but a seed can change neither the path nor the parameters of the request to DiceBear', async () => {
-    const seed = '../../x?y#z&style=nope&backgroundColor=000000\u00a0%0d%0aX: y'
-    await wear({ seed, style: 'bottts', mood: '' })
-    const call = app.dicebear.calls.at(-1)
-    expect(call?.path).toBe('/10.x/bottts/svg')
-    expect([...(call?.query.entries() ?? [])]).toEqual([
-      ['seed', seed],
-      ['backgroundColor', 'ffd29d'],
-    ])
-    expect(call?.headers.x).toBeUndefined()
-  })
+test('a seed can change neither the path nor the parameters of the request to DiceBear', async () => {
+  const seed = '../../x?y#z&style=nope&backgroundColor=000000\u00a0%0d%0aX: y'
+  await wear({ seed, style: 'bottts', mood: '' })
+  const call = app.dicebear.calls.at(-1)
+  expect(call?.path).toBe('/10.x/bottts/svg')
+  expect([...(call?.query.entries() ?? [])]).toEqual([
+    ['seed', seed],
+    ['backgroundColor', 'ffd29d'],
+  ])
+  expect(call?.headers.x).toBeUndefined()
 })
 
 describe('DiceBear is not called after a 429', () => {

@@ -197,13 +197,15 @@ describe('SECURITY.md', () => {
         .filter((file) => file.endsWith('.test.ts'))
         .map((file) => [file, readFileSync(join(tests, file), 'utf8')]),
     )
-    // A title is the first argument of test() or describe(), or of the call that follows a table of cases.
+    // A title is the first argument of test() or describe(), or of the call that follows a table of cases. The titles of a
+    // test and of its groups are joined by " > ".
     const exists = ({ file, title }: { file: string; title: string }) =>
-      ["'", '`', '"'].some((quote) => {
-        const source = sources.get(file) ?? ''
-        const start = source.indexOf(`${quote}${title}${quote},`)
-        return start > 0 && /(\b(test|describe)\(|\)\()\s*$/.test(source.slice(0, start))
-      })
+      title.split(' > ').every((part) =>
+        ["'", '`', '"'].some((quote) => {
+          const [...before] = (sources.get(file) ?? '').split(`${quote}${part}${quote},`).slice(0, -1)
+          return before.some((text) => /(\b(test|describe)\(|\)\()\s*$/.test(text))
+        }),
+      )
     expect(named.length).toBeGreaterThan(rows.length)
     expect(named.filter((entry) => !exists(entry))).toEqual([])
   })
