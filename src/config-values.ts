@@ -24,8 +24,8 @@ export const host = z
   )
 
 /**
- * A folder. It is created, and a test folder in it, so that a failure is reported together with the problems of other
- * settings. A full disk is accepted, because it may have room later.
+ * A folder. The check creates it and a temporary folder inside, so that a failure is reported together with the
+ * problems of other settings. A full disk is accepted, because it may have room later.
  */
 export const writableFolder = z.string().transform((folder, context) => {
   try {
@@ -41,8 +41,8 @@ export const writableFolder = z.string().transform((folder, context) => {
 })
 
 /**
- * An http(s) URL. It has no query and no fragment, because paths are appended to it, and no semicolon or comma in its
- * host, because these would end the host's entry in the content policy.
+ * An http(s) URL. A query or fragment is refused, because paths are appended to the URL. A semicolon or comma in the
+ * host is refused, because it would end the host's entry in the content security policy.
  */
 export const address = z
   .string()

@@ -23,8 +23,8 @@ for (const button of document.querySelectorAll('[data-copy], [data-copy-from]'))
 }
 
 /**
- * Copies a text. Returns whether it could be copied. On plain http browsers have no clipboard API, and they may refuse
- * to use it elsewhere.
+ * Copies a text, and returns whether that was possible. Browsers have no clipboard API on plain http, and may refuse it
+ * elsewhere.
  */
 async function copy(text) {
   try {

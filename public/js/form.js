@@ -24,7 +24,7 @@ const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
 /** A change becomes a step in the browser's history if no other change follows within this time. */
 const settledMs = 300
 const smallPicturesWaitMs = 180
-/** What a picture shows is announced when it is the last one for this long. */
+/** The description of a picture is announced to screen readers if no other picture follows within this time. */
 const drawnWaitMs = 1000
 
 function enhance(form) {
@@ -50,7 +50,7 @@ function enhance(form) {
     },
   })
   const checkSeed = createSeedCheck(seedField, preview.status)
-  /** What the preview shows, in words. */
+  /** The description of the preview. */
   let drawn = ''
 
   /**
@@ -133,7 +133,7 @@ function enhance(form) {
     find('[data-credit]').textContent = style ? fill(texts.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
   }
 
-  /** Says what the picture at this address shows, and whether the circle cuts it. */
+  /** Describes the picture at this address, and warns if the circle cuts it. */
   async function readPicture(url) {
     const { svg, description } = await contentOf(url)
     if (url !== preview.images[0].getAttribute('src')) return
@@ -141,7 +141,7 @@ function enhance(form) {
     checkCircle(svg)
   }
 
-  /** The text alternative of the picture. It is announced if it has changed. */
+  /** Sets the text alternative of the picture, and announces it if it has changed. */
   function describeDrawing(description) {
     const [image] = preview.images
     const alt = fill(texts.previewAlt, { look: lookWith(texts, find('[data-look]').textContent, description) })
@@ -151,7 +151,7 @@ function enhance(form) {
     announceDrawn()
   }
 
-  /** Shows a warning, with a link that fixes it, if the circle cuts the picture. */
+  /** Shows a warning if the circle cuts the picture. The warning has a link to the largest scale that fits. */
   function checkCircle(svg) {
     const look = enteredLook()
     const isCut = isCutByCircle(look, svg)
@@ -289,7 +289,10 @@ function enhance(form) {
   reducedMotion.addEventListener('change', () => update())
 }
 
-/** The SVG of a picture that is already shown, and its description, from the browser's cache; '' if that fails. */
+/**
+ * The SVG and the description of a picture that is already shown, from the browser's cache; '' if they cannot be
+ * fetched.
+ */
 async function contentOf(url) {
   try {
     const answer = await fetch(url)

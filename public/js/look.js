@@ -179,7 +179,8 @@ export function lookName(texts, styleTitle, mood) {
 }
 
 /**
- * A look and what its drawing shows, if that has words: "Adventurer, happy, with short hair and brown skin".
+ * The name of a look with the description of its drawing, if there is one: "Adventurer, happy, with short hair and
+ * brown skin".
  * @param {LookTexts} texts
  * @param {string} look
  * @param {string} drawn
@@ -224,8 +225,7 @@ export function stillHint(texts, styleTitle, movers) {
 }
 
 /**
- * The words of which random seeds consist, from src/pages/words.ts. Each text is a list of words with spaces between
- * them.
+ * The words for random seeds, from src/pages/words.ts. Each text is a list of words with spaces between them.
  * @typedef {object} SeedTexts
  * @property {string} rollFirst
  * @property {string} rollSecond

@@ -30,7 +30,7 @@ export type AvatarsOptions = {
   cache: FileCache
   /** Called after each read of the cache. */
   onRead: (found: boolean) => void
-  /** Called with the error because of which the embedded library draws instead of DiceBear. */
+  /** Called with DiceBear's error if the embedded library has to draw instead. */
   onFallback: (reason: unknown) => void
 }
 
@@ -42,8 +42,8 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   /** SVGs that are being read or drawn, by id, so that concurrent requests for one avatar share the work. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
   /**
-   * What /show_avatar says about a drawing, by id. Without this cache each request for the page would read a file, and
-   * miss its bound in test/bench.
+   * What /show_avatar needs to know about a drawing, by id. Without this cache each request for the page would read a
+   * file, and the page would miss its bound in test/bench.
    */
   const drawings = new LRUCache<string, Drawing>({ max: 10_000 })
 
@@ -96,8 +96,8 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     },
 
     /**
-     * What the drawing of an avatar shows. Undefined if the file is missing, because the page does not wait until it is
-     * drawn again.
+     * What the drawing of an avatar shows. Undefined if its file is missing, because the page does not wait until the
+     * file is drawn again.
      */
     async drawing({ id, choice }: Avatar): Promise<Drawing | undefined> {
       const found = drawings.has(id) ? undefined : await cache.read(id)

@@ -1,14 +1,14 @@
-// What a drawing shows, from DiceBear's own record in the SVG: each part is a group whose id begins with the names of
-// the part and of its variant, and the colours of a part are in its group.
+// Reads from an SVG which parts and colours it shows. DiceBear draws each part as a group, whose id begins with the
+// names of the part and its variant, and which contains the colours of the part.
 import type { Choice } from './choice.ts'
 import { colourField, partsOf } from './parts.ts'
 
-/** A part with its variant and colour, or the colour of something that is no part, such as the skin. */
+/** A part with its variant and colour, or a colour that belongs to no part, such as that of the skin. */
 export type DrawnPart = { name: string; variant?: string; colour?: DrawnColour | undefined }
 /** `value` is six hex digits. */
 export type DrawnColour = { name: string; value: string }
 
-/** By part, the colours that are worth naming. */
+/** By part, the colours that are described. */
 const coloursOfPart: Record<string, readonly string[]> = {
   hair: ['hair'],
   top: ['hat', 'hair'],
@@ -21,11 +21,11 @@ const coloursOfPart: Record<string, readonly string[]> = {
   clothes: ['clothes', 'clothing', 'shirt'],
 }
 
-/** The colours of what is no part in some styles, with the group that they are in if they are in one. */
+/** Colours that belong to no part in some styles, with the name of the part in whose group they are drawn, or ''. */
 const otherColours: Record<string, string> = { skin: 'head', base: 'head', shape: 'body', clothing: '' }
 
 /**
- * The parts that an SVG shows, with their colours. The SVG may come from outside: names that are not in the table of
+ * The parts that an SVG shows, with their colours. The SVG may come from outside, so names that are not in the table of
  * parts are ignored.
  */
 export function drawnParts({ style, pins = {} }: Pick<Choice, 'style' | 'pins'>, svg: string): DrawnPart[] {
@@ -36,7 +36,7 @@ export function drawnParts({ style, pins = {} }: Pick<Choice, 'style' | 'pins'>,
     const possible = colours.flatMap((colour) => {
       if (!names.includes(colour.name)) return []
       const pinned = pins[colourField(colour)]
-      // If the style has one colour only, that says nothing about this drawing.
+      // If the style has only one colour here, all its drawings have it, so it is not described.
       const values = pinned ? [pinned] : colour.palette.length > 1 ? colour.palette : []
       return values.map((value) => ({ name: colour.name, value }))
     })
@@ -57,7 +57,7 @@ export function drawnParts({ style, pins = {} }: Pick<Choice, 'style' | 'pins'>,
   return [...drawn, ...others]
 }
 
-/** The groups of the parts, by part, and what is drawn without a group, except for the background. */
+/** The groups of the parts, by part, and the rest of the drawing without its background. */
 function contentOf(svg: string) {
   const end = svg.indexOf('</defs>')
   const found = [...svg.slice(0, end).matchAll(/<g id="(\w+)-(\w+)-/g)]

@@ -30,8 +30,8 @@ export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(
 export const noVariant = 'none'
 
 /**
- * What the visitor has chosen for parts and colours instead of leaving them to the seed, by field: one variant, a
- * comma-separated list of which the seed picks one, `none`, or six hex digits.
+ * The parts and colours that the visitor has chosen instead of leaving them to the seed, by field. A value is a
+ * variant, a comma-separated list of variants of which the seed picks one, `none`, or six hex digits.
  */
 export type Pins = Readonly<Record<string, string>>
 

@@ -1,6 +1,6 @@
-// Checks that an SVG from outside is a drawing and nothing more: its elements, attributes and CSS are on an allow list,
-// it refers only to itself, and its size and the cost of rendering it are bounded. An SVG that fails is refused, never
-// repaired.
+// Checks that an SVG from outside is a drawing and nothing more. Elements, attributes and CSS must be on an allow list,
+// references must stay within the document, and the size and the cost of rendering are bounded. An SVG that fails is
+// refused, never repaired.
 import { type SaxesAttributeNS, SaxesParser, type SaxesTagNS } from 'saxes'
 import { UnsafeSvg } from '../errors.ts'
 import { checkCss, checkStylesheet, DECLARATION_TOKENS, namesIn, refuse, VALUE_TOKENS } from './safe-css.ts'

@@ -8,8 +8,8 @@ export async function drawPicture(style: string, seed: string): Promise<string> 
 }
 
 /**
- * Sends an SVG. Its content security policy lets it do nothing if it is opened in its own tab, because the stand-ins
- * share the app's origin.
+ * Sends an SVG. The content security policy prevents it from doing anything if a visitor opens it in its own tab,
+ * because the stand-ins share the app's origin.
  */
 export function sendSvg(res: Response, svg: string): void {
   res.setHeader('Content-Type', 'image/svg+xml')

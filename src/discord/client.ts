@@ -56,8 +56,8 @@ export function createDiscord(options: DiscordOptions) {
   const { clientId, clientSecret, apiUrl, redirectUri, userAgent, limits } = options
   const { connections, timeoutMs, onCall, onBreaker } = options
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
-  // Each endpoint has its own circuit breaker, because it may fail alone. The revocation endpoint needs none, because a
-  // sign-out waits for it only briefly.
+  // Each endpoint has its own circuit breaker, because endpoints may fail alone. The revocation endpoint needs none,
+  // because a sign-out does not wait long for a revocation.
   const upstreams = {
     token: createUpstream({ ...calls, name: 'discord-token', breaker }),
     user: createUpstream({ ...calls, name: 'discord-user', breaker }),

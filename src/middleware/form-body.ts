@@ -4,8 +4,8 @@ import { UnsupportedMediaType } from '../errors.ts'
 
 const maxFormBytes = 16 * 1024
 /**
- * A connection is destroyed if its body is larger than this. Up to this size express.text() reads a body that is over
- * its limit and discards it, so that the browser receives the 413.
+ * If a body is larger than this, its connection is destroyed. A smaller body that is still over the limit of
+ * express.text() is read and discarded, so that the browser receives the 413.
  */
 const maxReadBytes = 16 * 1024 * 1024
 

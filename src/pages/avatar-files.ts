@@ -42,7 +42,7 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
       const choice = choiceIn(req.query)
       return previewQueue(async () => previewOf(choice, await renderers.draw(choice)), clientOf(req))
     })
-    // RFC 2045, section 8. The script of the form reads it.
+    // The header of RFC 2045, section 8. The script of the form makes the text alternative of it.
     res.set('Content-Description', encodeURIComponent(preview.description ?? ''))
     sendPicture(res, svgType, preview, previewCaching)
   })

@@ -1,6 +1,6 @@
 /**
- * Returns a function that names a colour of six hex digits: it has the name of that example which looks most like it.
- * `examples` are names by colour.
+ * Returns a function that names a colour of six hex digits, by the example that looks most similar. `examples` are
+ * names by colour.
  */
 export function colourNamer(examples: Readonly<Record<string, string>>): (colour: string) => string {
   const known = Object.entries(examples).map(([colour, name]) => ({ lab: oklab(colour), name }))
@@ -12,7 +12,7 @@ export function colourNamer(examples: Readonly<Record<string, string>>): (colour
 }
 
 /**
- * A colour in OKLab, where the distance between two colours is how different they look.
+ * Converts a colour to OKLab, in which the distance of two colours tells how different they look.
  * https://bottosson.github.io/posts/oklab/
  */
 function oklab(colour: string): number[] {
@@ -28,7 +28,7 @@ function oklab(colour: string): number[] {
   ]
 }
 
-/** One channel of sRGB, without its gamma. */
+/** Converts a channel of sRGB to linear light. */
 function linear(value: number): number {
   return value > 0.04045 ? ((value + 0.055) / 1.055) ** 2.4 : value / 12.92
 }

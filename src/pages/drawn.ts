@@ -1,4 +1,4 @@
-// What a drawing shows, in words, for those who cannot see it.
+// Describes a drawing in words, for visitors who cannot see it.
 import { fill } from '../../public/js/look.js'
 import type { Choice } from '../avatar/choice.ts'
 import { type DrawnColour, type DrawnPart, drawnParts } from '../avatar/drawn.ts'
@@ -12,24 +12,27 @@ const list = new Intl.ListFormat(words.script.locale, { type: 'conjunction' })
 type Phrases = Readonly<Record<string, string>>
 const { colours, hairColours, skinColours } = words.drawn
 /**
- * By part, or by colour where that belongs to no part, in the order in which they are said; then by variant without its
- * number. `any` is for all other variants. {variant} is the title of the variant if it is one of the `adjectives`, and
- * {colour} the name of the part's colour: both may be empty. An empty text is not said.
+ * The phrases of a description by part, or by colour if it belongs to no part, and then by variant without its number.
+ * `any` is for all other variants. The description has the order of this table. {variant} is the title of the variant
+ * if it is one of the `adjectives`, and {colour} the name of the colour; both may be empty. Empty phrases are left out.
  */
 const phrases: Readonly<Record<string, Phrases>> = words.drawn.phrases
 const hairstyles: Phrases = words.drawn.hairstyles
 /** The parts whose variants are hairstyles. */
 const hairParts = ['hair', 'top', 'head']
-/** Titles that can stand before a noun. */
+/** The titles of variants that can be used before a noun. */
 const adjectives = new Set(words.drawn.adjectives.split(' '))
 const otherColour = colourNamer(colours)
-/** Some colours have other names as hair, or as skin. */
+/** Some colours have other names if they are the colour of hair or skin. */
 const hairColour = colourNamer({ ...colours, ...hairColours })
 const skinColour = colourNamer({ ...colours, ...skinColours })
-/** The parts that would make the text too long. Like those that show the mood they are said only if they are pinned. */
+/**
+ * Parts that would make the description too long. Like the parts that show the mood, they are described only if they
+ * are pinned.
+ */
 const unsaid = ['eyebrowsVariant', 'noseVariant']
 
-/** The text of a look that has not been drawn yet; empty if it could not be drawn. */
+/** Draws a look and describes the drawing; '' if the look could not be drawn. */
 export async function textOfLook(renderers: Renderers, look: Entered): Promise<string> {
   const { choice } = readLook(look)
   if (choice === undefined) return ''
@@ -37,7 +40,9 @@ export async function textOfLook(renderers: Renderers, look: Entered): Promise<s
   return drawnText(choice, drawnParts(choice, svg))
 }
 
-/** "long red hair, round glasses and brown skin"; empty if nothing in the drawing has a name. */
+/**
+ * The description of a drawing, such as "long red hair, round glasses and brown skin"; '' if nothing can be described.
+ */
 export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
   const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
   const said = Object.keys(phrases).flatMap((name) => {
@@ -51,8 +56,8 @@ export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly Dr
 }
 
 /**
- * "a red bob"; empty if there is nothing to say: a mouth without a name is not said, because every face has one, but
- * glasses are.
+ * The phrase for a part, such as "a red bob". Empty if there is nothing to say about it: every face has a mouth, so a
+ * mouth without a named variant is left out, but optional parts such as glasses are not.
  */
 function phraseOf({ name, variant = '', colour }: DrawnPart, isOptional: boolean): string {
   const kind = variant.replace(/^variant\d+$|\d+$/, '')

@@ -74,9 +74,9 @@ function normalised(checked: z.infer<typeof Fields>): Choice {
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` decide about the seed: `username` means an
- * empty seed, `word` or nothing the field `seed`, and any other value is itself the seed, that of one of the twelve
- * faces. Links and hidden fields have only `seed`.
+ * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` tell which seed is chosen: `username` means
+ * an empty seed, `word` or no value means the field `seed`, and any other value is the seed of one of the twelve faces.
+ * Links and hidden fields have no `seedFrom`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given

@@ -117,9 +117,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     throw error
   }
 
-  /**
-   * Sends the response to a callback, which is the same for its first request and for a second one of the same browser.
-   */
+  /** Sends the response to a callback. It is the same if the browser requests the callback a second time. */
   async function respond(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice
@@ -134,8 +132,8 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
 
 /**
- * The errors with which Discord answers `prompt=none` if it has to show its pages (OpenID Connect Core 1.0, 3.1.2.6).
- * The next sign-in then sends `prompt=consent`.
+ * Discord's errors after `prompt=none` if it would have to show its pages (OpenID Connect Core 1.0, 3.1.2.6). The next
+ * sign-in then sends `prompt=consent`.
  */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 

@@ -2,7 +2,7 @@
 import titles from './part-titles.json' with { type: 'json' }
 
 type Titles = Readonly<Record<string, string>>
-// The table has a title where DiceBear's name is hard to read, misspelled, uncommon or the name of a person.
+// The table contains titles for names of DiceBear that are hard to read, misspelled, uncommon or the name of a person.
 const parts: Titles = titles.parts
 const colours: Titles = titles.colours
 const variants: Titles = titles.variants
@@ -11,7 +11,7 @@ export const partTitle = (part: string): string => parts[part] ?? readable(part)
 
 export const partColourTitle = (colour: string): string => colours[colour] ?? `${readable(colour)} colour`
 
-/** "Long 2" of "long02", but "Hair 12" of "variant12". */
+/** The title of a variant: "Long 2" of "long02", but "Hair 12" of "variant12". */
 export function variantTitle(part: string, variant: string): string {
   const [, number] = /^variant0*(\d+)$/.exec(variant) ?? []
   return number === undefined ? (variants[variant] ?? readable(variant)) : `${partTitle(part)} ${number}`

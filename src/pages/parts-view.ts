@@ -118,7 +118,8 @@ function variantsView(part: Part, look: PictureLook) {
  */
 function kindsOf({ variants }: Part) {
   const byStem = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
-  // "variant01" to "variant63" have nothing in common, and a link with all of them would be long.
+  // There is no group of "variant01" to "variant63", because they have nothing in common, and a link with all of them
+  // would be long.
   const kinds = [...byStem].filter(([stem, members]) => stem !== 'variant' && members.length > 2)
   if (byStem.size < 2) return []
   return kinds.map(([stem, members]) => ({

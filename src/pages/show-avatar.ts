@@ -97,8 +97,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * What the drawing shows, in words, and the avatar's choice with a scale at which Discord's round crop cuts nothing
-   * off; undefined if it cuts nothing off now.
+   * The description of the drawing and, if Discord's round crop cuts something off, the avatar's choice with a scale
+   * that fits.
    */
   async function drawn(avatar: Avatar) {
     const { choice } = avatar

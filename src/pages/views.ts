@@ -23,7 +23,7 @@ export function viewRenderer() {
 
   return function render(file: string, values: Values): string {
     const { template, names } = views.get(file) ?? compile(file, values)
-    /** Renders a partial with the values of the view that contains it and those of the call. */
+    /** Renders a partial with the values of its view and the values of the call. */
     const partial = (name: string, own: Values = {}) => render(`${partials}/${name}.ejs`, { ...values, ...own })
     const needed: Values = { partial }
     for (const name of names) needed[name] = values[name]

@@ -79,8 +79,8 @@ function shapeBounds({ name, attribs }: Element): Box | undefined {
 }
 
 /**
- * The bounding box of a transformed box. As in browsers it may be larger than that of the transformed shape, such as a
- * rotated circle.
+ * The bounding box of a transformed box. As in browsers, it may be larger than the bounding box of the transformed
+ * shape, for example of a rotated circle.
  */
 function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box

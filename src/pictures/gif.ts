@@ -13,8 +13,8 @@ const minFrames = 50
 const maxFrames = 100
 const defaultFrames = 75
 /**
- * An animation with a longer period keeps its speed. It does not end together with the loop, so the last frames of the
- * loop are blended with those before its start.
+ * An animation with a longer period keeps its speed. It would jump at the end of the loop, so the last frames of the
+ * loop are blended with the frames that would come before its start.
  */
 const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
@@ -80,7 +80,7 @@ function framesInLoop(timings: Timing[]): number {
 
 const speedChange = (iterations: number) => Math.abs(Math.log(iterations / wholeIterations(iterations)))
 
-/** Blends a picture with another one, of which it takes the given share. */
+/** Blends a picture with `others`, whose share is given. */
 function blend(pixels: Buffer, others: Buffer, share: number): void {
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = (pixels[i] ?? 0) * (1 - share) + (others[i] ?? 0) * share
 }

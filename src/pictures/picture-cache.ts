@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 
-/** A picture, its ETag, and the text that describes it, if it has one. */
+/** A picture with its ETag and, if there is one, its description. */
 export type Picture = { bytes: Buffer; etag: string; description?: string }
 
 export type PictureCacheOptions = {

@@ -3,7 +3,8 @@ import { z } from 'zod'
 type Account = { username?: string; password?: string }
 
 /**
- * The address of one server, the addresses of a cluster's nodes, or those of sentinels and the name of their master.
+ * The address of one server, the addresses of a cluster's nodes, or the addresses of sentinels with the name of a
+ * master.
  */
 export type RedisAddress =
   | { kind: 'server'; url: string }

@@ -149,8 +149,8 @@ const addToList = defineScript({
 export const scripts = { count, setForAtLeast, setUnless, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
 
 /**
- * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses a command,
- * for which the app may lack permission. The replies are ignored, because other instances use the same keys.
+ * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses one, for
+ * example because the app lacks permission. The replies are ignored, because other instances use the same keys.
  */
 export async function tryCommands(redis: Commands, key: string): Promise<void> {
   const [value, ttlS] = ['tried', 60]

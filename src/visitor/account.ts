@@ -29,8 +29,8 @@ type AccountParts = {
 export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
 
 /**
- * The life of a token. A callback exchanges the code for it, the session holds it, it is refreshed when it has expired
- * or was refused, and a sign-out revokes it. For `deadline` see `UpstreamRequest`.
+ * The life of a token: a callback exchanges the code for the token, the session stores it, a request refreshes it after
+ * it has expired or was refused, and a sign-out revokes it. For `deadline` see `UpstreamRequest`.
  */
 export function createAccounts({ discord, sessions, sealer, secrets, log, upstreamTimeoutMs }: AccountParts) {
   const hashesOf = userHasher(secrets)

@@ -195,8 +195,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   /**
    * Ends the browser's session and those of `otherTabs`, with their successors. With `everywhere` also ends all
-   * sessions of that user, on all devices. Returns the visitors in the ended sessions. A request that began before
-   * finds no session any more, and a sign-in finds that `successor:{id}` says "signed out".
+   * sessions of that user, on all devices. Returns the visitors in the ended sessions. A request that began before then
+   * finds no session, and a sign-in that began before finds `signedOut` as its session's successor.
    */
   async function signOut(req: Request, res: Response, { otherTabs, everywhere }: SignOut): Promise<Visitor[]> {
     const visitors: Visitor[] = []

@@ -13,9 +13,9 @@ import type { Sealer } from './tokens.ts'
 const pollEveryMs = 50
 
 /**
- * How many sign-ins may start per minute, of all clients together. Each stores a record for ten minutes. It has 0.4 to
- * 0.9 KB, so all of them take less than 60 MB of Redis. With many variants a record has up to 4 KB, so they take 240 MB
- * at worst.
+ * How many sign-ins may start per minute, of all clients together. Each stores a record for ten minutes. The records
+ * have 0.4 to 0.9 KB, and all of them together less than 60 MB. A record with many chosen variants has up to 4 KB, so
+ * the worst case is 240 MB.
  */
 const maxStartsPerMinute = 6000
 
