@@ -9,7 +9,7 @@ type Kept = { what: string; name?: string; place?: string; howLong: string }
 
 const store: Kept[] = [
   {
-    what: 'Your session: your Discord id, username, display name, the names of your picture, banner and decoration, your accent colour, nameplate colour, server tag, and that you have Nitro; Discord’s tokens, encrypted; and the choices behind your last twelve looks and the one that you removed last.',
+    what: 'Your session: your Discord id, username, display name, the names of your picture, banner and decoration, your accent colour, nameplate colour, server tag, the number of an old account, and that you have Nitro; Discord’s tokens, encrypted; when you signed in; and the choices behind your last twelve looks and the one that you removed last.',
     name: 'session:',
     howLong: 'Seven days after your last visit, 90 days after your sign-in at most',
   },
@@ -19,12 +19,12 @@ const store: Kept[] = [
     howLong: '90 days after your last sign-in',
   },
   {
-    what: 'What you had chosen when you left for Discord, and an encrypted proof that you are the one who comes back.',
+    what: 'What you had chosen when you left for Discord, and an encrypted proof that you are the one who comes back; then how that ended, with the number of your session.',
     name: 'state:',
     howLong: 'Ten minutes, or one more minute once you are back',
   },
   {
-    what: 'That a session has ended or moved, under its number, which opens nothing any more.',
+    what: 'That a session has ended or moved, under its number, which opens nothing any more; and the number of the next one.',
     name: 'successor:',
     howLong: 'One minute',
   },
@@ -33,9 +33,13 @@ const store: Kept[] = [
     name: 'forgotten:',
     howLong: '11 minutes',
   },
-  { what: 'That one of your requests is changing your session.', name: 'lock:', howLong: 'Five seconds' },
   {
-    what: 'That Discord told us to wait: everybody, or you, under a keyed hash of your Discord id.',
+    what: 'That one of your requests is changing your session, or signing you in.',
+    name: 'lock:',
+    howLong: 'Five seconds',
+  },
+  {
+    what: 'That Discord told us to wait: everybody, or you, under a keyed hash of your Discord id or a hash of the token.',
     name: 'gate:',
     howLong: 'As long as Discord says, an hour at most',
   },
@@ -53,7 +57,7 @@ const cookies: Kept[] = [
     howLong: 'Ten minutes, or one more minute once you are back',
   },
   {
-    what: 'That you signed out, so that Discord lets you choose an account.',
+    what: 'That Discord shall show its page at your next sign-in: you signed out, or it has something to ask you.',
     name: 'avatar-switch-account',
     howLong: 'One day, or until you sign in',
   },
@@ -66,7 +70,7 @@ const elsewhere: Kept[] = [
     howLong: 'Until newer ones need the room',
   },
   {
-    what: 'Pictures and form pages that were asked for lately, with their addresses, and so with the seeds in them.',
+    what: 'Pictures and form pages that were asked for lately, with their addresses, and so with the seeds in them; and the network addresses that asked.',
     place: 'Our memory',
     howLong: 'Until newer ones need the room, or a restart',
   },
@@ -74,6 +78,11 @@ const elsewhere: Kept[] = [
     what: 'For each request the time, the page without what follows “?”, the answer and how long it took. No network address, no name, no cookie. The page of a look holds the hash of its choices.',
     place: 'Our log',
     howLong: 'As long as the people who run this site keep logs',
+  },
+  {
+    what: 'Copies of what is in the store, if the people who run this site make any.',
+    place: 'Backups',
+    howLong: 'As long as they keep backups',
   },
 ]
 
@@ -92,7 +101,7 @@ export const privacyWords = {
   discord:
     '**Discord** learns that you sign in here, and tells us your id, username, display name, picture, and what your profile looks like: banner, accent colour, decoration, nameplate, server tag, and whether you have Nitro. Your browser loads picture, banner and decoration from Discord, which is not told the page that you are on. When you sign out, we tell Discord to end our access.',
   dicebear:
-    '**DiceBear**, at {host}, draws the looks. It is told the style, the colours and the seed of a look that you make. If you use your Discord username instead of a word, **the seed is your Discord username**. DiceBear is not told who or where you are.',
+    '**DiceBear**, at {host}, draws the looks. It is told the style, the seed and the other choices of a look that you make. If you use your Discord username instead of a word, **the seed is your Discord username**. DiceBear is not told who or where you are.',
   embedded: '**Nobody else.** This site draws all looks itself; DiceBear hears nothing.',
   demo: '**In this demo** stand-ins on our own server play Discord and DiceBear. Neither hears from you.',
   links:
@@ -102,7 +111,7 @@ export const privacyWords = {
   deletionText:
     'Your session and your looks are deleted automatically, as the table says. To delete them now, sign in and use “Forget me”, here or on the page with your looks.',
   deletionLeft:
-    'What stays does not name you: a note that you asked for it, for 11 minutes; a count of the requests from your network address, for a minute; and what a log or a cache of pictures holds. If several servers run this site, drawings may stay on the disks of the others, without your name.',
+    'The rest stays for as long as the table says: notes and counts, which do not name you; what you chose in another browser that is at Discord just now; pages and pictures in our memory, whose addresses may hold your username as the seed; logs and backups. So do drawings that had left your list before, and drawings on the disks of other servers, if several run this site.',
   ask: 'Who to ask',
   contact: 'Ask the people who run this site:',
   noContact: 'The people who run this site have left no address here.',
