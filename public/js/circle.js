@@ -42,9 +42,23 @@ export function fittingScale(style, svg) {
 }
 
 /**
- * Whether the circle cuts off part of a face at this scale. A shift of the drawing is ignored, because the visitor has
- * chosen it and sees its effect.
- * @param {{ style: string, scale?: number | string | undefined }} look
- * @param {string} svg
+ * By how many percent of the picture a drawing can be shifted at scale 1 before the circle cuts off a part of nearly
+ * every face. test/parts/circle.test.ts measures it.
  */
-export const isCutByCircle = ({ style, scale }, svg) => Number(scale || 1) > fittingScale(style, svg)
+const largestShift = 25
+
+/**
+ * A framing in which the circle cuts nothing off; undefined if it cuts nothing off now. `largestScale` comes from
+ * `fittingScale`. A shift down is ignored, because it cuts off shoulders only.
+ * @param {{ scale?: Size, translateX?: Size, translateY?: Size }} framing
+ * @param {number} largestScale
+ * @typedef {number | string | undefined} Size
+ */
+export function fittingFraming({ scale, translateX, translateY }, largestScale) {
+  const size = Number(scale || 1)
+  const shift = Math.hypot(Number(translateX || 0), Math.min(0, Number(translateY || 0)))
+  const isTooLarge = size > largestScale
+  const isTooFar = shift > 50 - (50 - largestShift) * Math.min(1, size)
+  if (!isTooLarge && !isTooFar) return undefined
+  return { ...(isTooLarge && { scale: largestScale }), ...(isTooFar && { translateX: 0, translateY: 0 }) }
+}

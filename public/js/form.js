@@ -1,5 +1,5 @@
 // The form with its live preview. The form also works without this script.
-import { fittingScale, isCutByCircle } from './circle.js'
+import { fittingFraming, fittingScale } from './circle.js'
 import {
   backgroundOf,
   fill,
@@ -13,6 +13,7 @@ import {
   lookWith,
   measure,
   pictureUrl,
+  ranges,
   stillHint,
 } from './look.js'
 import { announce, debounce, texts } from './page.js'
@@ -154,14 +155,10 @@ function enhance(form) {
   /** Shows a warning if the circle cuts the picture. The warning has a link to the largest scale that fits. */
   function checkCircle(svg) {
     const look = enteredLook()
-    const isCut = isCutByCircle(look, svg)
+    const fitting = fittingFraming(look, fittingScale(look.style, svg))
     for (const warning of form.querySelectorAll('[data-cut]')) {
-      warning.hidden = !isCut
-      if (!isCut) continue
-      const scale = fittingScale(look.style, svg)
-      const link = warning.querySelector('[data-fit]')
-      link.dataset.fit = scale
-      link.href = lookUrl({ ...look, scale })
+      warning.hidden = !fitting
+      if (fitting) warning.querySelector('[data-fit]').href = lookUrl({ ...look, ...fitting })
     }
   }
 
@@ -249,11 +246,9 @@ function enhance(form) {
     const fit = event.target.closest('[data-fit]')
     if (!fit) return
     event.preventDefault()
-    chooseOwn(find('.framing'), fit.dataset.fit)
-    showNumbers(form)
+    fillIn(new URL(fit.href).searchParams)
     // The focused link will be hidden, so the focus moves.
     find('[name="scale"]:checked').focus({ preventScroll: true })
-    update()
     writeAddress()
   })
   form.addEventListener('input', ({ target }) => {
@@ -357,7 +352,7 @@ function fillForm(form, query) {
     else for (const one of radios) one.checked = one.defaultChecked
     for (const control of controls) {
       if (control.type === 'checkbox') control.checked = control.value === value
-      else if (control.type !== 'radio') control.value = value || control.defaultValue
+      else if (control.type !== 'radio') control.value = value || (ranges[name]?.initial ?? control.defaultValue)
     }
   }
 }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { fittingScale, isCutByCircle } from '../../public/js/circle.js'
+import { fittingFraming, fittingScale } from '../../public/js/circle.js'
 import { fill, lookWith, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
 import { drawnParts } from '../avatar/drawn.ts'
@@ -68,10 +68,9 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
       renderers.draw(choice).catch(() => ''),
       renderers.effects(choice).catch(() => undefined),
     ])
-    const scale = isCutByCircle(choice, svg) ? fittingScale(choice.style, svg) : undefined
+    const fitting = fittingFraming(choice, fittingScale(choice.style, svg))
     const drawn = {
-      fittingScale: scale,
-      fitUrl: lookUrl({ ...entered, scale: scale ?? '' }),
+      fitUrl: fitting && lookUrl({ ...entered, ...fitting }),
       parts: partsView(look, entered, query.part, pins, effects),
       described: lookWith(words.script, name, drawnText(choice, drawnParts(choice, svg))),
     }

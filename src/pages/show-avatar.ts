@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express'
+import { fittingFraming } from '../../public/js/circle.js'
 import { lookWith } from '../../public/js/look.js'
 import type { Avatar } from '../avatar/avatars.ts'
 import { findStyle } from '../avatar/catalogue.ts'
@@ -97,15 +98,16 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 
   /**
-   * The description of the drawing and, if Discord's round crop cuts something off, the avatar's choice with a scale
+   * The description of the drawing and, if Discord's round crop cuts something off, the avatar's choice with a framing
    * that fits.
    */
   async function drawn(avatar: Avatar) {
     const { choice } = avatar
-    const { fittingScale: scale = 2, parts = [] } = (await avatars.drawing(avatar)) ?? {}
+    const { fittingScale = Number.POSITIVE_INFINITY, parts = [] } = (await avatars.drawing(avatar)) ?? {}
+    const fitting = fittingFraming(choice, fittingScale)
     return {
       described: lookWith(words.script, nameOfLook(choice), drawnText(choice, parts)),
-      fitting: (choice.scale ?? 1) > scale ? { ...choiceOf(avatar), scale } : undefined,
+      fitting: fitting && { ...choiceOf(avatar), ...fitting },
     }
   }
 

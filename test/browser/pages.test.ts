@@ -521,6 +521,12 @@ describe('the form', () => {
         await page.waitForURL(/scale=0\.9$/)
         expect((await pictureQuery(page, preview)).get('scale')).toBe('0.9')
         expect(await page.locator('[name="scale"]:checked').inputValue()).toBe('0.9')
+        // A face that was moved to the side goes back to the middle.
+        await page.goto(`${app.url}/?style=adventurer&seed=fern&scale=0.8&translateX=40`)
+        await fit.click()
+        await page.waitForURL(/backgroundColor=transparent&scale=0\.8$/)
+        expect(await page.locator('#translateX').inputValue()).toBe('0')
+        await warning.waitFor({ state: 'hidden' })
       })
     },
   )

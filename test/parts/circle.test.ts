@@ -3,8 +3,8 @@ import { Avatar } from '@dicebear/core'
 import fc from 'fast-check'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { cutVariants, fittingScale, isCutByCircle } from '../../public/js/circle.js'
-import { styles } from '../../src/avatar/catalogue.ts'
+import { cutVariants, fittingFraming, fittingScale } from '../../public/js/circle.js'
+import { popular, styles } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
 import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
@@ -23,8 +23,11 @@ const edgeToEdgeShare = 0.4
 /** A drawing that fills this share of the corners is a background pattern, not a head. */
 const patternShare = 0.3
 
-/** Returns how much of a drawing lies outside of the circle, above the shoulders, in percent of the whole drawing. */
-async function cutPercent(svg: string): Promise<number> {
+/**
+ * Returns how much of a drawing lies outside of the circle, above the shoulders, in percent of the whole drawing. More
+ * than `mostCut` of the corners is a background pattern, and does not count.
+ */
+async function cutPercent(svg: string, mostCut = patternShare): Promise<number> {
   const opacity = await sharp(Buffer.from(svg))
     .resize(side, side)
     .ensureAlpha()
@@ -40,7 +43,7 @@ async function cutPercent(svg: string): Promise<number> {
     corners += 255
     cut += value
   }
-  return cut > patternShare * corners || whole === 0 ? 0 : (100 * cut) / whole
+  return cut > mostCut * corners || whole === 0 ? 0 : (100 * cut) / whole
 }
 
 const draw = (style: string, seed: string, options: Record<string, unknown> = {}) =>
@@ -150,13 +153,55 @@ test.each(Object.entries(cutVariants))('%s: the variants in the table are recogn
     fc.property(Looks, (look) => {
       const { svg, hasCutVariant } = drawn({ ...look, style }, cut)
       seen.add(hasCutVariant)
-      expect(isCutByCircle({ style }, svg)).toBe(hasCutVariant)
-      expect(isCutByCircle({ style, scale: fittingScale(style, svg) }, svg)).toBe(false)
+      const fitting = fittingFraming({}, fittingScale(style, svg))
+      expect(fitting !== undefined).toBe(hasCutVariant)
+      if (fitting) expect(fittingFraming(fitting, fittingScale(style, svg))).toBe(undefined)
     }),
     { numRuns: 1000 },
   )
   expect([...seen]).toHaveLength(2)
 })
+
+/** How many of these drawings the circle cuts, and how many it would cut by the table. */
+async function cutWhenShifted(shift: { translateX: number; translateY: number; scale: number }) {
+  let [seen, said, all] = [0, 0, 0]
+  for (const style of popular) {
+    for (const seed of ['fern', 'kit', 'lena']) {
+      const svg = draw(style, seed, shift)
+      all += 1
+      if ((await cutPercent(svg, 1)) > toleratedPercent) seen += 1
+      if (fittingFraming(shift, fittingScale(style, svg))) said += 1
+    }
+  }
+  return { seen: seen / all, said: said / all }
+}
+
+test.each([
+  { translateX: 30, translateY: 0, scale: 1 },
+  { translateX: -30, translateY: 0, scale: 1 },
+  { translateX: 0, translateY: -30, scale: 1 },
+  { translateX: 24, translateY: -24, scale: 1 },
+  { translateX: 38, translateY: 0, scale: 0.6 },
+])('a shift of $translateX and $translateY percent at scale $scale cuts most faces, and is said to', async (shift) => {
+  const { seen, said } = await cutWhenShifted(shift)
+  expect(seen).toBeGreaterThan(0.7)
+  expect(said).toBe(1)
+  expect(fittingFraming({ ...shift, ...fittingFraming(shift, 2) }, 2)).toBe(undefined)
+})
+
+test.each([
+  { translateX: 8, translateY: 0, scale: 1 },
+  { translateX: 0, translateY: -8, scale: 1 },
+  { translateX: 0, translateY: 40, scale: 1 },
+  { translateX: 24, translateY: 0, scale: 0.6 },
+])(
+  'a shift of $translateX and $translateY percent at scale $scale cuts few faces, and is not said to',
+  async (shift) => {
+    const { seen, said } = await cutWhenShifted(shift)
+    expect(seen).toBeLessThan(0.15)
+    expect(said).toBeLessThan(0.15)
+  },
+)
 
 let app: TestApp
 beforeAll(async () => {
