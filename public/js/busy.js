@@ -4,7 +4,6 @@
 /** The form can be sent again after this time. */
 const giveUpMs = 20_000
 
-/** The forms that are being sent. */
 const sending = new Map()
 
 document.addEventListener('submit', (event) => {

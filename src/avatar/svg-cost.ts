@@ -82,7 +82,6 @@ export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>):
   return totalCost(root)
 }
 
-/** Whether the cost is above a limit of MAX_COST. */
 export function isTooMuch(cost: Cost): boolean {
   return COST_KINDS.some((kind) => cost[kind] > MAX_COST[kind])
 }

@@ -56,7 +56,6 @@ export function escapeHtml(value: unknown): string {
   return /[&<>'"]/.test(text) ? ejs.escapeXML(text) : text
 }
 
-/** The view engine for Express's `app.engine`. */
 export function viewEngine() {
   const render = viewRenderer()
   return (file: string, values: object, callback: (error: unknown, html?: string) => void): void => {

@@ -1,11 +1,9 @@
 import { Overloaded } from '../errors.ts'
 
 export type QueueOptions = {
-  /** How many tasks run at the same time. */
   concurrency: number
   /** How many tasks of one client may run, so that there is room for other clients. */
   perClient?: number
-  /** How many tasks may wait. */
   maxWaiting: number
   /** How many tasks of one client may wait, so that one client cannot fill the queue. */
   maxWaitingPerClient?: number

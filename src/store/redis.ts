@@ -35,7 +35,6 @@ type Events = {
   onError(error: unknown): void
   /** Called for each command that failed. */
   onFailure?: (() => void) | undefined
-  /** Called when the state changes. */
   onState?: ((state: RedisState) => void) | undefined
 }
 

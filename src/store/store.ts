@@ -40,9 +40,7 @@ export type Store = {
   expiresAt(key: string): Promise<number | undefined>
   /** Milliseconds until the key expires, by the store's own clock; 0 if there is no such key. */
   remainingMs(key: string): Promise<number>
-  /** Gives the key a new TTL if it has this value. */
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
-  /** Deletes the key if it has this value. */
   deleteIfEqual(key: string, value: string): Promise<boolean>
   /**
    * Replaces the value of a key under its lock. Returns false if the key does not exist. Throws LockLost if the lock
@@ -65,7 +63,6 @@ export type Lock = { key: string; owner: string }
 /** The braces are a hash tag, by which lock and key share a slot of a cluster, so that one script can use both. */
 export const lockKey = (key: string) => `lock:{${key}}`
 
-/** The store in Redis. */
 export function redisStore({ run, isRefusal, state, close }: Redis): Store {
   /** PEXPIRETIME is negative for a key that does not exist. */
   const time = (ms: number) => (ms < 0 ? undefined : ms)

@@ -51,7 +51,6 @@ export type CallOptions = {
   connections: Connections
   /** Time limit of the whole response, head and body. */
   timeoutMs: number
-  /** Size limit of the body. */
   maxBytes: number
 }
 
