@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -17,6 +17,16 @@ describe.each(documents)('%s', (file) => {
     )
     // An .env file is not in the repository: each reader writes their own.
     expect(named.filter((path) => !existsSync(join(root, path)) && !path.endsWith('.env'))).toEqual([])
+  })
+
+  test('names only functions that exist, where it says in which file', () => {
+    const named = [...text.matchAll(/((?:`\w+\(\)`(?:, | and )?)+) in `(src\/[\w./-]+)`/g)]
+    const missing = named.flatMap(([, names = '', path = '']) => {
+      const files = path.endsWith('/') ? readdirSync(join(root, path)).filter((name) => name.endsWith('.ts')) : ['']
+      const source = files.map((name) => read(path + name)).join('\n')
+      return (names.match(/\w+(?=\(\))/g) ?? []).filter((name) => !new RegExp(`\\b(function|const) ${name}\\b`).test(source))
+    })
+    expect(missing).toEqual([])
   })
 
   test('links only to files and headings that exist', () => {
