@@ -24,7 +24,9 @@ describe.each(documents)('%s', (file) => {
     const missing = named.flatMap(([, names = '', path = '']) => {
       const files = path.endsWith('/') ? readdirSync(join(root, path)).filter((name) => name.endsWith('.ts')) : ['']
       const source = files.map((name) => read(path + name)).join('\n')
-      return (names.match(/\w+(?=\(\))/g) ?? []).filter((name) => !new RegExp(`\\b(function|const) ${name}\\b`).test(source))
+      return (names.match(/\w+(?=\(\))/g) ?? []).filter(
+        (name) => !new RegExp(`\\b(function|const) ${name}\\b`).test(source),
+      )
     })
     expect(missing).toEqual([])
   })
