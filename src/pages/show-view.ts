@@ -1,0 +1,153 @@
+import type { Request } from 'express'
+import { fittingFraming } from '../../public/js/circle.js'
+import { lookWith } from '../../public/js/look.js'
+import type { Avatar } from '../avatar/avatars.ts'
+import { findStyle } from '../avatar/catalogue.ts'
+import { type Choice, isSeeThrough } from '../avatar/choice.ts'
+import type { User } from '../discord/responses.ts'
+import type { Parts } from '../parts.ts'
+import { keptUntil } from '../visitor/session-store.ts'
+import { isKeptFull, type OwnAvatar } from '../visitor/visitor.ts'
+import { fileName, otherPngSizes } from './avatar-files.ts'
+import { drawnText, textOfLook } from './drawn.ts'
+import { elsewhereView } from './elsewhere.ts'
+import { shortened } from './fields.ts'
+import { type Entered, type Problem, readForm } from './form.ts'
+import { validEntered, wallView } from './form-view.ts'
+import { fieldsView, isLink } from './home.ts'
+import { lookQuery, lookUrl, nameOfLook, pictureUrl } from './look.ts'
+import { profileView, withAccent } from './profile.ts'
+import { words } from './words.ts'
+
+/** Functions that return the values of the view `show-avatar`. */
+export function createShowView({ config, avatars, renderers }: Parts) {
+  /**
+   * The letters that the PNG and the GIF lack, for a notice. Empty if they could not be found out in time, because the
+   * page is useful without the notice.
+   */
+  async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
+    const hasLetters = findStyle(choice.style)?.group === 'text'
+    return hasLetters ? renderers.lettersWithoutFont(choice).catch(() => []) : []
+  }
+
+  /**
+   * The description of the drawing and, if Discord's round crop cuts something off, the avatar's choice with a framing
+   * that fits.
+   */
+  async function drawn(avatar: Avatar) {
+    const { choice } = avatar
+    const { fittingScale = Number.POSITIVE_INFINITY, parts = [] } = (await avatars.drawing(avatar)) ?? {}
+    const fitting = fittingFraming(choice, fittingScale)
+    return {
+      described: lookWith(words.script, nameOfLook(choice), drawnText(choice, parts)),
+      fitting: fitting && { ...choiceOf(avatar), ...fitting },
+    }
+  }
+
+  /** The address of the GIF; undefined if nothing in the avatar moves, or if that could not be found out in time. */
+  async function gifUrl({ id, choice }: Avatar): Promise<string | undefined> {
+    const moves = choice.animated && (await renderers.moves(choice).catch(() => false))
+    return moves ? `/avatars/${id}.gif` : undefined
+  }
+
+  /**
+   * The form for another look, which is shown if the address contains a look. Otherwise the page has only a link to it,
+   * because the form is longer than the rest of the page.
+   */
+  async function changeView({ query }: Request, avatar: Avatar, user: User) {
+    const look = lookQuery(choiceOf(avatar))
+    look.set('avatar', avatar.id)
+    const changeUrl = `/show_avatar?${look}#here`
+    if (!isLink(query)) return { changeUrl, form: { problems: [] } }
+    const valid = validEntered(readForm(query))
+    const entered = { ...valid, style: valid.style || avatar.choice.style }
+    return { changeUrl, ...(await fieldsWithAccent(user, entered, [], query)) }
+  }
+
+  /** The values of the form's cards, with the accent colour of the visitor's profile among the swatches. */
+  async function fieldsWithAccent(user: User, entered: Entered, problems: Problem[], query = {}) {
+    const fields = fieldsView(entered, problems, query, user.username)
+    const { look, name, background: cards } = fields.form
+    const background = { ...cards, first: withAccent(cards.first, user) }
+    const described = lookWith(words.script, name, await textOfLook(renderers, look))
+    return { ...fields, form: { ...fields.form, background, described } }
+  }
+
+  /** The page of an avatar. */
+  async function pageOf(req: Request, user: User, avatar: OwnAvatar) {
+    const { visitor } = req
+    return {
+      user: profileView(config.discord.cdnUrl, user),
+      avatar: {
+        ...avatarView(avatar, user),
+        ...(await drawn(avatar)),
+        gifUrl: await gifUrl(avatar),
+        shortSeed: shortened(avatar.choice.seed || user.username),
+        otherPngSizes,
+        pngName: fileName(user, avatar.choice, 'png'),
+        lettersWithoutFont: await lettersWithoutFont(avatar),
+      },
+      avatars: visitor.avatars.map((one) => avatarView(one, user)),
+      removed: visitor.removed && avatarView(visitor.removed.avatar, user),
+      isKeptFull: isKeptFull(visitor),
+      keptUntil: keptUntil(req),
+      wall: wallOf(avatar, req.query.wall),
+      ...(await changeView(req, avatar, user)),
+      friends,
+      links: linksTo(avatar, user),
+      elsewhere: elsewhereView(config, avatar),
+    }
+  }
+
+  return { pageOf, fieldsWithAccent }
+}
+
+/** The choice from which an avatar was made. Its seed is empty if the avatar's seed is the Discord username. */
+function choiceOf({ choice, seedTyped }: Avatar): Choice {
+  return { ...choice, seed: seedTyped ? choice.seed : '' }
+}
+
+/**
+ * Links to the form filled in with this look. If the seed is the visitor's username, the page also offers a link
+ * without the seed.
+ */
+function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
+  return {
+    isName: !seedTyped || choice.seed === username,
+    withSeed: lookUrl(choice),
+    withoutSeed: lookUrl({ ...choice, seed: '' }),
+  }
+}
+
+/**
+ * Twelve other faces in the look of an avatar. The visitor may choose one of them. `entered` is the number of the wall
+ * in the query.
+ */
+function wallOf({ id, choice }: Avatar, entered: unknown) {
+  const look = { ...choice, animated: false }
+  const opened = wallView(entered, look)
+  const { faces = [], next = 1 } = opened ?? wallView('1', look) ?? {}
+  const query = new URLSearchParams({ wall: String(next), avatar: id })
+  return { isOpen: opened !== undefined, faces, moreUrl: `/show_avatar?${query}#twelve` }
+}
+
+function avatarView(avatar: OwnAvatar, user: User) {
+  const { id, choice } = avatar
+  const style = findStyle(choice.style)
+  return {
+    ...avatar,
+    style,
+    name: nameOfLook(choice),
+    seed: choice.seed || user.username,
+    seeThrough: isSeeThrough(choice),
+    isMoving: choice.animated && style?.animated,
+    svgUrl: `/avatars/${id}.svg`,
+    pngUrl: `/avatars/${id}.png`,
+  }
+}
+
+/** The pictures of the other people in the drawn chat and list of members. */
+const friends = {
+  first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
+  second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),
+}
