@@ -6,9 +6,9 @@ import { z } from 'zod'
 const SystemError = z.object({ code: z.string(), errno: z.number() })
 
 /**
- * Reads the settings in a file, by name; returns none if there is no such file. The text may be UTF-8, or UTF-16 with a
- * byte order mark, as editors on Windows write it: Node's own loadEnvFile would lose the first setting after a byte
- * order mark, and all settings in UTF-16. Throws an Error if the file cannot be read or is not text.
+ * Reads the settings in a file, by name; returns none if there is no such file. Throws an Error if the file cannot be
+ * read or is not text. Editors on Windows write UTF-16, or a byte order mark: Node's own loadEnvFile would lose the
+ * first setting after a byte order mark, and all settings in UTF-16.
  */
 export function readEnvFile(file: string): Record<string, string> {
   const bytes = readIfExists(resolve(file))
@@ -25,7 +25,7 @@ export function readEnvFile(file: string): Record<string, string> {
 
 function readIfExists(path: string): Buffer | undefined {
   try {
-    // lstat also finds a symbolic link to a missing file, which is then reported as an error instead of ignored.
+    // lstat also finds a symbolic link to a missing file. Reading then fails, so the link is reported, not ignored.
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined
     return readFileSync(path)
   } catch (cause) {

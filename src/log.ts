@@ -1,8 +1,9 @@
 import { Failure } from './errors.ts'
 
 /**
- * Serializers for pino. Messages of `Failure` contain no secrets. If an error that is not a `Failure` is the `cause` of
- * one, only its type and code are logged, because its message may quote a malformed response that contains tokens.
+ * Serializers for pino. Messages of `Failure` contain no secrets. The `cause` of a `Failure` may be a library's error,
+ * whose message may quote a malformed response that contains tokens, so only the type and code of that error are
+ * logged.
  */
 export const logSerializers = {
   err: (error: unknown) => describe(error),

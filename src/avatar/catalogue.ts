@@ -39,7 +39,10 @@ type MoodMap = {
   moods: readonly string[]
   /** The options of each mood that a style can show, by style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
-  /** By style, the options that apply with every mood. They leave out glasses and beards, which would hide the mood. */
+  /**
+   * By style, the options that apply with every mood: they leave out glasses and beards, because these would hide the
+   * mood.
+   */
   always: Readonly<Record<string, StyleOptions>>
 }
 const moodMap: MoodMap = moodsJson

@@ -48,7 +48,7 @@ const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 type DiceBearOptions = Record<string, string | number | string[]>
 
 /**
- * The choice as DiceBear's options, which are the same for its HTTP API and its library.
+ * The choice as options of DiceBear. Its HTTP API and its library have the same options.
  * https://www.dicebear.com/guides/core-options/
  */
 export function dicebearOptions(choice: Choice): DiceBearOptions {

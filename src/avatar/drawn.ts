@@ -1,5 +1,5 @@
-// Reads from an SVG which parts and colours it shows. DiceBear draws each part as a group, whose id begins with the
-// names of the part and its variant, and which contains the colours of the part.
+// Reads from an SVG which parts and colours it shows. DiceBear draws each part as a group, with the colours of the part
+// in it. The id of the group begins with the names of the part and its variant.
 import type { Choice } from './choice.ts'
 import { colourField, partsOf } from './parts.ts'
 

@@ -8,8 +8,8 @@ import { colourField, noVariant, type Part, partsOf, variantField } from './part
 export type Effects = { parts: string[]; colours: string[] }
 
 /**
- * The visible parts and colours of a choice. It is drawn once with every optional part, and once with colours that no
- * style has, which are then searched for in the SVG.
+ * The visible parts and colours of a choice. The choice is drawn once with every optional part. It is drawn again with
+ * colours that no style has, and the colours that occur in that SVG are visible.
  */
 export async function effectsOf(choice: Choice): Promise<Effects> {
   const { parts, colours } = partsOf(choice.style)

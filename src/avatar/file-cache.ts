@@ -8,7 +8,7 @@ import { lstat, open, readdir, realpath, rename, rm, writeFile } from 'node:fs/p
 import { dirname, join, resolve } from 'node:path'
 import { makeFolder } from '../make-folder.ts'
 
-/** An SVG, and the SHA-256 of its key and content in hex, which also serves as its ETag. */
+/** An SVG with its checksum: the SHA-256 of key and content, in hex. The checksum is also the ETag. */
 export type StoredSvg = { svg: Buffer; checksum: string }
 
 export type FileCache = {
@@ -37,9 +37,11 @@ type Options = { folder: string; maxBytes: number; onError: (error: unknown) => 
 const trimEveryMs = 45_000
 /** The time of a file's last use is kept as its mtime, which is written at most this often. */
 const touchEveryMs = 60_000
-/** 256 KiB for the SVG, and some for the checksum. A larger file must be damaged, and is not read into memory. */
+/**
+ * 256 KiB for the SVG, and some bytes for the checksum. A larger file must be damaged, so it is not read into memory.
+ */
 const maxFileBytes = 257 * 1024
-/** Disks allocate whole blocks. */
+/** The size of a block. A file takes whole blocks on a disk. */
 const blockBytes = 4096
 /** Matches the names of avatar files, and of temporary files that a killed process has left behind. */
 const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
@@ -140,7 +142,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     return files
   }
 
-  /** Reports an error unless a file or folder is missing, which another process or an operator may have deleted. */
+  /** Reports an error, but not that a file or folder is missing: another process or an operator may have deleted it. */
   function ignoreMissing(error: unknown): undefined {
     if (codeOf(error) !== 'ENOENT') onError(error)
   }

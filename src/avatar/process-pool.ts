@@ -33,7 +33,7 @@ type Job = {
 type Worker = {
   process: ChildProcess
   isReady: boolean
-  /** The jobs sent to the process, which is doing the first of them. */
+  /** The jobs that were sent to the process. It is doing the first one. */
   jobs: Job[]
   /** The first characters that the process has written to its standard error. */
   stderr: string

@@ -77,7 +77,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     maxMb: limits.drawingMaxMb,
     jobsPerProcess: drawingConcurrency,
   })
-  // Rendering has processes of its own, so that checks and drawings, which take milliseconds, do not wait for it.
+  // Rendering has its own processes. Checks and drawings take milliseconds, and should not wait for it.
   const rendering = createProcessPool({
     program,
     onFailure,
@@ -111,8 +111,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
   }
 
   /**
-   * Whether pictures can be rendered, which is found out by rendering some. After a failure later calls try again.
-   * Never rejects.
+   * Finds out by a trial whether pictures can be rendered. After a failed trial later calls try again. Never rejects.
    */
   function picturesState(): Promise<PicturesState> {
     const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs

@@ -11,10 +11,7 @@ export const VALUE_TOKENS = namesIn(`
   )-token EOF-token comma-token matrix( number-token rotate( scale( translate( url-token whitespace-token`)
 /** Tokens in the attribute `style`. */
 export const DECLARATION_TOKENS = namesIn('EOF-token ident-token mask-type: mix-blend-mode:')
-/**
- * Tokens in the element `<style>`, which has animations only. No url and no string is allowed, so nothing can be
- * loaded.
- */
+/** Tokens in the element `<style>`. They allow animations only: no url and no string, so that nothing can be loaded. */
 export const STYLESHEET_TOKENS = namesIn(`
   (-token )-token --: @keyframes @media EOF-token animation-play-state: animation-timing-function: animation: calc(
   comma-token delim-token dimension-token has( ident-token number-token opacity: percentage-token

@@ -8,9 +8,8 @@ import { type Cost, coordinatesIn, costOf, isTooMuch, type SvgElement } from './
 
 export const MAX_SVG_BYTES = 256 * 1024
 
-// The allow list: the elements and attributes that DiceBear's styles use. After an upgrade of DiceBear
-// test/parts/safe-svg.test.ts, which draws each variant of each style, names those that are missing here or no longer
-// needed.
+// The allow list: the elements and attributes that DiceBear's styles use. test/parts/safe-svg.test.ts draws each
+// variant of each style. After an upgrade of DiceBear it names what is missing here or no longer needed.
 export const NAMESPACES: ReadonlyMap<string, string> = new Map([
   ['xmlns', 'http://www.w3.org/2000/svg'],
   ['xmlns:dc', 'http://purl.org/dc/elements/1.1/'],
@@ -39,7 +38,7 @@ const NO_CHILDREN: ReadonlySet<string> = new Set()
 // Bounds of the document as it is written. They are at least twice as large as in DiceBear's own drawings.
 const MAX_DEPTH = 20
 const MAX_ELEMENTS = 640
-/** Limit of elements with a class, which a stylesheet can animate. */
+/** Limit of elements with a class. A stylesheet can animate each of them. */
 const MAX_CLASSES = 40
 const MAX_CSS_LENGTH = 3_000
 /** Limit of one path, because the time to fill it grows with the square of the number of its coordinates. */
@@ -70,7 +69,7 @@ function decode(bytes: Uint8Array): string {
 /** Throws UnsafeSvg unless the SVG is a drawing and nothing more. Returns what it costs to render. */
 export function checkSvg(svg: string): Cost {
   if (Buffer.byteLength(svg) > MAX_SVG_BYTES) refuse('too long')
-  // saxes joins a lone surrogate with the character after it, even with a "<", which browsers would read as a tag.
+  // saxes joins a lone surrogate with the next character, even with a "<". Browsers would read that "<" as a tag.
   if (!svg.isWellFormed()) refuse('not Unicode')
 
   const open: SvgElement[] = []

@@ -12,9 +12,9 @@ export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
 }
 
 /**
- * Limits of everything that takes time or memory to render. An element counts again for each reference to it, because a
- * short SVG can refer to a group ten times, which refers to another one ten times, and so on. DiceBear's own drawings
- * stay below about half of each limit.
+ * Limits of everything that takes time or memory to render. An element counts once for each reference to it: in a short
+ * SVG, ten groups that each refer to the next one ten times are drawn ten billion times. DiceBear's own drawings stay
+ * below about half of each limit.
  */
 export const MAX_COST = {
   elements: 3_600,
@@ -30,7 +30,7 @@ export const MAX_COST = {
    * A layer is a separate picture into which an element is rendered first, for example because of its opacity or mask.
    */
   layers: 60,
-  /** Each step of a filter renders another picture. It has a margin, which makes it four times as large. */
+  /** Each step of a filter renders another picture, which is four times as large because of its margin. */
   filterSteps: 26,
   blurs: 4,
 }

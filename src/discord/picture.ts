@@ -11,7 +11,7 @@ export function discordPictureUrl(cdnUrl: string, user: User): string {
   return `${cdnUrl}/embed/avatars/${number}.png`
 }
 
-/** Width in pixels, twice the width of the profile on the page, for screens with two pixels per CSS pixel. */
+/** Width in pixels: twice the width on the page, for screens with two pixels per CSS pixel. */
 const bannerSize = 512
 
 /** Address of the user's banner, not animated. https://discord.com/developers/docs/reference#image-formatting */

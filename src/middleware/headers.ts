@@ -37,7 +37,7 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
     // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them all the
     // same, but send no cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },
-    // With 'no-referrer' browsers would send "Origin: null" with our own form, which would look like a cross-site post.
+    // With 'no-referrer' browsers would send our own form with "Origin: null", like a post from another site.
     referrerPolicy: { policy: 'same-origin' },
     strictTransportSecurity: config.https ? { maxAge: 365 * 24 * 60 * 60, includeSubDomains: true } : false,
     xFrameOptions: { action: 'deny' },

@@ -5,8 +5,8 @@ import type { RequestHandler } from 'express'
 const maxOpenPerConnection = 32
 
 /**
- * Destroys a connection with too many pipelined requests (RFC 9112, 9.3.2). Node parses 64 KB at once, which may be
- * thousands of requests, and each takes memory until it is answered, after all earlier ones.
+ * Destroys a connection with too many pipelined requests (RFC 9112, 9.3.2). Node parses 64 KB at once, which may
+ * contain thousands of requests. They are answered in order, and take memory until then.
  */
 export function limitPipelining(): RequestHandler {
   const openRequests = new WeakMap<Socket, number>()

@@ -21,7 +21,7 @@ const networks = [
   { prefix: 48, factor: 16 },
 ]
 
-/** Returns a middleware for each limit. It throws RateLimited if the limit is exceeded. */
+/** Returns a middleware for each limit. A middleware throws RateLimited if its limit is exceeded. */
 export function createRateLimits(config: Config, store: Store): RateLimits {
   const none: RequestHandler = (_req, _res, next) => next()
   if (!config.rateLimit) return { 'sign-in': none, file: none, page: none, none }

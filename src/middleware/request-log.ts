@@ -10,7 +10,7 @@ declare module 'node:http' {
   interface ServerResponse {
     /** The error behind this response, for the log and the metrics. */
     err?: unknown
-    /** The log level of this request, which otherwise depends on the response. */
+    /** The log level of this request. If it is not set, it depends on the response. */
     logLevel?: 'debug'
   }
 }

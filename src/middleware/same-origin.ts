@@ -3,9 +3,9 @@ import type { Config } from '../config.ts'
 import { CrossSiteRequest } from '../errors.ts'
 
 /**
- * Throws CrossSiteRequest for a POST that does not come from a page of this site, which the header `Sec-Fetch-Site`
- * tells, or `Origin` if that header is missing. A request with neither header does not come from a browser, and is
- * accepted. With `otherNames` posts from other names of this site are accepted, too (see `isFromOtherName`).
+ * Throws CrossSiteRequest for a POST that does not come from a page of this site. The header `Sec-Fetch-Site` decides
+ * or, if it is missing, `Origin`. A request with neither does not come from a browser, and is accepted. With
+ * `otherNames` posts from other names of this site are accepted, too (see `isFromOtherName`).
  * https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site
  */
 export function refuseCrossSite(config: Config, { otherNames }: { otherNames: boolean }): RequestHandler {

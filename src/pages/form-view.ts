@@ -27,7 +27,7 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
   const valid = validEntered({ entered, problems })
   const mood = style ? moodFor(style, entered.mood) : ''
   const drawnStyle = style?.name ?? popular[0] ?? ''
-  /** The entered values without those that cannot be drawn, for previews that do not move. */
+  /** The entered values that can be drawn, for previews that do not move. */
   const look = {
     ...valid,
     seed: valid.seed || fallbackSeed,

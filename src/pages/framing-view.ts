@@ -9,7 +9,7 @@ import { words } from './words.ts'
 const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as const satisfies Field[]
 
 export function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
-  /** Whether the style is a pattern, whose edges would be visible at a smaller scale. */
+  /** Whether the style is a pattern. At a smaller scale the edges of the pattern would be visible. */
   const isEdgeToEdge = style?.edgeToEdge === true
   const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
   const mirror = entered.flip === 'none' ? '' : entered.flip
@@ -30,7 +30,7 @@ export function framingView(entered: Entered, look: PictureLook, style: Style | 
         picture: pictureUrl({ ...look, scale: value }),
       }
     }),
-    /** The radio button for a scale that the tiles do not have, which the slider sets. */
+    /** The radio button for a scale that no tile has. The slider sets its value. */
     ownScale: {
       value: entered.scale,
       isChosen: isOwnScale,

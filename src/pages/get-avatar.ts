@@ -132,7 +132,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
 
 /**
- * Discord's errors after `prompt=none` if it would have to show its pages (OpenID Connect Core 1.0, 3.1.2.6). The next
+ * Discord's answers to `prompt=none` if it cannot do without its pages (OpenID Connect Core 1.0, 3.1.2.6). The next
  * sign-in then sends `prompt=consent`.
  */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])

@@ -1,4 +1,4 @@
-// The form fields for parts and colours, which are different for each style.
+// The form fields for parts and colours. Each style has different ones.
 import { z } from 'zod'
 import { colourField, knownVariants, type Pins, partsOf, pinFieldsOf, variantField } from '../avatar/parts.ts'
 import { colourIn, textCalled } from './fields.ts'

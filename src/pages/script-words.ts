@@ -17,7 +17,7 @@ export const moodTexts: Record<string, string> = {
 
 export const previewAlt = 'Your avatar: {look}'
 
-/** The texts of the browser scripts, which the page contains as JSON in an attribute. */
+/** The texts of the browser scripts. A page contains them as JSON in an attribute. */
 export const scriptWords = {
   locale: 'en-GB',
   look: '{style}, {mood}',

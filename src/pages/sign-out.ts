@@ -33,8 +33,8 @@ export function signOut(route: AddRoute, parts: Parts): void {
 
 /**
  * Ends the browser's session, or all sessions of the user `everywhere`. A request that began before cannot sign in
- * afterwards, because its state is deleted and its session, or the user, is marked. Returns the visitors in the
- * sessions.
+ * afterwards: its state is deleted, and its session or user is marked as signed out or forgotten. Returns the visitors
+ * in the ended sessions.
  */
 async function endSessions(parts: Parts, req: Request, res: Response, everywhere?: User): Promise<Visitor[]> {
   const { config, states, sessions, accounts } = parts

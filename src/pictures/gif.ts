@@ -25,8 +25,8 @@ const fadingFrames = 12
 const maxTranslucentShare = 0.2
 
 /**
- * Renders a checked SVG with CSS animations as a GIF that repeats without end, which takes a second or two for
- * DiceBear's drawings. Throws an Error if an animation uses CSS that no style of DiceBear uses.
+ * Renders a checked SVG with CSS animations as a GIF that repeats without end. For DiceBear's drawings this takes a
+ * second or two. Throws an Error if an animation uses CSS that no style of DiceBear uses.
  */
 export async function drawGif(svg: string): Promise<Buffer> {
   const size = svg.includes('<filter') ? sizeWithFilter : defaultSize
@@ -80,7 +80,7 @@ function framesInLoop(timings: Timing[]): number {
 
 const speedChange = (iterations: number) => Math.abs(Math.log(iterations / wholeIterations(iterations)))
 
-/** Blends a picture with `others`, whose share is given. */
+/** Blends the pixels of two pictures. `share` is the share of `others`. */
 function blend(pixels: Buffer, others: Buffer, share: number): void {
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = (pixels[i] ?? 0) * (1 - share) + (others[i] ?? 0) * share
 }

@@ -9,7 +9,8 @@ export type Timing = { periodMs: number; delayMs: number }
 /** One function of a `transform` with its arguments, or an opacity with its value. */
 export type Step = { name: string; numbers: number[] }
 /**
- * Converts the share of the time between two keyframes that has passed to the share of the change, both from 0 to 1.
+ * Converts how much of the time between two keyframes has passed to how much of the change is done. Both are from 0 to
+ * 1.
  */
 export type Easing = (progress: number) => number
 /** A keyframe. `at` is its place in the period, from 0 to 1. */

@@ -22,7 +22,7 @@ const maxWaitMs = 15_000
 export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
 /**
- * A client with running or waiting tasks. `waiting` has a function for each waiting task, which starts it, in the order
+ * A client with running or waiting tasks. `waiting` contains the functions that start its waiting tasks, in the order
  * of their arrival.
  */
 type Client = { name: string; running: number; waiting: (() => void)[] }

@@ -16,7 +16,7 @@ const unresponsiveTimeoutMs = 200
 /** Time limit of connecting. After it a new connection is tried. */
 const connectTimeoutMs = 4000
 const superviseEveryMs = 1000
-/** The connection is replaced after this many failed pings in a row, which are sent every second. */
+/** Pings are sent every second. After this many failed ones in a row the connection is replaced. */
 const maxFailedPings = 5
 
 /** How long the result of trying all commands is used again, so that many requests for /readyz cause few tries. */
@@ -133,7 +133,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     return trying
   }
 
-  /** The present state of Redis, which is found out by trying all commands. Never rejects. */
+  /** Finds out the present state of Redis by trying all commands. Never rejects. */
   async function currentState(): Promise<RedisState> {
     await Promise.all([ping(), tryAll()]).catch(() => undefined)
     return state

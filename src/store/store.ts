@@ -48,8 +48,8 @@ export type Store = {
    */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
   /**
-   * Adds `hits` to the count of a key and returns the total, and in how many milliseconds the count begins at 0 again,
-   * which is `windowMs` after its first hit.
+   * Adds `hits` to the count of a key. The count begins at 0 again `windowMs` after its first hit. Returns the total,
+   * and in how many milliseconds that will be.
    */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Finds out whether the store accepts all commands. Never rejects. */

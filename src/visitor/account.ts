@@ -23,8 +23,8 @@ type AccountParts = {
 }
 
 /**
- * A Discord user, and the tokens with which Discord identified the user. `newTokens` is set if this request has just
- * obtained the tokens, which are then not stored yet.
+ * A Discord user, and the tokens with which Discord identified the user. If this request has just obtained the tokens,
+ * they are also in `newTokens`, because they are not stored yet.
  */
 export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
 

@@ -61,8 +61,8 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   }
 
   /**
-   * Adds Max-Age to the session's cookie. express-session sets only Expires, which a browser with a wrong clock may
-   * take for past (RFC 6265, 5.3).
+   * Adds Max-Age to the session's cookie. express-session sets only Expires, and for a browser whose clock is wrong
+   * that time may already have passed (RFC 6265, 5.3).
    */
   function addMaxAge(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()

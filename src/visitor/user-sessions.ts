@@ -16,8 +16,8 @@ const listKey = (user: string) => `sessions:{${user}}`
 const markKey = (user: string) => `forgotten:{${user}}`
 
 /**
- * Returns a function that hashes a Discord user id, for keys. Nobody who sees Redis without knowing SESSION_SECRET can
- * tell whose keys they are. The function returns a hash for each secret, the newest secret's first.
+ * Returns a function that hashes a Discord user id for keys in Redis, so that without SESSION_SECRET nobody can tell
+ * whose keys they are. It returns a hash for each secret, and that of the newest secret first.
  */
 export function userHasher(secrets: string[]) {
   return (userId: string) => secrets.map((secret) => createHmac('sha256', secret).update(userId).digest('base64url'))
@@ -30,17 +30,17 @@ type UserSessionsParts = { store: Store; secrets: string[]; log: Logger }
  * long as its newest session may. It may contain ids of sessions that have ended.
  *
  * A sign-in adds its session here before it stores it, so that a killed process leaves no session that is not listed.
- * Adding also tells when the user was last forgotten. `forget` sets the mark for that first, and then reads the list. So
- * either the sign-in finds the mark, or `forget` finds the id and marks it, after which the session is not stored.
+ * Adding also tells when the user was last forgotten. `forget` sets the mark for that first, and then reads the list.
+ * So either the sign-in finds the mark, or `forget` finds the id and marks it, after which the session is not stored.
  */
 export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
   const hashesOf = userHasher(secrets)
 
   return {
     /**
-     * Adds a session. Returns as `excess` the id of a session that must end because there are too many, and as
-     * `forgottenAt` when the user was last forgotten, in milliseconds by the store's clock. `forgottenAt` is missing if
-     * that was so long ago that every sign-in under way began later.
+     * Adds a session. `excess` is the id of a session that must end because there are too many. `forgottenAt` is when
+     * the user was last forgotten, in milliseconds by the store's clock. It is missing if no sign-in that is under way
+     * can have begun before that time.
      */
     async add(userId: string, sessionId: string): Promise<{ excess?: string; forgottenAt?: number }> {
       const [user = ''] = hashesOf(userId)

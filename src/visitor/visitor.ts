@@ -15,7 +15,7 @@ const OwnAvatar = Avatar.extend({
 })
 export type OwnAvatar = z.infer<typeof OwnAvatar>
 
-/** A visitor, as a session remembers one. */
+/** What a session remembers of a visitor. */
 const Visitor = z.object({
   user: User.optional(),
   tokens: SealedTokens.optional(),
