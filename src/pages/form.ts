@@ -40,7 +40,7 @@ const Fields = z.object({
 })
 
 /** The fields of the form, in the order of the page. */
-export const fields = Fields.keyof().options
+const fields = Fields.keyof().options
 /** What is wrong with a field. `field` is one of `fields`, or the field of a part or colour. */
 export type Problem = { field: string; message: string }
 
@@ -70,6 +70,10 @@ function normalised(checked: z.infer<typeof Fields>): Choice {
   const isGradient = backgroundColorFill && backgroundColor2 && hexColour(checked.backgroundColor)
   return isGradient ? { ...choice, backgroundColorFill, backgroundColor2, backgroundColorAngle } : choice
 }
+
+/** Whether the address contains a look. If that look has no seed, the form chooses the visitor's Discord username. */
+export const isLink = (query: Record<string, unknown>) =>
+  ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
 
 const Sent = z.record(z.string(), z.unknown()).catch({})
 

@@ -1,19 +1,16 @@
 import { LRUCache } from 'lru-cache'
 import { fittingFraming, fittingScale } from '../../public/js/circle.js'
-import { fill, lookWith, oneOf, stillHint, wallSeeds } from '../../public/js/look.js'
-import { popular, type Style, styles } from '../avatar/catalogue.ts'
+import { lookWith, oneOf, wallSeeds } from '../../public/js/look.js'
 import { drawnParts } from '../avatar/drawn.ts'
-import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
-import { pinFields } from '../avatar/parts.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { drawnText } from './drawn.ts'
-import { type Entered, fields, type Problem, readForm, readLook } from './form.ts'
-import { formView, lackingMoods, moodFor, validEntered, wallView } from './form-view.ts'
-import { exampleSeed, lookQuery, lookUrl, pictureUrl } from './look.ts'
+import { fieldsView, type Query } from './fields-view.ts'
+import { type Entered, isLink, type Problem, readForm, readLook } from './form.ts'
+import { validEntered } from './form-view.ts'
+import { exampleSeed, lookQuery, lookUrl } from './look.ts'
 import { partsView } from './parts-view.ts'
-import { validPins } from './pins.ts'
 import { rendered } from './views.ts'
 import { words } from './words.ts'
 
@@ -78,10 +75,6 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   }
 }
 
-/** Whether the address contains a look. If that look has no seed, the form chooses the visitor's Discord username. */
-export const isLink = (query: Record<string, unknown>) =>
-  ['seedFrom', ...fields, ...pinFields].some((field) => query[field] !== undefined)
-
 function pageWithoutDrawing(query: Record<string, unknown>, openingSeed: string, { baseUrl }: Config) {
   const read = readForm(isLink(query) ? { style: firstLook.style, ...query } : { ...firstLook, seed: openingSeed })
   const valid = validEntered(read)
@@ -99,77 +92,8 @@ function pageWithoutDrawing(query: Record<string, unknown>, openingSeed: string,
   }
 }
 
-/** The tiles of the styles. The popular styles come first, because the filter "Popular" is selected initially. */
-const styleTiles = [
-  ...popular.flatMap((name) => styles.filter((style) => style.name === name)),
-  ...styles.filter(({ name }) => !popular.includes(name)),
-].map((style) => ({
-  ...style,
-  isPopular: popular.includes(style.name),
-  lacks: lackingMoods(style).join(' '),
-  faint: faintGrounds(style.name).join(' '),
-  better: betterSwatches(style.name).join(' '),
-}))
-
-const isInFilter: Record<string, (style: Style) => boolean> = {
-  popular: ({ name }) => popular.includes(name),
-  moving: ({ animated }) => animated,
-  all: () => true,
-}
-
-const filters = Object.entries(words.groups).map(([name, title]) => ({
-  name,
-  title,
-  count: styles.filter(isInFilter[name] ?? (({ group }) => group === name)).length,
-}))
-
-const movingStyles = styleTiles.filter(({ animated }) => animated)
-const moves = {
-  hint: fill(words.home.animatedHint, { count: movingStyles.length }),
-  names: movingStyles.slice(0, 3).map(({ title }) => title),
-}
-
 /** The values of the view `home`. For `query` see `fieldsView`. */
 export const homeView = (entered: Entered, problems: Problem[] = [], query: Query = {}) => ({
   notices: [],
   ...fieldsView(entered, problems, query, exampleSeed),
 })
-
-type Query = Readonly<Record<string, unknown>>
-
-/**
- * The values of the cards of a form (views/partials/fields.ejs). The query names the selected filter, the open part and
- * the open wall of faces. The pictures are drawn from `fallbackSeed` if the seed is empty or wrong.
- */
-export function fieldsView(entered: Entered, problems: Problem[], query: Query, fallbackSeed: string) {
-  const form = formView(entered, problems, fallbackSeed)
-  const isMoving = form.isAnimated && form.style?.animated === true
-  return {
-    filters,
-    filter: (filters.find(({ name }) => name === query.filter) ?? filters[0])?.name,
-    moves,
-    form: {
-      ...form,
-      parts: partsView(form.look, entered, query.part, form.pins),
-      wall: wallView(query.wall, form.look),
-      stillHint:
-        form.style && form.isAnimated && !isMoving ? stillHint(words.script, form.style.title, moves.names) : '',
-      preview: pictureUrl({ ...form.look, animated: isMoving }),
-      /** The preview for visitors who prefer reduced motion. */
-      stillPreview: isMoving ? pictureUrl(form.look) : undefined,
-      styles: styleTiles.map((style) => ({
-        ...style,
-        picture: pictureUrl({
-          ...form.look,
-          style: style.name,
-          mood: moodFor(style, entered.mood),
-          pins: validPins(style.name, entered.pins),
-        }),
-      })),
-      moods: form.moods.map((mood) => ({
-        ...mood,
-        picture: pictureUrl({ ...form.look, mood: mood.isLacking ? '' : mood.value }),
-      })),
-    },
-  }
-}
