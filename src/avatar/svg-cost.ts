@@ -12,9 +12,9 @@ export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
 }
 
 /**
- * Limits of everything that takes time or memory to render. An element counts once for each reference to it: in a short
- * SVG, ten groups that each refer to the next one ten times are drawn ten billion times. DiceBear's own drawings stay
- * below about half of each limit.
+ * Limits of everything that takes time or memory to render. An element counts once for each reference to it, because a
+ * short SVG can draw one a billion times: ten groups, each of which refers to the next one ten times. DiceBear's own
+ * drawings stay below about half of each limit.
  */
 export const MAX_COST = {
   elements: 3_600,

@@ -22,8 +22,7 @@ import { words } from './words.ts'
 /** Functions that return the values of the view `show-avatar`. */
 export function createShowView({ config, avatars, renderers }: Parts) {
   /**
-   * The letters that the PNG and the GIF lack, for a notice. Empty if they could not be found out in time, because the
-   * page is useful without the notice.
+   * The letters that the PNG and the GIF lack, for a notice. If they cannot be found out in time, there is no notice.
    */
   async function lettersWithoutFont({ choice }: Avatar): Promise<string[]> {
     const hasLetters = findStyle(choice.style)?.group === 'text'
@@ -51,8 +50,8 @@ export function createShowView({ config, avatars, renderers }: Parts) {
   }
 
   /**
-   * The form for another look, which is shown if the address contains a look. Otherwise the page has only a link to it,
-   * because the form is longer than the rest of the page.
+   * The form for another look. It is shown only if the address contains a look, because it is longer than the rest of
+   * the page. Otherwise there is a link to it.
    */
   async function changeView({ query }: Request, avatar: Avatar, user: User) {
     const look = lookQuery(choiceOf(avatar))
@@ -67,13 +66,13 @@ export function createShowView({ config, avatars, renderers }: Parts) {
   /** The values of the form's cards, with the accent colour of the visitor's profile among the swatches. */
   async function fieldsWithAccent(user: User, entered: Entered, problems: Problem[], query = {}) {
     const fields = fieldsView(entered, problems, query, user.username)
-    const { look, name, background: cards } = fields.form
-    const background = { ...cards, first: withAccent(cards.first, user) }
+    const { look, name } = fields.form
+    const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
     const described = lookWith(words.script, name, await textOfLook(renderers, look))
     return { ...fields, form: { ...fields.form, background, described } }
   }
 
-  /** The page of an avatar. */
+  /** The values of the page of an avatar. */
   async function pageOf(req: Request, user: User, avatar: OwnAvatar) {
     const { visitor } = req
     return {
