@@ -3,6 +3,7 @@ import { moodOptions } from '../avatar/catalogue.ts'
 import type { Effects } from '../avatar/effects.ts'
 import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
 import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
+import { colourName } from './drawn.ts'
 import { words } from './words.ts'
 
 type PinField = { name: string }
@@ -150,7 +151,11 @@ function partColoursView(colour: Colour, pins: Pins) {
   return {
     name: field,
     title: words.partColourTitle(colour.name),
-    swatches: colour.palette.map((value) => ({ value, isChosen: value === chosen })),
+    swatches: colour.palette.map((value) => ({
+      value,
+      title: fill(words.home.swatch, { name: colourName(colour.name, { name: colour.name, value }), colour: value }),
+      isChosen: value === chosen,
+    })),
     ownColour: chosen && !colour.palette.includes(chosen) ? chosen : undefined,
     wellColour: chosen ?? colour.palette[0] ?? '000000',
   }
