@@ -138,6 +138,16 @@ test('a tile that stands for several variants has a common name, and its link is
   expect([...titles]).not.toContain('Any variant')
 })
 
+test('a swatch is named by its colour', () => {
+  const look = { ...readForm({ style: 'adventurer' }).entered, style: 'adventurer', seed: 'fern' }
+  const swatches = ['hair', 'skin'].map((name) => {
+    const open = partsView(look, look, name, [])?.open ?? []
+    return open.flatMap((card) => ('swatches' in card ? card.swatches.map(({ title }) => title) : []))
+  })
+  expect(swatches[0]).toEqual(expect.arrayContaining(['black, #0e0e0e', 'light blond, #e5d7a3', 'green, #3eac2c']))
+  expect(swatches[1]).toEqual(['light, #f2d3b1', 'tan, #ecad80', 'brown, #9e5622', 'dark brown, #763900'])
+})
+
 test('every part, colour and variant has a readable name that no other has', () => {
   for (const [style, { parts, colours }] of Object.entries(partTable)) {
     for (const { name, variants } of parts) {
