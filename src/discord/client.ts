@@ -99,11 +99,12 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. Throws GrantRefused if Discord does not accept
-   * it.
+   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. Nothing is sent while the user must wait, because
+   * the new tokens could not be used. For `limitKey` see `fetchUser`. Throws GrantRefused if Discord does not accept the
+   * token.
    */
-  async function refresh(refreshToken: string, deadline?: number): Promise<Tokens> {
-    await limits.check(['token'])
+  async function refresh(refreshToken: string, limitKey: string, deadline?: number): Promise<Tokens> {
+    await limits.check(['token', `user:${limitKey}`])
     const tokens = await requestTokens({ grant_type: 'refresh_token', refresh_token: refreshToken }, deadline)
     // If the response has no new refresh token, the old one stays valid (RFC 6749, 6).
     return { refreshToken, ...tokens }

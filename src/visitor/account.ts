@@ -95,7 +95,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
         if (stored && isUsable(stored)) return visitor
         // If this request has waited long for the lock, the request before it has waited in vain for Discord.
         if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
-        newTokens = await refresh(stored, deadline)
+        newTokens = await refresh(stored, visitor.user, deadline)
         return newTokens ? { ...visitor, tokens: sealTokens(sealer, newTokens) } : withoutTokens(visitor)
       })
       return openTokens(sealer, visitor.tokens)
@@ -105,24 +105,28 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     }
   }
 
-  async function refresh(tokens: Tokens | undefined, deadline: number): Promise<Tokens | undefined> {
+  async function refresh(
+    tokens: Tokens | undefined,
+    known: User | undefined,
+    deadline: number,
+  ): Promise<Tokens | undefined> {
     if (tokens?.refreshToken === undefined) return undefined
     try {
-      return await discord.refresh(tokens.refreshToken, deadline)
+      return await discord.refresh(tokens.refreshToken, limitKeyOf(tokens, known), deadline)
     } catch (error) {
       if (error instanceof GrantRefused) return undefined
       throw error
     }
   }
 
-  /**
-   * Discord limits this call per user. In that limit a user is identified by a hash of the user's id, or of the access
-   * token if the id is not known yet.
-   */
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
+    return discord.fetchUser(tokens.accessToken, limitKeyOf(tokens, known), { deadline, isNew })
+  }
+
+  /** Identifies a user in Discord's limit per user: a hash of the user's id, or of the access token before it is known. */
+  function limitKeyOf(tokens: Tokens, known: User | undefined): string {
     const [hashOfUser] = known ? hashesOf(known.id) : []
-    const limitKey = hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
-    return discord.fetchUser(tokens.accessToken, limitKey, { deadline, isNew })
+    return hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
   }
 
   /**

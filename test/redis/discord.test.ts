@@ -786,6 +786,17 @@ describe('Discord’s 429', () => {
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 0])
   })
 
+  test('at the user endpoint stops the refresh of a known visitor’s expired token, too', async () => {
+    const visitor = app.visitor()
+    app.discord.tokenLifeS = 1
+    expectLanding(await signIn(app, visitor))
+    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
+    expectToWait(await restyle(visitor), 30, restyled)
+    app.discord.calls.length = 0
+    expectToWait(await restyle(visitor), 30, restyled)
+    expect(app.discord.calls).toEqual([])
+  })
+
   test('at the user endpoint of a first sign-in stops that visitor only', async () => {
     const visitor = app.visitor()
     app.discord.fail(at.user, faults.rateLimitedInPlainText(), { times: 1 })
