@@ -139,13 +139,19 @@ const Scope = z
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
+/**
+ * An access or refresh token (RFC 6749, appendix A). A text that cannot be sent in a header is refused here, because once
+ * stored it would fail at each later visit.
+ */
+const Token = z.string().regex(/^[\x21-\x7e]{1,4096}$/)
+
 /** The token response of RFC 6749, 5.1. Other fields, such as an `id_token`, are ignored, as the RFC demands. */
 export const TokenResponse = z
   .object({
-    access_token: z.string().min(1),
+    access_token: Token,
     token_type: z.string().regex(/^bearer$/i),
     expires_in: z.coerce.number().positive().max(1e9),
-    refresh_token: z.string().min(1).optional(),
+    refresh_token: Token.optional(),
     scope: Scope,
   })
   .transform((tokens) => ({
