@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { at } from '../support/doubles.ts'
 import { type Fault, faults } from '../support/faults.ts'
@@ -16,6 +16,7 @@ import {
   restyle,
   restyled,
   sameBrowserAt,
+  send,
   sessionCookie,
   setCookies,
   timed,
@@ -491,6 +492,34 @@ describe('a cached token that Discord refuses', () => {
     expectSignInAgain(await restyle(visitor), restyled)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 2])
     expectLanding(await signIn(app, visitor, restyled))
+  })
+})
+
+describe('the clock of one instance', () => {
+  const here = (act: () => Promise<Response>) => act()
+
+  test.each([
+    ['an hour ahead', 3_600_000],
+    ['an hour behind', -3_600_000],
+    ['a day ahead', 86_400_000],
+    ['a day behind', -86_400_000],
+  ])('may be %s: this costs one refresh at most, and ends no session', async (_, offsetMs) => {
+    const now = Date.now.bind(Date)
+    const there = (act: () => Promise<Response>) => {
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + offsetMs)
+      return act().finally(() => clock.mockRestore())
+    }
+    app.discord.tokenLifeS = 3600
+    for (const [first, then] of [[there, here] as const, [here, there] as const]) {
+      const visitor = app.visitor()
+      expectLanding(await first(() => signIn(app, visitor)))
+      const before = refreshTokensSent().length
+      for (const place of [then, first, then]) expectLanding(await place(() => send(restyle(visitor))), 303)
+      expect(refreshTokensSent().length - before).toBeLessThanOrEqual(1)
+      for (const place of [first, then]) {
+        expect((await place(() => send(visitor.get('/show_avatar')))).status).toBe(200)
+      }
+    }
   })
 })
 
