@@ -291,6 +291,7 @@ describe('the form', () => {
       expect(await moodHint(page)).toMatch(/^Micah can’t look .*sleepy\.$/)
       for (const name of ['Angry', 'Sleepy']) expect(await disabledBy(page, name)).toEqual([true, 'mood-hint'])
       expect(await chosenMood(page)).toBe('')
+      expect(await page.locator('[data-announcements]').textContent()).toBe(await moodHint(page))
       await style(page, 'Lorelei').check({ force: true })
       expect(await chosenMood(page)).toBe('sleepy')
       await style(page, 'Micah').check({ force: true })

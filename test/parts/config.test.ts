@@ -293,6 +293,8 @@ describe('production', () => {
 
   test('refuses DEMO=on together with the credentials of a Discord application', () => {
     expect(namedBy({ ...good, DEMO: 'on' })).toEqual(['DEMO'])
+    expect(namedBy({ ...good, DEMO: 'on', DISCORD_CLIENT_ID: '' })).toEqual(['DEMO', 'DISCORD_CLIENT_ID'])
+    expect(namedBy({ ...good, DEMO: 'on', DISCORD_CLIENT_SECRET: '' })).toEqual(['DEMO', 'DISCORD_CLIENT_SECRET'])
     expect(namedBy({ ...good, DEMO: 'on', BASE_URL: 'http://avatars.example' })).toEqual(['BASE_URL', 'DEMO'])
   })
 })

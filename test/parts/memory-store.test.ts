@@ -45,6 +45,21 @@ test('a counter’s window begins with its first count and does not slide', asyn
   expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
 })
 
+test('a list keeps its newest items, and its TTL when one is removed', async () => {
+  const store = memoryStore()
+  const add = (item: string) => store.addToList('sessions:{1}', item, { max: 2, ttlS: 60 }, 'forgotten:{1}')
+  for (const item of ['first', 'second']) expect((await add(item)).excess).toBeUndefined()
+  vi.advanceTimersByTime(10_000)
+  expect(await add('third')).toEqual({ excess: 'first', markExpiresAt: undefined })
+  expect(await store.list('sessions:{1}')).toEqual(['third', 'second'])
+  vi.advanceTimersByTime(40_000)
+  await store.removeFromList('sessions:{1}', 'third')
+  expect(await store.list('sessions:{1}')).toEqual(['second'])
+  expect(await store.remainingMs('sessions:{1}')).toBe(20_000)
+  await store.set('forgotten:{1}', 'forgotten', 60)
+  expect((await add('fourth')).markExpiresAt).toBe(performance.now() + 60_000)
+})
+
 test('a lock is held until its owner releases it, by itself or together with a write', async () => {
   const store = memoryStore()
   await store.set('session:1', 'before', 60)

@@ -179,3 +179,29 @@ test('the form offers no part that would make no difference, unless it is pinned
   expect(await offered({ accessoriesVariant: 'round' })).toContain('accessoriesColor')
   expect(await offered({ clothesVariant: 'hoodie', clothesGraphicVariant: 'bear' })).toContain('clothesGraphicVariant')
 })
+
+test('variants that are called alike are offered together, if there are three or more of them', () => {
+  const tilesOf = (style: string, part: string) => {
+    const { choice, entered } = readForm({ style, seed: 'fern' })
+    if (choice === undefined) throw new Error('refused')
+    const [variants] = partsView({ ...choice, pins: {} }, entered, part, [])?.open?.slice(-1) ?? []
+    return (variants && 'tiles' in variants ? variants.tiles : []).map(({ title, value }) => [
+      title,
+      value.split(',').length,
+    ])
+  }
+  for (const [style, { parts }] of Object.entries(partTable)) {
+    for (const { name, optional, variants } of parts) {
+      const stems = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
+      const groups = stems.size < 2 ? [] : [...stems.values()].filter(({ length }) => length > 2)
+      const several = tilesOf(style, name).filter(([, count]) => Number(count) > 1)
+      expect([style, name, several.map(([, count]) => count)]).toEqual([
+        style,
+        name,
+        groups.map(({ length }) => length),
+      ])
+      expect(tilesOf(style, name)).toHaveLength(1 + Number(optional) + groups.length + variants.length)
+    }
+  }
+  expect(tilesOf('adventurer', 'hair')).toContainEqual(['Any long', 26])
+})

@@ -136,6 +136,25 @@ test('a picture whose process ends is rendered by another one, unless its SVG ca
   await expect(render(false)).rejects.toThrow(Overloaded)
 })
 
+test('a process for pictures ends after a minute without work, the process that draws stays', async () => {
+  const before = childrenOf(process.pid)
+  const renderers = openRenderers({ renderingProcesses: 1 })
+  onTestFinished(renderers.close)
+  const started = () => childrenOf(process.pid).filter((pid) => !before.includes(pid))
+  await renderers.draw(choice)
+  const drawing = started()
+  expect(drawing).toHaveLength(1)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  await renderers.png(small, 128, true)
+  expect(started()).toHaveLength(2)
+  vi.advanceTimersByTime(59_000)
+  expect(started()).toHaveLength(2)
+  vi.advanceTimersByTime(1000)
+  await expect.poll(started).toEqual(drawing)
+  expect(renderers.failures).toEqual([])
+})
+
 test('renderer processes end when their parent is killed, and do not inherit its settings', async () => {
   const script = `import { createRenderers } from './src/avatar/renderers.ts'
     const limits = { renderingProcesses: 1, renderingMaxMb: 250, drawingMaxMb: 250, onFailure: () => undefined }
@@ -149,6 +168,9 @@ test('renderer processes end when their parent is killed, and do not inherit its
   const children = childrenOf(parent.pid ?? 0)
   expect(children.length).toBeGreaterThan(0)
   for (const pid of children) expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('secret')
+  // If memory runs out, Linux kills one of them, not the server.
+  const killedFirst = (pid: number) => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8') === '1000\n'
+  await vi.waitFor(() => expect(children.filter((pid) => !killedFirst(pid))).toEqual([]), 5000)
   parent.kill('SIGKILL')
   await vi.waitFor(() => expect(children.filter((pid) => existsSync(`/proc/${pid}/exe`))).toEqual([]), 5000)
 })

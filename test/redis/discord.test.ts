@@ -468,6 +468,16 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
+  test('at a restyle, with a body that is cut off: refreshed once, because its status is enough', async () => {
+    const visitor = await signInAs()
+    const cutOff: Fault = (req, res) => {
+      res.writeHead(401, { ...json, 'content-length': '100' }).write('{"mess', () => req.socket.end())
+    }
+    app.discord.fail(at.user, cutOff, { times: 1 })
+    expectLanding(await restyle(visitor), 303)
+    expect(refreshTokensSent()).toHaveLength(1)
+  })
+
   test('at twenty restyles at once is refreshed once', async () => {
     const visitor = app.visitor()
     expectLanding(await signIn(app, visitor))

@@ -628,6 +628,15 @@ describe('commands to Redis', () => {
     expect(await commandsFor(() => visitor.get('/'))).toEqual({})
   })
 
+  test('thirty requests for /readyz in a row try the commands a few times at most', async () => {
+    const tried = await commandsFor(async () => {
+      for (let request = 1; request < 30; request += 1) await frugal.visitor().get('/readyz').expect(200)
+      return frugal.visitor().get('/readyz')
+    })
+    expect(tried.getdel).toBeGreaterThan(0)
+    expect(tried.getdel).toBeLessThan(10)
+  })
+
   test('store a session with twelve avatars in at most 2 KB', async () => {
     const visitor = frugal.visitor()
     const [account] = frugal.discord.accounts

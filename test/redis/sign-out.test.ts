@@ -1,8 +1,9 @@
 import { CookieAccessInfo } from 'cookiejar'
 import { describe, expect, test } from 'vitest'
 import { at } from '../support/doubles.ts'
-import { comeBack, leave, look, signIn, type Visitor } from '../support/open-app.ts'
-import { app, db, other } from '../support/two-instances.ts'
+import { comeBack, leave, look, openApp, signIn, type Visitor } from '../support/open-app.ts'
+import { openRedisProxy } from '../support/redis-proxy.ts'
+import { app, db, other, redis } from '../support/two-instances.ts'
 import { sameBrowserAt, send, setCookies } from '../support/visits.ts'
 
 function copyOf(visitor: Visitor): Visitor {
@@ -68,6 +69,28 @@ describe('a sign-out ends what began before it', () => {
       await expectTokensRevoked()
     })
   }
+
+  test('a callback of a known visitor that is just storing its new session', async () => {
+    const proxy = await openRedisProxy(redis.port)
+    const slow = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      const visitor = app.visitor()
+      await signIn(app, visitor)
+      const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
+      const tab = copyOf(visitor)
+      // The third write is that of the new session, after the locks of the state and of the old session.
+      proxy.plan(2, { kind: 'stall', ms: 500 })
+      const returning = send(comeBack(sameBrowserAt(slow, tab), callback))
+      await expect.poll(() => proxy.writes().length, { interval: 5 }).toBe(3)
+      expect((await visitor.post('/sign_out')).status).toBe(303)
+      expect((await returning).status).toBe(400)
+      await expectSignedOut(tab, visitor)
+      await expectTokensRevoked()
+    } finally {
+      await slow.close()
+      proxy.close()
+    }
+  })
 
   test('the callback for an older state is refused, and no code is exchanged', async () => {
     const visitor = app.visitor()

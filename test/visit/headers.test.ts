@@ -331,7 +331,7 @@ describe('cookies', () => {
 })
 
 test('an answer that can be a page or JSON has Vary: Accept', async () => {
-  for (const accept of ['text/html', 'application/json']) {
+  for (const accept of ['text/html', 'image/png', 'application/json']) {
     const headers = { Accept: accept }
     for (const [path, options] of [
       ['/nope', {}],
@@ -340,8 +340,8 @@ test('an answer that can be a page or JSON has Vary: Accept', async () => {
     ] as const) {
       const answer = await ask(plain.app.url, path, { ...options, headers: { ...formOf([]).headers, ...headers } })
       expect(String(answer.headers.vary).split(/, */)).toContain('Accept')
-      const type = accept === 'text/html' ? 'text/html; charset=utf-8' : 'application/problem+json; charset=utf-8'
-      expect([path, answer.headers['content-type']]).toEqual([path, type])
+      const kind = accept === 'application/json' ? 'application/problem+json' : 'text/html'
+      expect([path, answer.headers['content-type']]).toEqual([path, `${kind}; charset=utf-8`])
     }
   }
 })

@@ -85,6 +85,10 @@ describe('letters that no font has', () => {
     }
     expect((await wear({ ...initials, seed: noLetters })).page).not.toContain('No font here has')
   })
+
+  test('a Hangul filler is not one of them, because it is invisible', async () => {
+    expect((await wear({ ...initials, seed: '\u3164' })).page).not.toContain('No font here has')
+  })
 })
 
 // Calls the module directly, because on a busy machine the app may give up an SVG from outside.

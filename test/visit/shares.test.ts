@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
+import { childrenOf } from '../support/renderers.ts'
+import { send } from '../support/visits.ts'
 
 const still = { style: 'disco', seed: '', backgroundColor: '', mood: '' }
 const moving = { style: 'gaze', seed: '', backgroundColor: '', mood: '', animated: 'on' }
@@ -81,17 +83,38 @@ test('a client that asks for as many GIFs as it may does not make another client
   expect(new Set(statuses)).toEqual(new Set([200, 503]))
 }, 60_000)
 
-test('a client that asks for many link previews at once does not make another client wait for them', async () => {
-  const ask = (seed: string, address: string) => () =>
-    app
-      .visitor()
-      .get(`/og.png?style=disco&seed=${encodeURIComponent(seed)}`)
-      .set(from(address))
-  const { inBetween, statuses } = await answersInBetween(
-    seeds('crowd', 48).map((seed) => ask(seed, '192.0.2.1')),
-    ask('other', '192.0.2.2'),
-  )
-  // After its first answer, twenty requests of the first client are left.
-  expect(inBetween).toBeLessThan(10)
-  expect(new Set(statuses)).toEqual(new Set([200, 503]))
-}, 60_000)
+test.each(['/og.png', '/look.png'])(
+  'a client that asks for many link previews at once does not make another client wait for them: %s',
+  async (path) => {
+    const ask = (seed: string, address: string) => () =>
+      app
+        .visitor()
+        .get(`${path}?style=disco&seed=${encodeURIComponent(seed)}`)
+        .set(from(address))
+    const { inBetween, statuses } = await answersInBetween(
+      seeds('crowd', 48).map((seed) => ask(seed, '192.0.2.1')),
+      ask('other', '192.0.2.2'),
+    )
+    // After its first answer, twenty requests of the first client are left.
+    expect(inBetween).toBeLessThan(10)
+    expect(new Set(statuses)).toEqual(new Set([200, 503]))
+  },
+  60_000,
+)
+
+test('a client that asks for many previews at once has half of the tasks of the drawing process at most', async () => {
+  const order: string[] = []
+  const ask = (name: string, address: string) =>
+    send(app.visitor().get(`/preview.svg?style=rings&seed=${name}`).set(from(address))).then(() => order.push(name))
+  await ask('first', '192.0.2.1')
+  // A stopped process does what it is sent meanwhile in the order in which it was sent.
+  const children = childrenOf(process.pid)
+  for (const child of children) process.kill(child, 'SIGSTOP')
+  const crowd = Array.from({ length: 12 }, (_, place) => ask(`crowd-${place}`, '192.0.2.1'))
+  await app.visitor().get('/healthz')
+  const other = ask('other', '192.0.2.2')
+  await app.visitor().get('/healthz')
+  for (const child of children) process.kill(child, 'SIGCONT')
+  await Promise.all([...crowd, other])
+  expect(order.indexOf('other')).toBe(5)
+})

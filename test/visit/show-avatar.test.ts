@@ -142,8 +142,18 @@ describe('removing an avatar', () => {
     await act(visitor, ids[0], 'forget')
     const page = await visitor.get('/show_avatar')
     expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-looks'])
-    await act(visitor, ids[0], 'restore')
+    // The form reads no session, so its button does not name the avatar.
+    const { text } = await visitor.get('/?notice=no-looks')
+    expect(text).toContain('action="/avatars/removed/restore"')
+    expect((await app.visitor().post('/avatars/removed/restore')).status).toBe(404)
+    const refused = await visitor
+      .post('/show_avatar')
+      .type('form')
+      .send({ ...look, style: 'nope' })
+    expect([refused.status, refused.text.includes('action="/get_avatar"')]).toEqual([422, true])
+    await act(visitor, 'removed', 'restore')
     expect(await historyOf(visitor)).toEqual(ids)
+    expect((await visitor.post('/avatars/removed/restore')).status).toBe(404)
   })
 })
 
