@@ -78,10 +78,10 @@ describe('a sign-out ends what began before it', () => {
       await signIn(app, visitor)
       const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
       const tab = copyOf(visitor)
-      // The third write is that of the new session, after the locks of the state and of the old session.
-      proxy.plan(2, { kind: 'stall', ms: 500 })
+      // The fourth write is that of the new session, after the locks of two states and of the old session.
+      proxy.plan(3, { kind: 'stall', ms: 500 })
       const returning = send(comeBack(sameBrowserAt(slow, tab), callback))
-      await expect.poll(() => proxy.writes().length, { interval: 5 }).toBe(3)
+      await expect.poll(() => proxy.writes().length, { interval: 5 }).toBe(4)
       expect((await visitor.post('/sign_out')).status).toBe(303)
       expect((await returning).status).toBe(400)
       await expectSignedOut(tab, visitor)
