@@ -166,23 +166,26 @@ describe('POST /forget_me', () => {
 test.each([
   ['another device', 3],
   ['this device', 5],
-])('while Redis refuses to delete the session of %s: 503, and the visitor can ask again', async (_, place) => {
-  const proxy = await openRedisProxy(redis.port)
-  const faulty = await openApp({ redisUrl: proxy.url, beside: app })
-  try {
-    const [visitor, device] = [await signedIn(), await signedIn()]
-    // The writes: the state goes, the user is forgotten, then for each session that it has ended, and its deletion.
-    proxy.plan(place, { kind: 'refuse' })
-    expect((await sameBrowserAt(faulty, visitor).post('/forget_me')).status).toBe(503)
-    const answer = await visitor.post('/forget_me')
-    expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=forgotten'])
-    await expectSignedOut(visitor, device)
-    expect(await db.keys('session*')).toEqual([])
-  } finally {
-    await faulty.close()
-    proxy.close()
-  }
-})
+])(
+  'POST /forget_me while Redis refuses to delete the session of %s: 503, and the visitor can repeat it',
+  async (_, place) => {
+    const proxy = await openRedisProxy(redis.port)
+    const faulty = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      const [visitor, device] = [await signedIn(), await signedIn()]
+      // The writes: the state goes, the user is forgotten, then for each session that it has ended, and its deletion.
+      proxy.plan(place, { kind: 'refuse' })
+      expect((await sameBrowserAt(faulty, visitor).post('/forget_me')).status).toBe(503)
+      const answer = await visitor.post('/forget_me')
+      expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=forgotten'])
+      await expectSignedOut(visitor, device)
+      expect(await db.keys('session*')).toEqual([])
+    } finally {
+      await faulty.close()
+      proxy.close()
+    }
+  },
+)
 
 describe('POST /forget_me ends what began before it', () => {
   for (const [name, instance] of [
@@ -296,7 +299,7 @@ describe('the list of a user’s sessions', () => {
     expect(await db.keys('session*')).toEqual([])
   })
 
-  test('lacks no session: one that could not be added to it is deleted again', async () => {
+  test('lacks no session: a session that could not be added is deleted', async () => {
     const proxy = await openRedisProxy(redis.port)
     const faulty = await openApp({ redisUrl: proxy.url, beside: app })
     try {
