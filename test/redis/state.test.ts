@@ -14,6 +14,7 @@ import {
   signIn,
   type Visitor,
 } from '../support/open-app.ts'
+import { openRedisProxy } from '../support/redis-proxy.ts'
 import { startApp } from '../support/start-app.ts'
 import { app, db, other, redis } from '../support/two-instances.ts'
 import {
@@ -802,6 +803,25 @@ describe('a callback while Redis does not answer', () => {
     expect(await db.keys('lock:*')).toEqual([])
     await db.rename('put aside', record)
     await expectUntouched(visitor, callback)
+  })
+
+  test('gets 503 while its session is written, and a session that is written later is deleted', async () => {
+    const proxy = await openRedisProxy(redis.port)
+    const slow = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      await signIn(slow, slow.visitor()) // loads the scripts
+      const before = await db.keys('session:*')
+      const visitor = slow.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      // The third write is that of the session, after the lock of the state and the list of the user's sessions.
+      proxy.plan(2, { kind: 'stall', ms: 1200 })
+      expect((await comeBack(visitor, callback)).status).toBe(503)
+      await expect.poll(() => proxy.writes(), { timeout: 5000 }).toContain('DEL')
+      await expect.poll(() => db.keys('session:*')).toEqual(before)
+    } finally {
+      await slow.close()
+      proxy.close()
+    }
   })
 
   test('gets 503 if Redis refuses to return the record, and the same browser can finish later', async () => {
