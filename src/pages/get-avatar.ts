@@ -59,18 +59,17 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     }
     res.locals.choice = taken.choice
     const ended = await loading
-      .then(() => finish(req, res, callback, taken))
+      .then(() => completeSignIn(req, res, callback, taken))
       .catch((error) => handleFailure(res, cookie, taken, error))
     cookies.expireWithOutcome(res, cookie)
     await respond(req, res, ended)
   })
 
   /**
-   * Makes the avatar after a sign-in: Discord -> user -> DiceBear -> file -> session. Returns the outcome, which is
-   * then stored.
+   * The sequence of a first request: Discord -> user -> DiceBear -> file -> session. Stores the outcome and returns it.
    */
-  async function finish(req: Request, res: Response, callback: Callback, taken: TakenState) {
-    if (callback.error === 'access_denied') return settled(taken, { end: 'declined' })
+  async function completeSignIn(req: Request, res: Response, callback: Callback, taken: TakenState) {
+    if (callback.error === 'access_denied') return storeOutcome(taken, { end: 'declined' })
     if (callback.code === undefined) {
       log.warn({ reqId: req.id, error: callback.error?.slice(0, 40) }, 'Discord came back with an error')
       if (needsConsent.has(callback.error)) consent.set(res)
@@ -89,7 +88,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
           ...withNewAvatar(visitor, user, avatar),
           tokens,
         }))
-        return settled(taken, { end: 'signed-in', sessionId })
+        return storeOutcome(taken, { end: 'signed-in', sessionId })
       })
     } catch (error) {
       // Another request has taken the state, or the visitor has signed out. If this request has created a session, it
@@ -101,8 +100,8 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     }
   }
 
-  async function settled(taken: TakenState, outcome: Outcome) {
-    const ended = await taken.settle(outcome)
+  async function storeOutcome(taken: TakenState, outcome: Outcome) {
+    const ended = await taken.storeOutcome(outcome)
     if (ended === undefined) throw new NotSignedIn('the state was forgotten meanwhile')
     return ended
   }
@@ -111,7 +110,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   async function handleFailure(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
     if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
     else {
-      const ended = await taken.settle({ end: 'failed' })
+      const ended = await taken.storeOutcome({ end: 'failed' })
       if (ended) cookies.expireWithOutcome(res, cookie)
     }
     throw error
@@ -129,7 +128,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   }
 }
 
-type Ended = NonNullable<Awaited<ReturnType<TakenState['settle']>>>
+type Ended = NonNullable<Awaited<ReturnType<TakenState['storeOutcome']>>>
 
 /**
  * Discord's answers to `prompt=none` if it cannot do without its pages (OpenID Connect Core 1.0, 3.1.2.6). The next

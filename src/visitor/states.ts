@@ -57,9 +57,10 @@ type StatesParts = {
  *
  * 1. `start` writes the record. The key is a hash of the state's cookie, so the record belongs to one browser.
  * 2. `take` locks the record for one request. A second request of the browser waits for the outcome of the first one.
- * 3. `settle` replaces the record by the outcome, for a minute, because the response of the first request may be lost.
+ * 3. `storeOutcome` replaces the record by the outcome, for a minute, because the response of the first request may be
+ *    lost.
  * 4. `release` unlocks the record for the browser's next request, if neither code nor state was used up.
- * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. `settle` then fails.
+ * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. `storeOutcome` then fails.
  */
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
@@ -120,7 +121,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
       await lock.release()
       throw new UnknownState('a verifier that cannot be opened')
     }
-    return { key: lock.key, choice: record.choice, verifier, startedAt, settle, release: lock.release }
+    return { key: lock.key, choice: record.choice, verifier, startedAt, storeOutcome, release: lock.release }
 
     /** When the record was written, in milliseconds by the store's clock; 0 if the record has expired. */
     async function startedAt(): Promise<number> {
@@ -132,7 +133,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
      * Stores the outcome for a second request and returns it. Returns undefined if the record was forgotten meanwhile.
      * Throws LockLost if this request was stopped for so long that a second one has taken the lock.
      */
-    async function settle(outcome: Outcome): Promise<Ended | undefined> {
+    async function storeOutcome(outcome: Outcome): Promise<Ended | undefined> {
       const ended: Ended = { choice: record.choice, outcome }
       const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
         if (err instanceof LockLost) throw err
