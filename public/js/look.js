@@ -103,17 +103,17 @@ export const hexColour = (text) => /^#?([0-9a-f]{6})$/i.exec(text)?.[1]?.toLower
 export const backgroundOf = (text) => (text === 'own' ? text : (hexColour(text) ?? ''))
 
 /** The colours behind an avatar without a background: those of Discord's dark theme and of its light theme. */
-export const themeGrounds = ['313338', 'ffffff']
+export const themeColours = ['313338', 'ffffff']
 
 /**
  * Whether a look is hardly visible on its background or, without a background, in one of Discord's themes.
- * @param {readonly string[]} faintGrounds the backgrounds on which the style is hardly visible
+ * @param {readonly string[]} faintBackgrounds the backgrounds on which the style is hardly visible
  * @param {string} backgroundColor
  */
-export function isFaint(faintGrounds, backgroundColor) {
+export function isFaint(faintBackgrounds, backgroundColor) {
   const colour = hexColour(backgroundColor)
-  if (colour !== undefined) return faintGrounds.includes(colour)
-  return backgroundColor !== 'own' && themeGrounds.some((ground) => faintGrounds.includes(ground))
+  if (colour !== undefined) return faintBackgrounds.includes(colour)
+  return backgroundColor !== 'own' && themeColours.some((colour) => faintBackgrounds.includes(colour))
 }
 
 /**

@@ -1,23 +1,24 @@
 // The backgrounds on which a style is nearly invisible. test/parts/faint.test.ts compares the table with rendered
 // pixels.
-import { themeGrounds } from '../../public/js/look.js'
+import { themeColours } from '../../public/js/look.js'
 import { palette } from './catalogue.ts'
 import faintJson from './faint.json' with { type: 'json' }
 
 const table = new Map<string, readonly string[]>(Object.entries(faintJson))
 
 /** The backgrounds on which a style is nearly invisible: swatches of the form, and Discord's themes. */
-export const faintGrounds = (style: string): readonly string[] => table.get(style) ?? []
+export const faintBackgrounds = (style: string): readonly string[] => table.get(style) ?? []
 
-/** The three swatches on which the style is most visible: from light to dark, those farthest from its faint grounds. */
+/** The three swatches on which the style is most visible: from light to dark, those farthest from its faint ones. */
 export function betterSwatches(style: string): string[] {
   const values = palette.map(({ value }) => value)
-  const [dark, light] = themeGrounds
-  const placeOf = (ground: string) => (ground === dark ? values.length : ground === light ? -1 : values.indexOf(ground))
-  const faintPlaces = faintGrounds(style).map(placeOf)
+  const [dark, light] = themeColours
+  const placeOf = (background: string) =>
+    background === dark ? values.length : background === light ? -1 : values.indexOf(background)
+  const faintPlaces = faintBackgrounds(style).map(placeOf)
   const distance = (value: string) => Math.min(...faintPlaces.map((place) => Math.abs(place - values.indexOf(value))))
   return values.toSorted((a, b) => distance(b) - distance(a)).slice(0, 3)
 }
 
 /** All backgrounds that the table may contain. */
-export const grounds = [...themeGrounds, ...palette.map(({ value }) => value)]
+export const allBackgrounds = [...themeColours, ...palette.map(({ value }) => value)]

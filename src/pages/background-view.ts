@@ -2,7 +2,7 @@
 import { fill, gradients, hexColour, isFaint } from '../../public/js/look.js'
 import { palette, type Style } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
-import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
+import { betterSwatches, faintBackgrounds } from '../avatar/faint.ts'
 import type { Field } from './fields.ts'
 import type { Entered } from './form.ts'
 import { sliderView } from './framing-view.ts'
@@ -27,7 +27,7 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
     stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
   }
   return {
-    isFaint: style !== undefined && isFaint(faintGrounds(style.name), entered.backgroundColor),
+    isFaint: style !== undefined && isFaint(faintBackgrounds(style.name), entered.backgroundColor),
     better: (style ? betterSwatches(style.name) : []).map((value) => ({
       value,
       title: words.colours[palette.find((swatch) => swatch.value === value)?.name ?? ''],

@@ -1,6 +1,6 @@
 import { fill, stillHint } from '../../public/js/look.js'
 import { popular, type Style, styles } from '../avatar/catalogue.ts'
-import { betterSwatches, faintGrounds } from '../avatar/faint.ts'
+import { betterSwatches, faintBackgrounds } from '../avatar/faint.ts'
 import type { Entered, Problem } from './form.ts'
 import { formView, lackingMoods, moodFor, wallView } from './form-view.ts'
 import { pictureUrl } from './look.ts'
@@ -16,7 +16,7 @@ const styleTiles = [
   ...style,
   isPopular: popular.includes(style.name),
   lacks: lackingMoods(style).join(' '),
-  faint: faintGrounds(style.name).join(' '),
+  faint: faintBackgrounds(style.name).join(' '),
   better: betterSwatches(style.name).join(' '),
 }))
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { isFaint } from '../../public/js/look.js'
 import { styles } from '../../src/avatar/catalogue.ts'
 import faintJson from '../../src/avatar/faint.json' with { type: 'json' }
-import { betterSwatches, faintGrounds } from '../../src/avatar/faint.ts'
+import { betterSwatches, faintBackgrounds } from '../../src/avatar/faint.ts'
 import { faintTable } from '../support/faint.ts'
 
 test('the table has each style with each background on which it is nearly invisible, and no other', async () => {
@@ -19,13 +19,13 @@ test.each([
   ['initials', '263239', true],
   ['adventurer', '', false],
 ])('%s on “%s” is nearly invisible: %s', (style, backgroundColor, expected) => {
-  expect(isFaint(faintGrounds(style), backgroundColor)).toBe(expected)
+  expect(isFaint(faintBackgrounds(style), backgroundColor)).toBe(expected)
 })
 
 test('each style has at least three colours on which it can be seen', () => {
   for (const { name } of styles) {
     const better = betterSwatches(name)
     expect([name, new Set(better).size]).toEqual([name, 3])
-    expect(better.filter((value) => isFaint(faintGrounds(name), value))).toEqual([])
+    expect(better.filter((value) => isFaint(faintBackgrounds(name), value))).toEqual([])
   }
 })

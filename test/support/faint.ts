@@ -5,10 +5,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Avatar } from '@dicebear/core'
 import sharp from 'sharp'
-import { themeGrounds } from '../../public/js/look.js'
+import { themeColours } from '../../public/js/look.js'
 import { styles } from '../../src/avatar/catalogue.ts'
 import { isSeeThrough } from '../../src/avatar/choice.ts'
-import { grounds } from '../../src/avatar/faint.ts'
+import { allBackgrounds } from '../../src/avatar/faint.ts'
 import { styleOf } from './drawn.ts'
 
 const seeds = ['fern', 'moss', 'river otter', 'amber fox', 'quiet wren', 'juniper', 'kit', 'lena']
@@ -60,7 +60,7 @@ function seenShare(pixels: Buffer, ground: Rgb): number {
 }
 
 /** Returns the backgrounds on which at least half of the style's drawings are nearly invisible. */
-async function faintGrounds(style: string): Promise<string[]> {
+async function faintBackgrounds(style: string): Promise<string[]> {
   const faces = await Promise.all(
     seeds.map((seed) => {
       const svg = new Avatar(styleOf(style), { seed, backgroundColor: ['ffffff00'] }).toString()
@@ -68,9 +68,10 @@ async function faintGrounds(style: string): Promise<string[]> {
     }),
   )
   // Some styles keep their own background if none is chosen, so Discord's themes are never seen behind them.
-  const isBehind = (ground: string) => !themeGrounds.includes(ground) || isSeeThrough({ style, backgroundColor: '' })
-  return grounds.filter(isBehind).filter((ground) => {
-    const shares = faces.map((pixels) => seenShare(pixels, rgbOf(ground))).sort((a, b) => a - b)
+  const isBehind = (background: string) =>
+    !themeColours.includes(background) || isSeeThrough({ style, backgroundColor: '' })
+  return allBackgrounds.filter(isBehind).filter((background) => {
+    const shares = faces.map((pixels) => seenShare(pixels, rgbOf(background))).sort((a, b) => a - b)
     return (shares[Math.floor(shares.length / 2)] ?? 1) < minShare
   })
 }
@@ -79,13 +80,15 @@ async function faintGrounds(style: string): Promise<string[]> {
 export async function faintTable(): Promise<Record<string, string[]>> {
   const rows: [string, string[]][] = []
   for (const { name } of styles) {
-    const grounds = await faintGrounds(name)
-    if (grounds.length > 0) rows.push([name, grounds])
+    const backgrounds = await faintBackgrounds(name)
+    if (backgrounds.length > 0) rows.push([name, backgrounds])
   }
   return Object.fromEntries(rows)
 }
 
 if (import.meta.main) {
-  const lines = Object.entries(await faintTable()).map(([style, grounds]) => `  "${style}": ${JSON.stringify(grounds)}`)
+  const lines = Object.entries(await faintTable()).map(
+    ([style, backgrounds]) => `  "${style}": ${JSON.stringify(backgrounds)}`,
+  )
   writeFileSync(join(import.meta.dirname, '../../src/avatar/faint.json'), `{\n${lines.join(',\n')}\n}\n`)
 }
