@@ -14,6 +14,7 @@ import {
   measure,
   pictureUrl,
   ranges,
+  scaleHint,
   stillHint,
 } from './look.js'
 import { announce, debounce, texts } from './page.js'
@@ -183,13 +184,14 @@ function enhance(form) {
     const isBound = 'edgeToEdge' in style.dataset
     const hint = find('[data-scale-hint]')
     if (!hint) return
-    hint.textContent = isBound ? fill(texts.edgeToEdge, { style: titleOf(style) }) : ''
     for (const radio of form.querySelectorAll('.tile [name="scale"]')) {
       radio.disabled = isBound && radio.value !== '' && radio.value < 1
       if (radio.disabled) radio.setAttribute('aria-describedby', hint.id)
       else radio.removeAttribute('aria-describedby')
     }
     if (isBound && find('[name="scale"]:checked').value < 1) find('[name="scale"][value=""]').checked = true
+    const about = { title: titleOf(style), edgeToEdge: isBound, bust: 'bust' in style.dataset }
+    hint.textContent = scaleHint(texts, about, enteredLook())
     showNumbers(form)
   }
 

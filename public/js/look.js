@@ -159,6 +159,8 @@ export const isolate = (name) => `\u2068${name.replace(/\p{Bidi_Control}/gu, '')
  * @property {string} locale
  * @property {string} look
  * @property {string} lookWith
+ * @property {string} edgeToEdge
+ * @property {string} lowerEdge
  * @property {string} moodAll
  * @property {string} moodSome
  * @property {string} moodNone
@@ -201,6 +203,19 @@ export function moodHint(texts, styleTitle, lacking) {
     style: styleTitle,
     moods: list.format(lacking.map((mood) => texts.moods[mood] ?? mood)),
   })
+}
+
+/**
+ * The hint beside the sizes: that a pattern cannot be zoomed out, or that the straight lower edge of a bust shows.
+ * @param {LookTexts} texts
+ * @param {{ title: string, edgeToEdge: boolean, bust: boolean }} style
+ * @param {Look} look
+ */
+export function scaleHint(texts, { title, edgeToEdge, bust }, { scale, translateY }) {
+  if (edgeToEdge) return fill(texts.edgeToEdge, { style: title })
+  // The distance from the edge of the drawing to that of the picture.
+  const percent = Math.round(50 * (1 - Number(scale || 1)))
+  return bust && percent > Number(translateY || 0) ? fill(texts.lowerEdge, { percent }) : ''
 }
 
 /**

@@ -20,6 +20,8 @@ export type Style = {
    * visible.
    */
   edgeToEdge: boolean
+  /** Whether its shoulders end at the lower edge of the picture, in a straight line that shows at a scale below 1. */
+  bust: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
   sourceUrl: string

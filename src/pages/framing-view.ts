@@ -1,5 +1,5 @@
 // The card "Framing" of the form, and its sliders.
-import { fill, flips, measure, ranges } from '../../public/js/look.js'
+import { flips, measure, ranges, scaleHint } from '../../public/js/look.js'
 import { framings, type Style } from '../avatar/catalogue.ts'
 import type { Field } from './fields.ts'
 import type { Entered } from './form.ts'
@@ -18,7 +18,7 @@ export function framingView(entered: Entered, look: PictureLook, style: Style | 
   const percent = Math.round(100 * scale)
   return {
     fields: framingFields,
-    hint: style && isEdgeToEdge ? fill(words.script.edgeToEdge, { style: style.title }) : '',
+    hint: style ? scaleHint(words.script, style, entered) : '',
     scales: framings.map(({ name, scale: one }) => {
       const value = one === ranges.scale.initial ? '' : String(one)
       return {

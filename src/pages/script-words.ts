@@ -37,6 +37,7 @@ export const scriptWords = {
     expressionVariant: 'The expression is your own.',
     moodVariant: 'The mood is your own.',
   },
+  lowerEdge: 'At this size its lower edge shows. Under “Adjust”, move it down by {percent} %.',
   edgeToEdge: '{style} fills the whole picture, so there is nothing to zoom out to.',
   still: '{style} doesn’t move. {styles} do.',
   example: 'Yours will look different',

@@ -419,6 +419,22 @@ describe('the words for the picture', () => {
   })
 })
 
+test('the hint beside the sizes follows the style, the size and the shift', async () => {
+  await visit(async (page) => {
+    await page.goto(`${app.url}/?style=avataaars&seed=fern`)
+    await page.locator('html.js').waitFor()
+    const hint = page.locator('#scale-hint')
+    expect(await hint.textContent()).toBe('')
+    await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
+    expect(await hint.textContent()).toBe(words.script.lowerEdge.replace('{percent}', '10'))
+    await page.getByText(words.home.adjust, { exact: true }).click()
+    await page.getByRole('slider', { name: 'Up and down' }).fill('10')
+    expect(await hint.textContent()).toBe('')
+    await page.getByRole('radio', { name: 'Fun Emoji', exact: true }).check({ force: true })
+    expect(await hint.textContent()).toBe('')
+  })
+})
+
 describe('the focus', () => {
   const otter = /preview\.svg\?seed=otter&style=adventurer&backgroundColor=ffd29d&mood=happy/
   const alt = `alt="${words.home.previewAlt.replace('{look}', 'Adventurer, happy')}`

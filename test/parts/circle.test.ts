@@ -6,6 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { cutVariants, fittingFraming, fittingScale } from '../../public/js/circle.js'
 import { popular, styles } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
+import { readForm } from '../../src/pages/form.ts'
+import { formView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { openApp, signIn, type TestApp } from '../support/open-app.ts'
@@ -98,12 +100,14 @@ test('the table has each variant of a face or of letters that the circle cuts, a
   expect(cutVariants).toEqual(found)
 }, 120_000)
 
-/** Returns the share of the left and right edges along which a scaled-down drawing ends in a straight line. */
-async function edgeShare(style: string): Promise<number> {
+/** Returns the share of the left and right edges, and of the lower one, along which a scaled-down drawing ends in a line. */
+async function edgeShares(style: string): Promise<{ sides: number; lower: number }> {
   const margin = 10
   const scale = 1 - (2 * margin) / side
-  let [ends, all] = [0, 0]
-  for (const seed of ['fern', 'moss', 'kit', 'lena', 'otter', 'juniper']) {
+  const [first, last] = [margin, side - margin - 1]
+  const seeds = ['fern', 'moss', 'kit', 'lena', 'otter', 'juniper']
+  let [sides, lower] = [0, 0]
+  for (const seed of seeds) {
     const opacity = await sharp(Buffer.from(draw(style, seed, { scale })))
       .resize(side, side)
       .ensureAlpha()
@@ -111,25 +115,38 @@ async function edgeShare(style: string): Promise<number> {
       .raw()
       .toBuffer()
     const isDrawn = (x: number, y: number) => (opacity[y * side + x] ?? 0) > 100
-    for (let y = margin; y < side - margin; y++) {
-      for (const [inside, outside] of [
-        [margin + 1, margin - 2],
-        [side - margin - 2, side - margin + 1],
-      ] as const) {
-        // biome-ignore format: pairs
-        all += 1
-        if (isDrawn(inside, y) && !isDrawn(outside, y)) ends += 1
-      }
+    for (let at = first; at <= last; at++) {
+      if (isDrawn(first + 1, at) && !isDrawn(first - 2, at)) sides += 1
+      if (isDrawn(last - 1, at) && !isDrawn(last + 2, at)) sides += 1
+      if (isDrawn(at, last - 1) && !isDrawn(at, last + 2)) lower += 1
     }
   }
-  return ends / all
+  const length = seeds.length * (last - first + 1)
+  return { sides: sides / (2 * length), lower: lower / length }
 }
 
-test('the catalogue knows each style whose pattern ends at the edges of the picture', async () => {
-  const found: string[] = []
-  for (const { name } of styles) if ((await edgeShare(name)) > edgeToEdgeShare) found.push(name)
-  expect(styles.filter(({ edgeToEdge }) => edgeToEdge).map(({ name }) => name)).toEqual(found)
+test('the catalogue knows the patterns that end at the edges of the picture, and the busts that end at the lower one', async () => {
+  const found = { edgeToEdge: [] as string[], bust: [] as string[] }
+  for (const { name, hasFace } of styles) {
+    const { sides, lower } = await edgeShares(name)
+    if (sides > edgeToEdgeShare) found.edgeToEdge.push(name)
+    else if (lower > edgeToEdgeShare && (hasFace || name === 'shadows')) found.bust.push(name)
+  }
+  expect({
+    edgeToEdge: styles.filter(({ edgeToEdge }) => edgeToEdge).map(({ name }) => name),
+    bust: styles.filter(({ bust }) => bust).map(({ name }) => name),
+  }).toEqual(found)
 }, 60_000)
+
+test('the form says that the lower edge of a smaller bust shows, until it is moved down', () => {
+  const hintOf = (sent: Record<string, string>) => formView(readForm(sent).entered, [], 'fern').framing.hint
+  const text = words.script.lowerEdge.replace('{percent}', '10')
+  expect(hintOf({ style: 'avataaars', scale: '0.8' })).toBe(text)
+  expect(hintOf({ style: 'avataaars', scale: '0.8', translateY: '9' })).toBe(text)
+  expect(hintOf({ style: 'avataaars', scale: '0.8', translateY: '10' })).toBe('')
+  expect(hintOf({ style: 'avataaars' })).toBe('')
+  expect(hintOf({ style: 'adventurer', scale: '0.8' })).toBe('')
+})
 
 /** Draws a choice. `hasCutVariant`: whether the library picked a variant that is in the table. */
 function drawn(choice: Choice, cut: Record<string, Record<string, number>>): { svg: string; hasCutVariant: boolean } {
