@@ -45,7 +45,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
    * What /show_avatar needs to know about a drawing, by id. Without this cache each request for the page would read a
    * file, and the page would miss its bound in test/bench.
    */
-  const drawings = new LRUCache<string, Drawing>({ max: 10_000 })
+  const drawings = new LRUCache<string, Drawing>({ max: 3_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
     const svg = inFlight.get(id) ?? readOrDraw(id, choice, deadline).finally(() => inFlight.delete(id))
