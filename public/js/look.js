@@ -113,7 +113,7 @@ export const themeColours = ['313338', 'ffffff']
 export function isFaint(faintBackgrounds, backgroundColor) {
   const colour = hexColour(backgroundColor)
   if (colour !== undefined) return faintBackgrounds.includes(colour)
-  return backgroundColor !== 'own' && themeColours.some((colour) => faintBackgrounds.includes(colour))
+  return backgroundColor !== 'own' && themeColours.some((theme) => faintBackgrounds.includes(theme))
 }
 
 /**
