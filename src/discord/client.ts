@@ -99,9 +99,9 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. Nothing is sent while the user must wait, because
-   * the new tokens could not be used. For `limitKey` see `fetchUser`. Throws GrantRefused if Discord does not accept the
-   * token.
+   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. While requests for the user must wait, nothing is
+   * sent, because the new tokens could not be used. For `limitKey` see `fetchUser`. Throws GrantRefused if Discord does
+   * not accept the token.
    */
   async function refresh(refreshToken: string, limitKey: string, deadline?: number): Promise<Tokens> {
     await limits.check(['token', `user:${limitKey}`])

@@ -140,8 +140,8 @@ const Scope = z
   .refine((scope) => scope.split(' ').includes('identify'))
 
 /**
- * An access or refresh token (RFC 6749, appendix A). A text that cannot be sent in a header is refused here, because once
- * stored it would fail at each later visit.
+ * An access or refresh token (RFC 6749, appendix A). A text that cannot be sent in a header is refused here, because
+ * once it is stored, each later visit would fail.
  */
 const Token = z.string().regex(/^[\x21-\x7e]{1,4096}$/)
 

@@ -71,7 +71,7 @@ function phraseOf({ name, variant = '', colour }: DrawnPart, isOptional: boolean
   return text.replace(/\ba (?=[aeiou])/g, 'an ')
 }
 
-/** The name of a colour, which may be another one for hair and for skin. */
+/** The name of a colour. For hair and skin some colours have other names. */
 export function colourName(part: string, { name, value }: DrawnColour): string {
   if (['hair', 'headContrast', 'facialHair'].includes(name)) return hairColour(value)
   return ['skin', 'base'].includes(part) ? skinColour(value) : otherColour(value)

@@ -72,7 +72,7 @@ export function createShowView({ config, avatars, renderers }: Parts) {
     return { ...fields, form: { ...fields.form, background, described } }
   }
 
-  /** The values of the page of an avatar. */
+  /** The values of the view for an avatar. */
   async function pageOf(req: Request, user: User, avatar: OwnAvatar) {
     const { visitor } = req
     return {

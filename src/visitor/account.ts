@@ -123,7 +123,10 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     return discord.fetchUser(tokens.accessToken, limitKeyOf(tokens, known), { deadline, isNew })
   }
 
-  /** Identifies a user in Discord's limit per user: a hash of the user's id, or of the access token before it is known. */
+  /**
+   * Identifies a user in Discord's limit per user: a hash of the user's id, or of the access token if the id is not
+   * known yet.
+   */
   function limitKeyOf(tokens: Tokens, known: User | undefined): string {
     const [hashOfUser] = known ? hashesOf(known.id) : []
     return hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
