@@ -30,7 +30,7 @@ export const errorWords = {
   },
   methodNotAllowed: {
     title: 'This page can’t do that',
-    advice: 'It is there, but not for this kind of request. Start from the form.',
+    advice: 'The page is there, but not for this kind of request. Start from the form.',
   },
   unsupportedMediaType: {
     title: 'That was not our form',
@@ -43,15 +43,15 @@ export const errorWords = {
   headersTooLarge: {
     title: 'That was too long to read',
     advice:
-      'The address, or the cookies sent along with it, are longer than we can take. Start from the form; if that is refused too, delete the cookies of this site.',
+      'The address or the cookies of this site are longer than we can read. Start from the form. If that is refused, too, delete the cookies.',
   },
   requestTimeout: {
     title: 'We stopped waiting',
-    advice: 'What you asked did not reach us in time. Nothing was changed; please try again.',
+    advice: 'Your request did not reach us in time. Nothing was changed; please try again.',
   },
   invalidValues: {
     title: 'That made no sense to us',
-    advice: 'Part of what was asked is missing or wrong. Start from the form.',
+    advice: 'Part of the request is missing or wrong. Start from the form.',
   },
   unknownState: {
     title: 'We lost track of your visit',
@@ -90,11 +90,11 @@ export const errorWords = {
   }),
   rateLimited: (count: number) => ({
     title: 'That was very fast',
-    advice: `Too many requests came from your address. Try again in ${duration(count)}: go back to the page before, what you chose is still there.`,
+    advice: `Too many requests came from your address. Try again in ${duration(count)}. Go back to the page before; what you chose is still there.`,
   }),
   tooManySignIns: (count: number) => ({
     title: 'Many people are signing in',
-    advice: `They are more than we can take at once. Try again in ${duration(count)}; your choices are safe.`,
+    advice: `Right now there are more than we can serve. Try again in ${duration(count)}; your choices are safe.`,
   }),
   overloaded: (count: number) => ({
     title: 'Many pictures at once',
@@ -106,7 +106,7 @@ export const errorWords = {
   },
   storeUnavailable: (count: number) => ({
     title: 'We can’t reach our memory',
-    advice: `Something of ours is down for a moment. Try again in ${duration(count)}; your choices are safe.`,
+    advice: `A part of our site is down, which is our fault. Try again in ${duration(count)}; your choices are safe.`,
   }),
   unexpectedError: {
     title: 'Something broke on our side',

@@ -143,7 +143,7 @@ export const words = {
   notices: {
     declined: 'You cancelled at Discord. Nothing was shared; your choices are still here.',
     badLink: 'Part of that link made no sense to us; the rest is filled in.',
-    noLooks: 'You have no looks yet. Make your first one here.',
+    noLooks: 'You have no looks in this browser. Make one here.',
     removedLast: 'Removed your last look.',
     noSession:
       'You signed in, but your browser did not keep our cookie. Allow cookies for this site, check your device’s clock, and try again.',
@@ -181,10 +181,11 @@ export const words = {
     rehearsal:
       '**A rehearsal, not Discord.** The demo plays Discord’s part, so that you can walk the whole way without an account.',
     accounts: 'Who do you want to be?',
-    may: ['Sees name, username and picture', 'Sees banner, colour, decoration, nameplate, server tag and Nitro'],
-    mayNot: ['Sees no messages, servers, friends or e-mail', 'Can’t post or change anything'],
-    yes: 'Yes:',
-    no: 'No:',
+    may: [
+      'Can see your name, username and picture',
+      'Can see banner, colour, decoration, nameplate, server tag and Nitro',
+    ],
+    mayNot: ['Can’t see messages, servers, friends or e-mail', 'Can’t post or change anything'],
     agree: 'Agree and go on',
     decline: 'Decline',
   },

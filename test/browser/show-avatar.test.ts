@@ -149,7 +149,7 @@ test.each([true, false])(
   async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
       const undo = page.getByRole('button', { name: 'Undo' })
-      const noLooks = page.getByText('You have no looks yet.')
+      const noLooks = page.getByText('You have no looks in this browser.')
       await page.goto(`${app.url}/?notice=no-looks`)
       expect([await undo.isVisible(), await noLooks.isVisible()]).toEqual([false, true])
       await walkToAvatar(page, app.url)
