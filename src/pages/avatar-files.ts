@@ -11,7 +11,7 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
-import { drawnText } from './drawn.ts'
+import { descriptionOf } from './description.ts'
 import { readForm } from './form.ts'
 
 /** The sizes of a PNG, in pixels. */
@@ -135,7 +135,7 @@ function previewOf(choice: Choice, svg: string): Picture {
   // The bytes are allocated outside Node's buffer pool, because a cached slice of the pool would pin 64 KB.
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(svg))
   bytes.write(svg)
-  return { bytes, etag: etagOf(bytes), description: drawnText(choice, drawnParts(choice, svg)) }
+  return { bytes, etag: etagOf(bytes), description: descriptionOf(choice, drawnParts(choice, svg)) }
 }
 
 /** The ETag is a hash of the content, because after an upgrade of DiceBear the same URL may return another picture. */

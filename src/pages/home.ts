@@ -5,7 +5,7 @@ import { drawnParts } from '../avatar/drawn.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
-import { drawnText } from './drawn.ts'
+import { descriptionOf } from './description.ts'
 import { fieldsView, type Query } from './fields-view.ts'
 import { type Entered, isLink, type Problem, readForm, readLook } from './form.ts'
 import { validEntered } from './form-view.ts'
@@ -69,7 +69,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
     const drawn = {
       fitUrl: fitting && lookUrl({ ...entered, ...fitting }),
       parts: partsView(look, entered, query.part, pins, effects),
-      described: lookWith(words.script, name, drawnText(choice, drawnParts(choice, svg))),
+      described: lookWith(words.script, name, descriptionOf(choice, drawnParts(choice, svg))),
     }
     return { ...page, form: { ...page.form, ...drawn } }
   }

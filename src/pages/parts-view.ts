@@ -3,7 +3,7 @@ import { moodOptions } from '../avatar/catalogue.ts'
 import type { Effects } from '../avatar/effects.ts'
 import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
 import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
-import { colourName } from './drawn.ts'
+import { colourName } from './description.ts'
 import { words } from './words.ts'
 
 type PinField = { name: string }

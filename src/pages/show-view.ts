@@ -9,7 +9,7 @@ import type { Parts } from '../parts.ts'
 import { keptUntil } from '../visitor/session-store.ts'
 import { isKeptFull, type OwnAvatar } from '../visitor/visitor.ts'
 import { fileName, otherPngSizes } from './avatar-files.ts'
-import { drawnText, textOfLook } from './drawn.ts'
+import { describeLook, descriptionOf } from './description.ts'
 import { elsewhereView } from './elsewhere.ts'
 import { shortened } from './fields.ts'
 import { fieldsView } from './fields-view.ts'
@@ -38,7 +38,7 @@ export function createShowView({ config, avatars, renderers }: Parts) {
     const { fittingScale = Number.POSITIVE_INFINITY, parts = [] } = (await avatars.drawing(avatar)) ?? {}
     const fitting = fittingFraming(choice, fittingScale)
     return {
-      described: lookWith(words.script, nameOfLook(choice), drawnText(choice, parts)),
+      described: lookWith(words.script, nameOfLook(choice), descriptionOf(choice, parts)),
       fitting: fitting && { ...choiceOf(avatar), ...fitting },
     }
   }
@@ -68,7 +68,7 @@ export function createShowView({ config, avatars, renderers }: Parts) {
     const fields = fieldsView(entered, problems, query, user.username)
     const { look, name } = fields.form
     const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
-    const described = lookWith(words.script, name, await textOfLook(renderers, look))
+    const described = lookWith(words.script, name, await describeLook(renderers, look))
     return { ...fields, form: { ...fields.form, background, described } }
   }
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { popular } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
 import { drawnParts } from '../../src/avatar/drawn.ts'
-import { drawnText } from '../../src/pages/drawn.ts'
+import { descriptionOf } from '../../src/pages/description.ts'
 import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { partTable } from '../support/parts.ts'
@@ -20,7 +20,7 @@ function draw(choice: Choice) {
 
 function textOf(some: Some): string {
   const choice = choiceOf(some)
-  return drawnText(choice, drawnParts(choice, draw(choice).svg))
+  return descriptionOf(choice, drawnParts(choice, draw(choice).svg))
 }
 
 test.each(popular)('%s: the SVG shows which parts and colours DiceBear has drawn', (style) => {

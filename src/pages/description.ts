@@ -33,17 +33,17 @@ const skinColour = colourNamer({ ...colours, ...skinColours })
 const unsaid = ['eyebrowsVariant', 'noseVariant']
 
 /** Draws a look and describes the drawing; '' if the look could not be drawn. */
-export async function textOfLook(renderers: Renderers, look: Entered): Promise<string> {
+export async function describeLook(renderers: Renderers, look: Entered): Promise<string> {
   const { choice } = readLook(look)
   if (choice === undefined) return ''
   const svg = await renderers.draw(choice).catch(() => '')
-  return drawnText(choice, drawnParts(choice, svg))
+  return descriptionOf(choice, drawnParts(choice, svg))
 }
 
 /**
  * The description of a drawing, such as "long red hair, round glasses and brown skin"; '' if nothing can be described.
  */
-export function drawnText({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
+export function descriptionOf({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
   const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
   const said = Object.keys(phrases).flatMap((name) => {
     const found = drawn.find((one) => one.name === name)
