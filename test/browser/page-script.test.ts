@@ -341,33 +341,33 @@ describe('pictures that cannot be loaded', () => {
       await expect.poll(() => tile.getAttribute('src')).toContain('seed=moss')
     })
   })
+})
 
-  test('the tiles are redrawn 0.5 s after the last of several rolls, and 0.18 s after a key', async () => {
-    await visit(async (page) => {
-      await openWithStoppedClock(page)
-      const tile = page.locator('.tile img[src*="style=lorelei&"]')
-      const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
-      const roll = page.getByRole('button', { name: words.script.roll, exact: true })
-      for (let i = 0; i < 3; i += 1) {
-        await roll.click()
-        await page.clock.runFor(400)
-        expect(await drawnAs()).toBe('juniper')
-      }
-      await page.clock.runFor(100)
-      expect(await drawnAs()).toBe(await seedField(page).inputValue())
-      await seedField(page).fill('fern')
-      await page.clock.runFor(180)
-      expect(await drawnAs()).toBe('fern')
-    })
+test('the tiles are redrawn 0.5 s after the last of several rolls, and 0.18 s after a key', async () => {
+  await visit(async (page) => {
+    await openWithStoppedClock(page)
+    const tile = page.locator('.tile img[src*="style=lorelei&"]')
+    const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
+    const roll = page.getByRole('button', { name: words.script.roll, exact: true })
+    for (let i = 0; i < 3; i += 1) {
+      await roll.click()
+      await page.clock.runFor(400)
+      expect(await drawnAs()).toBe('juniper')
+    }
+    await page.clock.runFor(100)
+    expect(await drawnAs()).toBe(await seedField(page).inputValue())
+    await seedField(page).fill('fern')
+    await page.clock.runFor(180)
+    expect(await drawnAs()).toBe('fern')
   })
 })
 
-describe('the words for the picture', () => {
+describe('the text alternative of the picture', () => {
   const altOf = (page: Page) => page.locator(preview).getAttribute('alt')
   const untilAlt = (page: Page, text: string) => page.locator(`${preview}[alt*="${text}"]`).waitFor()
   const tile = (page: Page, name: string) => page.getByRole('radio', { name, exact: true }).check({ force: true })
 
-  test('change with the picture, and are announced once the visitor has stopped', async () => {
+  test('changes with the picture, and is announced when the visitor has stopped changing it', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page, '/?style=adventurer&mood=happy&seed=fern&part=hair')
       expect(await altOf(page)).toBe('Your avatar: Adventurer, happy, with long ginger hair and brown skin')
@@ -383,7 +383,7 @@ describe('the words for the picture', () => {
     })
   })
 
-  test('follow the announcement of a roll, and are not repeated for a new background', async () => {
+  test('is announced after a roll’s seed, and is not repeated for a new background', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page, '/?style=adventurer&mood=happy&seed=fern')
       const before = await altOf(page)
@@ -404,7 +404,7 @@ describe('the words for the picture', () => {
     })
   })
 
-  test('are on the form of the avatar’s page, too', async () => {
+  test('is on the form of the avatar’s page, too', async () => {
     await visit(async (page) => {
       await walkToAvatar(page, app.url)
       expect(await page.locator('.portrait').getAttribute('alt')).toBe(
@@ -419,7 +419,7 @@ describe('the words for the picture', () => {
   })
 })
 
-test('the hint beside the sizes follows the style, the size and the shift', async () => {
+test('the hint about the lower edge follows the style, the size and the shift', async () => {
   await visit(async (page) => {
     await page.goto(`${app.url}/?style=avataaars&seed=fern`)
     await page.locator('html.js').waitFor()
@@ -527,7 +527,7 @@ describe('“Copy link”', () => {
     })
   })
 
-  test('in “Use it elsewhere” copies the text of its field, or says that it can be selected', async () => {
+  test('copies the text of a field in “Use it elsewhere”, or says that it can be selected', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
       await walkToAvatar(page, app.url)

@@ -98,7 +98,7 @@ describe('a request', () => {
       expect(second?.socket).not.toBe(first?.socket)
     })
 
-    test('is not repeated twice', async () => {
+    test('is repeated only once', async () => {
       await way()(url())
       const before = double.calls.length
       double.fail(at.svg, fault)

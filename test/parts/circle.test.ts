@@ -125,7 +125,7 @@ async function edgeShares(style: string): Promise<{ sides: number; lower: number
   return { sides: sides / (2 * length), lower: lower / length }
 }
 
-test('the catalogue knows the patterns that end at the edges of the picture, and the busts that end at the lower one', async () => {
+test('the catalogue knows which patterns end at the picture’s edges, and which busts at its lower edge', async () => {
   const found = { edgeToEdge: [] as string[], bust: [] as string[] }
   for (const { name, hasFace } of styles) {
     const { sides, lower } = await edgeShares(name)
@@ -138,7 +138,7 @@ test('the catalogue knows the patterns that end at the edges of the picture, and
   }).toEqual(found)
 }, 60_000)
 
-test('the form says that the lower edge of a smaller bust shows, until it is moved down', () => {
+test('the form says that the lower edge of a bust can be seen if it is made smaller and not moved down', () => {
   const hintOf = (sent: Record<string, string>) => formView(readForm(sent).entered, [], 'fern').framing.hint
   const text = words.script.lowerEdge.replace('{percent}', '10')
   expect(hintOf({ style: 'avataaars', scale: '0.8' })).toBe(text)
@@ -179,7 +179,7 @@ test.each(Object.entries(cutVariants))('%s: the variants in the table are recogn
   expect([...seen]).toHaveLength(2)
 })
 
-/** How many of these drawings the circle cuts, and how many it would cut by the table. */
+/** Returns the share of drawings that the circle cuts (`seen`), and of those that the app says it cuts (`said`). */
 async function cutWhenShifted(shift: { translateX: number; translateY: number; scale: number }) {
   let [seen, said, all] = [0, 0, 0]
   for (const style of popular) {
@@ -199,12 +199,15 @@ test.each([
   { translateX: 0, translateY: -30, scale: 1 },
   { translateX: 24, translateY: -24, scale: 1 },
   { translateX: 38, translateY: 0, scale: 0.6 },
-])('a shift of $translateX and $translateY percent at scale $scale cuts most faces, and is said to', async (shift) => {
-  const { seen, said } = await cutWhenShifted(shift)
-  expect(seen).toBeGreaterThan(0.7)
-  expect(said).toBe(1)
-  expect(fittingFraming({ ...shift, ...fittingFraming(shift, 2) }, 2)).toBe(undefined)
-})
+])(
+  'a shift of $translateX and $translateY percent at scale $scale cuts most faces off, and the form says so',
+  async (shift) => {
+    const { seen, said } = await cutWhenShifted(shift)
+    expect(seen).toBeGreaterThan(0.7)
+    expect(said).toBe(1)
+    expect(fittingFraming({ ...shift, ...fittingFraming(shift, 2) }, 2)).toBe(undefined)
+  },
+)
 
 test.each([
   { translateX: 8, translateY: 0, scale: 1 },
@@ -212,7 +215,7 @@ test.each([
   { translateX: 0, translateY: 40, scale: 1 },
   { translateX: 24, translateY: 0, scale: 0.6 },
 ])(
-  'a shift of $translateX and $translateY percent at scale $scale cuts few faces, and is not said to',
+  'a shift of $translateX and $translateY percent at scale $scale cuts few faces off, and the form says so for few',
   async (shift) => {
     const { seen, said } = await cutWhenShifted(shift)
     expect(seen).toBeLessThan(0.15)

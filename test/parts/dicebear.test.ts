@@ -150,7 +150,7 @@ describe('DiceBear’s HTTP API', () => {
   }, 60_000)
 
   test.each(['a,b', ',', 'fern, moss & co', '100%25', 'a+b c', '🦊&seed=x#y'])(
-    'takes the seed %s as one',
+    'does not split the seed %s',
     async (seed) => {
       expect(String(await askDiceBear({ ...choice, seed }))).toBe(drawn({ ...choice, seed, animated: '' }))
     },

@@ -1,4 +1,5 @@
-// What is said of a drawing: its parts and colours from the SVG, against DiceBear's own options, and the text.
+// The text alternative of a drawing: compares the parts and colours found in an SVG with DiceBear's own options, and
+// tests the text that is made of them.
 import { Avatar } from '@dicebear/core'
 import { expect, test } from 'vitest'
 import { popular } from '../../src/avatar/catalogue.ts'
@@ -23,7 +24,7 @@ function textOf(some: Some): string {
   return descriptionOf(choice, drawnParts(choice, draw(choice).svg))
 }
 
-test.each(popular)('%s: the SVG shows which parts and colours DiceBear has drawn', (style) => {
+test.each(popular)('%s: the parts and colours that DiceBear has drawn are recognised in the SVG', (style) => {
   const { parts = [] } = partTable[style] ?? {}
   const moods = styleList.find(({ name }) => name === style)?.moods ?? []
   for (let n = 0; n < 150; n++) {
@@ -51,13 +52,13 @@ test.each(popular)('%s: the SVG shows which parts and colours DiceBear has drawn
   }
 })
 
-/** Not every shirt has room for a print. */
+/** Shirts that have room for a print, by style. */
 const shirtWithPrint: Record<string, Record<string, string>> = {
   avataaars: { clothesVariant: 'graphicShirt' },
   notionists: { clothesVariant: 'variant01' },
 }
 
-test.each(popular)('%s: each variant with a name is said when it is pinned', (style) => {
+test.each(popular)('%s: the text names each pinned variant that has a name', (style) => {
   const unsaid: string[] = []
   for (const { name, variants } of partTable[style]?.parts ?? []) {
     for (const variant of variants.filter((one) => !/^variant\d+$/.test(one))) {
@@ -68,11 +69,11 @@ test.each(popular)('%s: each variant with a name is said when it is pinned', (st
       expect(text).not.toMatch(/[{}]| {2}|undefined|\ba [aeiou]/)
     }
   }
-  // Usual eyes and mouths, and ears, are not worth a word.
+  // The text does not mention usual eyes and mouths, nor ears.
   expect(unsaid.filter((one) => !/ (default|defaultNatural|plain|normal|neutral|eyes)$|^ears /.test(one))).toEqual([])
 })
 
-test('the text is a short list in plain words', () => {
+test('the text is a short list of plain words', () => {
   const adventurer = { style: 'adventurer', mood: 'happy' }
   expect(textOf(adventurer)).toBe('long ginger hair and brown skin')
   const pins = { hairVariant: 'short03', glassesVariant: 'variant02', hairColor: '0e0e0e', skinColor: '763900' }
@@ -86,7 +87,7 @@ test('the text is a short list in plain words', () => {
   }
 })
 
-test('the mood stands for the parts that show it, unless they are pinned', () => {
+test('the text leaves out the parts that show the mood, unless they are pinned', () => {
   const toonHead = { style: 'toon-head', mood: 'happy' }
   expect(textOf(toonHead)).not.toMatch(/eyes|mouth|smile|eyebrows/)
   expect(textOf({ ...toonHead, pins: { eyesVariant: 'wink', eyebrowsVariant: 'raised' } })).toMatch(
@@ -94,7 +95,7 @@ test('the mood stands for the parts that show it, unless they are pinned', () =>
   )
 })
 
-test('a name in an SVG that the style does not have is not said', () => {
+test('a part in an SVG that the style does not have is ignored', () => {
   const choice = choiceOf({ style: 'adventurer' })
   const svg =
     '<svg><defs><g id="hair-<b>-1"/><g id="hair-bald-1"/><g id="hat-top-1"/><g id="__proto__-x-1"/></defs></svg>'
@@ -102,7 +103,7 @@ test('a name in an SVG that the style does not have is not said', () => {
   expect(drawnParts(choice, 'not a drawing')).toEqual([])
 })
 
-test('every phrase is of a part or a colour that some style has', () => {
+test('every phrase is for a part or a colour that some style has', () => {
   const all = Object.values(partTable)
   const names = all.flatMap(({ parts, colours }) => [...parts, ...colours].map(({ name }) => name))
   for (const [name, phrases] of Object.entries(words.drawn.phrases)) {

@@ -424,7 +424,7 @@ describe('the user endpoint', () => {
 })
 
 describe('a cached token that Discord refuses', () => {
-  test('at a callback: the code is exchanged', async () => {
+  test('at a callback is replaced by exchanging the code', async () => {
     const visitor = await signInAs()
     app.discord.deauthorize(juniper())
     expectLanding(await signIn(app, visitor, restyled))
@@ -468,7 +468,7 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at a restyle, with a body that is cut off: refreshed once, because its status is enough', async () => {
+  test('at a restyle is refreshed once even if the body of the refusal is cut off', async () => {
     const visitor = await signInAs()
     const cutOff: Fault = (req, res) => {
       res.writeHead(401, { ...json, 'content-length': '100' }).write('{"mess', () => req.socket.end())
@@ -559,7 +559,7 @@ describe('an expired token', () => {
     expect(others).toEqual([first, first])
   })
 
-  test('at a callback: the code is exchanged', async () => {
+  test('is replaced at a callback by exchanging the code', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     expectLanding(await signIn(app, visitor, restyled))
@@ -722,7 +722,7 @@ describe('Discord’s 429', () => {
   test.each([
     ['at the token endpoint', { global: false }],
     ['for everybody', { global: true }],
-  ])('%s with a shorter time, to a request that was sent before, ends no wait early', async (_, scope) => {
+  ])('%s with a shorter time, for a request that was sent earlier, does not end the wait early', async (_, scope) => {
     app.discord.fail(
       at.token,
       async (req, res) => {
@@ -766,7 +766,7 @@ describe('Discord’s 429', () => {
     ['of 70 KB', faults.answer(429, 'x'.repeat(70_000), { 'retry-after': '9' })],
     ['that is not compressed as it says', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'gzip' })],
     ['in an unknown encoding', faults.answer(429, '{}', { 'retry-after': '9', 'content-encoding': 'compress' })],
-  ])('counts by its status and headers if its body is one %s', async (_, fault) => {
+  ])('counts by its status and headers even if it has a body %s', async (_, fault) => {
     app.discord.fail(at.token, fault, { times: 1 })
     const answer = await signIn(app, app.visitor())
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '9'])

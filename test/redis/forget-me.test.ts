@@ -142,7 +142,7 @@ describe('POST /forget_me', () => {
     await expectSignedOut(second, third)
   })
 
-  test('deletes what sign-ins have left whose process was killed, after whichever write', async () => {
+  test('deletes what is left of a sign-in whose process was killed, after whichever write', async () => {
     const visitor = await signedIn()
     // Of the lock, the list and the session, and then of the outcome.
     await Promise.all([0, 1, 2, 3].map(signInKilledAfter))
@@ -167,7 +167,7 @@ test.each([
   ['another device', 3],
   ['this device', 5],
 ])(
-  'POST /forget_me while Redis refuses to delete the session of %s: 503, and the visitor can repeat it',
+  'POST /forget_me gets 503 while Redis refuses to delete the session of %s, and can be repeated',
   async (_, place) => {
     const proxy = await openRedisProxy(redis.port)
     const faulty = await openApp({ redisUrl: proxy.url, beside: app })

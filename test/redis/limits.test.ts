@@ -144,7 +144,7 @@ describe('the rate limits allow', () => {
   })
 })
 
-test('new requests after a minute, even if refused ones have gone on', async () => {
+test('a rate limit allows new requests after a minute, even if refused ones have gone on', async () => {
   const app = await ownApp()
   const clocks = [Date, performance].map((clock) => [clock, clock.now.bind(clock)] as const)
   onTestFinished(() => void vi.restoreAllMocks())

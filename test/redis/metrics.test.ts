@@ -121,7 +121,7 @@ describe('metrics', () => {
   )
 
   test.each([{ PORT: '4000', METRICS_PORT: '4000' }, { METRICS_PORT: '3000' }, { METRICS_PORT: '03000' }])(
-    '%o is refused: PORT is another port',
+    'cannot have the port of the site, which is refused: %o',
     (settings) => {
       expect(() => readConfig(settings)).toThrow(/^[^\n]+:\n {2}METRICS_PORT must be another port than PORT[^\n]+$/)
       expect(readConfig({ ...settings, METRICS_PORT: '9464' }).metricsPort).toBe(9464)

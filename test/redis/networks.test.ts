@@ -55,7 +55,7 @@ describe('networks of IPv6', () => {
     expect(await acceptedOf(in256, from)).toBe(16 * most)
   })
 
-  test('are told in each answer how many requests are left to the network that has fewest left', async () => {
+  test('have RateLimit headers for the address and both networks; addresses of IPv4 have one limit', async () => {
     const app = await ownApp()
     const policies = (await start(app, '2001:db8::1')).headers['ratelimit-policy']
     expect(String(policies).match(/q=\d+/g)).toEqual([30, 120, 480].map((most) => `q=${most}`))

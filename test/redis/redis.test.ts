@@ -628,7 +628,7 @@ describe('commands to Redis', () => {
     expect(await commandsFor(() => visitor.get('/'))).toEqual({})
   })
 
-  test('thirty requests for /readyz in a row try the commands a few times at most', async () => {
+  test('are tried a few times at most by thirty requests for /readyz in a row', async () => {
     const tried = await commandsFor(async () => {
       for (let request = 1; request < 30; request += 1) await frugal.visitor().get('/readyz').expect(200)
       return frugal.visitor().get('/readyz')

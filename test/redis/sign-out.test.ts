@@ -70,7 +70,7 @@ describe('a sign-out ends what began before it', () => {
     })
   }
 
-  test('a callback of a known visitor that is just storing its new session', async () => {
+  test('a callback of a known visitor that is just storing its new session is refused', async () => {
     const proxy = await openRedisProxy(redis.port)
     const slow = await openApp({ redisUrl: proxy.url, beside: app })
     try {

@@ -805,7 +805,7 @@ describe('a callback while Redis does not answer', () => {
     await expectUntouched(visitor, callback)
   })
 
-  test('gets 503 while its session is written, and a session that is written later is deleted', async () => {
+  test('gets 503 if Redis hangs when the session is written, and a session written late is deleted', async () => {
     const proxy = await openRedisProxy(redis.port)
     const slow = await openApp({ redisUrl: proxy.url, beside: app })
     try {

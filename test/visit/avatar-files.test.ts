@@ -641,7 +641,7 @@ describe('a download', () => {
     /^attachment; filename=(?:[\w!#$&+.^`|~-]+|"[ !#-[\]-~]*")(?:; filename\*=UTF-8''(?:[\w!#$&+.^`|~-]|%[0-9A-F]{2})+)?$/
 
   test.each(names.map(([username, file], i) => ({ username, file, id: String(100 + i) })))(
-    'of $username is called $file',
+    'of $username has the name $file',
     async ({ file, id: accountId }) => {
       const { visitor, id } = await wear({ style: 'bottts', mood: 'love' }, named, accountId)
       for (const kind of ['svg', 'png']) {

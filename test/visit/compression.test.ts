@@ -64,7 +64,7 @@ describe('text', () => {
     }
   })
 
-  test('does not include PNGs, which are not compressed again', async () => {
+  test('is compressed, and PNGs are not', async () => {
     const { headers } = await raw('/icon-180.png', { headers: { 'Accept-Encoding': 'br, gzip' } })
     expect(headers['content-encoding']).toBeUndefined()
   })

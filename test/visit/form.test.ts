@@ -992,7 +992,7 @@ describe('random fields', () => {
     )
   })
 
-  test('the preview has a text that says what is drawn, in the page and with the picture', async () => {
+  test('are described by the text alternative of the preview, in the page and in a header of the picture', async () => {
     const asked = query({
       style: 'avataaars',
       seed: 'fern',
