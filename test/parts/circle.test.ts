@@ -100,7 +100,7 @@ test('the table has each variant of a face or of letters that the circle cuts, a
   expect(cutVariants).toEqual(found)
 }, 120_000)
 
-/** Returns the share of the left and right edges, and of the lower one, along which a scaled-down drawing ends in a line. */
+/** Returns the shares of the side edges and of the lower edge along which a scaled-down drawing ends in a line. */
 async function edgeShares(style: string): Promise<{ sides: number; lower: number }> {
   const margin = 10
   const scale = 1 - (2 * margin) / side

@@ -168,7 +168,7 @@ test('renderer processes end when their parent is killed, and do not inherit its
   const children = childrenOf(parent.pid ?? 0)
   expect(children.length).toBeGreaterThan(0)
   for (const pid of children) expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('secret')
-  // If memory runs out, Linux kills one of them, not the server.
+  // If memory runs out, Linux kills a renderer process and not the server.
   const killedFirst = (pid: number) => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8') === '1000\n'
   await vi.waitFor(() => expect(children.filter((pid) => !killedFirst(pid))).toEqual([]), 5000)
   parent.kill('SIGKILL')

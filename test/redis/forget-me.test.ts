@@ -30,7 +30,7 @@ async function signedIn(at = app, choice: Record<string, string> = byUsername, a
   return visitor
 }
 
-/** The instance of a sign-in on another device is killed after one of the writes to Redis. */
+/** Signs in on another device, at an instance that is killed after this one of its writes to Redis. */
 async function signInKilledAfter(write: number): Promise<void> {
   const proxy = await openRedisProxy(redis.port)
   const killed = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
@@ -144,7 +144,7 @@ describe('POST /forget_me', () => {
 
   test('deletes what is left of a sign-in whose process was killed, after whichever write', async () => {
     const visitor = await signedIn()
-    // Of the lock, the list and the session, and then of the outcome.
+    // The writes are those of the lock, the list, the session and the outcome.
     await Promise.all([0, 1, 2, 3].map(signInKilledAfter))
     expect((await db.keys('session:*')).length).toBeGreaterThan(2)
     await visitor.post('/forget_me').expect(303)
@@ -173,7 +173,8 @@ test.each([
     const faulty = await openApp({ redisUrl: proxy.url, beside: app })
     try {
       const [visitor, device] = [await signedIn(), await signedIn()]
-      // The writes: the state goes, the user is forgotten, then for each session that it has ended, and its deletion.
+      // The writes: the state, the note that the user is forgotten, and for each session a note that it has ended and
+      // its deletion.
       proxy.plan(place, { kind: 'refuse' })
       expect((await sameBrowserAt(faulty, visitor).post('/forget_me')).status).toBe(503)
       const answer = await visitor.post('/forget_me')
@@ -204,7 +205,7 @@ describe('POST /forget_me ends what began before it', () => {
       await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
       await sameBrowserAt(instance(), visitor).post('/forget_me').expect(303)
       app.discord.heal()
-      // By then Discord may have ended its token, too.
+      // Discord may already have ended the token of this sign-in, too.
       expect((await returning).status).toBeOneOf([400, 502])
       await expectSignedOut(visitor, device)
       expect((await comeBack(copy, callback)).status).toBe(400)
@@ -259,7 +260,7 @@ describe('POST /forget_me ends what began before it', () => {
     await visitor.post('/forget_me').expect(303)
     expect((await comeBack(device, callback)).status).toBe(400)
     await expectSignedOut(visitor, device)
-    // Whoever has signed in there since is not asked to do so again.
+    // A visitor who has signed in again since then is not asked to sign in once more.
     const again = app.discord.codeFor(await leave(device))
     for (const address of [again, callback]) {
       expect((await comeBack(device, address)).headers.location).toBe('/show_avatar')
@@ -308,7 +309,7 @@ describe('the list of a user’s sessions', () => {
       const after = rotated.visitor()
       await signIn(rotated, after)
       expect(await db.keys('sessions:*')).toHaveLength(2)
-      // Away at Discord, and back at an instance that does not know the new secret yet.
+      // This visitor leaves for Discord, and comes back to an instance that does not have the new secret yet.
       const device = app.visitor()
       const callback = app.discord.codeFor(await leave(device))
       await after.post('/forget_me').expect(303)

@@ -81,7 +81,7 @@ describe.each(kinds)('a lock %s', (_, open) => {
 test('a visitor whose session was locked by a killed process waits until the lock expires', async () => {
   const visitor = app.visitor()
   const id = sessionIdIn(cookiesOf(await signIn(app, visitor)))
-  // The rest of the lock's TTL is longer than a visitor waits for Discord.
+  // The lock expires later than the time for which a visitor waits for Discord.
   const expiration = { type: 'EX', value: 3 } as const
   await db.set(lockKey(`session:${id}`), 'a killed process', { expiration })
   expectLanding(await restyle(visitor), 303)

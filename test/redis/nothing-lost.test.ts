@@ -146,7 +146,7 @@ async function during(step: Step, fault: Fault, place = -1, command = '') {
     const lost = await lostBy(browser, kept, mayEndSession)
     // The visitor reloads, or presses the button again.
     const again = await act(browser, prepared)
-    // The step succeeds, or the page says that this site's own store failed. Nothing holds up the second attempt.
+    // The step succeeds, or gets a 503 because Redis failed. The second attempt must not get a 503.
     const wrong = [302, 303, 503].includes(status) && again.status !== 503 ? [] : [`answers ${status}, ${again.status}`]
     return { lost: [...wrong, ...lost, ...(await lostBy(browser, kept, mayEndSession))], writes: proxy.writes() }
   } finally {

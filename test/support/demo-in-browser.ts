@@ -15,6 +15,6 @@ afterAll(async () => {
   await app.stop()
 })
 
-/** Runs a visit in a page of a browser profile of its own. */
+/** Runs a visit in a page with a new browser profile. */
 export const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) =>
   inPage(browser, options, run)

@@ -1,4 +1,5 @@
-// Two instances of one site, with a Redis that is empty before each test, for the test file that imports this.
+// Opens two instances of one site for the test file that imports this module, with a Redis that is emptied before each
+// test.
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { openApp, type TestApp } from './open-app.ts'

@@ -107,7 +107,7 @@ test('a client that asks for many previews at once has half of the tasks of the 
   const ask = (name: string, address: string) =>
     send(app.visitor().get(`/preview.svg?style=rings&seed=${name}`).set(from(address))).then(() => order.push(name))
   await ask('first', '192.0.2.1')
-  // A stopped process does what it is sent meanwhile in the order in which it was sent.
+  // While the processes are stopped, tasks that are sent to them wait in their order.
   const children = childrenOf(process.pid)
   for (const child of children) process.kill(child, 'SIGSTOP')
   const crowd = Array.from({ length: 12 }, (_, place) => ask(`crowd-${place}`, '192.0.2.1'))

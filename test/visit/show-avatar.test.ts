@@ -64,7 +64,7 @@ test('the text alternative says what DiceBear has drawn, from its answer and fro
   const altOn = (html: string) => /<img class="[^"]*portrait[^>]* alt="([^"]*)"/.exec(html)?.[1]
   const alt = 'Your avatar: Adventurer, happy, with short black hair, glasses and dark brown skin'
   expect(altOn((await visitor.get('/show_avatar')).text)).toBe(alt)
-  // A second instance has not drawn it.
+  // A second instance reads the avatar's file, because it has not drawn the avatar itself.
   const other = await openApp({ beside: app, settings: { CACHE_DIR: app.folder } })
   try {
     const elsewhere = other.visitor()
@@ -142,7 +142,7 @@ describe('removing an avatar', () => {
     await act(visitor, ids[0], 'forget')
     const page = await visitor.get('/show_avatar')
     expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-looks'])
-    // The form reads no session, so its button does not name the avatar.
+    // The form does not read the session, so its button does not have the id of the avatar.
     const { text } = await visitor.get('/?notice=no-looks')
     expect(text).toContain('action="/avatars/removed/restore"')
     expect((await app.visitor().post('/avatars/removed/restore')).status).toBe(404)
