@@ -27,7 +27,7 @@ const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
 const settledMs = 300
 const smallPicturesWaitMs = 180
 /** The description of a picture is announced to screen readers if no other picture follows within this time. */
-const drawnWaitMs = 1000
+const descriptionWaitMs = 1000
 
 function enhance(form) {
   const find = (selector) => form.querySelector(selector)
@@ -53,7 +53,7 @@ function enhance(form) {
   })
   const checkSeed = createSeedCheck(seedField, preview.status)
   /** The description of the preview. */
-  let drawn = ''
+  let description = ''
 
   /**
    * Whether the visitor chose the Discord username as the seed. The text in the seed field then serves as an example.
@@ -101,9 +101,9 @@ function enhance(form) {
     rolls.updateFaces()
   }, smallPicturesWaitMs)
 
-  const announceDrawn = debounce(() => {
-    if (drawn) announce(fill(texts.nowDrawn, { drawn }))
-  }, drawnWaitMs)
+  const announceDescription = debounce(() => {
+    if (description) announce(fill(texts.nowDrawn, { drawn: description }))
+  }, descriptionWaitMs)
 
   /** Updates everything after a change. The small pictures are updated `waitMs` later. */
   function update(waitMs) {
@@ -112,9 +112,9 @@ function enhance(form) {
     if (chosenMood) moods.choose(chosenMood)
     if (style) moods.update(style)
     describe(style)
-    sayWhatMoves(style)
-    if (style) boundScales(style)
-    sayWhatIsFaint(style)
+    showMovesHint(style)
+    if (style) limitScales(style)
+    showFaintNote(style)
     parts.mark()
     if (style && style.value !== shownPartsStyle) updateParts(style.value)
     if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
@@ -137,20 +137,20 @@ function enhance(form) {
 
   /** Describes the picture at this address, and warns if the circle cuts it. */
   async function readPicture(url) {
-    const { svg, description } = await contentOf(url)
+    const { svg, description: newDescription } = await contentOf(url)
     if (url !== preview.images[0].getAttribute('src')) return
-    describeDrawing(description)
+    setDescription(newDescription)
     checkCircle(svg)
   }
 
   /** Sets the text alternative of the picture, and announces it if it has changed. */
-  function describeDrawing(description) {
+  function setDescription(newDescription) {
     const [image] = preview.images
-    const alt = fill(texts.previewAlt, { look: lookWith(texts, find('[data-look]').textContent, description) })
+    const alt = fill(texts.previewAlt, { look: lookWith(texts, find('[data-look]').textContent, newDescription) })
     if (alt === image.alt) return
     image.alt = alt
-    drawn = description
-    announceDrawn()
+    description = newDescription
+    announceDescription()
   }
 
   /** Shows a warning if the circle cuts the picture. The warning has a link to the largest scale that fits. */
@@ -164,7 +164,7 @@ function enhance(form) {
   }
 
   /** If the look is hardly visible on its background, offers three better colours. */
-  function sayWhatIsFaint(style) {
+  function showFaintNote(style) {
     const note = find('[data-faint-note]')
     if (!note || !style) return
     const { faint = '', better = '' } = style.dataset
@@ -180,7 +180,7 @@ function enhance(form) {
   }
 
   /** Disables small scales for a style that is a pattern, because the edges of the pattern would be visible. */
-  function boundScales(style) {
+  function limitScales(style) {
     const isBound = 'edgeToEdge' in style.dataset
     const hint = find('[data-scale-hint]')
     if (!hint) return
@@ -196,7 +196,7 @@ function enhance(form) {
   }
 
   /** If "Animate" is chosen for a style that cannot move, says so and names some styles that can. */
-  function sayWhatMoves(style) {
+  function showMovesHint(style) {
     const hint = find('[data-moves]')
     if (!hint || !style) return
     const isStill = find('[name="animated"]').checked && !style.closest('.moving')

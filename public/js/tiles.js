@@ -115,7 +115,7 @@ export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? st
  * Allows or ends the choice of several variants of the open part. The tiles become checkboxes, and a hidden field
  * contains the list of chosen variants. If none is chosen, the seed decides.
  */
-function tickSeveral(card, field, isOn) {
+function allowSeveral(card, field, isOn) {
   const variants = card.querySelectorAll(`[data-variant="${field}"]`)
   const pinned = pinsOf(card.form)[field]?.split(',') ?? []
   card.querySelector(`[data-list="${field}"]`)?.remove()
@@ -175,7 +175,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     if (!card()) return
     for (const several of card().querySelectorAll('[data-several]:checked')) {
       several.checked = false
-      tickSeveral(card(), several.dataset.several, false)
+      allowSeveral(card(), several.dataset.several, false)
     }
     for (const input of card().querySelectorAll('[type="hidden"]')) input.remove()
     const groups = Map.groupBy(card().querySelectorAll('[type="radio"]'), ({ name }) => name)
@@ -222,7 +222,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
   })
 
   form.addEventListener('input', ({ target }) => {
-    if (target.dataset.several) return tickSeveral(card(), target.dataset.several, target.checked)
+    if (target.dataset.several) return allowSeveral(card(), target.dataset.several, target.checked)
     const { several: field } = card()?.querySelector('[data-several]:checked')?.dataset ?? {}
     if (field && target.dataset.variant === field) writeList(card(), field)
     else if (field && target.name === field) writeList(card(), field, target)
