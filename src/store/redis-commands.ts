@@ -47,106 +47,74 @@ export type Commands = {
    */
   replaceIfLocked(
     lock: string,
-    owner: string,
     key: string,
+    owner: string,
     value: string,
     ttlS: number,
     then: LockAfter,
   ): Promise<number>
 }
 
-/** INCRBY that sets the TTL on the first call. Both are done in one script, so that no key is left without a TTL. */
-const count = defineScript({
-  NUMBER_OF_KEYS: 1,
-  SCRIPT: `
-    local total = redis.call('INCRBY', KEYS[1], ARGV[1])
+/** A Lua script. Its first parameters are the keys, which must share a slot. */
+function script<Reply>(keys: number, lua: string) {
+  return defineScript({
+    NUMBER_OF_KEYS: keys,
+    SCRIPT: lua,
+    parseCommand(parser, ...parameters: (string | number)[]) {
+      const texts = parameters.map(String)
+      parser.pushKeys(texts.slice(0, keys))
+      parser.push(...texts.slice(keys))
+    },
+    transformReply: (reply: Reply) => reply,
+  })
+}
+
+/** Lua scripts. Redis executes each in one atomic step. */
+export const scripts = {
+  // The TTL is set on the first call, in the same script, so that no key is left without a TTL.
+  count: script<number[]>(
+    1,
+    `local total = redis.call('INCRBY', KEYS[1], ARGV[1])
     if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
     return { total, redis.call('PTTL', KEYS[1]) }`,
-  parseCommand(parser, key: string, hits: number, windowMs: number) {
-    parser.pushKey(key)
-    parser.push(String(hits), String(windowMs))
-  },
-  transformReply: (reply: number[]) => reply,
-})
-
-const setForAtLeast = defineScript({
-  NUMBER_OF_KEYS: 1,
-  SCRIPT: `
-    if redis.call('PTTL', KEYS[1]) < 1000 * ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end`,
-  parseCommand(parser, key: string, value: string, ttlS: number) {
-    parser.pushKey(key)
-    parser.push(value, String(ttlS))
-  },
-  transformReply: (reply: unknown) => reply,
-})
-const setUnless = defineScript({
-  NUMBER_OF_KEYS: 2,
-  SCRIPT: `
-    if redis.call('GET', KEYS[2]) then return 0 end
+  ),
+  setForAtLeast: script<unknown>(
+    1,
+    `if redis.call('PTTL', KEYS[1]) < 1000 * ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end`,
+  ),
+  setUnless: script<number>(
+    2,
+    `if redis.call('GET', KEYS[2]) then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
     return 1`,
-  parseCommand(parser, key: string, mark: string, value: string, ttlS: number) {
-    parser.pushKey(key)
-    parser.pushKey(mark)
-    parser.push(value, String(ttlS))
-  },
-  transformReply: (reply: number) => reply,
-})
-
-// The next three scripts compare and act in one atomic step, because between a GET and a SET another client could take
-// the lock. https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
-const expireIfEqual = defineScript({
-  NUMBER_OF_KEYS: 1,
-  SCRIPT: `
-    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+  ),
+  // The next three scripts compare and act in one atomic step, because between a GET and a SET another client could
+  // take the lock. https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+  expireIfEqual: script<number>(
+    1,
+    `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
     return 0`,
-  parseCommand(parser, key: string, value: string, ttlS: number) {
-    parser.pushKey(key)
-    parser.push(value, String(ttlS))
-  },
-  transformReply: (reply: number) => reply,
-})
-const deleteIfEqual = defineScript({
-  NUMBER_OF_KEYS: 1,
-  SCRIPT: `
-    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+  ),
+  deleteIfEqual: script<number>(
+    1,
+    `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
     return 0`,
-  parseCommand(parser, key: string, value: string) {
-    parser.pushKey(key)
-    parser.push(value)
-  },
-  transformReply: (reply: number) => reply,
-})
-const replaceIfLocked = defineScript({
-  NUMBER_OF_KEYS: 2,
-  SCRIPT: `
-    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+  ),
+  replaceIfLocked: script<number>(
+    2,
+    `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
     if not redis.call('SET', KEYS[2], ARGV[2], 'XX', 'EX', ARGV[3]) then return 0 end
     if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
     return 1`,
-  parseCommand(parser, lock: string, owner: string, key: string, value: string, ttlS: number, then: LockAfter) {
-    parser.pushKey(lock)
-    parser.pushKey(key)
-    parser.push(owner, value, String(ttlS), then)
-  },
-  transformReply: (reply: number) => reply,
-})
-const addToList = defineScript({
-  NUMBER_OF_KEYS: 2,
-  SCRIPT: `
-    local length = redis.call('LPUSH', KEYS[1], ARGV[1])
+  ),
+  addToList: script<(string | number)[]>(
+    2,
+    `local length = redis.call('LPUSH', KEYS[1], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[3])
     local excess = length > tonumber(ARGV[2]) and redis.call('RPOP', KEYS[1])
     return { excess or '', redis.call('PEXPIRETIME', KEYS[2]) }`,
-  parseCommand(parser, key: string, mark: string, item: string, max: number, ttlS: number) {
-    parser.pushKey(key)
-    parser.pushKey(mark)
-    parser.push(item, String(max), String(ttlS))
-  },
-  transformReply: (reply: (string | number)[]) => reply,
-})
-/** Lua scripts. Redis executes each in one atomic step. */
-export const scripts = { count, setForAtLeast, setUnless, expireIfEqual, deleteIfEqual, replaceIfLocked, addToList }
+  ),
+}
 
 /**
  * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses one, for
@@ -164,7 +132,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.setForAtLeast(key, value, ttlS),
     redis.setUnless(`{${key}}:set`, key, value, ttlS),
     redis.expireIfEqual(key, value, ttlS),
-    redis.replaceIfLocked(key, value, key, value, ttlS, 'release'),
+    redis.replaceIfLocked(key, key, value, value, ttlS, 'release'),
     redis.deleteIfEqual(key, value),
     redis.pExpireTime(key),
     redis.addToList(`{${key}}:list`, key, value, 0, ttlS),

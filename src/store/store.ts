@@ -132,7 +132,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
       return (await run((redis) => redis.deleteIfEqual(key, value))) === 1
     },
     async replace({ key, owner }, value, ttlS, then = 'keep') {
-      const result = await run((redis) => redis.replaceIfLocked(lockKey(key), owner, key, value, ttlS, then))
+      const result = await run((redis) => redis.replaceIfLocked(lockKey(key), key, owner, value, ttlS, then))
       if (result < 0) throw new LockLost(`the lock of a ${key.split(':')[0]} was lost before the write`)
       return result === 1
     },
