@@ -1,10 +1,9 @@
-import { CookieAccessInfo } from 'cookiejar'
 import type { Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { comeBack, leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, type Redis, until } from '../support/redis.ts'
 import { type Fault, openRedisProxy } from '../support/redis-proxy.ts'
-import { expectLanding, hasAvatar, sameBrowserAt } from '../support/visits.ts'
+import { copyOf, expectLanding, hasAvatar, sameBrowserAt } from '../support/visits.ts'
 
 /** These tests are about Redis only: on a busy machine Discord's stand-in may take long to respond. */
 const settings = { UPSTREAM_TIMEOUT_MS: '10000' }
@@ -42,13 +41,6 @@ async function withThreeAvatars(accountId: string): Promise<Visitor> {
   expectLanding(await signIn(app, visitor, first, accountId), 302)
   for (const choice of others) await visitor.post('/show_avatar').type('form').send(choice).expect(303)
   return visitor
-}
-
-/** Returns a copy of the browser that does not receive the cookies of later answers. */
-function copyOf(visitor: Visitor): Visitor {
-  const copy = app.visitor()
-  for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
-  return copy
 }
 
 type Step = {
@@ -140,7 +132,7 @@ async function during(step: Step, fault: Fault, place = -1, command = '') {
   try {
     // A killed process sends no answer, except at the DEL of the old session, which comes after the answer.
     const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
-    const browser = isAnswered ? visitor : copyOf(visitor)
+    const browser = isAnswered ? visitor : copyOf(app, visitor)
     proxy.plan(place, fault)
     const { status } = await act(sameBrowserAt(faulty, visitor), prepared)
     const lost = await lostBy(browser, kept, mayEndSession)

@@ -1,16 +1,9 @@
-import { CookieAccessInfo } from 'cookiejar'
 import { describe, expect, test } from 'vitest'
 import { at } from '../support/doubles.ts'
 import { comeBack, leave, look, openApp, signIn, type Visitor } from '../support/open-app.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
 import { app, db, other, redis } from '../support/two-instances.ts'
-import { sameBrowserAt, send, setCookies } from '../support/visits.ts'
-
-function copyOf(visitor: Visitor): Visitor {
-  const copy = app.visitor()
-  for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
-  return copy
-}
+import { copyOf, sameBrowserAt, send, setCookies } from '../support/visits.ts'
 
 async function expectSignedOut(...browsers: Visitor[]): Promise<void> {
   for (const browser of browsers) {
@@ -43,7 +36,7 @@ describe('a sign-out ends what began before it', () => {
       const visitor = app.visitor()
       await signIn(app, visitor)
       const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
-      const tab = copyOf(visitor)
+      const tab = copyOf(app, visitor)
       app.discord.delay(at.user, 400)
       const before = app.discord.count(at.user)
       const returning = send(comeBack(tab, callback))
@@ -58,7 +51,7 @@ describe('a sign-out ends what began before it', () => {
     test(`a first callback that waits for Discord, with the sign-out at ${name}, is refused`, async () => {
       const visitor = app.visitor()
       const callback = app.discord.codeFor(await leave(visitor))
-      const tab = copyOf(visitor)
+      const tab = copyOf(app, visitor)
       app.discord.delay(at.user, 400)
       const returning = send(comeBack(tab, callback))
       await expect.poll(() => app.discord.count(at.user)).toBe(1)
@@ -77,7 +70,7 @@ describe('a sign-out ends what began before it', () => {
       const visitor = app.visitor()
       await signIn(app, visitor)
       const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
-      const tab = copyOf(visitor)
+      const tab = copyOf(app, visitor)
       // The fourth write is that of the new session, after the locks of two states and of the old session.
       proxy.plan(3, { kind: 'stall', ms: 500 })
       const returning = send(comeBack(sameBrowserAt(slow, tab), callback))
@@ -96,7 +89,7 @@ describe('a sign-out ends what began before it', () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor))
-    const tab = copyOf(visitor)
+    const tab = copyOf(app, visitor)
     const answer = await visitor.post('/sign_out')
     expect(setCookies(answer).filter((line) => /^state-.*Expires=Thu, 01 Jan 1970/.test(line))).toHaveLength(2)
     const exchanges = app.discord.count(at.token)
@@ -109,7 +102,7 @@ describe('a sign-out ends what began before it', () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
     await comeBack(visitor, callback)
-    const tab = copyOf(visitor)
+    const tab = copyOf(app, visitor)
     await visitor.post('/sign_out')
     for (const browser of [visitor, tab]) expect((await comeBack(browser, callback)).status).toBe(400)
     await expectSignedOut(tab, visitor)
@@ -120,7 +113,7 @@ describe('a sign-out ends what began before it', () => {
     app.discord.tokenLifeS = 1
     await signIn(app, visitor)
     app.discord.tokenLifeS = 604_800
-    const tab = copyOf(visitor)
+    const tab = copyOf(app, visitor)
     app.discord.delay(at.token, 400)
     const before = app.discord.count(at.token)
     const restyling = send(
@@ -142,7 +135,7 @@ describe('a sign-out ends what began before it', () => {
 test('a sign-out with an earlier session id ends the session that replaced it, and its tokens', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
-  const old = copyOf(visitor)
+  const old = copyOf(app, visitor)
   await signIn(app, visitor, { ...look, seed: 'later' })
   expect((await visitor.get('/show_avatar')).status).toBe(200)
   expect((await old.post('/sign_out')).status).toBe(303)

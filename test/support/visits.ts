@@ -1,3 +1,4 @@
+import { CookieAccessInfo } from 'cookiejar'
 import type { Response } from 'supertest'
 import { expect } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
@@ -8,6 +9,13 @@ export function sameBrowserAt(app: TestApp, visitor: Visitor): Visitor {
   const there = app.visitor()
   there.jar = visitor.jar
   return there
+}
+
+/** Returns a copy of the browser that does not receive the cookies of later answers. */
+export function copyOf(app: TestApp, visitor: Visitor): Visitor {
+  const copy = app.visitor()
+  for (const cookie of visitor.jar.getCookies(CookieAccessInfo.All)) copy.jar.setCookie(String(cookie))
+  return copy
 }
 
 /** The choice that a restyle sends by default. */
