@@ -7,10 +7,7 @@ import { createProcessPool } from './process-pool.ts'
 /** The tasks of a renderer process. See renderer.ts. */
 export type Task =
   | { name: 'check'; svg: Uint8Array }
-  | { name: 'draw'; choice: Choice }
-  | { name: 'effects'; choice: Choice }
-  | { name: 'moves'; choice: Choice }
-  | { name: 'lettersWithoutFont'; choice: Choice }
+  | { name: 'draw' | 'effects' | 'moves' | 'lettersWithoutFont'; choice: Choice }
   | { name: 'png'; svg: string; size: number }
   | { name: 'gif'; svg: string }
   | { name: 'card'; svg: string; title: string; subtitle: string }
@@ -59,7 +56,11 @@ const trialPauseMs = 5000
 const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
+// The results of the tasks. Making a schema takes a hundred times as long as using it.
 const Problem = z.string().optional()
+const Svg = z.string()
+const IsMoving = z.boolean()
+const Letters = z.array(z.string())
 const EffectNames = z.object({ parts: z.array(z.string()), colours: z.array(z.string()) })
 const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
@@ -153,7 +154,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
 
     /** Draws the SVG of a choice with the embedded library. */
     async draw(choice: Choice): Promise<string> {
-      return z.string().parse(await drawing.run({ name: 'draw', choice }, trustedTimeoutMs))
+      return Svg.parse(await drawing.run({ name: 'draw', choice }, trustedTimeoutMs))
     },
 
     /** Which parts and colours are visible in this avatar. See `effectsOf` in effects.ts. */
@@ -163,12 +164,12 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
 
     /** Whether anything in this avatar moves. See `moves` in pictures/frames.ts. */
     async moves(choice: Choice): Promise<boolean> {
-      return z.boolean().parse(await drawing.run({ name: 'moves', choice }, trustedTimeoutMs))
+      return IsMoving.parse(await drawing.run({ name: 'moves', choice }, trustedTimeoutMs))
     },
 
     /** The letters of this avatar that no font has. See `lettersWithoutFont` in pictures/letters.ts. */
     async lettersWithoutFont(choice: Choice): Promise<string[]> {
-      return z.array(z.string()).parse(await drawing.run({ name: 'lettersWithoutFont', choice }, trustedTimeoutMs))
+      return Letters.parse(await drawing.run({ name: 'lettersWithoutFont', choice }, trustedTimeoutMs))
     },
 
     /** Renders a PNG, see `drawPng` in pictures/png.ts. `trusted` says that the embedded library has drawn the SVG. */
