@@ -121,11 +121,13 @@ function problemsOf(issues: z.core.$ZodIssue[], style: string): Problem[] {
   })
 }
 
-const AnyText = z.string().catch('')
-
 function asEntered(given: Record<string, unknown>): Entered {
-  // Of a repeated field the first value is shown.
-  const textOf = (field: string): [string, string] => [field, AnyText.parse([given[field]].flat()[0]).trim()]
+  function textOf(field: string): [string, string] {
+    const value = given[field]
+    // Of a repeated field the first value is shown.
+    const text: unknown = Array.isArray(value) ? value[0] : value
+    return [field, typeof text === 'string' ? text.trim() : '']
+  }
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
