@@ -596,7 +596,7 @@ describe('commands to Redis', () => {
     return Object.fromEntries(ours.map(([name, calls]) => [name, Number(calls)]))
   }
 
-  test('are nine for a whole first visit, two of them scripts, and one for each page and picture', async () => {
+  test('are nine for a whole first visit, three of them scripts, and one for each page and picture', async () => {
     const visitor = frugal.visitor()
     let authorize = ''
     const leaving = await commandsFor(async () => {
@@ -614,12 +614,12 @@ describe('commands to Redis', () => {
     const picture = await commandsFor(() => visitor.get(`${path}.svg`).expect(200))
     expect({ leaving, returning, page, picture }).toEqual({
       leaving: { set: 1 },
-      // The lock and record of the state; Discord's rate limits; the session; a script that adds it to the list of the
-      // user's sessions, with three calls; a script that stores the outcome of the callback, with three calls.
+      // The lock and record of the state; Discord's rate limits; three scripts, which call others: the first adds the
+      // session to the list of the user's sessions, the second stores the session, the third the outcome of the callback.
       returning: {
-        ...{ set: 2, get: 1, mget: 1, evalsha: 2 },
+        ...{ set: 1, get: 1, mget: 1, evalsha: 3 },
         ...{ lpush: 1, expire: 1, pexpiretime: 1 },
-        ...{ get: 1 + 1, set: 2 + 1, del: 1 },
+        ...{ get: 1 + 1 + 1, set: 1 + 1 + 1, del: 1 },
       },
       page: { getex: 1 },
       picture: { getex: 1 },
