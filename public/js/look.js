@@ -206,7 +206,7 @@ export function moodHint(texts, styleTitle, lacking) {
 }
 
 /**
- * The hint beside the sizes: that a pattern cannot be zoomed out, or that the straight lower edge of a bust shows.
+ * The hint beside the sizes: a pattern cannot be zoomed out, and a bust shows its straight lower edge if it is.
  * @param {LookTexts} texts
  * @param {{ title: string, edgeToEdge: boolean, bust: boolean }} style
  * @param {Look} look

@@ -20,7 +20,10 @@ export type Style = {
    * visible.
    */
   edgeToEdge: boolean
-  /** Whether its shoulders end at the lower edge of the picture, in a straight line that shows at a scale below 1. */
+  /**
+   * Whether the drawings are busts. They end at the lower edge of the picture, and at a scale below 1 that straight
+   * edge is visible.
+   */
   bust: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string

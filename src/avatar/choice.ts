@@ -22,13 +22,13 @@ export const Choice = z.object({
     .string()
     .regex(/^[0-9a-f]{6}$/)
     .optional(),
-  /** Degrees. */
+  /** In degrees. */
   backgroundColorAngle: z.number().optional(),
   scale: z.number().optional(),
   /** In percent of the picture. */
   translateX: z.number().optional(),
   translateY: z.number().optional(),
-  /** Degrees. */
+  /** In degrees. */
   rotate: z.number().optional(),
   flip: z.enum(flips).optional(),
   /** The chosen parts and colours, see `Pins`. */

@@ -12,9 +12,10 @@ const list = new Intl.ListFormat(words.script.locale, { type: 'conjunction' })
 type Phrases = Readonly<Record<string, string>>
 const { colours, hairColours, skinColours } = words.drawn
 /**
- * The phrases of a description by part, or by colour if it belongs to no part, and then by variant without its number.
- * `any` is for all other variants. The description has the order of this table. {variant} is the title of the variant
- * if it is one of the `adjectives`, and {colour} the name of the colour; both may be empty. Empty phrases are left out.
+ * The phrases of a description, in their order. The first key is the name of a part, or of a colour that belongs to no
+ * part. The second key is the name of a variant without its number; `any` is for all other variants. {variant} becomes
+ * the title of the variant if it is one of the `adjectives`, and {colour} the name of the colour. Both may be empty. An
+ * empty phrase is left out.
  */
 const phrases: Readonly<Record<string, Phrases>> = words.drawn.phrases
 const hairstyles: Phrases = words.drawn.hairstyles
