@@ -143,17 +143,18 @@ function enhance(form) {
     checkCircle(svg)
   }
 
-  /** Sets the text alternative of the picture, and announces it if it has changed. */
+  /** Sets the text alternative of the picture, and announces the description if it has changed. */
   function setDescription(newDescription) {
     const [image] = preview.images
     const alt = fill(texts.previewAlt, { look: lookWith(texts, find('[data-look]').textContent, newDescription) })
     if (alt === image.alt) return
     image.alt = alt
+    if (newDescription === description) return
     description = newDescription
     announceDescription()
   }
 
-  /** Shows a warning if the circle cuts the picture. The warning has a link to the largest scale that fits. */
+  /** Shows a warning if the circle cuts the picture. The warning has a link to a framing that fits. */
   function checkCircle(svg) {
     const look = enteredLook()
     const fitting = fittingFraming(look, fittingScale(look.style, svg))

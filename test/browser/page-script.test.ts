@@ -383,22 +383,23 @@ describe('the text alternative of the picture', () => {
     })
   })
 
-  test('is announced after a roll’s seed, and is not repeated for a new background', async () => {
+  test('is announced after a roll’s seed, and is not repeated for a new background or mood', async () => {
     await visit(async (page) => {
+      await page.addInitScript(() => {
+        Math.random = () => 0
+      })
       await openWithStoppedClock(page, '/?style=adventurer&mood=happy&seed=fern')
-      const before = await altOf(page)
       await page.getByRole('button', { name: words.script.roll, exact: true }).click()
-      await page.waitForFunction(([selector, alt]) => document.querySelector(selector)?.getAttribute('alt') !== alt, [
-        preview,
-        before,
-      ] as const)
-      expect(await announcements(page).textContent()).toMatch(/^New roll: /)
+      await untilAlt(page, 'long light grey hair')
+      expect(await announcements(page).textContent()).toBe('New roll: amber acorn')
       await page.clock.runFor(1000)
-      const said = await announcements(page).textContent()
-      expect(said).toMatch(/^Now with .*(long|short).* hair.* and .* skin\.$/)
+      expect(await announcements(page).textContent()).toMatch(/^Now with long light grey hair.* and .* skin\.$/)
+      await announcements(page).evaluate((region) => region.replaceChildren())
       await page.getByRole('radio', { name: 'Plum' }).check({ force: true })
       await untilShown(page, 'backgroundColor=7a3f5c')
-      await announcements(page).evaluate((region) => region.replaceChildren())
+      await page.clock.runFor(100)
+      await page.getByRole('radio', { name: 'Surprised' }).check({ force: true })
+      await untilAlt(page, 'Adventurer, surprised, with long light grey hair')
       await page.clock.runFor(2000)
       expect(await announcements(page).textContent()).toBe('')
     })

@@ -1000,10 +1000,13 @@ describe('random fields', () => {
       hairColor: 'c93305',
       mouthVariant: 'smile',
     })
-    const [picture] = await (await reader.read((await ask(app.url, `/?${asked}`)).text)).find('.crop img')
+    const page = await reader.read((await ask(app.url, `/?${asked}`)).text)
+    const [picture] = await page.find('.crop img')
+    const [card] = await page.find('meta[property="og:image:alt"]')
     const text = /^Your avatar: Avataaars, with (a red bob, .*a smile.* skin)$/.exec(
       picture?.attributes.get('alt') ?? '',
     )?.[1]
+    expect(card?.attributes.get('content')).toBe(`Avataaars, with ${text}`)
     const { headers } = await ask(app.url, picture?.attributes.get('src') ?? '')
     expect(decodeURIComponent(String(headers['content-description']))).toBe(text)
   })
