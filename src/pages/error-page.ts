@@ -97,7 +97,7 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
     const errorNumber = `${status}-${String(req.id).slice(0, 8)}`
     res.err = error
     // A route may have set these headers before it failed.
-    for (const name of ['Content-Type', 'Content-Disposition', 'ETag', 'Last-Modified']) res.removeHeader(name)
+    for (const name of ['Content-Type', 'ETag', 'Last-Modified']) res.removeHeader(name)
     res.status(status).set('Cache-Control', 'no-store')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))
     const { choice } = res.locals

@@ -168,7 +168,7 @@ export function openRedis(address: RedisAddress, events: Events) {
    */
   async function reconnect(): Promise<boolean> {
     const next = openConnection(address, onError)
-    const isConnected = (await connectInTime(next)) && !closing.signal.aborted
+    const isConnected = await connectInTime(next)
     const useless = isConnected ? connection : next
     if (isConnected) connection = next
     // The connection is destroyed after the time limit of commands, when every command on it has ended.

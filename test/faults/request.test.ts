@@ -47,6 +47,21 @@ describe('a request', () => {
     expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
   })
 
+  test('closes its circuit breaker if it is the trial and ends in an error that does not count as a failure', async () => {
+    const states: string[] = []
+    const ask = way({
+      timeoutMs: 300,
+      breaker: { failures: 1, pauseMs: 0, isFailure: (error) => error instanceof UpstreamTimeout },
+      onBreaker: ({ state }) => states.push(state),
+    })
+    double.fail(at.svg, faults.hang(), { times: 1 })
+    double.fail(at.svg, faults.answer(503), { times: 1 })
+    await expect(ask(url())).rejects.toThrow(UpstreamTimeout)
+    await expect(ask(url())).rejects.toThrow(UpstreamUnavailable)
+    expect(states).toEqual(['open', 'half-open', 'closed'])
+    expect((await ask(url())).status).toBe(200)
+  })
+
   test('does not wait for a hundred others that hang, whose connections are closed in the end', async () => {
     double.fail(at.svg, faults.hang(), { times: 100 })
     const ask = way({ timeoutMs: 3000 })

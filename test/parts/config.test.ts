@@ -272,6 +272,15 @@ describe('production', () => {
     expect(namedBy(settings)).toEqual(named.toSorted())
   })
 
+  test('is what a public address means, even for a demo', () => {
+    const isProduction = (settings: Record<string, string>) =>
+      readConfig({ ...settings, CACHE_DIR: tmpdir() }).production
+    expect(isProduction(withoutNodeEnv)).toBe(true)
+    expect(isProduction({ DEMO: 'on', BASE_URL: 'https://avatars.example' })).toBe(true)
+    expect(isProduction({ DEMO: 'on', NODE_ENV: 'production' })).toBe(true)
+    expect(isProduction({})).toBe(false)
+  })
+
   const credentials = { DISCORD_CLIENT_ID: clientId, DISCORD_CLIENT_SECRET: clientSecret }
 
   test.each<[settings: Record<string, string>, demo: boolean]>([

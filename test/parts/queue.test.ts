@@ -1,4 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Overloaded } from '../../src/errors.ts'
 import { createQueue } from '../../src/pictures/queue.ts'
@@ -156,4 +158,18 @@ test('work that has waited for 15 s is refused, and the work behind it still run
   endNext()
   vi.advanceTimersByTime(15_000)
   expect(await Promise.all([first, inTime])).toEqual([1, 3])
+})
+
+test('a queue forgets its clients', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc')
+  const run = createQueue({ concurrency: 1, maxWaiting: 10 })
+  const usedBytes = () => {
+    collectGarbage()
+    return process.memoryUsage().heapUsed
+  }
+  await run(async () => undefined, 'first client')
+  const before = usedBytes()
+  for (let client = 0; client < 50_000; client += 1) await run(async () => undefined, `client ${client}`)
+  expect(usedBytes() - before).toBeLessThan(1_000_000)
 })

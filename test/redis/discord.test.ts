@@ -780,6 +780,20 @@ describe('Discord’s 429', () => {
     expectToWait(await restyle(visitor), 9, restyled)
   })
 
+  test('at the revocation endpoint stops revocations, and visitors are signed out all the same', async () => {
+    const [first, second] = [await signInAs(), await signInAs(ozzy())]
+    app.discord.fail(at.revoke, faults.rateLimited(30), { times: 1 })
+    for (const visitor of [first, second]) {
+      await visitor.post('/sign_out').expect(303)
+      expect((await visitor.get('/show_avatar')).status).toBe(303)
+    }
+    expect(app.discord.count(at.revoke)).toBe(1)
+    await openGates()
+    const third = await signInAs()
+    await third.post('/sign_out').expect(303)
+    expect(app.discord.count(at.revoke)).toBe(1)
+  })
+
   test('at the token endpoint does not stop visitors with a valid token', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.token, faults.rateLimited(30), { times: 1 })

@@ -2,6 +2,9 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { parseRedisAddress } from '../../src/store/redis-address.ts'
+import { tryCommands } from '../../src/store/redis-commands.ts'
+import { openConnection } from '../../src/store/redis-connection.ts'
 import { comeBack, leave, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, openRedisCluster, openRedisWithSentinel, type Redis, tell, until } from '../support/redis.ts'
 import { expectLanding, keepsLook, restyle, restyled, timed } from '../support/visits.ts'
@@ -303,6 +306,29 @@ describe('while Redis refuses commands', () => {
     await expectReadiness(app, [503, 'not permitted'])
     await acl('+@all')
     await expectReadiness(app, [200, 'ok'])
+  })
+
+  test('because the user lacks any one command, a try of all commands is refused', async () => {
+    const address = parseRedisAddress(redis.url.replace('//', '//app:password@'))
+    if (address === undefined) throw new Error('no address of Redis')
+    const connection = openConnection(address, () => undefined)
+    onTestFinished(() => void connection.destroy())
+    await connection.connect()
+    const trial = () => tryCommands(connection.commands(new AbortController().signal), 'health:1')
+    await trial()
+    const direct = ['get', 'getex', 'getdel', 'mget', 'set', 'del', 'pttl', 'pexpiretime', 'lrange', 'lrem', 'evalsha']
+    const inScripts = ['expire', 'lpush', 'rpop', 'incrby', 'pexpire']
+    const unnoticed: string[] = []
+    for (const command of [...direct, ...inScripts]) {
+      await acl(`-${command}`)
+      await trial().then(
+        () => unnoticed.push(command),
+        () => undefined,
+      )
+      await acl(`+${command}`)
+      await trial()
+    }
+    expect(unnoticed).toEqual([])
   })
 
   test('because the user was deleted, its state is “not permitted” and not “down”', async () => {

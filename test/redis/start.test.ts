@@ -267,6 +267,15 @@ describe.concurrent('after SIGTERM', { timeout: 60_000 }, () => {
     expect(await app.exited).toEqual([0, null])
   })
 
+  test('a request that does not end is cut off, so that the app ends within 10 s, with exit code 0', async (context) => {
+    const app = await started(context)
+    await openRequest(app)
+    const since = performance.now()
+    app.child.kill('SIGTERM')
+    expect(await app.exited).toEqual([0, null])
+    expect(performance.now() - since).toBeLessThan(10_000)
+  })
+
   test('no request on an open connection is lost under load', async (context) => {
     const app = await started(context, { RATE_LIMIT: 'off', LOG_LEVEL: 'warn' })
     let answers = 0

@@ -295,6 +295,21 @@ describe('a callback that is opened twice', () => {
     expect(app.discord.count(at.user)).toBe(1)
   })
 
+  test('deletes the old session, which a process that was killed after the first request has left', async () => {
+    const visitor = app.visitor()
+    const before = cookiesOf(await signIn(app, visitor))
+    const old = `session:${sessionIdIn(before)}`
+    const content = (await db.get(old)) ?? ''
+    const leaving = await visitor.post('/get_avatar').type('form').send(look)
+    const callback = app.discord.codeFor(locationOf(leaving))
+    expectLanding(await comeBack(visitor, callback))
+    await expect.poll(() => db.exists(old)).toBe(0)
+    await db.set(old, content, { expiration: { type: 'EX', value: 1000 } })
+    const cookies = `${before}; ${cookiesOf(leaving)}`
+    expectLanding(await comeBack(app.visitor(), callback).set('Cookie', cookies))
+    await expect.poll(() => db.exists(old)).toBe(0)
+  })
+
   test('causes one exchange for twenty requests at once, and all lead to the avatar, signed in', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))

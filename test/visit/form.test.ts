@@ -96,6 +96,14 @@ describe('GET /', () => {
     expect(refused).toEqual([])
   })
 
+  test('draws other styles with the parts of theirs that are good, and without those that are not', async () => {
+    const pins = { hairVariant: 'long01', hairColor: 'red' }
+    const page = await reader.read((await app.visitor().get(`/?style=rings&seed=fern&${query(pins)}`)).text)
+    const [tile] = await page.find('.tile:has([name="style"][value="adventurer"]) img')
+    const { searchParams } = new URL(tile?.attributes.get('src') ?? '', app.url)
+    expect([searchParams.get('hairVariant'), searchParams.get('hairColor')]).toEqual(['long01', null])
+  })
+
   test('opens a link without a seed with an empty seed, which stands for the username', async () => {
     const page = await reader.read((await app.visitor().get('/?style=micah')).text)
     expect((await filled(page, '/get_avatar')).seed).toBe('')

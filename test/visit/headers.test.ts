@@ -220,6 +220,11 @@ describe.each([
     expect(headers['cache-control']).toBe('no-store')
   })
 
+  test.each(refusedFiles)('%s (%i) has nothing of the headers of the file', async (_what, _status, answer) => {
+    const { headers } = await answer(site())
+    expect([headers.etag, headers['last-modified']]).toEqual([undefined, undefined])
+  })
+
   test.each([...redirects, ...machines])('%s (%i) may not be cached', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['cache-control']).toBe('no-store')
