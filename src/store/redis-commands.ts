@@ -138,7 +138,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.addToList(`{${key}}:list`, key, value, 0, ttlS),
     redis.lRange(`{${key}}:list`, 0, -1),
     redis.lRem(`{${key}}:list`, 0, value),
-    redis.count(`{${key}}:count`, 1, 1), // expires at once, so that each try sets a TTL
+    redis.count(`{${key}}:count`, 1, 0), // expires at once, so that the next try sets a TTL, too
     redis.getDel(key),
     redis.del(key),
   ])

@@ -75,7 +75,6 @@ describe('POST /forget_me', () => {
       .expect(303)
     // One of the avatars was removed, and can still be restored.
     await desk.post(`/avatars/${shownAvatar((await desk.get('/show_avatar')).text)}/forget`).expect(303)
-    const sessions = await db.keys('session:*')
     const stranger = await signedIn(app, { ...look, seed: 'other' }, app.discord.accounts[1]?.id)
     expect(await avatarFiles(app)).toHaveLength(3)
     expect(await dump()).toContain('juniper')
@@ -98,9 +97,6 @@ describe('POST /forget_me', () => {
     expect([...kinds].sort()).toEqual(['forgotten', 'session', 'sessions', 'state', 'successor'])
     expect(await db.keys('session:*')).toHaveLength(1)
     expect(await db.keys('sessions:*')).toHaveLength(1)
-    expect(sessions).toHaveLength(3)
-    const keys = (await db.keys('*')).join('\n')
-    for (const session of sessions) expect(keys).not.toContain(session.replace('session:', ''))
     // The file that is left belongs to the other visitor.
     expect(await avatarFiles(app)).toHaveLength(1)
     expect(await hasAvatar(stranger, { seed: 'other' })).toBe(true)
