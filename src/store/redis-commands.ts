@@ -138,8 +138,8 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.addToList(`{${key}}:list`, key, value, 0, ttlS),
     redis.lRange(`{${key}}:list`, 0, -1),
     redis.lRem(`{${key}}:list`, 0, value),
-    redis.count(`{${key}}:count`, 1, 0), // expires at once, so that the next try sets a TTL, too
+    redis.del(`{${key}}:count`), // so that the count begins, and its script sets the TTL
+    redis.count(`{${key}}:count`, 1, 1000 * ttlS),
     redis.getDel(key),
-    redis.del(key),
   ])
 }
