@@ -42,7 +42,7 @@ describe('pictures', () => {
       expect(pictures(first()).length).toBeLessThanOrEqual(24)
       const last = page.locator('.tile img[src*="style=weave"]')
       const isLoaded = () => last.evaluate((image) => image instanceof HTMLImageElement && image.naturalWidth > 0)
-      // The browser decides how near to the window a lazy picture loads, also by its network.
+      // How far below the window lazy pictures are loaded depends on the browser and the speed of the network.
       expect([await isLoaded(), await last.getAttribute('loading')]).toEqual([false, 'lazy'])
       await page.getByRole('radio', { name: /^All/ }).check({ force: true })
       await last.scrollIntoViewIfNeeded()

@@ -16,7 +16,7 @@ import { openApp, signIn, type TestApp } from '../support/open-app.ts'
 const side = 64
 /** The share of the height that is checked: heads end above it, and shoulders below it may be cut. */
 const headShare = 0.7
-/** A smaller part of the drawing may be cut: a curl, or a corner of a hat. */
+/** How much of a drawing may be cut without a warning, in percent: a curl, or a corner of a hat. */
 const toleratedPercent = 2
 /** So small a part of the drawing is not seen to be missing. */
 const invisiblePercent = 0.5
@@ -200,7 +200,7 @@ test.each([
   { translateX: 24, translateY: -24, scale: 1 },
   { translateX: 38, translateY: 0, scale: 0.6 },
 ])(
-  'a shift of $translateX and $translateY percent at scale $scale cuts most faces off, and the form says so',
+  'the form warns of a shift of $translateX and $translateY percent at scale $scale, which cuts most faces off',
   async (shift) => {
     const { seen, said } = await cutWhenShifted(shift)
     expect(seen).toBeGreaterThan(0.7)
@@ -215,7 +215,7 @@ test.each([
   { translateX: 0, translateY: 40, scale: 1 },
   { translateX: 24, translateY: 0, scale: 0.6 },
 ])(
-  'a shift of $translateX and $translateY percent at scale $scale cuts few faces off, and the form says so for few',
+  'the form hardly warns of a shift of $translateX and $translateY percent at scale $scale, which cuts few faces off',
   async (shift) => {
     const { seen, said } = await cutWhenShifted(shift)
     expect(seen).toBeLessThan(0.15)

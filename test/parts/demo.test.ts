@@ -223,7 +223,7 @@ describe('the stand-in DiceBear', () => {
   })
 })
 
-describe('a double', () => {
+describe('a test double', () => {
   let dicebear: DiceBearDouble
   beforeEach(async () => {
     dicebear = await openDiceBear()

@@ -317,7 +317,7 @@ test.each([
   ['/licences', perMinute.others],
   ['/avatars/%ff.svg', perMinute.others],
   ['http://[', perMinute.others],
-])('%s is counted for its limit', async (path, most) => {
+])('%s counts towards its own limit', async (path, most) => {
   const app = await ownApp()
   expect((await ask(app.url, path)).headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
 })

@@ -117,8 +117,8 @@ async function replicated(port: number): Promise<void> {
   client.destroy()
 }
 
-describe('when Redis has become a read-only replica', () => {
-  test('/readyz says so, avatars are shown, and everything works when it is a master again', async () => {
+describe('when a Redis server fails or changes its role', () => {
+  test('/readyz reports a read-only replica, avatars are shown, and everything works with a master again', async () => {
     const redis = await openRedis()
     onTestFinished(() => redis.stop())
     const app = await ownApp(redis.url, { METRICS_PORT: '1' })
@@ -140,7 +140,7 @@ describe('when Redis has become a read-only replica', () => {
     expect(statesIn(app)).toEqual(['read-only', 'ok'])
   })
 
-  test('the app connects to the new master, and no read fails meanwhile', async () => {
+  test('the app connects to the new master, and no read fails before', async () => {
     const { first, second, proxy } = await openPair()
     const app = await ownApp(proxy.url)
     const visitor = await signedIn(app)
@@ -158,7 +158,7 @@ describe('when Redis has become a read-only replica', () => {
     await expectWell(app, visitor)
   })
 
-  test('the app also notices it by a visitor’s request, if nobody asks /readyz', async () => {
+  test('a read-only replica is also noticed by a visitor’s request, if nobody asks /readyz', async () => {
     const { first, second, proxy } = await openPair()
     const app = await ownApp(proxy.url)
     const visitor = await signedIn(app)

@@ -71,7 +71,7 @@ describe('a sign-out ends what began before it', () => {
       await signIn(app, visitor)
       const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: 'later' }))
       const tab = copyOf(app, visitor)
-      // The fourth write is that of the new session, after the locks of two states and of the old session.
+      // The first three writes are the locks of two states and of the old session. The fourth stores the new session.
       proxy.plan(3, { kind: 'stall', ms: 500 })
       const returning = send(comeBack(sameBrowserAt(slow, tab), callback))
       await expect.poll(() => proxy.writes().length, { interval: 5 }).toBe(4)

@@ -509,7 +509,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, looks.slice(0, 1))
   })
 
-  test('take turns: a sign-in waits for a request that holds the session’s lock, and keeps its change', async () => {
+  test('take turns: a sign-in waits for a request that holds the session’s lock, and keeps that change', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const before = (await db.get(session)) ?? ''

@@ -732,7 +732,7 @@ describe('the answer with a picture', () => {
     },
   )
 
-  test('has another ETag for each picture', async () => {
+  test('has a different ETag for each picture', async () => {
     const paths = [
       ...files.map(([, path]) => path()),
       `/avatars/${id}.png?size=1024`,

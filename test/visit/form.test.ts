@@ -408,7 +408,7 @@ describe.each([
     expect(heading?.text).toBe('Five things to fix')
   })
 
-  test('wrong fields in JSON for a program, in the same order', async () => {
+  test('wrong fields for a program in JSON, in the order of the form', async () => {
     const answer = await visitor()
       .post(action)
       .accept('application/json')
@@ -418,7 +418,7 @@ describe.each([
     expect(errors.map(({ field }) => field)).toEqual(fieldNames)
   })
 
-  test('wrong fields in JSON for a program, too', async () => {
+  test('wrong fields for a program with problem+json that names each field', async () => {
     const answer = await visitor().post(action).accept('application/json').type('form').send('style=nope&mood=furious')
     expect(answer.status).toBe(422)
     expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')

@@ -93,7 +93,7 @@ describe('the avatar’s page', () => {
     expect(await page.find('.where input[name="worn"]')).toHaveLength(2)
   })
 
-  test('is complete for a visitor who has none of these', async () => {
+  test('is complete for a visitor without banner, colour, decoration, nameplate and server tag', async () => {
     const { page } = await pageOf({})
     expect(await shownOn(page)).toEqual(nothing)
     expect(await page.find('#with-decoration')).toEqual([])
