@@ -3,7 +3,7 @@ import { flips, gradients, hexColour, type Look, lookEntries, maxSeedLength, see
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { pinFields, pinFieldsOf } from '../avatar/parts.ts'
-import { colourIn, number, oneOf, shortened, text } from './fields.ts'
+import { colourIn, number, oneOf, shortened, text } from './field-schemas.ts'
 import { readPins } from './pins.ts'
 import { words } from './words.ts'
 

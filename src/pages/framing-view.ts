@@ -1,7 +1,7 @@
 // The card "Framing" of the form, and its sliders.
 import { flips, measure, ranges, scaleHint } from '../../public/js/look.js'
 import { framings, type Style } from '../avatar/catalogue.ts'
-import type { Field } from './fields.ts'
+import type { Field } from './field-schemas.ts'
 import type { Entered } from './form.ts'
 import { pictureUrl } from './look.ts'
 import { words } from './words.ts'

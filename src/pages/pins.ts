@@ -1,7 +1,7 @@
 // The form fields for parts and colours. Each style has different ones.
 import { z } from 'zod'
 import { colourField, knownVariants, type Pins, partsOf, pinFieldsOf, variantField } from '../avatar/parts.ts'
-import { colourIn, textCalled } from './fields.ts'
+import { colourIn, textCalled } from './field-schemas.ts'
 import { words } from './words.ts'
 
 const schemas = new Map<string, z.ZodType<Pins>>()
