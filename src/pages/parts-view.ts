@@ -1,9 +1,10 @@
-import { fill, hexColour, type Look, lookUrl, pictureUrl } from '../../public/js/look.js'
+import { fill, hexColour, type Look } from '../../public/js/look.js'
 import { moodOptions } from '../avatar/catalogue.ts'
 import type { Effects } from '../avatar/effects.ts'
 import { fieldsOfLook, type ReadyLook, readyLooks } from '../avatar/looks.ts'
 import { type Colour, colourField, noVariant, type Part, type Pins, partsOf, variantField } from '../avatar/parts.ts'
 import { colourName } from './description.ts'
+import { lookUrl, pictureUrl } from './look.ts'
 import { words } from './words.ts'
 
 type PinField = { name: string }
