@@ -120,9 +120,10 @@ function authorizePage(options: DiscordOptions, accounts: Account[], grants: Gra
 
   router.use((req, res, next) => {
     const query = queryOf(req.url)
-    const isOurs = query.get('client_id') === options.clientId && query.get('redirect_uri') === options.redirectUri
+    const isRegistered =
+      query.get('client_id') === options.clientId && query.get('redirect_uri') === options.redirectUri
     // There is no redirect, because the address of the redirect may be wrong.
-    if (isOurs) next()
+    if (isRegistered) next()
     else res.status(400).type('text/plain').send('Unknown client_id or redirect_uri.')
   })
 

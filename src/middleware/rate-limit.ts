@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextIteration } from 'node:timers/promises'
 import { type Request, type RequestHandler, Router } from 'express'
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import type { Config } from '../config.ts'
@@ -63,9 +63,9 @@ let lastRefusal: Promise<unknown> = Promise.resolve()
  * Lets at most one 429 pass per iteration of the event loop, so that a burst of refused requests does not delay other
  * clients.
  */
-async function waitForTurn(): Promise<void> {
+async function waitForOwnIteration(): Promise<void> {
   waitingRefusals += 1
-  lastRefusal = lastRefusal.then(() => nextTurn())
+  lastRefusal = lastRefusal.then(() => nextIteration())
   await lastRefusal
   waitingRefusals -= 1
 }
@@ -109,7 +109,7 @@ function limit({ name, max, prefix, count }: Limit): RequestHandler {
     },
     handler: async (req, res, next) => {
       if (waitingRefusals >= maxWaitingRefusals) return void req.socket.destroy()
-      await waitForTurn()
+      await waitForOwnIteration()
       next(new RateLimited('too many requests from one address', Number(res.get('Retry-After')) || windowMs / 1000))
     },
   })

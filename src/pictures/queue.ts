@@ -56,7 +56,7 @@ export function createQueue(options: QueueOptions): Queue {
   }
 
   /** Resolves when it is this client's turn and there is room for its task. */
-  function turnOf(client: Client): Promise<void> {
+  function roomFor(client: Client): Promise<void> {
     waiting += 1
     return new Promise((resolve, reject) => {
       function leaveQueue(): void {
@@ -84,7 +84,7 @@ export function createQueue(options: QueueOptions): Queue {
     const isFull = waiting >= maxWaiting || client.waiting.length >= maxWaitingPerClient
     if (mustWait && isFull) throw new Overloaded('the queue is full')
     clients.set(name, client)
-    if (mustWait) await turnOf(client)
+    if (mustWait) await roomFor(client)
     else begin(client)
     try {
       return await work()

@@ -165,14 +165,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   async function replace(req: Request, old: string, begun: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
       const { data, successor } = await read(old)
-      if (successor !== undefined) return { id: successor, isOurs: false }
+      if (successor !== undefined) return { id: successor, isCreatedHere: false }
       const id = await create(req, await alter(readVisitor(data?.visitor)), begun)
-      if (await store.setIfAbsent(successorKey(old), id, successorTtlS)) return { id, isOurs: true }
+      if (await store.setIfAbsent(successorKey(old), id, successorTtlS)) return { id, isCreatedHere: true }
       await store.delete(sessionKey(id))
-      return { id: (await store.get(successorKey(old))) ?? signedOut, isOurs: false }
+      return { id: (await store.get(successorKey(old))) ?? signedOut, isCreatedHere: false }
     })
     if (successor.id === signedOut) throw new NotSignedIn('signed out in another tab')
-    if (successor.isOurs) return successor.id
+    if (successor.isCreatedHere) return successor.id
     return (await changeFrom(req, successor.id, begun.user, alter)) ?? replace(req, successor.id, begun, alter)
   }
 
