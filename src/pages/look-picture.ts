@@ -28,8 +28,10 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
     // The name is a part of the cache key, because two looks with different moods have the same id if each part that
     // shows the mood is pinned.
     const name = nameOfLook(choice)
-    const draw = async () => renderers.card(await renderers.draw(still), name, words.home.title)
-    const card = await pictures(`card ${avatarId(still)} ${name}`, () => queue(() => pictureOf(draw()), clientOf(req)))
+    const render = async () => renderers.card(await renderers.draw(still), name, words.home.title)
+    const card = await pictures(`card ${avatarId(still)} ${name}`, () =>
+      queue(() => pictureOf(render()), clientOf(req)),
+    )
     res.set('Cross-Origin-Resource-Policy', 'cross-origin')
     sendPicture(res, 'image/png', card, previewCaching)
   })
@@ -37,14 +39,14 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
   route('/look.png', { GET: 'file' }).get(async (req, res) => {
     const still = { ...choiceIn(req.query), animated: false }
     const size = sizeIn(req.query)
-    const draw = async () => renderers.png(await renderers.draw(still), size, true)
-    const png = await pictures(`${size} ${avatarId(still)}`, () => queue(() => pictureOf(draw()), clientOf(req)))
+    const render = async () => renderers.png(await renderers.draw(still), size, true)
+    const png = await pictures(`${size} ${avatarId(still)}`, () => queue(() => pictureOf(render()), clientOf(req)))
     res.set('Cross-Origin-Resource-Policy', 'cross-origin')
     sendPicture(res, 'image/png', png, lookCaching)
   })
 }
 
-async function pictureOf(drawing: Promise<Buffer>): Promise<Picture> {
-  const bytes = await drawing
+async function pictureOf(rendering: Promise<Buffer>): Promise<Picture> {
+  const bytes = await rendering
   return { bytes, etag: etagOf(bytes) }
 }
