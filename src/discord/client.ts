@@ -13,15 +13,8 @@ import {
 import type { CallOptions, UpstreamRequest, UpstreamResponse } from '../upstream/call.ts'
 import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import type { Bucket, DiscordLimits } from './rate-limits.ts'
-import {
-  ErrorResponse,
-  readJson,
-  readRateLimit,
-  TokenResponse,
-  type Tokens,
-  type User,
-  UserResponse,
-} from './responses.ts'
+import { ErrorResponse, readJson, readRateLimit, TokenResponse, type Tokens } from './responses.ts'
+import { type User, UserResponse } from './user.ts'
 
 /** Discord's issuer identifier, the only value that a callback's parameter `iss` may have (RFC 9207). */
 export const issuer = 'https://discord.com'

@@ -1,4 +1,4 @@
-import type { User } from './responses.ts'
+import type { User } from './user.ts'
 
 /**
  * Address of the user's present picture on Discord, or of the default picture that Discord shows if there is none.

@@ -1,5 +1,5 @@
 import { bannerUrl, decorationUrls, discordPictureUrl } from '../discord/picture.ts'
-import type { User } from '../discord/responses.ts'
+import type { User } from '../discord/user.ts'
 import { words } from './words.ts'
 
 /** Colours similar to those of Discord's nameplates. */

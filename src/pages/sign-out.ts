@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express'
-import type { User } from '../discord/responses.ts'
+import type { User } from '../discord/user.ts'
 import { form } from '../middleware/form-body.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Avatar, avatarId } from '../avatar/avatars.ts'
 import { Choice } from '../avatar/choice.ts'
-import { User } from '../discord/responses.ts'
+import { User } from '../discord/user.ts'
 import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
