@@ -46,12 +46,12 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
 
   /**
    * Loads the session into `req.visitor`. With `rolling` the response renews the session's cookie. The response of a
-   * picture must not, because it may arrive late and replace the cookie of a newer session.
+   * picture, or an error page, must not: it may arrive late and replace the cookie of a newer session.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
     return (req, res, next) => {
-      onHeaders(res, () => addMaxAge(req, res))
+      onHeaders(res, () => completeCookie(req, res))
       if (config.https && !req.secure) trustBaseUrl(req)
       handler(req, res, (error?: unknown) => {
         if (error === undefined) req.visitor = readVisitor(req.session.visitor)
@@ -62,15 +62,17 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
 
   /**
    * Adds Max-Age to the session's cookie. express-session sets only Expires, and for a browser whose clock is wrong
-   * that time may already have passed (RFC 6265, 5.3).
+   * that time may already have passed (RFC 6265, 5.3). Removes the cookie from an error page that would only renew it.
    */
-  function addMaxAge(req: Request, res: Response): void {
+  function completeCookie(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
-    const isNew = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
-    if (!cookies.some(isNew)) return
+    const isOurs = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
+    if (!cookies.some(isOurs)) return
+    const isUnwanted = res.err !== undefined && req.sessionID === idOf(req)
+    const complete = (cookie: string) => (isUnwanted ? [] : `${cookie}; Max-Age=${secondsLeft(req.session)}`)
     res.set(
       'Set-Cookie',
-      cookies.map((cookie) => (isNew(cookie) ? `${cookie}; Max-Age=${secondsLeft(req.session)}` : cookie)),
+      cookies.flatMap((cookie) => (isOurs(cookie) ? complete(cookie) : cookie)),
     )
   }
 
@@ -87,6 +89,14 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
 
   const signedId = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
 
+  /** The session id in the signed cookie; undefined without a valid one. The session may have ended. */
+  function idOf(req: Request): string | undefined {
+    const value = signedId(req) ?? ''
+    if (!value.startsWith('s:')) return undefined
+    const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
+    return ids.find((id) => id !== false)
+  }
+
   return {
     load,
     loadNow: promisify(load({ rolling: true })),
@@ -94,13 +104,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     /** Whether the browser sent a session cookie, valid or not. */
     isSent: (req: Request) => signedId(req) !== undefined,
 
-    /** The session id in the signed cookie; undefined without a valid one. The session may have ended. */
-    idOf(req: Request): string | undefined {
-      const value = signedId(req) ?? ''
-      if (!value.startsWith('s:')) return undefined
-      const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
-      return ids.find((id) => id !== false)
-    },
+    idOf,
 
     clear: (res: Response) => res.clearCookie(name, cookieOptions(config, 0)),
   }

@@ -551,6 +551,22 @@ describe('two tabs of one browser', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
+  test('do not get the old session back through an error that one tab gets after the other has signed in', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    const callback = app.discord.codeFor(await leave(visitor, looks[0]))
+    const before = app.discord.count(at.user)
+    const held = Promise.withResolvers<void>()
+    app.discord.fail(at.user, (req, res) => held.promise.then(() => faults.answer(500)(req, res)), { times: 1 })
+    const restyling = send(visitor.post('/show_avatar').type('form').send(looks[1]))
+    await expect.poll(() => app.discord.count(at.user)).toBe(before + 1)
+    expectLanding(await comeBack(visitor, callback))
+    held.resolve()
+    expect((await restyling).status).toBe(502)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+    await expectAllKept(visitor, [look, ...looks.slice(0, 1)])
+  })
+
   test('never write the session without its lock', async () => {
     const visitor = app.visitor()
     const session = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
