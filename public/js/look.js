@@ -206,7 +206,8 @@ export function moodHint(texts, styleTitle, lacking) {
 }
 
 /**
- * The hint beside the sizes: a pattern cannot be zoomed out, and a bust shows its straight lower edge if it is.
+ * The hint beside the sizes, which tells that a pattern cannot be zoomed out, or that a bust then shows its straight
+ * lower edge.
  * @param {LookTexts} texts
  * @param {{ title: string, edgeToEdge: boolean, bust: boolean }} style
  * @param {Look} look

@@ -56,7 +56,8 @@ const trialPauseMs = 5000
 const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
-// The results of the tasks. Making a schema takes a hundred times as long as using it.
+// The schemas of the tasks' results. They are made once, because making a schema takes a hundred times as long as using
+// it.
 const Problem = z.string().optional()
 const Svg = z.string()
 const IsMoving = z.boolean()

@@ -138,7 +138,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.addToList(`{${key}}:list`, key, value, 0, ttlS),
     redis.lRange(`{${key}}:list`, 0, -1),
     redis.lRem(`{${key}}:list`, 0, value),
-    redis.del(`{${key}}:count`), // so that the count begins, and its script sets the TTL
+    redis.del(`{${key}}:count`), // so that the next count begins at 0, and sets the TTL
     redis.count(`{${key}}:count`, 1, 1000 * ttlS),
     redis.getDel(key),
   ])
