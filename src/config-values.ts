@@ -35,7 +35,7 @@ export const writableFolder = z.string().transform((folder, context) => {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : error
     if (code === 'ENOSPC' || code === 'EDQUOT') return { folder, isFull: true }
-    context.addIssue(`must be a folder that can be made and written to (${code})`)
+    context.addIssue(`must be a folder that can be created and written to (${code})`)
     return z.NEVER
   }
 })
@@ -48,19 +48,19 @@ export const address = z
   .string()
   .refine(
     (text) => /^https?:\/\/[^\s/?#@;,]+(\/[^\s?#]*)?$/i.test(text) && URL.canParse(text),
-    'must be an address that begins with https:// or http://, with no query, fragment, user or space, and one host',
+    'must be one address that begins with https:// or http://, without user, query, fragment and spaces',
   )
 
 export const origin = address.refine(
   (text) => !URL.canParse(text) || new URL(text).pathname === '/',
-  'must be an origin: no path',
+  'must be an origin, without a path',
 )
 
 /** The address of a proxy. A host and port without a scheme mean http, as for curl. */
 export const proxyAddress = z
   .string()
   .transform((text) => (/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`))
-  .refine(isProxyUrl, 'must be the address of a proxy, such as http://proxy.example:3128, with no path')
+  .refine(isProxyUrl, 'must be the address of a proxy, such as http://proxy.example:3128, without a path')
 
 function isProxyUrl(text: string): boolean {
   const url = /\s/.test(text) ? null : URL.parse(text)
@@ -114,7 +114,7 @@ const listOf = (text: string) => text.split(',').map((part) => part.trim())
 export const secrets = z
   .string()
   .transform(listOf)
-  .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more, each of them')
+  .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more')
   .refine((list) => !list.some(isPlaceholder), 'must be your own: this is a placeholder')
 
 export const metricsPort = z
@@ -132,7 +132,7 @@ export const trustedProxies = z
   .string()
   .refine(
     (text) => text === 'off' || /^\d$/.test(text) || listOf(text).every(isProxyAddress),
-    'must be "off", a number of proxies from 0 to 9, or their addresses (loopback, 10.0.0.0/8, fc00::/7, none wider), never everybody',
+    'must be "off", a number of proxies from 0 to 9, or their addresses (such as loopback or 10.0.0.0/8), no wider than /8, or /7 for IPv6',
   )
   .transform((text) => {
     if (text === 'off') return false

@@ -126,7 +126,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   if (!read.success || problems.length > 0) {
     const why = isProduction(given) && isPublic(given.BASE_URL) ? ' (a public BASE_URL means production)' : ''
     throw new Error(
-      `Cannot start. Please mend these settings${why}:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+      `Cannot start. Please correct these settings${why}:\n${problems.map((line) => `  ${line}`).join('\n')}`,
     )
   }
   const settings = read.data
