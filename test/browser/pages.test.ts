@@ -587,6 +587,8 @@ describe('the form', () => {
         })
         await page.getByRole('button', { name: 'Twelve more' }).click()
         await page.locator(`.wall-faces [value="${first[0]}"]`).waitFor({ state: 'detached' })
+        // Without script the page is loaded anew.
+        await faces.first().waitFor()
         const second = await values()
         expect(new Set([...first, ...second]).size).toBe(24)
         if (script) {
