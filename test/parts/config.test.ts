@@ -272,7 +272,7 @@ describe('production', () => {
     expect(namedBy(settings)).toEqual(named.toSorted())
   })
 
-  test('is what a public address means, even for a demo', () => {
+  test('is assumed for a public address, even for a demo', () => {
     const isProduction = (settings: Record<string, string>) =>
       readConfig({ ...settings, CACHE_DIR: tmpdir() }).production
     expect(isProduction(withoutNodeEnv)).toBe(true)

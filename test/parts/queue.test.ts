@@ -160,7 +160,7 @@ test('work that has waited for 15 s is refused, and the work behind it still run
   expect(await Promise.all([first, inTime])).toEqual([1, 3])
 })
 
-test('a queue forgets its clients', async () => {
+test('a queue keeps nothing of a client whose work is done', async () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc')
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })

@@ -96,7 +96,7 @@ describe('GET /', () => {
     expect(refused).toEqual([])
   })
 
-  test('draws other styles with the parts of theirs that are good, and without those that are not', async () => {
+  test('draws the tiles of other styles with chosen parts that are valid for them, and without invalid ones', async () => {
     const pins = { hairVariant: 'long01', hairColor: 'red' }
     const page = await reader.read((await app.visitor().get(`/?style=rings&seed=fern&${query(pins)}`)).text)
     const [tile] = await page.find('.tile:has([name="style"][value="adventurer"]) img')

@@ -220,7 +220,7 @@ describe.each([
     expect(headers['cache-control']).toBe('no-store')
   })
 
-  test.each(refusedFiles)('%s (%i) has nothing of the headers of the file', async (_what, _status, answer) => {
+  test.each(refusedFiles)('%s (%i) has none of the headers of the file', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect([headers.etag, headers['last-modified']]).toEqual([undefined, undefined])
   })
