@@ -1,10 +1,11 @@
 // Redis answers, but refuses what a visit needs: it is full, read-only, or the user lacks a permission.
 import { connect, createServer, type Socket } from 'node:net'
-import { createClient } from 'redis'
+import { createClient, ErrorReply } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { parseRedisAddress } from '../../src/store/redis-address.ts'
 import { tryCommands } from '../../src/store/redis-commands.ts'
 import { openConnection } from '../../src/store/redis-connection.ts'
+import { refusalOf } from '../../src/store/redis-refusal.ts'
 import { comeBack, leave, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, openRedisCluster, openRedisWithSentinel, type Redis, tell, until } from '../support/redis.ts'
 import { expectLanding, keepsLook, restyle, restyled, timed } from '../support/visits.ts'
@@ -224,6 +225,23 @@ describe('when a Redis server fails or changes its role', () => {
       await expectReadiness(app, [200, 'ok'])
     }
   })
+})
+
+test.each([
+  ['READONLY You can’t write against a read only replica.', 'read-only'],
+  ['MASTERDOWN Link with MASTER is down', 'read-only'],
+  ['ERR Error running script: @user_script:2: -READONLY in a script of Redis 6', 'read-only'],
+  ['OOM command not allowed when used memory > ’maxmemory’.', 'full'],
+  ['NOAUTH Authentication required.', 'not permitted'],
+  ['WRONGPASS invalid username-password pair', 'not permitted'],
+  ['ERR The user executing the script can’t run this command', 'not permitted'],
+  ['MISCONF Redis is configured to save RDB snapshots', 'cannot save'],
+  ['NOREPLICAS Not enough good replicas to write.', 'replicas missing'],
+  ['LOADING Redis is loading the dataset in memory', 'loading'],
+  ['ERR unknown command', 'refuses commands'],
+])('the error of Redis “%s” means: %s', (message, meaning) => {
+  expect(refusalOf(new ErrorReply(message))).toBe(meaning)
+  expect(refusalOf(new Error(message))).toBeUndefined()
 })
 
 describe('while Redis refuses commands', () => {

@@ -140,6 +140,7 @@ describe('many requests at once for link preview pictures', () => {
   test('get 503 with Retry-After if the queue is full, and their pictures otherwise', async () => {
     const cards = await Promise.all(Array.from({ length: manyAtOnce }, (_, i) => card(`number ${i}`)))
     const refused = cards.filter(({ status }) => status === 503)
+    const [firstRefused = 0] = cards.flatMap(({ status }, i) => (status === 503 ? [i] : []))
     expect(cards.filter(({ status }) => status === 200).length).toBeGreaterThan(10)
     expect(refused.length).toBeGreaterThan(0)
     for (const { headers, body } of refused) {
@@ -147,6 +148,7 @@ describe('many requests at once for link preview pictures', () => {
       expect(headers['cache-control']).toBe('no-store')
       expect(body.toString()).toContain('Many pictures at once')
     }
-    expect((await card('afterwards')).status).toBe(200)
+    // A refusal is not remembered.
+    expect((await card(`number ${firstRefused}`)).status).toBe(200)
   }, 60_000)
 })

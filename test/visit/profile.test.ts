@@ -125,6 +125,7 @@ describe('the avatar’s page', () => {
     const { page } = await pageOf(profile, { ...look, backgroundColor: '#00ff7f' })
     const chosen = await page.find('#here .swatch:has([checked])')
     expect(chosen.filter(({ text }) => text.includes(words.profile.accent))).toHaveLength(1)
+    expect(await page.find('#here [name="backgroundColor"][checked]')).toHaveLength(1)
     expect(await page.filled('#here form')).toMatchObject({ backgroundColor: '00ff7f' })
   })
 
