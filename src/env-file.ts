@@ -7,8 +7,8 @@ const SystemError = z.object({ code: z.string(), errno: z.number() })
 
 /**
  * Reads the settings in a file, by name; returns none if there is no such file. Throws an Error if the file cannot be
- * read or is not text. Editors on Windows write UTF-16, or a byte order mark: Node's own loadEnvFile would lose the
- * first setting after a byte order mark, and all settings in UTF-16.
+ * read or is not text. Node's own loadEnvFile is not used, because it loses the first setting after a byte order mark
+ * and all settings in UTF-16, which editors on Windows write.
  */
 export function readEnvFile(file: string): Record<string, string> {
   const bytes = readIfExists(resolve(file))

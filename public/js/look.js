@@ -1,7 +1,7 @@
 // A look (seed, style, mood, background, framing, parts) as an address and in words. The server imports this module,
 // too, so that it builds the same addresses and texts as the browser.
 
-/** The fields of a look, in the order of an address. */
+/** The fields of a look, in the order that they have in an address. */
 export const lookFields = /** @type {const} */ ([
   'seed',
   'style',

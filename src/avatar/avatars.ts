@@ -84,9 +84,9 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   return {
     /**
      * Starts to make the avatar of a choice. Returns a function that takes the Discord username and resolves with the
-     * avatar, whose SVG is then a file in the cache. If the visitor typed a seed, the request to DiceBear starts at
-     * once, in parallel with those to Discord. Otherwise the username becomes the seed, and the request starts when
-     * that function is called. `deadline` is a time of `performance.now()`.
+     * avatar; its SVG is then in the cache. With a typed seed DiceBear is asked at once, in parallel with Discord.
+     * Otherwise the username becomes the seed, and DiceBear is asked when the function is called. `deadline` is a time
+     * of `performance.now()`.
      */
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)

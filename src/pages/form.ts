@@ -131,7 +131,8 @@ function asEntered(given: Record<string, unknown>): Entered {
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
-    // An empty pin is dropped, but not a repeated one, because the form shows its field with the problem.
+    // An empty pin is dropped. A repeated one is a problem, so it is kept even if it is empty, and shown with its
+    // message.
     pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
 }
