@@ -1,5 +1,6 @@
 import { agent } from 'supertest'
 import { expect, onTestFinished, test } from 'vitest'
+import { capacityFor } from '../../src/capacity.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { comeBack, leave, shownAvatar } from '../support/open-app.ts'
 import { childrenOf } from '../support/renderers.ts'
@@ -44,3 +45,8 @@ test.each([
     expect((await visitors[1]?.(1024))?.status).toBe(200)
   },
 )
+
+test.each([350, 650, 1000])('%i MB of memory allow more than one megabyte less', (memoryMb) => {
+  const sum = (limits: object) => Object.values(limits).reduce((total, limit) => total + limit, 0)
+  expect(sum(capacityFor(memoryMb))).toBeGreaterThan(sum(capacityFor(memoryMb - 1)))
+})

@@ -107,4 +107,12 @@ describe('“Use it elsewhere” on the avatar’s page', () => {
     expect(picture.searchParams.get('seed')).toBe('juniper.moss')
     expect(notices).toEqual([words.elsewhere.hasName])
   })
+
+  test('has the same address of the picture for a look that moves as for a still one', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor, { seed: 'fern', style: 'sprouts', animated: 'on' })
+    const { picture, dicebear } = await elsewhereOf(visitor)
+    expect(picture.searchParams.has('animated')).toBe(false)
+    expect(dicebear.searchParams.get('tags')).toBe('animation')
+  })
 })
