@@ -96,8 +96,8 @@ export function errorPage({ upstreamTimeoutMs, contact }: Config): ErrorRequestH
     const { status, texts, retryAfterS } = answerTo(error, upstreamTimeoutMs)
     const errorNumber = `${status}-${String(req.id).slice(0, 8)}`
     res.err = error
-    // A route may have set these headers before it failed.
-    for (const name of ['Content-Type', 'ETag', 'Last-Modified']) res.removeHeader(name)
+    // res.sendFile has set these headers if it failed after it had found the file.
+    for (const name of ['Content-Type', 'Last-Modified']) res.removeHeader(name)
     res.status(status).set('Cache-Control', 'no-store')
     if (retryAfterS !== undefined) res.set('Retry-After', String(retryAfterS))
     const { choice } = res.locals

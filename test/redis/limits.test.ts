@@ -315,6 +315,7 @@ test.each([
   ['/avatars/x.svg', perMinute.files],
   ['/style.css', perMinute.files],
   ['/licences', perMinute.others],
+  ['/sign_out', perMinute.others], // GET gets 405
   ['/avatars/%ff.svg', perMinute.others],
   ['http://[', perMinute.others],
 ])('%s counts towards its own limit', async (path, most) => {
