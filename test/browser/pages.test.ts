@@ -543,6 +543,7 @@ describe('the form', () => {
         if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
         await note.waitFor()
         expect(await note.getByRole('link').count()).toBe(3)
+        await page.waitForURL(/backgroundColor=ffd29d/)
         await note.getByRole('link', { name: 'Plum' }).click()
         await note.waitFor({ state: 'hidden' })
         await page.waitForURL(/backgroundColor=7a3f5c/)

@@ -53,6 +53,19 @@ describe('“Save or share”', () => {
     }
   })
 
+  test('downloads the file if it could not be fetched, and fetches it again at the next press', async () => {
+    await visit({}, async (page) => {
+      await withSharing(page)
+      await walkToAvatar(page, app.url)
+      const file = /\.png\?size=512$/
+      await page.route(file, (route) => route.abort())
+      await Promise.all([page.waitForEvent('download'), share(page).click()])
+      await page.unroute(file)
+      await share(page).click()
+      await page.waitForFunction(() => document.title.startsWith('juniper.moss'))
+    })
+  })
+
   test('is not shown where the browser cannot share files', async () => {
     await visit({}, async (page) => {
       await walkToAvatar(page, app.url)

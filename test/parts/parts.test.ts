@@ -205,3 +205,18 @@ test('variants that are called alike are offered together, if there are three or
   }
   expect(tilesOf('adventurer', 'hair')).toContainEqual(['Any long', 26])
 })
+
+test('ready-made colours are a look of each style, and two background colours are a gradient from top to bottom', () => {
+  const gradients = new Set<unknown>()
+  for (const { name: style } of styleList) {
+    const { choice, entered } = readForm({ style, seed: 'fern' })
+    if (choice === undefined) throw new Error('refused')
+    for (const { url } of partsView({ ...choice, pins: {} }, entered, undefined, [])?.looks ?? []) {
+      const read = readForm(Object.fromEntries(new URL(url, 'http://localhost').searchParams))
+      expect([style, url, read.problems]).toEqual([style, url, []])
+      const { backgroundColor2, backgroundColorFill, backgroundColorAngle } = read.choice ?? {}
+      if (backgroundColor2) gradients.add(`${backgroundColorFill} ${backgroundColorAngle}`)
+    }
+  }
+  expect([...gradients]).toEqual(['linear 90'])
+})
