@@ -873,24 +873,25 @@ describe('the avatar’s page', () => {
     })
   })
 
-  test('restyles, keeps a history, shows an older avatar and removes it, without another sign-in', async () => {
-    for (const javaScriptEnabled of [true, false]) {
-      await visit({ javaScriptEnabled }, async (page) => {
-        await walkToAvatar(page, app.url)
-        await page.getByText('Pick another face').click()
-        await page.getByRole('button', { name: 'amber acorn' }).click()
-        await page.getByText('from the seed “amber acorn”.').waitFor()
-        const looks = page.locator('a[href^="/show_avatar?avatar="]')
-        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
-        await looks.last().click()
-        await page.getByText('from the seed “fern”.').waitFor()
-        await page
-          .getByRole('button', { name: /^Remove/ })
-          .last()
-          .click()
-        await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
-      })
-    }
+  test.each([
+    ['with', true],
+    ['without', false],
+  ])('restyles, shows an older avatar and removes it, %s script, without another sign-in', async (_, isEnabled) => {
+    await visit({ javaScriptEnabled: isEnabled }, async (page) => {
+      await walkToAvatar(page, app.url)
+      await page.getByText('Pick another face').click()
+      await page.getByRole('button', { name: 'amber acorn' }).click()
+      await page.getByText('from the seed “amber acorn”.').waitFor()
+      const looks = page.locator('a[href^="/show_avatar?avatar="]')
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await looks.last().click()
+      await page.getByText('from the seed “fern”.').waitFor()
+      await page
+        .getByRole('button', { name: /^Remove/ })
+        .last()
+        .click()
+      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+    })
   })
 
   test('names each avatar in the history with its seed, whether it is new or old', async () => {
