@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { at } from '../support/doubles.ts'
+import type { Fault } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, signIn, type Visitor } from '../support/open-app.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
 import { app, db, other, redis } from '../support/two-instances.ts'
@@ -129,6 +130,25 @@ describe('a sign-out ends what began before it', () => {
     expect([restyled.status, restyled.headers.location?.startsWith('/?')]).toEqual([303, true])
     await expectSignedOut(tab, visitor)
     await expectTokensRevoked()
+  })
+
+  test('the tokens that a restyle gets by a refresh after the sign-out are revoked', async () => {
+    const visitor = app.visitor()
+    app.discord.tokenLifeS = 1
+    await signIn(app, visitor)
+    app.discord.tokenLifeS = 604_800
+    const tab = copyOf(app, visitor)
+    const tokens = { access_token: 'late', refresh_token: 'late-too' }
+    const late = { ...tokens, token_type: 'Bearer', expires_in: 604_800, scope: 'identify' }
+    const answerLate: Fault = async (_req, res) => {
+      await visitor.post('/sign_out').expect(303)
+      res.json(late)
+    }
+    app.discord.fail(at.token, answerLate, { times: 1 })
+    const restyled = await tab.post('/show_avatar').type('form').send(look)
+    expect([restyled.status, restyled.headers.location?.startsWith('/?')]).toEqual([303, true])
+    const revocations = app.discord.calls.filter(({ path }) => path === at.revoke)
+    expect(revocations.map(({ body }) => new URLSearchParams(body).get('token'))).toContain('late-too')
   })
 })
 
