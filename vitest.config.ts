@@ -38,11 +38,11 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['dot'],
     sequence: { sequencer: LongestFirst },
     // More than the two cores of a small machine: much of the time is waiting, for what is silent or ends by itself.
-    maxWorkers: 3,
+    maxWorkers: 4,
   },
 })

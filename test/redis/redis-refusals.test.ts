@@ -1,7 +1,7 @@
 // Redis answers, but refuses what a visit needs: it is full, read-only, or the user lacks a permission.
 import { connect, createServer, type Socket } from 'node:net'
 import { createClient, ErrorReply } from 'redis'
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parseRedisAddress } from '../../src/store/redis-address.ts'
 import { tryCommands } from '../../src/store/redis-commands.ts'
 import { openConnection } from '../../src/store/redis-connection.ts'
@@ -51,7 +51,8 @@ async function expectRefusedInTime(asking: PromiseLike<Awaited<ReturnType<typeof
 
 async function expectWell(app: TestApp, visitor: Visitor): Promise<void> {
   await expectReadiness(app, [200, 'ok'])
-  await expectReading(visitor)
+  // Wait, because /readyz may have answered before the app noticed a failover.
+  await vi.waitFor(() => expectReading(visitor), { timeout: wellAgainMs })
   // Wait, because a lock that could not be released has to expire first.
   await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
   await signedIn(app)
