@@ -1,3 +1,4 @@
+import { DomUtils, parseDocument } from 'htmlparser2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assetOf } from '../../src/middleware/public-files.ts'
 import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
@@ -332,6 +333,35 @@ describe('cookies', () => {
     ...pages.filter(([what]) => /^(the form|the licences|an unknown path|a HEAD|another method)$/.test(what)),
   ])('are not set before they are needed: %s (%i)', async (_what, _status, answer) => {
     for (const site of [plain, secure]) expect((await answer(site)).headers['set-cookie']).toBeUndefined()
+  })
+})
+
+describe.each(pages)('%s (%i)', (_what, _status, answer) => {
+  type Attributes = Partial<Record<string, string>> & { element: string }
+  const attributesOf = ({ text }: Asked): Attributes[] =>
+    DomUtils.getElementsByTagName('*', parseDocument(text)).map(({ name, attribs }) => ({ ...attribs, element: name }))
+
+  test('has a name for each section and group, and all elements to which others refer', async () => {
+    const all = attributesOf(await answer(plain))
+    const groups = all.filter(({ element, role = '' }) => {
+      return element === 'section' || (element !== 'fieldset' && /^(group|radiogroup|img)$/.test(role))
+    })
+    expect(groups.filter((group) => !group['aria-label'] && !group['aria-labelledby'])).toEqual([])
+    const ids = all.flatMap(({ id }) => id ?? [])
+    expect(ids).toEqual([...new Set(ids)])
+    const references = all.flatMap(({ href, ...others }) => [
+      ...['for', 'aria-labelledby', 'aria-describedby', 'aria-controls'].flatMap(
+        (name) => others[name]?.split(' ') ?? [],
+      ),
+      ...(href?.startsWith('#') ? [href.slice(1)] : []),
+    ])
+    expect(references.filter((id) => !ids.includes(id))).toEqual([])
+  })
+
+  test('has no link to another site that sends a Referer', async () => {
+    const links = attributesOf(await answer(plain)).filter(({ element }) => element === 'a')
+    const outside = links.filter(({ href = '' }) => /^https?:/.test(href))
+    expect(outside.filter(({ rel = '' }) => !rel.split(' ').includes('noreferrer'))).toEqual([])
   })
 })
 
