@@ -105,8 +105,10 @@ describe('GET /', () => {
   })
 
   test('opens a link without a seed with an empty seed, which stands for the username', async () => {
-    const page = await reader.read((await app.visitor().get('/?style=micah')).text)
-    expect((await filled(page, '/get_avatar')).seed).toBe('')
+    for (const link of ['/?style=micah', '/?hairVariant=long01']) {
+      const page = await reader.read((await app.visitor().get(link)).text)
+      expect((await filled(page, '/get_avatar')).seed, link).toBe('')
+    }
   })
 
   test.each([
@@ -324,6 +326,7 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['a second colour by its name', [['backgroundColor2', 'red']], 'backgroundColor2'],
   ['transparent as the second colour', [['backgroundColor2', 'transparent']], 'backgroundColor2'],
   ['an angle of more than 360 degrees', [['backgroundColorAngle', '361']], 'backgroundColorAngle'],
+  ['an angle of less than -360 degrees', [['backgroundColorAngle', '-361']], 'backgroundColorAngle'],
   ['a size that is too small', [['scale', '0.49']], 'scale'],
   ['a size that is too large', [['scale', '2.01']], 'scale'],
   ['the size 0', [['scale', '0']], 'scale'],
@@ -331,9 +334,12 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['a size in hex', [['scale', '0x1']], 'scale'],
   ['two sizes in one field', [['scale', '0.8,1.2']], 'scale'],
   ['a shift too far to the left', [['translateX', '-50.1']], 'translateX'],
+  ['a shift too far to the right', [['translateX', '50.1']], 'translateX'],
+  ['a shift too far up', [['translateY', '-51']], 'translateY'],
   ['a shift too far down', [['translateY', '51']], 'translateY'],
   ['an infinite shift', [['translateY', 'Infinity']], 'translateY'],
-  ['a tilt that is too large', [['rotate', '-46']], 'rotate'],
+  ['a tilt too far to the left', [['rotate', '-46']], 'rotate'],
+  ['a tilt too far to the right', [['rotate', '46']], 'rotate'],
   ['a tilt in percent', [['rotate', '5%']], 'rotate'],
   ['an unknown value of the mirror', [['flip', 'true']], 'flip'],
   ['the size twice', [['scale', '1'], ['scale', '1']], 'scale'], // biome-ignore format: a pair

@@ -99,6 +99,17 @@ describe('the avatar’s page', () => {
     expect(await page.find('#with-decoration')).toEqual([])
   })
 
+  test('shows each of Discord’s nameplates in a colour of its own', async () => {
+    const palettes = ['crimson', 'berry', 'sky', 'teal', 'forest', 'bubble_gum', 'violet', 'cobalt', 'clover', 'lemon']
+    const shown = [...palettes, 'white'].map(async (palette) => {
+      const { page } = await pageOf({ collectibles: { nameplate: { palette } } })
+      return (await shownOn(page)).nameplate
+    })
+    const colours = await Promise.all(shown)
+    expect(colours.filter((colour) => !/^#[0-9a-f]{6}$/.test(colour))).toEqual([])
+    expect(new Set(colours).size).toBe(11)
+  })
+
   test.each<[keyof typeof nothing | 'none', Record<string, unknown>]>([
     ['banner', { banner: '../../evil' }],
     ['banner', { banner: 7 }],
