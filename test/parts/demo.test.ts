@@ -81,13 +81,14 @@ describe('the stand-in Discord', () => {
     expect(tokens).toMatchObject({ token_type: 'bearer', expires_in: 604_800, scope: 'identify' })
     expect((await exchange()).status).toBe(400)
 
-    const refresh = () => oauth.refreshTokenGrantRequest(server, client, secret, tokens.refresh_token ?? '', overHttp)
-    const next = await oauth.processRefreshTokenResponse(server, client, await refresh())
-    expect((await refresh()).status).toBe(400)
+    const refresh = (token = '') => oauth.refreshTokenGrantRequest(server, client, secret, token, overHttp)
+    const next = await oauth.processRefreshTokenResponse(server, client, await refresh(tokens.refresh_token))
+    expect((await refresh(tokens.refresh_token)).status).toBe(400)
     expect(await user(next.access_token)).toMatchObject({ id: ozzy, username: 'ozzy', global_name: 'أوزي' })
 
     const revoke = await oauth.revocationRequest(server, client, secret, next.access_token, overHttp)
     await oauth.processRevocationResponse(revoke)
+    expect((await refresh(next.refresh_token)).status).toBe(400)
     for (const token of [tokens.access_token, next.access_token, 'made up']) {
       expect(await user(token)).toEqual({ message: '401: Unauthorized', code: 0 })
     }

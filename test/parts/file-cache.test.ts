@@ -316,6 +316,18 @@ test('the files of other processes count towards the limit within a minute', asy
   expect(await bytesIn(folder)).toBeLessThanOrEqual(100 * block)
 })
 
+test('a symbolic link counts neither as an avatar nor by the size of its target', async () => {
+  const { folder, fileOf } = await open()
+  const [kept, link] = [fileOf(key), fileOf('0'.repeat(64))]
+  const outside = join(await newFolder(), 'outside')
+  put(kept, hourMs)
+  put(outside, hourMs, 'x'.repeat(10 * block))
+  await mkdir(dirname(link), { recursive: true })
+  await symlink(outside, link)
+  await (await open({ folder, maxBytes: 2 * block })).cache.trim()
+  expect([existsSync(kept), existsSync(link)]).toEqual([true, true])
+})
+
 test('temporary files of killed processes are deleted like others, and files of other programs are kept', async () => {
   const { folder, fileOf } = await open()
   const temporary = `${fileOf(key)}.5f0c-11`

@@ -136,18 +136,21 @@ test('a picture whose process ends is rendered by another one, unless its SVG ca
   await expect(render(false)).rejects.toThrow(Overloaded)
 })
 
+/** Returns the memory limit of a renderer process in megabytes, which is its last argument. */
+const memoryLimitOf = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(-2)
+
 test('a process for pictures ends after a minute without work, the process that draws stays', async () => {
   const before = childrenOf(process.pid)
-  const renderers = openRenderers({ renderingProcesses: 1 })
+  const renderers = openRenderers({ renderingProcesses: 1, drawingMaxMb: 201, renderingMaxMb: 202 })
   onTestFinished(renderers.close)
   const started = () => childrenOf(process.pid).filter((pid) => !before.includes(pid))
   await renderers.draw(choice)
   const drawing = started()
-  expect(drawing).toHaveLength(1)
+  expect(drawing.map(memoryLimitOf)).toEqual(['201'])
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
-  await renderers.png(small, 128, true)
-  expect(started()).toHaveLength(2)
+  await Promise.all([128, 256].map((size) => renderers.png(small, size, true)))
+  expect(started().map(memoryLimitOf)).toEqual(['201', '202'])
   vi.advanceTimersByTime(59_000)
   expect(started()).toHaveLength(2)
   vi.advanceTimersByTime(1000)
