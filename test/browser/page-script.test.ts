@@ -95,6 +95,19 @@ describe('the address bar', () => {
     })
   })
 
+  test('gets no step in the history for a letter that is deleted at once', async () => {
+    await visit(async (page) => {
+      await openWithStoppedClock(page)
+      const stepsBefore = await page.evaluate(() => history.length)
+      await seedField(page).fill('f')
+      await page.clock.runFor(1000)
+      await seedField(page).fill('fe')
+      await seedField(page).fill('f')
+      await page.clock.runFor(1000)
+      expect(await page.evaluate(() => history.length)).toBe(stepsBefore + 1)
+    })
+  })
+
   test.each([
     ['too long', 'W'.repeat(129)],
     ['not printable', 'pasted\tfrom a table'],
@@ -347,7 +360,8 @@ test('the tiles are redrawn 0.5 s after the last of several rolls, and 0.18 s af
   await visit(async (page) => {
     await openWithStoppedClock(page)
     const tile = page.locator('.tile img[src*="style=lorelei&"]')
-    const drawnAs = async () => new URL((await tile.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
+    const drawnAs = async (image = tile) =>
+      new URL((await image.getAttribute('src')) ?? '', app.url).searchParams.get('seed')
     const roll = page.getByRole('button', { name: words.script.roll, exact: true })
     for (let i = 0; i < 3; i += 1) {
       await roll.click()
@@ -359,6 +373,7 @@ test('the tiles are redrawn 0.5 s after the last of several rolls, and 0.18 s af
     await seedField(page).fill('fern')
     await page.clock.runFor(180)
     expect(await drawnAs()).toBe('fern')
+    expect(await drawnAs(page.locator('.ready img').first())).toBe('fern')
   })
 })
 

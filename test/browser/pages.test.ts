@@ -547,7 +547,9 @@ describe('the form', () => {
         await note.getByRole('link', { name: 'Plum' }).click()
         await note.waitFor({ state: 'hidden' })
         await page.waitForURL(/backgroundColor=7a3f5c/)
-        expect(await page.getByRole('radio', { name: 'Plum' }).isChecked()).toBe(true)
+        const plum = page.getByRole('radio', { name: 'Plum' })
+        expect(await plum.isChecked()).toBe(true)
+        if (script) expect(await plum.evaluate((radio) => document.activeElement === radio)).toBe(true)
       })
     },
   )

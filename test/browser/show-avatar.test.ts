@@ -175,14 +175,17 @@ test.each([true, false])(
   },
 )
 
-test('the steps for this kind of device are open, and the others are folded', async () => {
-  for (const [width, open] of [
-    [360, 'On a phone'],
-    [1440, 'On a computer'],
+test('the steps for this kind of device are open, and fold when the others are opened', async () => {
+  for (const [width, open, other] of [
+    [360, 'On a phone', 'On a computer'],
+    [768, 'On a computer', 'On a phone'],
   ] as const) {
     await visit({ viewport: { width, height: 800 } }, async (page) => {
       await walkToAvatar(page, app.url)
-      expect(await page.locator('.how [open] > summary').allTextContents()).toEqual([open])
+      const opened = page.locator('.how [open] > summary')
+      expect(await opened.allTextContents()).toEqual([open])
+      await page.getByText(other, { exact: true }).click()
+      expect(await opened.allTextContents()).toEqual([other])
     })
   }
 })
