@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
 import { at } from '../support/doubles.ts'
 import { type Fault, faults } from '../support/faults.ts'
@@ -81,6 +81,15 @@ test('an empty seed is replaced by the Discord username', async () => {
   expect(app.dicebear.calls.at(-1)?.query.get('seed')).toBe('juniper.moss')
   const page = await visitor.get('/show_avatar')
   expect(page.text).toContain('juniper.moss')
+})
+
+test('the addresses of Discord and DiceBear may end with a slash', async () => {
+  const settings = { DISCORD_API_URL: `${app.discord.apiUrl}/`, DICEBEAR_URL: `${app.dicebear.apiUrl}/` }
+  const slashed = await openApp({ settings, beside: app })
+  onTestFinished(() => slashed.close())
+  const drawings = app.dicebear.count(at.svg)
+  expect((await signIn(slashed, slashed.visitor())).headers.location).toBe('/show_avatar')
+  expect(app.dicebear.count(at.svg)).toBe(drawings + 1)
 })
 
 test('a second visit exchanges no code while the access token is valid', async () => {

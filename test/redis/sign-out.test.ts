@@ -163,6 +163,14 @@ test('a sign-out with an earlier session id ends the session that replaced it, a
   await expectTokensRevoked()
 })
 
+test('a sign-out may be repeated in tabs that still have the session’s cookie', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const tabs = [visitor, copyOf(app, visitor), copyOf(app, visitor), copyOf(app, visitor)]
+  for (const tab of tabs) expect((await tab.post('/sign_out')).status).toBe(303)
+  await expectSignedOut(...tabs)
+})
+
 test('a visitor can sign in again after a sign-out', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)

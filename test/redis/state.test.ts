@@ -1,5 +1,6 @@
 import { agent, type Response } from 'supertest'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { lockKey } from '../../src/store/store.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
@@ -365,8 +366,33 @@ describe('a callback that is opened twice', () => {
     const visitor = app.visitor()
     // Without a seed, DiceBear is asked last, because the seed is then the username.
     const callback = app.discord.codeFor(await leave(visitor, { ...look, seed: '' }))
-    const answers = await Promise.all([comeBack(visitor, callback), comeBack(visitor, callback)])
-    for (const answer of answers) expectLanding(answer)
+    const both = await Promise.all([timed(comeBack(visitor, callback)), timed(comeBack(visitor, callback))])
+    for (const { answer } of both) expectLanding(answer)
+    const [first, second] = both
+    expect(Math.abs(first.ms - second.ms)).toBeLessThan(1000)
+  })
+
+  test('gets 503 if the first request does not end, and can be opened again', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const [record = ''] = await db.keys('state:*')
+    await db.set(lockKey(record), 'the first request', { expiration: { type: 'EX', value: 20 } })
+    onTestFinished(() => void vi.useRealTimers())
+    vi.useFakeTimers({ toFake: ['performance'] })
+    let status = 0
+    const returning = send(comeBack(visitor, callback)).then((answer) => {
+      status = answer.status
+    })
+    await expect
+      .poll(() => {
+        vi.advanceTimersByTime(1000)
+        return status
+      })
+      .toBe(503)
+    await returning
+    vi.useRealTimers()
+    await db.del(lockKey(record))
+    await expectUntouched(visitor, callback)
   })
 
   test('still leads to the avatar after another tab has signed in and replaced the session', async () => {
