@@ -86,7 +86,7 @@ export function memoryStore(): Store {
       else set(key, JSON.stringify(left), kindOf(key).getRemainingTTL(key) / 1000)
     },
     expiresAt: async (key) => expiresAt(key),
-    remainingMs: async (key) => (kindOf(key).has(key) ? kindOf(key).getRemainingTTL(key) : 0),
+    remainingMs: async (key) => kindOf(key).getRemainingTTL(key),
     async extendIfEqual(key, value, ttlS) {
       return get(key) === value && replaceExisting(key, value, ttlS)
     },

@@ -38,7 +38,7 @@ export type Store = {
   removeFromList(key: string, item: string): Promise<void>
   /** When the key expires, in milliseconds by the store's own clock; undefined if there is no such key. */
   expiresAt(key: string): Promise<number | undefined>
-  /** Milliseconds until the key expires, by the store's own clock; 0 if there is no such key. */
+  /** Milliseconds until the key expires, by the store's own clock; 0 or less if there is no such key. */
   remainingMs(key: string): Promise<number>
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
   deleteIfEqual(key: string, value: string): Promise<boolean>
@@ -122,9 +122,7 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
       await run((redis) => redis.lRem(key, 0, item))
     },
     expiresAt: async (key) => time(await run((redis) => redis.pExpireTime(key))),
-    async remainingMs(key) {
-      return Math.max(await run((redis) => redis.pTTL(key)), 0)
-    },
+    remainingMs: (key) => run((redis) => redis.pTTL(key)),
     async extendIfEqual(key, value, ttlS) {
       return (await run((redis) => redis.expireIfEqual(key, value, ttlS))) === 1
     },

@@ -38,13 +38,6 @@ const Stored = z.looseObject({
 })
 const isSessionData = (stored: unknown): stored is SessionData => Stored.safeParse(stored).success
 
-/**
- * Converts a session to the text that is stored. The expiry of its cookie is left out, because it follows from
- * `signedInAt`.
- */
-export const stringifySession = (session: SessionData) =>
-  JSON.stringify(session, (key, value) => (key === 'expires' ? undefined : value))
-
 /** Parses a stored session; undefined if there is none, or if it cannot be read or has ended. */
 export function parseSession(text: string | undefined): SessionData | undefined {
   const stored = readJson(text)
@@ -77,7 +70,7 @@ export class SessionStore extends RedisStore {
           if (session === undefined) throw noSession
           return session
         },
-        stringify: stringifySession,
+        stringify: JSON.stringify,
       },
     })
     this.#store = store

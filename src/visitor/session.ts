@@ -7,7 +7,7 @@ import { NotSignedIn, StoreUnavailable } from '../errors.ts'
 import { withLock } from '../store/lock.ts'
 import type { Store } from '../store/store.ts'
 import { sessionCookie } from './session-cookie.ts'
-import { parseSession, SessionStore, sessionKey, sessionTtlS, stringifySession, ttlS } from './session-store.ts'
+import { parseSession, SessionStore, sessionKey, sessionTtlS, ttlS } from './session-store.ts'
 import type { UserSessions } from './user-sessions.ts'
 import { readVisitor, stranger, type Visitor, writeVisitor } from './visitor.ts'
 
@@ -45,10 +45,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   /** Reads a session, and its successor if it has one. */
   async function read(id: string) {
-    const [text, successor] = await Promise.all([
-      store.getAndExtend(sessionKey(id), sessionTtlS),
-      store.get(successorKey(id)),
-    ])
+    const [text, successor] = await Promise.all([store.get(sessionKey(id)), store.get(successorKey(id))])
     return { data: parseSession(text), successor }
   }
 
@@ -100,7 +97,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       const visitor = readVisitor(data?.visitor)
       if (data === undefined || visitor.user?.id !== user?.id) return undefined
       const changed = { ...data, visitor: writeVisitor(await alter(visitor)) }
-      if (!(await store.replace(lock, stringifySession(changed), ttlS(changed)))) return undefined
+      if (!(await store.replace(lock, JSON.stringify(changed), ttlS(changed)))) return undefined
       adopt(req, id, changed)
       return id
     })
@@ -137,7 +134,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     try {
       if (visitor.user) await addToUser(visitor.user, sessionID, begun)
       const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
-      const isStored = await store.setUnless(key, stringifySession(req.session), sessionTtlS, mark)
+      const isStored = await store.setUnless(key, JSON.stringify(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
     } catch (error) {
       // It is not known whether the new session was stored. It is deleted, and the error page must not send its cookie,
