@@ -11,8 +11,6 @@ const maxOpenPerConnection = 32
 export function limitPipelining(): RequestHandler {
   const openRequests = new WeakMap<Socket, number>()
   return ({ socket }, res, next) => {
-    // This request was parsed together with the one for which the connection was destroyed.
-    if (socket.destroyed) return
     const open = (openRequests.get(socket) ?? 0) + 1
     if (open > maxOpenPerConnection) return void socket.destroy()
     openRequests.set(socket, open)

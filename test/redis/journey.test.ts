@@ -134,6 +134,15 @@ test('a restyle asks Discord for the user without a redirect to Discord', async 
   expect(page.text).toContain('Bottts')
 })
 
+test('after a restyle the page shows the display name that the visitor has at Discord now', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const { id = '', username = '' } = app.discord.accounts[0] ?? {}
+  app.discord.fail(at.user, faults.json(200, { id, username, global_name: 'New Moss' }), { times: 1 })
+  await visitor.post('/show_avatar').type('form').send(look).expect(303)
+  expect((await visitor.get('/show_avatar')).text).toContain('New Moss')
+})
+
 test('the last twelve avatars are kept, newest first, and each can be shown or removed', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor, { ...look, seed: 'roll 0' })
