@@ -285,6 +285,14 @@ test('writing three times the limit at once keeps the limit, and keeps the files
   expect(errors).toEqual([])
 })
 
+test('when a tenth of the limit has been written, the limit is restored without waiting for the timer', async () => {
+  const { cache, folder, fileOf } = await open({ maxBytes: 100 * block })
+  await cache.trim()
+  for (let i = 0; i < 95; i++) put(fileOf(keyOf(i)), hourMs)
+  for (let i = 95; i < 107; i++) await cache.write(keyOf(i), svg)
+  await expect.poll(() => bytesIn(folder)).toBeLessThanOrEqual(100 * block)
+})
+
 test('the least recently used files are deleted first, and no more of them than needed', async () => {
   const { cache, folder, fileOf } = await open()
   const keys = Array.from({ length: 500 }, (_, i) => keyOf(i))
