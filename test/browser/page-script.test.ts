@@ -435,6 +435,25 @@ describe('the text alternative of the picture', () => {
   })
 })
 
+test('the part that was opened last stays open when an earlier one arrives late, and when the style changes', async () => {
+  await visit(async (page) => {
+    await page.goto(app.url + inYourName)
+    await page.locator('html.js').waitFor()
+    const release = await delay(page, /&part=hair$/)
+    const chip = (name: string) => page.locator('#parts').getByRole('button', { name, exact: true })
+    const [late] = await Promise.all([page.waitForRequest(/&part=hair$/), chip('Hair').click()])
+    await chip('Glasses').click()
+    await page.locator('#parts [name="glassesVariant"][type="radio"]').first().waitFor({ state: 'attached' })
+    release()
+    await (await late.response())?.finished()
+    const [request] = await Promise.all([
+      page.waitForRequest(/style=lorelei&.*&part=/),
+      page.getByRole('radio', { name: 'Lorelei', exact: true }).check({ force: true }),
+    ])
+    expect(new URL(request.url()).searchParams.get('part')).toBe('glasses')
+  })
+})
+
 test('the hint about the lower edge follows the style, the size and the shift', async () => {
   await visit(async (page) => {
     await page.goto(`${app.url}/?style=avataaars&seed=fern`)

@@ -562,6 +562,7 @@ describe('the form', () => {
       const roomy = page.getByRole('radio', { name: 'Roomy' })
       expect([await roomy.isDisabled(), await roomy.getAttribute('aria-describedby')]).toEqual([true, 'scale-hint'])
       expect(await page.locator('#scale-hint').textContent()).toMatch(/^Identicon fills the whole picture/)
+      expect(await page.locator('#scale-slider').inputValue()).toBe('100')
       await expect
         .poll(async () => (await pictureQuery(page, preview)).get('style'), { timeout: 15_000 })
         .toBe('identicon')
