@@ -2,6 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { readConfig } from '../../src/config.ts'
+import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
 
 const root = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
@@ -65,6 +67,17 @@ test('README.md and .env.example name the same settings, and all that the app re
   const inConfig = read('src/config.ts').match(/(?<=^ {2})[A-Z_]+(?=: )/gm) ?? []
   expect(inConfig.length).toBeGreaterThan(10)
   expect([...inReadme, 'NODE_ENV']).toEqual(expect.arrayContaining(inConfig))
+})
+
+test('README.md names the defaults of the settings', () => {
+  const rows = read('README.md').matchAll(/^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (`[^{|]+`) \|/gm)
+  const values = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, value = '']) => value)
+  const defaults = Object.fromEntries(
+    [...rows].flatMap(([, names, defaults]) => values(names).map((name, place) => [name, values(defaults)[place]])),
+  )
+  expect(Object.keys(defaults).length).toBeGreaterThan(10)
+  const secrets = { SESSION_SECRET: sessionSecret, DISCORD_CLIENT_ID: clientId, DISCORD_CLIENT_SECRET: clientSecret }
+  expect(readConfig({ ...secrets, ...defaults })).toEqual(readConfig(secrets))
 })
 
 test('README.md gives a reason for every dependency, and names no other package', () => {

@@ -219,7 +219,7 @@ describe('the metrics', () => {
     expect(sum(samples, 'avatar_cache_total', { cache: 'preview' })).toBe(0)
   })
 
-  test('count sign-ins that were declined or failed, and callbacks with an unknown state', async () => {
+  test('count sign-ins that were declined or failed, and requests that were refused', async () => {
     const app = await watchedApp()
     await leave(app.visitor())
     const visitor = app.visitor()
@@ -228,6 +228,8 @@ describe('the metrics', () => {
     app.discord.fail(at.user, faults.answer(500))
     expect((await signIn(app, app.visitor())).status).toBe(502)
     await app.visitor().get('/get_avatar').query({ code: 'x', state: 'never-seen' })
+    const tooLarge = 'x'.repeat(20_000)
+    await app.visitor().post('/get_avatar').type('form').send({ seed: tooLarge }).expect(413)
 
     const samples = await read(app)
     expect(sum(samples, 'sign_ins_started_total')).toBe(3)
@@ -235,6 +237,7 @@ describe('the metrics', () => {
     expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 1, 1])
     expect(sum(samples, 'http_failures_total', { failure: 'UnknownState' })).toBe(1)
     expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'Refused' })).toBe(1)
   })
 
   test('count a sign-in once that starts at one instance and ends at another', async () => {
