@@ -11,10 +11,7 @@ document.addEventListener('submit', (event) => {
   if (event.defaultPrevented || button?.formMethod === 'get') return
   if (sending.has(form)) return event.preventDefault()
   const label = button?.dataset.busy ? [...button.childNodes] : undefined
-  if (label) {
-    button.style.minInlineSize = `${button.offsetWidth}px`
-    button.replaceChildren(button.dataset.busy)
-  }
+  if (label) button.replaceChildren(button.dataset.busy)
   button?.setAttribute('aria-disabled', 'true')
   sending.set(form, { button, label, timer: setTimeout(release, giveUpMs, form) })
 })

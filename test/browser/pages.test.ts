@@ -943,7 +943,8 @@ describe('the avatar’s page', () => {
   })
 
   test('posts a restyle once, and its button says that it is in progress', async () => {
-    await visit({}, async (page) => {
+    // In a window of this width the button is as wide as its text.
+    await visit({ viewport: { width: 768, height: 800 } }, async (page) => {
       await walkToAvatar(page, app.url)
       await openChange(page)
       const pressed = await page.getByRole('button', { name: 'Make this one' }).evaluate((button) => {
