@@ -793,6 +793,10 @@ test('a visitor whose browser did not keep the session cookie is told so', async
   const page = await app.visitor().get('/show_avatar').set('Cookie', cookiesOf(leaving))
   expect([page.status, page.headers.location]).toEqual([303, '/?notice=no-session'])
   expect((await app.visitor().get('/?notice=no-session')).text).toContain('did not keep our cookie')
+  // A browser with a session cookie, even if it is no longer valid, does keep cookies.
+  const cookies = `${cookiesOf(leaving)}; ${sessionCookie(app)}=s%3Aold.signature`
+  const kept = await app.visitor().get('/show_avatar').set('Cookie', cookies)
+  expect(kept.headers.location).toBe('/?notice=no-looks')
 })
 
 describe('a callback while Redis does not answer', () => {
