@@ -140,6 +140,11 @@ describe('a state', () => {
     try {
       const leaving = await behindProxy.visitor().post('/get_avatar').type('form').send(look)
       expect(setCookie(leaving, '__Host-state').split('; ')).toEqual(expect.arrayContaining(['Secure', 'Path=/']))
+      // Another host of the same site can set a cookie under any name that does not begin with __Host-.
+      const cookie = cookiesOf(leaving).replace('__Host-', 'domain-')
+      const callback = `/get_avatar?code=x&state=${stateOf(locationOf(leaving))}`
+      expect((await behindProxy.visitor().get(callback).set('Cookie', cookie)).status).toBe(400)
+      expect(exchanges()).toBe(0)
     } finally {
       await behindProxy.close()
     }
