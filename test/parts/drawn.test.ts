@@ -87,9 +87,10 @@ test('the text is a short list of plain words', () => {
   }
 })
 
-test('the text leaves out the parts that show the mood, unless they are pinned', () => {
+test('the text leaves out the parts that show the chosen mood, unless they are pinned', () => {
   const toonHead = { style: 'toon-head', mood: 'happy' }
   expect(textOf(toonHead)).not.toMatch(/eyes|mouth|smile|eyebrows/)
+  expect(textOf({ ...toonHead, mood: '' })).toMatch(/ a wink/)
   expect(textOf({ ...toonHead, pins: { eyesVariant: 'wink', eyebrowsVariant: 'raised' } })).toMatch(
     /a wink, raised eyebrows/,
   )

@@ -206,6 +206,20 @@ test('variants that are called alike are offered together, if there are three or
   expect(tilesOf('adventurer', 'hair')).toContainEqual(['Any long', 26])
 })
 
+test('each part is offered once, and its variants are under the title of its chip', () => {
+  for (const [style, { parts }] of Object.entries(partTable)) {
+    const { choice, entered } = readForm({ style, seed: 'fern' })
+    if (choice === undefined) throw new Error('refused')
+    for (const { name } of parts) {
+      const view = partsView({ ...choice, pins: {} }, entered, name, [])
+      const chips = [...(view?.chips ?? []), ...(view?.rest ?? [])]
+      const names = chips.map((chip) => chip.name)
+      expect(names).toEqual([...new Set(names)])
+      expect(view?.open?.at(-1)?.title).toBe(chips.find(({ isOpen }) => isOpen)?.title)
+    }
+  }
+})
+
 test('ready-made colours are a look of each style, and two background colours are a gradient from top to bottom', () => {
   const gradients = new Set<unknown>()
   for (const { name: style } of styleList) {
