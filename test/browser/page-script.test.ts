@@ -65,6 +65,20 @@ describe('fast typing', () => {
     })
   })
 
+  test('does not dim the picture because an earlier one is late', async () => {
+    await visit(async (page) => {
+      await openWithStoppedClock(page)
+      const release = await delay(page, /seed=a&/)
+      await seedField(page).fill('a')
+      await page.clock.runFor(100)
+      await seedField(page).fill('ab')
+      await untilShown(page, 'seed=ab&')
+      await page.clock.runFor(200)
+      expect(await page.locator('form.stale').count()).toBe(0)
+      release()
+    })
+  })
+
   test('requests no picture for a seed that has become too long since', async () => {
     await visit(async (page) => {
       const requested: string[] = []

@@ -580,8 +580,11 @@ describe('the form', () => {
         const faces = page.locator('.wall-faces [type="radio"]')
         const values = () => faces.evaluateAll((all) => all.map((one) => one.getAttribute('value') ?? ''))
         expect(await faces.count()).toBe(0)
-        await page.getByRole('button', { name: 'More faces' }).click()
+        const requested: string[] = []
+        page.on('request', (request) => requested.push(request.url()))
+        await page.getByRole('button', { name: 'More faces' }).click({ clickCount: script ? 2 : 1 })
         await faces.first().waitFor()
+        expect(requested.filter((url) => url.includes('&wall='))).toHaveLength(1)
         const first = await values()
         expect(first).toHaveLength(12)
         expect(Object.fromEntries(await pictureQuery(page, '.wall-faces img'))).toEqual({
