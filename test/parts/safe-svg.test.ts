@@ -432,10 +432,13 @@ describe('an SVG that is more than a drawing is refused', () => {
     expect(problemIn(attack)?.startsWith(message), problemIn(attack)).toBe(true)
   })
 
-  test('but a definition that nothing refers to has no cost', () => {
-    expect(checkSvg(svg(`<filter id="a">${'<feFlood/>'.repeat(100)}</filter><rect/>`))).toEqual(
-      checkSvg(svg('<rect/>')),
-    )
+  test.each([
+    ['filter', '<feFlood/>'],
+    ['mask', '<rect/>'],
+    ['clipPath', '<rect/>'],
+  ])('but a definition that nothing refers to has no cost: %s', (name, content) => {
+    const definition = `<${name} id="a">${content.repeat(100)}</${name}>`
+    expect(checkSvg(svg(`${definition}<rect/>`))).toEqual(checkSvg(svg('<rect/>')))
   })
 
   test('but 256 KiB are accepted, and one byte more is too long', () => {
