@@ -216,6 +216,10 @@ test.each<Record<string, string>>([
   expect(readConfig({ ...good, ...settings }).demo).toBe(false)
 })
 
+test('CACHE_MAX_MB is in megabytes', () => {
+  expect(readConfig({ ...good, CACHE_MAX_MB: '3' }).cacheMaxBytes).toBe(3 * 2 ** 20)
+})
+
 test('one Discord credential without the other is refused', () => {
   expect(() => readConfig({ DISCORD_CLIENT_ID: clientId })).toThrow('DISCORD_CLIENT_SECRET')
   expect(() => readConfig({ DISCORD_CLIENT_SECRET: clientSecret })).toThrow('DISCORD_CLIENT_ID')
