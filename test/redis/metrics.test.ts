@@ -212,6 +212,18 @@ describe('the metrics', () => {
     expect(lines.join()).not.toContain('evil')
   })
 
+  test('count GIFs apart from PNGs', async () => {
+    const app = await watchedApp()
+    const visitor = app.visitor()
+    await signIn(app, visitor, { style: 'sprouts', seed: 'fern', animated: 'on' })
+    const id = shownAvatar((await visitor.get('/show_avatar')).text)
+    for (const _ of ['miss', 'hit']) await visitor.get(`/avatars/${id}.gif`).expect(200)
+    const samples = await read(app)
+    expect(sum(samples, 'avatar_cache_total', { cache: 'gif', result: 'miss' })).toBe(1)
+    expect(sum(samples, 'avatar_cache_total', { cache: 'gif', result: 'hit' })).toBe(1)
+    expect(sum(samples, 'avatar_cache_total', { cache: 'png' })).toBe(0)
+  })
+
   test('do not count a preview with invalid values as a cache miss', async () => {
     const app = await watchedApp()
     for (let i = 0; i < 3; i++) expect((await app.visitor().get('/preview.svg?style=nobody-s')).status).toBe(400)

@@ -163,6 +163,16 @@ test('a sign-out with an earlier session id ends the session that replaced it, a
   await expectTokensRevoked()
 })
 
+test('a sign-out in a browser that has not received the answer to its callback ends that session', async () => {
+  const visitor = app.visitor()
+  const callback = app.discord.codeFor(await leave(visitor))
+  const tab = copyOf(app, visitor)
+  await comeBack(tab, callback)
+  expect((await visitor.post('/sign_out')).status).toBe(303)
+  await expectSignedOut(tab, visitor)
+  await expectTokensRevoked()
+})
+
 test('a sign-out may be repeated in tabs that still have the session’s cookie', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor)
