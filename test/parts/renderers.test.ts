@@ -25,6 +25,18 @@ test('a renderer process draws the same pictures as the library in this process'
   expect(drawn).toEqual(await Promise.all(choices.map(drawEmbedded)))
 })
 
+test('a drawing that waits for its style to be loaded is not mixed up with the next one', async () => {
+  const fresh = openRenderers()
+  onTestFinished(() => fresh.close())
+  const [loaded, notLoaded] = [
+    { ...choice, style: 'rings', mood: '' },
+    { ...choice, style: 'adventurer' },
+  ] as const
+  const expected = await Promise.all([loaded, notLoaded, loaded].map(drawEmbedded))
+  await fresh.draw(loaded)
+  expect(await Promise.all([loaded, notLoaded, loaded].map(fresh.draw))).toEqual(expected)
+})
+
 test('a renderer process says what is wrong with an SVG, and accepts one that is safe', async () => {
   expect(await renderers.check(Buffer.from(small))).toBeUndefined()
   expect(await renderers.check(Buffer.from(small.replace('path', 'script')))).toBe('element script')
