@@ -6,7 +6,7 @@ import { findStyle } from '../avatar/catalogue.ts'
 import { type Choice, isSeeThrough } from '../avatar/choice.ts'
 import type { User } from '../discord/user.ts'
 import type { Parts } from '../parts.ts'
-import { keptUntil } from '../visitor/session-store.ts'
+import { secondsLeft } from '../visitor/session-store.ts'
 import { isKeptFull, type OwnAvatar } from '../visitor/visitor.ts'
 import { fileName, otherPngSizes } from './avatar-files.ts'
 import { describeLook, descriptionOf } from './description.ts'
@@ -75,23 +75,30 @@ export function createShowView({ config, avatars, renderers }: Parts) {
   /** The values of the view for an avatar. */
   async function pageOf(req: Request, user: User, avatar: OwnAvatar) {
     const { visitor } = req
+    const [drawing, gif, letters, change] = await Promise.all([
+      drawn(avatar),
+      gifUrl(avatar),
+      lettersWithoutFont(avatar),
+      changeView(req, avatar, user),
+    ])
     return {
       user: profileView(config.discord.cdnUrl, user),
       avatar: {
         ...avatarView(avatar, user),
-        ...(await drawn(avatar)),
-        gifUrl: await gifUrl(avatar),
+        ...drawing,
+        gifUrl: gif,
         shortSeed: shortened(avatar.choice.seed || user.username),
         otherPngSizes,
         pngName: fileName(user, avatar.choice, 'png'),
-        lettersWithoutFont: await lettersWithoutFont(avatar),
+        lettersWithoutFont: letters,
       },
       avatars: visitor.avatars.map((one) => avatarView(one, user)),
       removed: visitor.removed && avatarView(visitor.removed.avatar, user),
       isKeptFull: isKeptFull(visitor),
-      keptUntil: keptUntil(req),
+      // When the visitor's avatars will be deleted if no further request comes.
+      keptUntil: new Date(Date.now() + 1000 * secondsLeft(req.session)),
       wall: wallOf(avatar, req.query.wall),
-      ...(await changeView(req, avatar, user)),
+      ...change,
       friends,
       links: linksTo(avatar, user),
       elsewhere: elsewhereView(config, avatar),

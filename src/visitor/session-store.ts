@@ -26,9 +26,6 @@ export function secondsLeft({ signedInAt = 0 }: SessionData): number {
 /** The TTL of a session that is written or read. It is at least a second, because Redis accepts no less. */
 export const ttlS = (session: SessionData) => Math.max(secondsLeft(session), 1)
 
-/** When the visitor's avatars will be deleted if no further request comes. */
-export const keptUntil = ({ session }: Request) => new Date(Date.now() + 1000 * secondsLeft(session))
-
 export const sessionKey = (id: string) => `session:${id}`
 
 const Stored = z.looseObject({
