@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { openApp } from '../support/open-app.ts'
 import { connectRaw } from '../support/raw-connection.ts'
@@ -30,6 +31,9 @@ test.each([
   const malformed = await connectRaw(url, 'GET / HTTP/1.1\r\nHost: a\r\nb c\r\n\r\n')
   await malformed.closed
   expect(malformed.received()).toContain(link)
+  expect(malformed.received()).toContain(words.errors.invalidValues.advice)
+  expect(malformed.received()).toMatch(/<a class="button next" href="\/">/)
+  expect(malformed.received()).toMatch(/<img class="sorry-face round" src="\/surprised\.svg" alt=""/)
   expect((await ask(url, '/')).text).not.toContain(link)
 })
 

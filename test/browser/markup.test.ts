@@ -1,0 +1,478 @@
+// What the markup of the pages says to browsers, assistive technology, search engines and chat programs.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
+import { ask } from '../support/ask.ts'
+import { at } from '../support/doubles.ts'
+import { faults } from '../support/faults.ts'
+import { look, openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
+import { openReader, type Page, type PageElement, type Reader } from '../support/page.ts'
+
+const settings = { CONTACT: 'help@avatars.example', PRIVACY_URL: 'https://avatars.example/policy' }
+let app: TestApp
+let reader: Reader
+/** The HTML of the pages by what they show. */
+let texts: Record<string, string>
+let pages: Record<string, Page>
+/** The id of the newest avatar on the page "avatar". */
+let id = ''
+
+/** Opens the pages of the avatar, with two avatars of which the newer one moves and has six others that are kept. */
+async function avatarPages(): Promise<Record<string, string>> {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, seed: '', backgroundColor: '' })
+  const first = await visitor.get('/show_avatar')
+  const post = (fields: Record<string, string>) => visitor.post('/show_avatar').type('form').send(fields)
+  await post({ style: 'thumbs', animated: 'on', seed: 'amber acorn' })
+  const second = await visitor.get(`/show_avatar?${new URLSearchParams({ ...look, scale: '0.8', part: 'hair' })}`)
+  id = shownAvatar(second.text)
+  const refused = await post({ ...look, style: 'nope' })
+  for (let seed = 1; seed <= 6; seed += 1) {
+    await post({ ...look, seed: `kept ${seed}`, translateX: '40' })
+    await visitor.post(`/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}/keep`)
+  }
+  await visitor.post(`/avatars/${id}/forget`)
+  const kept = await visitor.get('/show_avatar')
+  app.discord.fail(at.user, faults.rateLimited(200), { times: 1 })
+  const failed = await post({ ...look, seed: '' })
+  const texts = { first, second, refused, kept, failed }
+  return Object.fromEntries(Object.entries(texts).map(([name, { text }]) => [name, text]))
+}
+
+beforeAll(async () => {
+  ;[app, reader] = await Promise.all([openApp({ settings }), openReader()])
+  const open = async (path: string) => (await ask(app.url, path)).text
+  const full = {
+    ...{ style: 'adventurer', mood: 'happy', seed: 'fern', backgroundColor: '123456', backgroundColorFill: 'linear' },
+    ...{ backgroundColor2: 'ffd29d', scale: '0.9', rotate: '5', hairColor: '123456', glassesVariant: 'none' },
+  }
+  texts = {
+    form: await open('/'),
+    'form, filled': await open(`/?${new URLSearchParams({ ...full, part: 'hair', wall: '2', notice: 'no-looks' })}`),
+    'form, moving': await open('/?style=thumbs&animated=on&seed=fern'),
+    'form, cut': await open('/?style=fun-emoji&seed=s1&backgroundColor=3b5fa8'),
+    'form, faint': await open('/?style=constellation&seed=fern&backgroundColor=ffd29d'),
+    'form, refused': (
+      await app
+        .visitor()
+        .post('/get_avatar')
+        .type('form')
+        .send({ style: 'rings', seed: 'x'.repeat(129) })
+    ).text,
+    'form, more parts': await open('/?style=micah&seed=fern&part=earrings'),
+    'form, edge to edge': await open('/?style=identicon&seed=fern&mood=happy'),
+    'form, wrong': (
+      await app
+        .visitor()
+        .post('/get_avatar')
+        .type('form')
+        .send({ ...look, mood: 'odd', backgroundColor2: 'odd', rotate: '99' })
+    ).text,
+    licences: await open('/licences'),
+    privacy: await open('/privacy'),
+    error: await open('/nowhere'),
+    ...(await avatarPages()),
+  }
+  pages = Object.fromEntries(
+    await Promise.all(Object.entries(texts).map(async ([name, text]) => [name, await reader.read(text)])),
+  )
+})
+afterAll(() => Promise.all([app.close(), reader.close()]))
+
+/** Returns the page of this name. */
+function pageOf(name: string): Page {
+  const page = pages[name]
+  if (page === undefined) throw new Error(`no page ${name}`)
+  return page
+}
+
+/** Returns these attributes of each element that the selector finds on a page, in their order. */
+async function attributesOf(name: string, selector: string, ...names: string[]) {
+  const found = await pageOf(name).find(selector)
+  return found.map(({ attributes }) => names.map((one) => attributes.get(one)))
+}
+
+const textOf = ({ text }: PageElement) => text.replace(/\s+/g, ' ').trim()
+const textsOf = async (name: string, selector: string) => (await pageOf(name).find(selector)).map(textOf)
+
+/** Returns all texts in an object. Functions are left out. */
+const textsIn = (value: unknown): string[] =>
+  typeof value === 'string' ? [value] : Object.values(value instanceof Object ? value : {}).flatMap(textsIn)
+
+/** Texts that only other settings, another profile, a seed of odd letters or a wrong colour show. */
+const elsewhere = [
+  ...[words.site.demo, words.privacy.demo, words.privacy.embedded, words.privacy.noContact, words.show.noFont],
+  ...[words.home.severalOf, words.home.otherColour, words.home.gradient, words.profile.accent, words.show.gifHint],
+]
+
+test('each text of the pages is on a page', () => {
+  const shown = Object.values(texts).join().replaceAll('&amp;', '&')
+  const { site, home, show, profile, yourData, privacy, licences } = words
+  const all = textsIn([site, home, show, profile, words.elsewhere, yourData, privacy, licences])
+  const parts = all.filter((text) => !elsewhere.includes(text)).flatMap((text) => text.split(/\{\w+\}|\*\*/))
+  expect(parts.length).toBeGreaterThan(200)
+  expect(parts.filter((part) => !shown.includes(part))).toEqual([])
+})
+
+describe('every page', () => {
+  const names = ['form', 'form, refused', 'licences', 'privacy', 'error', 'first', 'second', 'failed']
+
+  test.each(names)('has a head for browsers and home screens, and can be zoomed: %s', async (name) => {
+    const head = async (selector: string, ...attributes: string[]) => attributesOf(name, selector, ...attributes)
+    expect(await head('html', 'lang', 'dir')).toEqual([['en', 'ltr']])
+    expect((await textsOf(name, 'title')).map((text) => text.endsWith(` · ${words.site.name}`))).toEqual([true])
+    expect(await head('meta[name="viewport"]', 'content')).toEqual([['width=device-width, initial-scale=1']])
+    expect(await head('meta[name="description"]', 'content')).toEqual([[words.site.description]])
+    expect(await head('meta[name="color-scheme"]', 'content')).toEqual([['dark light']])
+    const themes = await head('meta[name="theme-color"]', 'content', 'media')
+    expect(themes.map(([colour, media]) => `${media} ${colour}`)).toEqual([
+      '(prefers-color-scheme: dark) #10181b',
+      '(prefers-color-scheme: light) #f7f3ec',
+    ])
+    const icons = (await head('link[rel$="icon"]', 'rel', 'href', 'type')).map(([rel, href, type]) => [
+      rel,
+      href?.replace(/\?.*/, ''),
+      type,
+    ])
+    expect(icons).toEqual([
+      ['icon', '/favicon.svg', 'image/svg+xml'],
+      ['apple-touch-icon', '/icon-180.png', undefined],
+    ])
+  })
+
+  test('gives each picture a size and a text alternative, which is empty if the picture is beside its name', async () => {
+    const described: Record<string, number> = {}
+    for (const name of Object.keys(pages)) {
+      for (const [alt, width, height] of await attributesOf(name, 'img', 'alt', 'width', 'height')) {
+        // The banner of a profile has the size of its card.
+        expect([name, alt !== undefined, width === height]).toEqual([name, true, true])
+        if (alt) described[name] = (described[name] ?? 0) + 1
+      }
+      expect(await attributesOf(name, 'svg:not([aria-hidden="true"])', 'class')).toEqual([])
+    }
+    const forms = Object.keys(pages).filter((name) => name.startsWith('form'))
+    expect(described).toEqual({
+      ...Object.fromEntries(forms.map((name) => [name, 1])), // the preview
+      ...{ first: 2, kept: 2 }, // the avatar, and the present picture at Discord
+      ...{ second: 3, refused: 3 }, // these two, and the preview
+    })
+  })
+
+  test('shows nothing that works only with a script to a browser without one', async () => {
+    const needsScript = ':is(button[type="button"], [type="color"], [data-several], [data-rolls])'
+    for (const name of Object.keys(pages)) {
+      const dead = await attributesOf(name, `${needsScript}:not([hidden], .js-only, .js-only *)`, 'class')
+      expect([name, dead]).toEqual([name, []])
+    }
+    expect(await pageOf('form, filled').find(`${needsScript}.js-only`)).toHaveLength(6)
+    // The text field for an own colour that was sent is there without a script, too.
+    expect(await attributesOf('form, filled', '.own:not(.js-only) [data-own][checked]', 'value')).toEqual([
+      ['123456'],
+      ['123456'],
+    ])
+  })
+
+  test('marks links to licences', async () => {
+    for (const name of ['licences', 'first', 'second']) {
+      const links = await attributesOf(name, 'a[rel~="license"]', 'href')
+      expect(links).toHaveLength(name === 'licences' ? 61 : 1)
+    }
+  })
+
+  test('has one region for announcements, if it has scripts that announce something', async () => {
+    for (const name of ['form', 'form, refused', 'first', 'second', 'refused']) {
+      expect(await attributesOf(name, '[data-announcements]', 'role', 'aria-live')).toEqual([['status', 'polite']])
+    }
+  })
+})
+
+test('the module that the countdown of the error page imports is preloaded', async () => {
+  const modules = await attributesOf('failed', '[rel="modulepreload"]', 'href')
+  expect(modules.map(([href]) => href?.replace(/.*\//, ''))).toEqual(['look.js'])
+})
+
+describe('pictures', () => {
+  /** Returns how many pictures load at once, by a name of their kind. */
+  async function eagerOn(name: string) {
+    const kinds = ['.crop', '.sizes', '.popular', '.hero', '.now', '.who', '.sorry-face', '.kept']
+    const counts = await Promise.all(
+      kinds.map(async (kind) => [
+        kind,
+        (await pageOf(name).find(`:is(${kind} img, img${kind}):not([loading="lazy"])`)).length,
+      ]),
+    )
+    const all = await pageOf(name).find('img:not([loading="lazy"])')
+    return { all: all.length, ...Object.fromEntries(counts.filter(([, count]) => count !== 0)) }
+  }
+
+  test('in the first view are loaded at once, the large one first, and all others when they are scrolled to', async () => {
+    const form = { all: 16, '.crop': 1, '.sizes': 3, '.popular': 12 }
+    expect(await eagerOn('form')).toEqual(form)
+    expect(await eagerOn('form, filled')).toEqual(form)
+    expect(await eagerOn('licences')).toEqual({ all: 0 })
+    expect(await eagerOn('first')).toEqual({ all: 3, '.hero': 2, '.now': 1, '.who': 1 })
+    const first = (name: string) => attributesOf(name, '[fetchpriority="high"]', 'class', 'width')
+    expect(await first('form')).toEqual([[undefined, '288']])
+    expect(await first('first')).toEqual([['round portrait', '288']])
+  })
+
+  test('of moving avatars are still for visitors who prefer reduced motion, in a size that fits', async () => {
+    const stills = await attributesOf(
+      'second',
+      '.hero .worn > picture:not(.decoration) source, .where .new source',
+      'media',
+      'srcset',
+    )
+    const reduced = '(prefers-reduced-motion: reduce)'
+    const small = Array.from({ length: 8 }, () => [reduced, `/avatars/${id}.png?size=128`])
+    expect(stills).toEqual([[reduced, `/avatars/${id}.png?size=512`], ...small])
+  })
+})
+
+const { home, show, script } = words
+/** A place on a page: a selector, and the attributes of the only element there. `text` is its text. */
+type Place = [page: string, selector: string, expected: Record<string, string | undefined>]
+
+const places: Record<string, Place[]> = {
+  'a chat program shows the name of the look of a link, and the name of the site for the empty form': [
+    ['form', '[property="og:title"]', { content: home.title }],
+    ['form', '[property="og:image:alt"]', { content: home.title }],
+    ['form, filled', '[property="og:title"]', { content: `Adventurer, happy · ${home.title}` }],
+    ['form', '[property="og:url"]', { content: 'the address of the app/' }],
+    ['form', '[property="og:type"]', { content: 'website' }],
+    ['form', '[property="og:site_name"]', { content: words.site.name }],
+    ['form', '[property="og:description"]', { content: home.lead }],
+    ['form', '[name="twitter:card"]', { content: 'summary_large_image' }],
+  ],
+  'the error page of a visitor who must wait counts in seconds or minutes': [
+    ['failed', '.ways button', { 'data-wait': '200', 'data-seconds': words.errors.tryAgainInSeconds }],
+    ['failed', '.ways button', { 'data-minutes': words.errors.tryAgainInMinutes }],
+    ['failed', '.lead', { text: 'Discord asks us to wait. Try again in 4 minutes; your choices are safe.' }],
+  ],
+  'a button says that its form is being sent': [
+    ['form', '.panel button.next', { 'data-busy': script.leaving, text: 'Continue with Discord' }],
+    ['failed', '.ways button', { 'data-busy': script.leaving, text: words.errors.tryAgain }],
+    ['kept', '.hero .notice button', { 'data-busy': script.working, text: home.fit }],
+    ['second', '.panel button.next', { 'data-busy': script.working, text: show.make }],
+  ],
+  // The first button of a form is the one for Enter. It is not in the order of the tab key.
+  'without script, Enter in a field updates the preview': [
+    ['form', '.maker > button', { formaction: '/', formmethod: 'get', tabindex: '-1', 'aria-hidden': 'true' }],
+    ['second', '.maker > button', { formaction: '/show_avatar#here', formmethod: 'get', tabindex: '-1' }],
+    ['form', '.update', { formaction: '/', formmethod: 'get', text: 'Update the picture' }],
+    ['second', '.update', { formaction: '/show_avatar#here', formmethod: 'get' }],
+    ['second', '.maker > [name="avatar"]', { type: 'hidden', value: 'the newest avatar' }],
+  ],
+  'without script, a wall of faces stays in view when the next one opens': [
+    ['form', '.wall > button', { formaction: '/#wall', formmethod: 'get', value: '1', text: home.openFaces }],
+    ['form, filled', '.wall > button', { formaction: '/#wall', formmethod: 'get', value: '3', text: home.moreFaces }],
+    ['second', '.wall > button', { formaction: '/show_avatar#wall', formmethod: 'get', value: '1' }],
+  ],
+  'groups, colours and fields have names for assistive technology': [
+    ['form', 'form.maker', { 'aria-label': home.form }],
+    ['form', '.sizes [role="img"]', { 'aria-label': home.sizes, text: '80 40 32' }],
+    ['form, filled', '.wall-faces', { role: 'radiogroup', 'aria-label': home.faces }],
+    ['form', '.swatch.none', { title: home.none, text: home.none }],
+    ['form', '.swatch:has([value="a9d6f5"][name="backgroundColor"])', { title: 'Sky', text: 'Sky' }],
+    ['form, faint', '.faint a:last-of-type', { title: 'Harbour', text: 'Harbour', 'data-better': '2c5a7a' }],
+    ['form, filled', '.own:has([name="backgroundColor"]) [type="color"]', { 'aria-label': home.ownColour }],
+    ['form, filled', '#part [type="color"]', { 'aria-label': home.ownColour, value: '#123456' }],
+    ['form, filled', '#part [role="radiogroup"]:first-child', { 'aria-label': 'Hair colour' }],
+    ['form, filled', '#part [role="radiogroup"]:last-child', { 'aria-label': 'Hair' }],
+    ['form, filled', '#part .label', { 'aria-hidden': 'true', text: 'Hair colour' }],
+    ['form', '[name="seedFrom"][value="word"]', { 'aria-label': home.thisWord, checked: '' }],
+    ['form, filled', '[data-slider="rotate"] output', { for: 'rotate', text: '5°' }],
+    ['form, filled', '[data-slider="scale"] output', { for: 'scale-slider', text: '90 %' }],
+    ['form, refused', '.problem .unseen', { text: words.problems.error }],
+    ['first', '.downloads', { role: 'group', 'aria-label': show.downloads }],
+    ['first', '.others', { role: 'group', 'aria-label': show.others }],
+    ['first', '.others > span', { 'aria-hidden': 'true', text: show.others }],
+    ['first', '.wall-faces', { 'aria-label': home.faces }],
+    ['first', '.there-dark [role="img"]', { 'aria-label': show.whereAlt }],
+    ['first', '.now img', { alt: show.nowAlt }],
+    ['first', '.who-name', { text: `${words.site.signedInAs} Juniper Moss` }],
+    ['first', '.who > a', { href: '/show_avatar', 'aria-current': 'page' }],
+    ['form', '.who > a', { href: '/show_avatar', 'aria-current': undefined }],
+    ['form', '.brand', { href: '/', 'aria-label': words.site.name }],
+    ['failed', '.kept', { 'aria-label': words.errors.yourLook }],
+  ],
+  'a hint is the description of what it is about': [
+    ['form', '#seed', { 'aria-describedby': 'seed-hint' }],
+    ['form, refused', '#seed', { 'aria-describedby': 'seed-problem seed-hint' }],
+    ['form', '.styles [role="radiogroup"]', { 'aria-describedby': 'style-hint' }],
+    ['first', '.downloads > a', { 'aria-describedby': 'download-hint' }],
+    ['first', '[data-share]', { 'aria-describedby': 'download-hint', hidden: '' }],
+    ['first', '#look-picture', { 'aria-describedby': 'look-picture-hint', readonly: '', dir: 'ltr' }],
+    ['first', '#look-dicebear', { 'aria-describedby': 'look-dicebear-hint', readonly: '', dir: 'ltr' }],
+    ['first', '[data-copy-from="look-options"]', { 'aria-label': `Copy: ${words.elsewhere.options}` }],
+    ['first', '[data-copy-from="look-dicebear"]', { 'aria-label': `Copy: ${words.elsewhere.dicebear}` }],
+    ['first', '[data-copy-from="look-picture"]', { 'aria-label': `Copy: ${words.elsewhere.picture}` }],
+    ['first', '#look-options', { 'aria-describedby': 'look-options-hint', readonly: '', dir: 'ltr' }],
+    ['form, edge to edge', '#scale-hint', { text: script.edgeToEdge.replace('{style}', 'Identicon') }],
+    ['form, edge to edge', '[name="scale"]:disabled', { 'aria-describedby': 'scale-hint', value: '0.8' }],
+    ['form, edge to edge', '[name="mood"][value="sad"]:disabled', { 'aria-describedby': 'mood-hint' }],
+    ['form, edge to edge', '[name="mood"][value="happy"]', { disabled: undefined, checked: '' }],
+    ['kept', '#kept-full', { role: 'status', text: show.keptFull }],
+  ],
+  'a card with a problem is marked': [
+    ['form, refused', '.card.wrong h2', { text: home.seed }],
+    ['refused', '.card.wrong h2', { text: home.style }],
+    ['form, wrong', '.card.wrong:has(#mood) h2', { text: home.mood }],
+    ['form, wrong', '.card.wrong:has(#backgroundColor) h2', { text: home.background }],
+    ['form, wrong', '.card.wrong:has(#rotate) h2', { text: home.framing }],
+  ],
+  'the preview names the creator of the style, and says if the face will be another': [
+    ['form', '[data-credit]', { text: 'by Lisa Wischofsky' }],
+    ['form', '[data-state]', { text: '' }],
+    ['form, refused', '[data-state]', { text: script.example }],
+  ],
+  'the seed is not corrected by the browser, in any script': [
+    ['form', '#seed', { dir: 'auto', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' }],
+    ['form', '#seed', { enterkeyhint: 'done' }],
+    ['first', '#look-options', { spellcheck: 'false' }],
+  ],
+  'sliders have the limits of their fields': [
+    ['form', '#rotate', { min: '-45', max: '45', step: '1', value: '0' }],
+    ['form, filled', '#rotate', { min: '-45', max: '45', step: '1', value: '5' }],
+    ['form', '#translateX', { min: '-50', max: '50', step: '1', value: '0' }],
+    ['form', '#backgroundColorAngle', { min: '0', max: '360', step: '15', value: '0' }],
+    ['form, filled', '#scale-slider', { min: '50', max: '200', step: '1', value: '90' }],
+  ],
+  'what was entered is in view, and what is not needed is folded or hidden': [
+    ['form', '.framing details', { open: undefined }],
+    ['form, filled', '.framing details', { open: '' }],
+    ['form', '.framing .own-pick', { hidden: '' }],
+    ['form, filled', '.framing .own-pick', { hidden: undefined, text: 'Your own size 90 %' }],
+    ['form, cut', '.framing .too-wide', { hidden: undefined, text: `${home.cut} ${home.fit}` }],
+    ['form, filled', '#part .own-value', { text: '#123456' }],
+    ['form, filled', '.own:has([name="backgroundColor"]) .own-value', { text: '#123456' }],
+    ['form', '#backgroundColor', { 'data-none': '', value: '' }],
+    ['form, filled', '.parts .rest', { open: undefined }],
+    ['form, more parts', '.parts .rest', { open: '' }],
+    ['second', '.framing details', { open: undefined }],
+  ],
+  'the card of the parts tells which part is open, and which parts are the visitor’s own': [
+    ['form, filled', '[data-part="hair"]', { class: 'chip pinned', value: '', 'aria-expanded': 'true' }],
+    ['form, filled', '[data-part="hair"]', { 'aria-controls': 'part' }],
+    ['form, filled', '[data-part="glasses"]', { class: 'chip pinned', value: 'glasses', 'aria-expanded': 'false' }],
+    ['form, filled', '[data-part="mouth"]', { class: 'chip', value: 'mouth', 'aria-controls': undefined }],
+    ['form, filled', '.swatch.rolled input', { checked: undefined }],
+    ['form, filled', '#part .tile:first-child input', { checked: '', value: '' }],
+    ['form', '.dice', { 'aria-label': script.rollLong }],
+    ['form, filled', '.dice', { 'aria-label': script.rollRestLong }],
+    ['form', '[data-roll-label]', { text: script.roll }],
+    ['form, filled', '[data-roll-label]', { text: script.rollRest }],
+    ['form', '[data-rolls]', { 'data-rolls': '4' }],
+  ],
+  'a filter tells how many styles it shows, and a style whether it can move': [
+    ['form', '.chip:has(#filter-popular)', { text: 'Popular 12' }],
+    ['form', '.chip:has(#filter-people)', { text: 'People 17' }],
+    ['form', '.chip:has(#filter-moving)', { text: 'Moving 19' }],
+    ['form', '.chip:has(#filter-all)', { text: 'All 61' }],
+    ['form', '#filter-popular', { checked: '' }],
+    ['form', '.tile:has([value="thumbs"])', { text: 'Thumbs, can move' }],
+    ['form', '.tile:has([value="adventurer"])', { text: 'Adventurer' }],
+  ],
+  'the avatar’s page shows the picture, its places and its credit': [
+    ['first', '.now p', { text: `${show.now} ${show.nowHint}` }],
+    ['first', '.portrait', { width: '288', height: '288' }],
+    ['first', '.credit', { text: '“Adventurer” by Lisa Wischofsky, CC BY 4.0, remixed.' }],
+    ['first', '.where > .hint', { text: show.none }],
+    ['first', '.compare [value="new"]', { checked: '' }],
+    ['first', '#with-decoration', { checked: '' }],
+    ['first', '.there-dark figcaption', { text: show.dark }],
+    ['first', '.there-light figcaption', { text: show.light }],
+    [
+      'first',
+      '.there-dark .member:not(.you) img',
+      { src: '/preview.svg?seed=lena&style=notionists&backgroundColor=c9c3f5' },
+    ],
+    [
+      'first',
+      '.there-dark .chat > div:first-child img',
+      { src: '/preview.svg?seed=kit&style=bottts&backgroundColor=a9d6f5' },
+    ],
+    ['first', '.looks .empty', { text: show.historyEmpty }],
+    ['first', '#look-options-hint', { text: words.elsewhere.optionsHint.replace('{style}', 'adventurer') }],
+    [
+      'first',
+      '#look-picture-hint',
+      { text: 'Add &size=128, 256 or 1024 for another size; it is 512 pixels otherwise.' },
+    ],
+    ['second', '.wall-faces [aria-current="true"]', { value: 'amber acorn' }],
+    ['kept', '.looks [aria-current="true"] .name', { text: 'Adventurer, happy from the seed “kept 6”' }],
+    ['kept', '#removed', { role: 'status', text: 'Removed Thumbs, from the seed “amber acorn”. Undo' }],
+    ['first', '.your-data [name="devices"]', { value: 'all', text: words.yourData.signOutEverywhere }],
+    ['failed', '.kept img', { src: '/preview.svg?seed=juniper&style=adventurer&backgroundColor=ffd29d&mood=happy' }],
+    ['failed', '.kept dl', { text: 'StyleAdventurer MoodHappy BackgroundApricot Seedyour username' }],
+  ],
+}
+
+test.each(Object.entries(places))('%s', async (_title, ofThese) => {
+  const wrong: unknown[] = []
+  for (const [page, selector, expected] of ofThese) {
+    const found = await pageOf(page).find(selector)
+    const [element] = found
+    const shownAs = (name: string) => (name === 'text' ? element && textOf(element) : element?.attributes.get(name))
+    const known = Object.fromEntries(Object.keys(expected).map((name) => [name, shownAs(name)]))
+    if (known.value === id) known.value = 'the newest avatar'
+    if (known.content) known.content = known.content.replace(app.url, 'the address of the app')
+    if (found.length !== 1 || JSON.stringify(known) !== JSON.stringify(expected))
+      wrong.push({ page, selector, count: found.length, known, expected })
+  }
+  expect(wrong).toEqual([])
+})
+
+test('a style that adds no credit of its own is credited to DiceBear by the script', async () => {
+  const by = await attributesOf('form', '[name="style"]:is([value="adventurer"], [value="thumbs"])', 'value', 'data-by')
+  expect(by).toEqual([
+    ['adventurer', 'Lisa Wischofsky'],
+    ['thumbs', undefined],
+  ])
+})
+
+test('the licences page counts the styles that ask for a credit', async () => {
+  const [count] = await textsOf('licences', 'h1 ~ .soft')
+  expect(count).toBe('15 of the 61 styles ask for a credit; we give one to all of them.')
+})
+
+test('the tables of what is kept are tables for assistive technology, even where the stylesheet makes them a list', async () => {
+  const roles = { table: 3, rowgroup: 6, columnheader: 9 }
+  for (const [role, count] of Object.entries(roles)) {
+    expect([role, await attributesOf('privacy', `[role="${role}"]`, 'role')]).toEqual([role, Array(count).fill([role])])
+  }
+  expect(await attributesOf('privacy', 'th:not([scope="col"]), tr:not([role="row"]), td:not([role="cell"])')).toEqual(
+    [],
+  )
+  expect(texts.privacy).not.toContain('In this demo')
+})
+
+describe('the downloads', () => {
+  test('on the avatar’s page are the PNG that Discord needs, other sizes and the SVG, each with a name', async () => {
+    const [avatar] = await attributesOf('first', '.portrait', 'src')
+    const path = avatar?.[0]?.replace(/\.svg$/, '')
+    expect(await attributesOf('first', '.downloads > a, .others a', 'href', 'aria-label')).toEqual([
+      [`${path}.png?size=512&download`, undefined],
+      ...['128', '256', '1024'].map((size) => [`${path}.png?size=${size}&download`, `PNG, ${size} pixels`]),
+      [`${path}.svg?download`, show.svgName],
+    ])
+    expect(await attributesOf('second', '.kinds a', 'href', 'aria-describedby')).toEqual([
+      [`/avatars/${id}.gif?download`, 'download-hint'],
+      [`/avatars/${id}.png?size=512&download`, 'download-hint'],
+    ])
+  })
+
+  test('in the history are files of the size for Discord', async () => {
+    const links = await attributesOf('kept', '.looks .acts a', 'href')
+    expect(links).toHaveLength(7)
+    for (const [href] of links) expect(href).toMatch(/^\/avatars\/[0-9a-f]{64}\.png\?size=512&download$/)
+  })
+})
+
+test('the star of an avatar shows whether it is kept, stays in view, and is disabled if there are six others', async () => {
+  const stars = await attributesOf('kept', '.keep button', 'class', 'disabled', 'aria-describedby')
+  const kept = ['small starred', undefined, undefined]
+  expect(stars).toEqual([kept, kept, kept, kept, kept, kept, ['small', '', 'kept-full']])
+  const items = await attributesOf('kept', '.looks > li', 'id')
+  const targets = (await attributesOf('kept', '.keep', 'action')).map(([action]) => action?.split('#')[1])
+  expect(targets).toEqual(items.map(([item]) => item))
+})
