@@ -2,7 +2,7 @@
 // median of a score is below its minimum.
 import lighthouse, { type Flags } from 'lighthouse'
 import { chromium } from 'playwright-core'
-import { chromiumPath, walkToAvatar } from '../support/browser.ts'
+import { chromiumPath, openAvatar } from '../support/browser.ts'
 import { freePort } from '../support/free-port.ts'
 import { startApp } from '../support/start-app.ts'
 
@@ -21,7 +21,7 @@ const browser = await chromium.launchPersistentContext('', {
 let failed = false
 try {
   const page = await browser.newPage()
-  await walkToAvatar(page, app.url)
+  await openAvatar(page, app.url)
   await page.close()
   // Keep the visitor's session for the second page.
   const flags: Flags = { port, output: 'json', logLevel: 'error', disableStorageReset: true }

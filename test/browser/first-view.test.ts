@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
-import { inYourName, walkToAvatar } from '../support/browser.ts'
+import { inYourName, openAvatar } from '../support/browser.ts'
 import { app, visit } from '../support/demo-in-browser.ts'
 
 const phone = { viewport: { width: 360, height: 800 } }
@@ -144,7 +144,7 @@ describe('files', () => {
     async (name) => {
       await visit(phone, async (page) => {
         const open = async () => void (await page.goto(app.url + inYourName))
-        const { loaded, named } = await modulesOf(page, name === 'the form' ? open : () => walkToAvatar(page, app.url))
+        const { loaded, named } = await modulesOf(page, name === 'the form' ? open : () => openAvatar(page, app.url))
         expect([...loaded]).toEqual(expect.arrayContaining([...named.keys()]))
         if (name === 'the form') expect(loaded.size).toBe(named.size)
         expect(named.size).toBeGreaterThan(5)

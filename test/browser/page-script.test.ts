@@ -2,7 +2,7 @@
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { inPage, inYourName, walkToAvatar } from '../support/browser.ts'
+import { inPage, inYourName, openAvatar } from '../support/browser.ts'
 import { app, browser } from '../support/demo-in-browser.ts'
 
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
@@ -436,7 +436,7 @@ describe('the text alternative of the picture', () => {
 
   test('is on the form of the avatar’s page, too', async () => {
     await visit(async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       expect(await page.locator('.portrait').getAttribute('alt')).toBe(
         'Your avatar: Adventurer, happy, with long ginger hair and brown skin',
       )
@@ -548,7 +548,7 @@ describe('“Copy link”', () => {
   test('copies on plain http, where scripts have no clipboard, and keeps the focus', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await copies(page)
     })
   })
@@ -558,7 +558,7 @@ describe('“Copy link”', () => {
       await page.addInitScript(() => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
       })
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await copies(page)
     })
   })
@@ -569,7 +569,7 @@ describe('“Copy link”', () => {
         navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
         document.execCommand = () => false
       })
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await untilAnnounced(page, () => copy(page).click())
       expect(await announcements(page).textContent()).toBe(words.script.notCopied)
       expect((await copy(page).textContent())?.trim()).toBe(words.script.notCopied)
@@ -579,7 +579,7 @@ describe('“Copy link”', () => {
   test('copies the text of a field in “Use it elsewhere”, or says that it can be selected', async () => {
     await visit(async (page) => {
       await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }))
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const options = page.locator('#look-options')
       const button = page.locator('[data-copy-from=look-options]')
       await page.locator('.elsewhere summary').click()
@@ -607,7 +607,7 @@ describe('“Copy link”', () => {
     await visit(
       async (page) => {
         await page.clock.install()
-        await walkToAvatar(page, app.url)
+        await openAvatar(page, app.url)
         await page.clock.pauseAt(Date.now() + 60_000)
         for (let i = 0; i < 2; i += 1) {
           await untilAnnounced(page, () => copy(page).click())

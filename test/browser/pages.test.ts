@@ -2,7 +2,7 @@ import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { walkToAvatar } from '../support/browser.ts'
+import { openAvatar } from '../support/browser.ts'
 import { app, visit } from '../support/demo-in-browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
@@ -126,7 +126,7 @@ describe('accessibility', () => {
       await page.goto(`${app.url}/?${look}`)
       expect(await motion(page)).toEqual({ moving: [], longest: 0 })
       expect((await pictureQuery(page, preview)).has('animated')).toBe(false)
-      await walkToAvatar(page, app.url, look)
+      await openAvatar(page, app.url, look)
       await openChange(page)
       await page.evaluate(async () => {
         for (const image of document.images) image.loading = 'eager'
@@ -145,7 +145,7 @@ describe('accessibility', () => {
 
   test('the avatar’s page works with the keyboard alone: restyling, older avatars, downloads, removing', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const press = async (name: RegExp, key = 'Enter') => {
         for (let i = 0; i < 60; i += 1) {
           await page.keyboard.press('Tab')
@@ -797,7 +797,7 @@ describe('the form', () => {
 describe('the avatar’s page', () => {
   test('shows the avatar in the places and sizes of Discord, beside the present picture', async () => {
     await visit({ viewport: { width: 1440, height: 900 } }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const sizes = await page
         .locator('.there-dark img[src^="/avatars/"]')
         .evaluateAll((images) => images.map((image) => image.getBoundingClientRect().width))
@@ -815,7 +815,7 @@ describe('the avatar’s page', () => {
 
   test('without script, shows the present picture with “Before”, and hides the decoration if unticked', async () => {
     await visit({ viewport: { width: 1440, height: 900 }, javaScriptEnabled: false }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const places = page.locator('.there-light .worn')
       const [faces, present] = [places.locator('.new img:visible'), places.locator('img.before:visible')]
       const decorations = page.locator('.decoration img:visible')
@@ -831,7 +831,7 @@ describe('the avatar’s page', () => {
 
   test('asks for confirmation before “Forget me” deletes the visitor’s data', async () => {
     await visit({ javaScriptEnabled: false }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const sure = page.getByRole('button', { name: words.privacy.forget.sure })
       expect(await sure.isVisible()).toBe(false)
       await page.locator('.forget-me summary').click()
@@ -844,7 +844,7 @@ describe('the avatar’s page', () => {
 
   test('chooses “Any” for a style that lacks the mood, and the mood comes back with a style that has it', async () => {
     await visit({}, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await openChange(page)
       await page.locator('html.js').waitFor()
       await page.locator('#filter-all').check({ force: true })
@@ -861,7 +861,7 @@ describe('the avatar’s page', () => {
 
   test.each([true, false])('lets the visitor choose parts as in the form (script: %s)', async (script) => {
     await visit({ javaScriptEnabled: script }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await openChange(page)
       await page.locator('#parts').getByRole('button', { name: 'Glasses', exact: true }).click()
       await page.locator('#parts').getByRole('radio', { name: 'Glasses 2' }).check({ force: true })
@@ -884,7 +884,7 @@ describe('the avatar’s page', () => {
     ['without', false],
   ])('restyles, shows an older avatar and removes it, %s script, without another sign-in', async (_, isEnabled) => {
     await visit({ javaScriptEnabled: isEnabled }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await page.getByText('Pick another face').click()
       await page.getByRole('button', { name: 'amber acorn' }).click()
       await page.getByText('from the seed “amber acorn”.').waitFor()
@@ -902,7 +902,7 @@ describe('the avatar’s page', () => {
 
   test('names each avatar in the history with its seed, whether it is new or old', async () => {
     await visit({}, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await page.getByText('Pick another face').click()
       await page.getByRole('button', { name: 'amber acorn' }).click()
       const looks = page.locator('.looks')
@@ -929,7 +929,7 @@ describe('the avatar’s page', () => {
       return page.evaluate(() => navigator.clipboard.readText())
     }
     await visit({ permissions: ['clipboard-read', 'clipboard-write'] }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const link = `${app.url}/?seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy`
       expect(await copied(page, 'Copy link to this look')).toBe(link)
       await openChange(page)
@@ -948,7 +948,7 @@ describe('the avatar’s page', () => {
   test('posts a restyle once, and its button says that it is in progress', async () => {
     // In a window of this width the button is as wide as its text.
     await visit({ viewport: { width: 768, height: 800 } }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await openChange(page)
       const pressed = await page.getByRole('button', { name: 'Make this one' }).evaluate((button) => {
         let sent = 0
@@ -986,7 +986,7 @@ describe('the error page', () => {
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
       await avatars.click()
       await page.waitForURL(`${app.url}/?notice=no-looks`)
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await page.goto(`${app.url}/get_avatar?code=c0de&state=unknown`)
       await avatars.click()
       await page.getByRole('heading', { name: /^Looking good/ }).waitFor()

@@ -1,7 +1,7 @@
 // The scripts of the avatar's page: sharing, GIFs, "Pick another face", undo, and the steps.
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
-import { walkToAvatar } from '../support/browser.ts'
+import { openAvatar } from '../support/browser.ts'
 import { app, visit } from '../support/demo-in-browser.ts'
 
 const moving = 'style=thumbs&animated=on&seed=fern'
@@ -25,7 +25,7 @@ describe('“Save or share”', () => {
   test('is the main button where the browser can share files, with “Download” beside it', async () => {
     await visit({}, async (page) => {
       await withSharing(page)
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       expect((await download(page).textContent())?.trim()).toBe('Download')
       await share(page).click()
       await page.waitForFunction(() => document.title === 'juniper.moss-adventurer-happy.png image/png true')
@@ -39,7 +39,7 @@ describe('“Save or share”', () => {
     ] as const) {
       await visit({}, async (page) => {
         await withSharing(page, refusal)
-        await walkToAvatar(page, app.url)
+        await openAvatar(page, app.url)
         let downloads = 0
         page.on('download', () => {
           downloads += 1
@@ -56,7 +56,7 @@ describe('“Save or share”', () => {
   test('downloads the file if it could not be fetched, and fetches it again at the next press', async () => {
     await visit({}, async (page) => {
       await withSharing(page)
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const file = /\.png\?size=512$/
       await page.route(file, (route) => route.abort())
       await Promise.all([page.waitForEvent('download'), share(page).click()])
@@ -68,7 +68,7 @@ describe('“Save or share”', () => {
 
   test('is not shown where the browser cannot share files', async () => {
     await visit({}, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       expect(await share(page).count()).toBe(0)
       expect((await download(page).textContent())?.trim()).toBe('Download for Discord')
     })
@@ -80,7 +80,7 @@ describe('an avatar that moves', () => {
 
   test('has equal buttons for PNG and GIF; that of the GIF says “Drawing…” until the file is ready', async () => {
     await visit({}, async (page) => {
-      await walkToAvatar(page, app.url, moving)
+      await openAvatar(page, app.url, moving)
       const sizes = await page
         .locator('.kinds a')
         .evaluateAll((all) => all.map((one) => [one.className, one.clientWidth, one.clientHeight].join()))
@@ -106,7 +106,7 @@ describe('an avatar that moves', () => {
 
   test('says what to do when too many GIFs are waiting, and when its GIF cannot be drawn', async () => {
     await visit({}, async (page) => {
-      await walkToAvatar(page, app.url, moving)
+      await openAvatar(page, app.url, moving)
       await page.route(/\.gif/, (route) => route.fulfill({ status: 503, headers: { 'Retry-After': '2' } }))
       await gif(page).click()
       await page.getByText('Try again in 2 s; the still PNG is ready now.').waitFor()
@@ -121,7 +121,7 @@ describe('an avatar that moves', () => {
 
 test.each([true, false])('“Pick another face” stays in its place and keeps the focus (script: %s)', async (script) => {
   await visit({ javaScriptEnabled: script, viewport: { width: 360, height: 740 } }, async (page) => {
-    await walkToAvatar(page, app.url)
+    await openAvatar(page, app.url)
     const open = page.getByText('Pick another face')
     await open.click()
     const faces = page.locator('.faces button')
@@ -148,7 +148,7 @@ test.each([true, false])('“Pick another face” stays in its place and keeps t
 
 test('“Make it fit” makes the same avatar at a scale at which the circle cuts nothing off', async () => {
   await visit({}, async (page) => {
-    await walkToAvatar(page, app.url, 'style=fun-emoji&seed=s1')
+    await openAvatar(page, app.url, 'style=fun-emoji&seed=s1')
     await page.getByRole('button', { name: 'Make it fit' }).click()
     await page.getByRole('listitem').nth(1).waitFor()
     await expect.poll(() => page.getByRole('button', { name: 'Make it fit' }).count()).toBe(0)
@@ -165,7 +165,7 @@ test.each([true, false])(
       const noLooks = page.getByText('You have no looks in this browser.')
       await page.goto(`${app.url}/?notice=no-looks`)
       expect([await undo.isVisible(), await noLooks.isVisible()]).toEqual([false, true])
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       await page.getByRole('button', { name: /^Remove/ }).click()
       await page.getByText('Removed your last look.').waitFor()
       expect(await noLooks.isVisible()).toBe(false)
@@ -181,7 +181,7 @@ test('the steps for this kind of device are open, and fold when the others are o
     [768, 'On a computer', 'On a phone'],
   ] as const) {
     await visit({ viewport: { width, height: 800 } }, async (page) => {
-      await walkToAvatar(page, app.url)
+      await openAvatar(page, app.url)
       const opened = page.locator('.how [open] > summary')
       expect(await opened.allTextContents()).toEqual([open])
       await page.getByText(other, { exact: true }).click()
