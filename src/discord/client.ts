@@ -51,15 +51,10 @@ export function createDiscord(options: DiscordOptions) {
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
   // Each endpoint has its own circuit breaker, because endpoints may fail alone. The revocation endpoint needs none,
   // because a sign-out does not wait long for a revocation.
-  const upstreams = {
-    token: createUpstream({ ...calls, name: 'discord-token', breaker }),
-    user: createUpstream({ ...calls, name: 'discord-user', breaker }),
-    revoke: createUpstream({ ...calls, name: 'discord-revoke' }),
-  }
-  const urls = {
-    token: `${apiUrl}/oauth2/token`,
-    user: `${apiUrl}/users/@me`,
-    revoke: `${apiUrl}/oauth2/token/revoke`,
+  const endpoints = {
+    token: { url: `${apiUrl}/oauth2/token`, call: createUpstream({ ...calls, name: 'discord-token', breaker }) },
+    user: { url: `${apiUrl}/users/@me`, call: createUpstream({ ...calls, name: 'discord-user', breaker }) },
+    revoke: { url: `${apiUrl}/oauth2/token/revoke`, call: createUpstream({ ...calls, name: 'discord-revoke' }) },
   }
 
   /** The address at which the visitor signs in and agrees (RFC 6749, 4.1.1). `verifier` is PKCE's code verifier. */
@@ -83,12 +78,10 @@ export function createDiscord(options: DiscordOptions) {
    * Exchanges an authorization code for tokens (RFC 6749, 4.1.3, and RFC 7636, 4.5). Throws GrantRefused if Discord
    * does not accept the code.
    */
-  async function exchangeCode(code: string, verifier: string, deadline?: number): Promise<Tokens> {
+  async function exchangeCode(code: string, verifier: string, deadline: number): Promise<Tokens> {
     await limits.check(['sign-in', 'token'])
-    return requestTokens(
-      { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: verifier },
-      deadline,
-    )
+    const grant = { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: verifier }
+    return requestTokens(grant, deadline)
   }
 
   /**
@@ -96,7 +89,7 @@ export function createDiscord(options: DiscordOptions) {
    * sent, because the new tokens could not be used. For `limitKey` see `fetchUser`. Throws GrantRefused if Discord does
    * not accept the token.
    */
-  async function refresh(refreshToken: string, limitKey: string, deadline?: number): Promise<Tokens> {
+  async function refresh(refreshToken: string, limitKey: string, deadline: number): Promise<Tokens> {
     await limits.check(['token', `user:${limitKey}`])
     const tokens = await requestTokens({ grant_type: 'refresh_token', refresh_token: refreshToken }, deadline)
     // If the response has no new refresh token, the old one stays valid (RFC 6749, 6).
@@ -114,11 +107,7 @@ export function createDiscord(options: DiscordOptions) {
    * that limit. `isNew` says that the token has just been issued to a new visitor, who cannot have reached the limit
    * yet. Throws TokenRefused if Discord does not accept the token.
    */
-  async function fetchUser(
-    accessToken: string,
-    limitKey: string,
-    { deadline, isNew = false }: { deadline?: number; isNew?: boolean } = {},
-  ): Promise<User> {
+  async function fetchUser(accessToken: string, limitKey: string, deadline: number, isNew: boolean): Promise<User> {
     const bucket: Bucket = `user:${limitKey}`
     if (!isNew) await limits.check([bucket], accessToken)
     const headers = { authorization: `Bearer ${accessToken}` }
@@ -130,7 +119,7 @@ export function createDiscord(options: DiscordOptions) {
     return user.data
   }
 
-  async function requestTokens(fields: Record<string, string>, deadline: number | undefined): Promise<Tokens> {
+  async function requestTokens(fields: Record<string, string>, deadline: number): Promise<Tokens> {
     const response = await post('token', fields, deadline)
     const tokens = TokenResponse.safeParse(readJson(response))
     if (!tokens.success) throw new DiscordUnavailable('the token endpoint sent no usable tokens')
@@ -161,22 +150,25 @@ export function createDiscord(options: DiscordOptions) {
    * after a 401, and responses of status 401, 403 and 429 are counted.
    */
   async function request(
-    endpoint: keyof typeof urls,
+    endpoint: keyof typeof endpoints,
     bucket: Bucket,
     details: UpstreamRequest,
     accessToken?: string,
   ): Promise<UpstreamResponse> {
     const response = await send(endpoint, bucket, details)
-    const { status } = response
-    const refusing = status === 401 && accessToken !== undefined && limits.rememberRefused(accessToken)
-    if (status === 401 || status === 403) await Promise.all([refusing, limits.countInvalid()])
+    if (response.status === 401 && accessToken !== undefined) {
+      await Promise.all([limits.rememberRefused(accessToken), limits.countInvalid()])
+    } else if (response.status === 401 || response.status === 403) {
+      await limits.countInvalid()
+    }
     return response
   }
 
-  async function send(endpoint: keyof typeof urls, bucket: Bucket, details: UpstreamRequest) {
+  async function send(endpoint: keyof typeof endpoints, bucket: Bucket, details: UpstreamRequest) {
+    const { url, call } = endpoints[endpoint]
     const headers = { ...details.headers, accept: 'application/json', 'user-agent': userAgent }
     try {
-      return await upstreams[endpoint](urls[endpoint], { ...details, headers })
+      return await call(url, { ...details, headers })
     } catch (cause) {
       if (cause instanceof UpstreamRateLimited) {
         const { waitS, isGlobal } = readRateLimit(cause)

@@ -31,7 +31,7 @@ export function createDiscordLimits(store: Store) {
    */
   let signInWaitsUntil = 0
 
-  const mustWait = (bucket: Bucket, leftMs: number) =>
+  const waitError = (bucket: Bucket, leftMs: number) =>
     new DiscordRateLimitActive(
       `waiting after a 429 or too many invalid requests (${nameOf(bucket)})`,
       Math.ceil(leftMs / 1000),
@@ -44,15 +44,16 @@ export function createDiscordLimits(store: Store) {
      */
     async check(buckets: Bucket[], accessToken?: string): Promise<void> {
       const all: Bucket[] = ['everywhere', ...buckets]
-      const keys = [...all.map(keyOf), ...(accessToken === undefined ? [] : [refusedKey(accessToken)])]
-      const values = await store.getMany(keys)
+      const tokenKeys = accessToken === undefined ? [] : [refusedKey(accessToken)]
+      const values = await store.getMany([...all.map(keyOf), ...tokenKeys])
       const limited = all.find((_, place) => values[place] !== undefined)
       if (limited !== undefined) {
         const leftMs = await store.remainingMs(keyOf(limited))
         if (limited === 'sign-in') signInWaitsUntil = performance.now() + leftMs
-        if (leftMs > 0) throw mustWait(limited, leftMs)
+        if (leftMs > 0) throw waitError(limited, leftMs)
       }
-      if (values[all.length] !== undefined) throw new TokenRefused('Discord has refused this access token before')
+      const refused = values[all.length] // the value of the token's key, which is the last one
+      if (refused !== undefined) throw new TokenRefused('Discord has refused this access token before')
     },
 
     /**
@@ -78,7 +79,7 @@ export function createDiscordLimits(store: Store) {
     /** Throws DiscordRateLimitActive while this process knows that sign-ins must wait. */
     checkSignIn(): void {
       const leftMs = signInWaitsUntil - performance.now()
-      if (leftMs > 0) throw mustWait('sign-in', leftMs)
+      if (leftMs > 0) throw waitError('sign-in', leftMs)
     },
 
     /** Remembers that Discord has refused a token, so that it is not sent again. */

@@ -16,7 +16,7 @@ import type { AddRoute } from '../middleware/routes.ts'
 import { isFromOtherName } from '../middleware/same-origin.ts'
 import type { Parts } from '../parts.ts'
 import { consentCookie, type StateCookie, stateCookies } from '../visitor/cookies.ts'
-import type { Outcome, TakenState } from '../visitor/states.ts'
+import type { Ended, Outcome, TakenState } from '../visitor/states.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
 import { formRefused } from './error-page.ts'
 import { readForm } from './form.ts'
@@ -48,19 +48,16 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     if (callback === undefined) return res.redirect(303, '/')
     const cookie = cookies.of(req, callback.state)
     if (cookie === undefined) throw new UnknownState('no cookie of this state')
-    // Session and state are read from Redis in parallel.
-    const loading = sessions.loadNow(req, res)
-    loading.catch(() => undefined)
+    await sessions.loadNow(req, res)
     const taken = await states.take(cookie)
     if ('ended' in taken) {
-      await loading
       cookies.expireWithOutcome(res, cookie, taken.endsInMs)
       return respond(req, res, taken.ended)
     }
     res.locals.choice = taken.choice
-    const ended = await loading
-      .then(() => completeSignIn(req, res, callback, taken))
-      .catch((error) => handleFailure(res, cookie, taken, error))
+    const ended = await completeSignIn(req, res, callback, taken).catch((error) =>
+      handleFailure(res, cookie, taken, error),
+    )
     cookies.expireWithOutcome(res, cookie)
     await respond(req, res, ended)
   })
@@ -80,7 +77,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     const deadline = performance.now() + visitTimeoutMs
     const isStranger = req.visitor.user === undefined
     const finishAvatar = avatars.begin(choice, deadline)
-    const { user, tokens, newTokens } = await accounts.identifyByCode(req, res, { code, verifier }, deadline)
+    const { user, tokens, isNew } = await accounts.identifyByCode(req, res, { code, verifier }, deadline)
     const avatar = await finishAvatar(user.username)
     try {
       return await states.withOtherTabs(key, cookies.all(req), async (otherTabs) => {
@@ -95,7 +92,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
       // is deleted again.
       if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
       if (!(error instanceof NotSignedIn)) throw error
-      if (newTokens) await accounts.revoke([newTokens])
+      if (isNew) await accounts.revoke([tokens])
       throw new UnknownState('signed out meanwhile', { cause: error })
     }
   }
@@ -127,8 +124,6 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     res.redirect(302, '/show_avatar')
   }
 }
-
-type Ended = NonNullable<Awaited<ReturnType<TakenState['storeOutcome']>>>
 
 /**
  * Discord's answers to `prompt=none` if it cannot do without its pages (OpenID Connect Core 1.0, 3.1.2.6). The next

@@ -9,7 +9,6 @@ import { DiscordRefusedClient, DiscordTimeout, GrantRefused, NotSignedIn, TokenR
 import type { Sessions } from './session.ts'
 import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from './tokens.ts'
 import { userHasher } from './user-sessions.ts'
-import type { Visitor } from './visitor.ts'
 
 /** How long a sign-out waits until Discord has revoked the tokens. */
 const revokeTimeoutMs = 1500
@@ -24,10 +23,10 @@ type AccountParts = {
 }
 
 /**
- * A Discord user, and the tokens with which Discord identified the user. If this request has just obtained the tokens,
- * they are also in `newTokens`, because they are not stored yet.
+ * A Discord user, and the tokens with which Discord identified the user. `isNew` says that this request has obtained the
+ * tokens, and that they are not stored yet.
  */
-export type Identity = { user: User; tokens: SealedTokens; newTokens?: Tokens }
+export type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
 
 /**
  * The life of a token: a callback exchanges the code for the token, the session stores it, a request refreshes it after
@@ -51,13 +50,13 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     const cached = openTokens(sealer, sealed)
     if (cached && sealed && isFresh(cached)) {
       const user = await undefinedIfRefused(fetchUser(cached, knownUser, deadline))
-      if (user) return { user, tokens: sealed }
+      if (user) return { user, tokens: sealed, isNew: false }
     }
     const newTokens = await discord.exchangeCode(code, verifier, deadline)
     const tokens = sealTokens(sealer, newTokens)
     try {
       const user = await fetchUser(newTokens, knownUser, deadline, knownUser === undefined)
-      return { user, tokens, newTokens }
+      return { user, tokens, isNew: true }
     } catch (error) {
       if (error instanceof TokenRefused) {
         throw new DiscordRefusedClient('Discord refused a token that it has just issued', { cause: error })
@@ -69,16 +68,17 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
 
   /**
    * Asks Discord who the signed-in visitor is. Returns undefined if Discord refuses the tokens, so that the visitor
-   * must sign in again.
+   * must sign in again. `refused` is the access token if Discord has just refused it.
    */
-  async function identify(req: Request, deadline: number): Promise<User | undefined> {
-    const tokens = await usableTokens(req, deadline)
-    const user = tokens && (await undefinedIfRefused(fetchUser(tokens, req.visitor.user, deadline)))
-    if (user || tokens === undefined) return user
-    const refreshed = await usableTokens(req, deadline, tokens.accessToken)
-    const sameUser = refreshed && (await undefinedIfRefused(fetchUser(refreshed, req.visitor.user, deadline)))
-    if (refreshed && sameUser === undefined) await sessions.change(req, withoutTokens)
-    return sameUser
+  async function identify(req: Request, deadline: number, refused?: string): Promise<User | undefined> {
+    const tokens = await usableTokens(req, deadline, refused)
+    if (tokens === undefined) return undefined
+    const user = await undefinedIfRefused(fetchUser(tokens, req.visitor.user, deadline))
+    if (user) return user
+    // The tokens are refreshed once. If Discord refuses the new ones, too, they are useless.
+    if (refused === undefined) return identify(req, deadline, tokens.accessToken)
+    await sessions.change(req, (visitor) => ({ ...visitor, tokens: undefined }))
+    return undefined
   }
 
   /** The session's tokens, refreshed if the access token has expired or is the one that was refused. */
@@ -87,41 +87,35 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     const cached = openTokens(sealer, req.visitor.tokens)
     if (cached && isUsable(cached)) return cached
     const since = performance.now()
-    let newTokens: Tokens | undefined
+    let newTokens: SealedTokens | undefined
     try {
       // A refresh token can be used once. So one request refreshes under the lock of the session, and the others then
       // find the new tokens.
-      const visitor = await sessions.change(req, async (visitor) => {
+      const { tokens } = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor
         // If this request has waited long for the lock, the request before it has waited in vain for Discord.
         if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
-        newTokens = await refresh(stored, visitor.user, deadline)
-        return newTokens ? { ...visitor, tokens: sealTokens(sealer, newTokens) } : withoutTokens(visitor)
+        const refreshed = stored && (await refresh(stored, visitor.user, deadline))
+        newTokens = refreshed && sealTokens(sealer, refreshed)
+        return { ...visitor, tokens: newTokens }
       })
-      return openTokens(sealer, visitor.tokens)
+      return openTokens(sealer, tokens)
     } catch (error) {
       if (error instanceof NotSignedIn && newTokens) await revoke([newTokens])
       throw error
     }
   }
 
-  async function refresh(
-    tokens: Tokens | undefined,
-    known: User | undefined,
-    deadline: number,
-  ): Promise<Tokens | undefined> {
-    if (tokens?.refreshToken === undefined) return undefined
-    try {
-      return await discord.refresh(tokens.refreshToken, limitKeyOf(tokens, known), deadline)
-    } catch (error) {
-      if (error instanceof GrantRefused) return undefined
-      throw error
-    }
+  /** Returns undefined if there is no refresh token, or if Discord does not accept it. */
+  async function refresh(tokens: Tokens, known: User | undefined, deadline: number): Promise<Tokens | undefined> {
+    const { refreshToken } = tokens
+    if (refreshToken === undefined) return undefined
+    return undefinedIfRefused(discord.refresh(refreshToken, limitKeyOf(tokens, known), deadline))
   }
 
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {
-    return discord.fetchUser(tokens.accessToken, limitKeyOf(tokens, known), { deadline, isNew })
+    return discord.fetchUser(tokens.accessToken, limitKeyOf(tokens, known), deadline, isNew)
   }
 
   /**
@@ -137,8 +131,8 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
    * Revokes tokens at a sign-out. Never rejects, and waits at most `revokeTimeoutMs`, because the session has already
    * ended.
    */
-  async function revoke(tokens: (Tokens | SealedTokens)[]): Promise<void> {
-    const opened = tokens.flatMap((one) => ('sealed' in one ? (openTokens(sealer, one) ?? []) : one))
+  async function revoke(tokens: SealedTokens[]): Promise<void> {
+    const opened = tokens.flatMap((sealed) => openTokens(sealer, sealed) ?? [])
     const revoking = opened.map(({ refreshToken, accessToken }) =>
       discord.revoke(refreshToken ?? accessToken).catch((err) => log.warn({ err }, 'tokens not revoked')),
     )
@@ -148,16 +142,12 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   return { identifyByCode, identify, revoke }
 }
 
-/** Resolves with the user, or with undefined if Discord refused the token. */
-async function undefinedIfRefused(user: Promise<User>): Promise<User | undefined> {
+/** Resolves with the answer of Discord, or with undefined if Discord refused the access token or refresh token. */
+async function undefinedIfRefused<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    return await user
+    return await answer
   } catch (error) {
-    if (error instanceof TokenRefused) return undefined
+    if (error instanceof TokenRefused || error instanceof GrantRefused) return undefined
     throw error
   }
-}
-
-function withoutTokens({ tokens: _, ...visitor }: Visitor): Visitor {
-  return visitor
 }

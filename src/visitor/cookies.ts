@@ -46,16 +46,12 @@ const stateCookie = /^state-[\w-]{16}$/
 export function stateCookies(config: Config) {
   const prefix = statePrefix(config)
 
-  /**
-   * The newest `max` state cookies of this browser. The oldest comes first, as browsers send cookies in this order (RFC
-   * 6265, 5.4).
-   */
-  function all(req: Request, max = maxStates): StateCookie[] {
-    const found = Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
+  /** The state cookies that this browser sent. The oldest comes first (RFC 6265, 5.4). */
+  function sent(req: Request): StateCookie[] {
+    return Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
       const name = fullName.slice(prefix.length)
       return fullName.startsWith(prefix) && stateCookie.test(name) && value !== '' ? [{ name, value }] : []
     })
-    return found.slice(-max)
   }
 
   function set(res: Response, { name, value }: StateCookie, maxAgeS = stateTtlS): void {
@@ -70,21 +66,20 @@ export function stateCookies(config: Config) {
   }
 
   return {
-    all,
     set,
     clear,
 
     /** This browser's cookie for the state, if it has one. */
     of(req: Request, state: string): StateCookie | undefined {
       const name = stateCookieName(state)
-      return all(req, Number.POSITIVE_INFINITY).find((cookie) => cookie.name === name)
+      return sent(req).find((cookie) => cookie.name === name)
     },
 
+    /** The newest cookies of this browser, as many as it may have. Made-up ones beyond that cause no work. */
+    all: (req: Request): StateCookie[] => sent(req).slice(-maxStates),
+
     /** Clears the oldest cookies if there is no room for one more, and returns those that were cleared. */
-    clearOldest(req: Request, res: Response): StateCookie[] {
-      const cookies = all(req, Number.POSITIVE_INFINITY)
-      return clear(res, cookies.slice(0, Math.max(cookies.length - maxStates + 1, 0)))
-    },
+    clearOldest: (req: Request, res: Response): StateCookie[] => clear(res, sent(req).slice(0, 1 - maxStates)),
 
     /**
      * Shortens the lifetime of a state's cookie to that of the state's outcome, because the cookie is now needed only

@@ -32,7 +32,7 @@ export type Outcome = z.infer<typeof Outcome>
 
 const Pending = z.object({ choice: Choice, verifier: z.string() })
 const Ended = z.object({ choice: Choice, outcome: Outcome })
-type Ended = z.infer<typeof Ended>
+export type Ended = z.infer<typeof Ended>
 const StoredState = z.union([Ended, Pending])
 
 // The key of a record is a hash of the state's cookie, so another browser can neither find nor use up the record.
@@ -100,16 +100,14 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     throw new StoreUnavailable('the first request of this callback has not ended')
   }
 
-  /** Takes the lock and reads the record in parallel. */
+  /** Takes the lock, if it is free, and then reads the record. */
   async function lockAndRead(key: string) {
-    const locking = tryLock(store, key)
+    const lock = await tryLock(store, key)
     try {
-      const [lock, text] = await Promise.all([locking, store.get(key)])
-      const record = StoredState.safeParse(readJson(text))
+      const record = StoredState.safeParse(readJson(await store.get(key)))
       if (!record.success) throw new UnknownState('no record of this state: unknown, used or expired')
       return { lock, record: record.data }
     } catch (error) {
-      const lock = await locking.catch(() => undefined)
       await lock?.release()
       throw error
     }
