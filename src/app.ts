@@ -40,7 +40,9 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const route = guardedRoutes(app, config, limits, metrics?.onRoute)
 
   app.use(limitPipelining())
-  app.use(requestLog(log, isOurFault), metrics?.countRequest ?? [], headers(config, closing.signal))
+  app.use(requestLog(log, isOurFault))
+  if (metrics) app.use(metrics.countRequest)
+  app.use(headers(config, closing.signal))
   if (standIns) app.use('/demo', nameRoute('demo'), limitDemo(limits, parts.userAgent), standIns, notFound)
   // Compression is safe against BREACH: pages contain no secrets.
   app.use(compression())
@@ -82,6 +84,7 @@ function configure(app: Express, { config }: Parts): void {
     lookEntries,
     asset: (file: string) => assetOf(file).url,
     integrity: (file: string) => assetOf(file).integrity,
+    demo: config.demo,
+    contact: config.contact,
   })
-  Object.assign(app.locals, { demo: config.demo, contact: config.contact })
 }

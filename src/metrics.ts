@@ -143,7 +143,7 @@ export function createMetrics() {
     },
   }
 }
-type Metrics = ReturnType<typeof createMetrics>
+export type Metrics = ReturnType<typeof createMetrics>
 
 /** Answers GET /metrics and nothing else, on a port of its own that visitors do not reach. */
 export function metricsPage({ registry }: Metrics) {

@@ -11,10 +11,11 @@ import type { Config } from './config.ts'
 import { createDiscord } from './discord/client.ts'
 import { createDiscordLimits } from './discord/rate-limits.ts'
 import { DiceBearRefused } from './errors.ts'
+import type { Metrics } from './metrics.ts'
 import { lockTtlS } from './store/lock.ts'
 import { memoryStore } from './store/memory.ts'
 import { openRedis } from './store/redis.ts'
-import { redisStore } from './store/store.ts'
+import { redisStore, type Store } from './store/store.ts'
 import { createConnections } from './upstream/call.ts'
 import type { BreakerChange } from './upstream/upstream.ts'
 import { createAccounts } from './visitor/account.ts'
@@ -26,29 +27,36 @@ import { createUserSessions } from './visitor/user-sessions.ts'
 /** Time for Redis, files and rendering, added to the upstream timeout. */
 const marginMs = 1500
 
-/** The start waits at most this long for the first connection to Redis, then continues without it. */
+/** The start waits at most this long for the first connection to Redis. */
 const connectRedisMs = 300
+
+/**
+ * Opens Redis, or the in-memory store if the settings name no Redis. Resolves when Redis is connected, or after
+ * `connectRedisMs`; Redis then connects later.
+ */
+async function openStore(config: Config, log: Logger, metrics: Metrics | undefined): Promise<Store> {
+  if (config.redis === undefined) return memoryStore()
+  const redis = openRedis(config.redis, {
+    onError: (err) => log.warn({ err }, 'redis'),
+    onFailure: metrics?.onStoreFailure,
+    onState: (state) => log[state === 'ok' ? 'info' : 'error']({ redis: state }, 'redis'),
+  })
+  metrics?.watchRedis(redis.state)
+  const connecting = redis.connect().catch((err: unknown) => log.error({ err }, 'redis'))
+  await Promise.race([connecting, wait(connectRedisMs)])
+  return redisStore(redis)
+}
 
 /** Creates everything that lives as long as the process, from the settings. */
 export async function openParts(config: Config, log: Logger) {
   // prom-client is imported only if METRICS_PORT is set: loading it takes a tenth of the start-up time.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
-  const redis =
-    config.redis &&
-    openRedis(config.redis, {
-      onError: (err) => log.warn({ err }, 'redis'),
-      onFailure: metrics?.onStoreFailure,
-      onState: (state) => log[state === 'ok' ? 'info' : 'error']({ redis: state }, 'redis'),
-    })
-  const connecting = redis?.connect().catch((err: unknown) => log.error({ err }, 'redis'))
-  const store = redis ? redisStore(redis) : memoryStore()
-  if (redis) metrics?.watchRedis(store.state)
+  const store = await openStore(config, log, metrics)
   const cache = await openFileCache({
     folder: config.cacheDir,
     maxBytes: config.cacheMaxBytes,
     onError: (err) => log.warn({ err }, 'avatar cache'),
   })
-  await Promise.race([connecting, wait(connectRedisMs)])
   const capacity = capacityFor(availableMemoryMb())
   const renderers = createRenderers({
     ...capacity,
@@ -70,14 +78,13 @@ export async function openParts(config: Config, log: Logger) {
       metrics?.onBreaker(change)
     },
   }
-  const visitTimeoutMs = timeoutMs + marginMs
+  // How long a request waits for another one that has a lock and makes so many calls. A lock whose process was killed
+  // ends after its TTL, so a request that waits for longer than that gets it.
+  const lockWaitMs = (calls: number) => Math.max(calls * timeoutMs, lockTtlS * 1000) + marginMs
   const secrets = config.sessionSecrets
   const sealer = createSealer(secrets)
   const userSessions = createUserSessions({ store, secrets, log })
-  // A lock whose process was killed ends after its TTL, so a request that waits for longer than that gets it.
-  const deadLockMs = lockTtlS * 1000
-  const waitMs = Math.max(timeoutMs, deadLockMs) + marginMs
-  const sessions = createSessions({ config, store, userSessions, log, waitMs })
+  const sessions = createSessions({ config, store, userSessions, log, waitMs: lockWaitMs(1) })
   const discord = createDiscord({
     ...config.discord,
     ...calls,
@@ -93,7 +100,7 @@ export async function openParts(config: Config, log: Logger) {
     store,
     sessions,
     /** How long a visitor waits for Discord and DiceBear together, in milliseconds. */
-    visitTimeoutMs,
+    visitTimeoutMs: timeoutMs + marginMs,
     cache,
     renderers,
     capacity,
@@ -103,9 +110,9 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // How long the first request of a callback may take. Its calls and its two locks take at most three upstream
-      // timeouts.
-      waitMs: Math.max(3 * timeoutMs, deadLockMs) + marginMs,
+      // The first request of a callback may take three upstream timeouts: one for its calls, and one for each of two
+      // locks.
+      waitMs: lockWaitMs(3),
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,
       onEnd: metrics?.onSignInEnd,

@@ -285,11 +285,11 @@ export function wallSeeds(texts, wall) {
  */
 export function rolledSeed(texts) {
   const { firsts, seconds } = wordsOf(texts)
-  return `${oneOf(firsts)} ${oneOf(seconds)}`
+  return `${randomItem(firsts)} ${randomItem(seconds)}`
 }
 
 /**
  * @template Item
  * @param {readonly Item[]} items
  */
-export const oneOf = (items) => items[Math.floor(Math.random() * items.length)]
+export const randomItem = (items) => items[Math.floor(Math.random() * items.length)]

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Overloaded, PicturesUnavailable } from '../errors.ts'
 import type { Choice } from './choice.ts'
 import type { Effects } from './effects.ts'
+import { createTrial, type PicturesState } from './pictures-state.ts'
 import { createProcessPool } from './process-pool.ts'
 
 /** The tasks of a renderer process. See renderer.ts. */
@@ -27,9 +28,6 @@ export type RenderersOptions = {
   onState?: (state: PicturesState, error?: unknown) => void
 }
 
-/** Whether PNGs, GIFs and cards can be rendered. `no font` means that they would have no letters. */
-export type PicturesState = 'ok' | 'no font' | 'down'
-
 /**
  * Time limit for an SVG from outside. After it a drawing of the embedded library is used instead, so that the visitor
  * has a response after about three seconds.
@@ -50,11 +48,6 @@ export const drawingConcurrency = 8
  * of a second.
  */
 const renderingIdleMs = 60_000
-
-/** How long to wait after a failed trial before the next one. */
-const trialPauseMs = 5000
-const trialSvg = (content: string) =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
 // The schemas of the tasks' results. They are made once, because making a schema takes a hundred times as long as using
 // it.
@@ -90,39 +83,12 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
   })
   const renderOnce = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
   let isClosed = false
-  let state: PicturesState = 'ok'
-  let trial: Promise<PicturesState> | undefined
-  let triedAt = Number.NEGATIVE_INFINITY
-
-  function changeState(next: PicturesState, error?: unknown): PicturesState {
-    if (next !== state && !isClosed) onState?.(next, error)
-    state = next
-    return next
-  }
-
-  /** Renders one picture with a letter and one without. If they are equal, there is no font. */
-  async function tryRendering(): Promise<PicturesState> {
-    const renderText = (content: string) =>
-      renderOnce({ name: 'png', svg: trialSvg(content), size: 32 }, trustedTimeoutMs)
-    try {
-      const letter = await renderText('A')
-      return changeState(letter.equals(await renderText('')) ? 'no font' : 'ok')
-    } catch (error) {
-      return changeState('down', error)
-    }
-  }
-
-  /**
-   * Finds out by a trial whether pictures can be rendered. After a failed trial later calls try again. Never rejects.
-   */
-  function picturesState(): Promise<PicturesState> {
-    const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs
-    if (trial === undefined || isOver) {
-      triedAt = performance.now()
-      trial = tryRendering()
-    }
-    return trial
-  }
+  const picturesState = createTrial({
+    renderPng: (svg, size) => renderOnce({ name: 'png', svg, size }, trustedTimeoutMs),
+    onState(state, error) {
+      if (!isClosed) onState?.(state, error)
+    },
+  })
 
   /**
    * Renders an SVG of the embedded library. If the memory limit is exceeded, perhaps because the process still holds

@@ -40,10 +40,10 @@ export const number = (field: keyof typeof ranges) =>
   })
 
 /** One of the words offered; undefined if the field is empty or has DiceBear's default, `initial`. */
-export const oneOf = <Word extends string>(field: Field, offered: readonly Word[], initial: string) =>
+export const word = <Word extends string>(field: Field, offered: readonly Word[], initial: string) =>
   text(field).transform((entered, context) => {
-    const word = offered.find((one) => one === entered)
-    if (word !== undefined || entered === '' || entered === initial) return word
+    const known = offered.find((one) => one === entered)
+    if (known !== undefined || entered === '' || entered === initial) return known
     context.addIssue({ code: 'custom', message: texts.notOffered(texts.fields[field]) })
     return z.NEVER
   })

@@ -3,7 +3,7 @@ import { flips, gradients, hexColour, type Look, lookEntries, maxSeedLength, see
 import { findStyle, moods } from '../avatar/catalogue.ts'
 import type { Choice } from '../avatar/choice.ts'
 import { pinFields, pinFieldsOf } from '../avatar/parts.ts'
-import { colourIn, number, oneOf, shortened, text } from './field-schemas.ts'
+import { colourIn, number, shortened, text, word } from './field-schemas.ts'
 import { readPins } from './pins.ts'
 import { words } from './words.ts'
 
@@ -23,7 +23,7 @@ const Fields = z.object({
     if (entered === '' || entered === 'transparent') return ''
     return entered === 'own' ? entered : colourIn(entered, context)
   }),
-  backgroundColorFill: oneOf('backgroundColorFill', gradients, 'solid'),
+  backgroundColorFill: word('backgroundColorFill', gradients, 'solid'),
   backgroundColor2: text('backgroundColor2').transform((entered, context) =>
     entered === '' ? undefined : colourIn(entered, context),
   ),
@@ -32,7 +32,7 @@ const Fields = z.object({
   translateX: number('translateX'),
   translateY: number('translateY'),
   rotate: number('rotate'),
-  flip: oneOf('flip', flips, 'none'),
+  flip: word('flip', flips, 'none'),
   seed: text('seed').superRefine((seed, context) => {
     const length = seedLength(seed)
     if (length > maxSeedLength) context.addIssue({ code: 'custom', message: texts.seedTooLong(length, maxSeedLength) })
@@ -60,6 +60,7 @@ const Form = Fields.superRefine(
     const message = moodProblem(style, mood)
     if (message !== undefined) context.addIssue({ code: 'custom', path: ['mood'], message })
   },
+  // Without `when` zod would check the mood only if no field is wrong, and the visitor would learn of it later.
   { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
 ).transform(normalised)
 

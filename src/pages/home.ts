@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { fittingFraming, fittingScale } from '../../public/js/circle.js'
-import { lookWith, oneOf, wallSeeds } from '../../public/js/look.js'
+import { lookWith, randomItem, wallSeeds } from '../../public/js/look.js'
 import { drawnParts } from '../avatar/drawn.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
@@ -48,7 +48,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   })
 
   route('/', { GET: 'page' }).get(async (req, res) => {
-    const openingSeed = isLink(req.query) ? '' : (oneOf(openingSeeds) ?? '')
+    const openingSeed = isLink(req.query) ? '' : (randomItem(openingSeeds) ?? '')
     const key = `${openingSeed} ${req.url}`
     const page = pages.get(key) ?? Buffer.from(await rendered(res, 'home', await pageOf(req.query, openingSeed)))
     pages.set(key, page)
@@ -93,7 +93,7 @@ function pageWithoutDrawing(query: Record<string, unknown>, openingSeed: string,
 }
 
 /** The values of the view `home`. For `query` see `fieldsView`. */
-export const homeView = (entered: Entered, problems: Problem[] = [], query: Query = {}) => ({
+export const homeView = (entered: Entered, problems: Problem[], query: Query = {}) => ({
   notices: [],
   ...fieldsView(entered, problems, query, exampleSeed),
 })

@@ -10,7 +10,6 @@ export type LockAfter = 'keep' | 'release'
  */
 export type Commands = {
   get(key: string): Promise<string | null>
-  /** Reads a key and gives it a new TTL. */
   getEx(key: string, expiration: Expiration): Promise<string | null>
   getDel(key: string): Promise<string | null>
   mGet(keys: string[]): Promise<(string | null)[]>
@@ -33,7 +32,6 @@ export type Commands = {
   ping(): Promise<string>
   /** Returns the total, and the milliseconds until the count begins at 0 again. */
   count(key: string, hits: number, windowMs: number): Promise<number[]>
-  /** Sets the key, unless it has a longer TTL already. */
   setForAtLeast(key: string, value: string, ttlS: number): Promise<unknown>
   /** Returns 1 if the value was set, 0 if the key `mark` exists. Both keys must share a slot. */
   setUnless(key: string, mark: string, value: string, ttlS: number): Promise<number>

@@ -1,17 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { StoreUnavailable } from '../errors.ts'
 import type { RedisAddress } from './redis-address.ts'
-import { type Commands, tryCommands } from './redis-commands.ts'
+import { tryCommands } from './redis-commands.ts'
 import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
-
-/** Time limit of a command. If Redis hangs, the contract requires a 503 within 2 s. */
-const commandTimeoutMs = 900
-/**
- * Time limit of a command after another one has timed out, until Redis replies again, so that a request with several
- * commands does not wait 900 ms for each.
- */
-const unresponsiveTimeoutMs = 200
+import { commandTimeoutMs, createRunner } from './redis-runner.ts'
 
 /** Time limit of connecting. After it a new connection is tried. */
 const connectTimeoutMs = 4000
@@ -36,49 +28,6 @@ type Events = {
   /** Called for each command that failed. */
   onFailure?: (() => void) | undefined
   onState?: ((state: RedisState) => void) | undefined
-}
-
-type RunnerParts = {
-  commands(signal: AbortSignal): Commands
-  /** Called for each command that failed, without a `cause` if it timed out. */
-  onFailure(cause?: unknown): void
-}
-
-/** Returns a function that runs commands with a time limit, and turns their failures into StoreUnavailable. */
-function createRunner({ commands, onFailure }: RunnerParts) {
-  let isUnresponsive = false
-
-  /**
-   * Runs a command. Throws StoreUnavailable if Redis is down, refuses the command or does not reply in time. If Redis
-   * hung, it may still execute the command later; `undo` is then called with the late reply.
-   */
-  return function run<T>(command: (redis: Commands) => Promise<T>, undo?: (reply: T) => Promise<unknown>): Promise<T> {
-    const timeout = new AbortController()
-    const reply = command(commands(timeout.signal))
-    return new Promise((resolve, reject) => {
-      const onTimeout = () => {
-        isUnresponsive = true
-        timeout.abort()
-        onFailure()
-        reject(new StoreUnavailable('Redis did not answer in time'))
-        if (undo) reply.then(undo).catch(() => undefined)
-      }
-      const timer = setTimeout(onTimeout, isUnresponsive ? unresponsiveTimeoutMs : commandTimeoutMs)
-      const onReply = (value: T) => {
-        isUnresponsive = false
-        resolve(value)
-      }
-      const onRejection = (cause: unknown) => {
-        // The client itself rejects a command that was aborted before it was sent.
-        if (timeout.signal.aborted) return
-        isUnresponsive = false
-        onFailure(cause)
-        const refusal = refusalOf(cause)
-        reject(new StoreUnavailable(refusal ? `Redis refused a command: ${refusal}` : 'Redis is down', { cause }))
-      }
-      reply.then(onReply, onRejection).finally(() => clearTimeout(timer))
-    })
-  }
 }
 
 /**
@@ -106,8 +55,8 @@ export function openRedis(address: RedisAddress, events: Events) {
     state = next
   }
 
-  /** Whether Redis refused a command with this error. Changes the state if so. */
-  function isRefusal(error: unknown): boolean {
+  /** Changes the state if Redis refused a command with this error. Returns whether it did. */
+  function noteRefusal(error: unknown): boolean {
     const refusal = refusalOf(error)
     if (refusal !== undefined) changeState(refusal)
     return refusal !== undefined
@@ -193,7 +142,7 @@ export function openRedis(address: RedisAddress, events: Events) {
 
   return {
     run,
-    isRefusal,
+    noteRefusal,
     state: currentState,
     connect,
     async close(): Promise<void> {

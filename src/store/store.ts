@@ -63,10 +63,10 @@ export type Lock = { key: string; owner: string }
 /** The braces are a hash tag, by which lock and key share a slot of a cluster, so that one script can use both. */
 export const lockKey = (key: string) => `lock:{${key}}`
 
-export function redisStore({ run, isRefusal, state, close }: Redis): Store {
-  /** PEXPIRETIME is negative for a key that does not exist. */
-  const time = (ms: number) => (ms < 0 ? undefined : ms)
-  const withTtl = (ttlS: number) => ({ expiration: { type: 'EX' as const, value: ttlS } })
+export function redisStore({ run, noteRefusal, state, close }: Redis): Store {
+  /** The reply of PEXPIRETIME is negative if the key does not exist. */
+  const expiryTime = (reply: number) => (reply < 0 ? undefined : reply)
+  const expiration = (ttlS: number) => ({ type: 'EX' as const, value: ttlS })
   return {
     async get(key) {
       return (await run((redis) => redis.get(key))) ?? undefined
@@ -78,10 +78,10 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     async getAndExtend(key, ttlS) {
       const value = await run(async (redis) => {
         try {
-          return await redis.getEx(key, withTtl(ttlS).expiration)
+          return await redis.getEx(key, expiration(ttlS))
         } catch (error) {
           // GETEX counts as a write. A Redis that refuses writes can still be read.
-          if (isRefusal(error)) return redis.get(key)
+          if (noteRefusal(error)) return redis.get(key)
           throw error
         }
       })
@@ -91,17 +91,17 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
       return (await run((redis) => redis.getDel(key))) ?? undefined
     },
     async set(key, value, ttlS) {
-      await run((redis) => redis.set(key, value, withTtl(ttlS)))
+      await run((redis) => redis.set(key, value, { expiration: expiration(ttlS) }))
     },
     async setForAtLeast(key, value, ttlS) {
       await run((redis) => redis.setForAtLeast(key, value, ttlS))
     },
     async getAndSet(key, value, ttlS) {
-      return (await run((redis) => redis.set(key, value, { ...withTtl(ttlS), GET: true }))) ?? undefined
+      return (await run((redis) => redis.set(key, value, { expiration: expiration(ttlS), GET: true }))) ?? undefined
     },
     async setIfAbsent(key, value, ttlS) {
       const answer = await run(
-        (redis) => redis.set(key, value, { ...withTtl(ttlS), condition: 'NX' }),
+        (redis) => redis.set(key, value, { expiration: expiration(ttlS), condition: 'NX' }),
         // Redis may set the key after the timeout has been reported. The key is then deleted again.
         async (set) => set !== null && run((redis) => redis.deleteIfEqual(key, value)),
       )
@@ -115,13 +115,13 @@ export function redisStore({ run, isRefusal, state, close }: Redis): Store {
     },
     async addToList(key, item, { max, ttlS }, mark) {
       const [excess, expiresAt] = await run((redis) => redis.addToList(key, mark, item, max, ttlS))
-      return { excess: excess ? String(excess) : undefined, markExpiresAt: time(Number(expiresAt)) }
+      return { excess: excess ? String(excess) : undefined, markExpiresAt: expiryTime(Number(expiresAt)) }
     },
     list: (key) => run((redis) => redis.lRange(key, 0, -1)),
     async removeFromList(key, item) {
       await run((redis) => redis.lRem(key, 0, item))
     },
-    expiresAt: async (key) => time(await run((redis) => redis.pExpireTime(key))),
+    expiresAt: async (key) => expiryTime(await run((redis) => redis.pExpireTime(key))),
     remainingMs: (key) => run((redis) => redis.pTTL(key)),
     async extendIfEqual(key, value, ttlS) {
       return (await run((redis) => redis.expireIfEqual(key, value, ttlS))) === 1
