@@ -22,6 +22,3 @@ export function betterSwatches(style: string): string[] {
   const distance = (value: string) => Math.min(...faintPlaces.map((place) => Math.abs(place - values.indexOf(value))))
   return values.toSorted((a, b) => distance(b) - distance(a)).slice(0, 3)
 }
-
-/** All backgrounds that the table may contain. */
-export const allBackgrounds = [...themeColours, ...palette.map(({ value }) => value)]

@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import { Avatar } from '@dicebear/core'
 import sharp from 'sharp'
 import { themeColours } from '../../public/js/look.js'
-import { styles } from '../../src/avatar/catalogue.ts'
+import { palette, styles } from '../../src/avatar/catalogue.ts'
 import { isSeeThrough } from '../../src/avatar/choice.ts'
-import { allBackgrounds } from '../../src/avatar/faint.ts'
 import { styleOf } from './drawn.ts'
 
 const seeds = ['fern', 'moss', 'river otter', 'amber fox', 'quiet wren', 'juniper', 'kit', 'lena']
 const side = 48
+const allBackgrounds = [...themeColours, ...palette.map(({ value }) => value)]
 /** A pixel can be seen if its luminance or its colour differs this much from the background. */
 const minContrast = 1.7
 const minDistance = 45
