@@ -33,7 +33,6 @@ export type Outcome = z.infer<typeof Outcome>
 const Pending = z.object({ choice: Choice, verifier: z.string() })
 const Ended = z.object({ choice: Choice, outcome: Outcome })
 export type Ended = z.infer<typeof Ended>
-const StoredState = z.union([Ended, Pending])
 
 // The key of a record is a hash of the state's cookie, so another browser can neither find nor use up the record.
 const keyOf = ({ name, value }: StateCookie) => `state:${hash('sha256', `${name}=${value}`, 'base64url')}`
@@ -64,6 +63,8 @@ type StatesParts = {
  */
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
+  const Decrypted = z.string().transform(sealer.open).pipe(z.string())
+  const StoredState = z.union([Ended, Pending.extend({ verifier: Decrypted })])
 
   /** Writes the record of a visitor who is sent to Discord. Throws TooManySignIns. */
   async function start(choice: Choice) {
@@ -84,7 +85,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
 
   /**
    * Locks the state's record for this request, or returns the outcome if there is one. Throws UnknownState if there is
-   * no record, because the state is unknown, used up or expired.
+   * no record that can be read, because the state is unknown, used up or expired.
    */
   async function take(cookie: StateCookie) {
     const giveUpAt = performance.now() + waitMs
@@ -105,7 +106,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     const lock = await tryLock(store, key)
     try {
       const record = StoredState.safeParse(readJson(await store.get(key)))
-      if (!record.success) throw new UnknownState('no record of this state: unknown, used or expired')
+      if (!record.success) throw new UnknownState('no record of this state: unknown, used, expired or unreadable')
       return { lock, record: record.data }
     } catch (error) {
       await lock?.release()
@@ -113,14 +114,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     }
   }
 
-  async function taken(lock: HeldLock, record: z.infer<typeof Pending>) {
-    const verifier = sealer.open(record.verifier)
-    if (verifier === undefined) {
-      await lock.release()
-      throw new UnknownState('a verifier that cannot be opened')
-    }
-    return { key: lock.key, choice: record.choice, verifier, startedAt, storeOutcome, release: lock.release }
-
+  function taken(lock: HeldLock, { choice, verifier }: z.infer<typeof Pending>) {
     /** When the record was written, in milliseconds by the store's clock; 0 if the record has expired. */
     async function startedAt(): Promise<number> {
       const expiresAt = await store.expiresAt(lock.key)
@@ -132,7 +126,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
      * Throws LockLost if this request was stopped for so long that a second one has taken the lock.
      */
     async function storeOutcome(outcome: Outcome): Promise<Ended | undefined> {
-      const ended: Ended = { choice: record.choice, outcome }
+      const ended: Ended = { choice, outcome }
       const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
         if (err instanceof LockLost) throw err
         log.warn({ err }, 'the outcome of a callback was not kept')
@@ -141,6 +135,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
       onEnd?.(isKept ? outcome.end : 'failed')
       return isKept ? ended : undefined
     }
+
+    return { key: lock.key, choice, verifier, startedAt, storeOutcome, release: lock.release }
   }
 
   /**
@@ -153,9 +149,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     cookies: StateCookie[],
     work: (ids: string[]) => Promise<T>,
   ): Promise<T> {
-    const others = cookies.filter((cookie) => keyOf(cookie) !== own)
-    const run = async () => work(await sessionIds(others))
-    const oldest = cookies[0] ? keyOf(cookies[0]) : own
+    const run = async () => work(await sessionIds(cookies.filter((cookie) => keyOf(cookie) !== own)))
+    const [oldest = own] = cookies.map(keyOf)
     return oldest === own ? run() : withLock(store, oldest, { waitMs }, run)
   }
 
