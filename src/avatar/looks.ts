@@ -2,9 +2,11 @@
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 
-type Role = 'skin' | 'hair' | 'cloth' | 'accent' | 'line' | 'text'
-/** `background` has one colour, or two for a gradient. `name` is a key of `words.looks`. */
-export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<Role, string>> }
+/**
+ * `background` has one colour, or two for a gradient. `colours` are by their role, such as "skin" or "cloth". `name` is
+ * a key of `words.looks`.
+ */
+export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<string, string>> }
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
@@ -15,15 +17,13 @@ export const readyLooks: readonly ReadyLook[] = looksJson.looks
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
 /** The roles of the numbered colours of patterns, such as "hill1" to "hill4", in this order. */
-const patternRoles: readonly Role[] = ['cloth', 'accent', 'hair', 'skin']
+const patternRoles = ['cloth', 'accent', 'hair', 'skin']
 
 /** The form fields that give a style this look. */
 export function fieldsOfLook({ background, colours }: ReadyLook, style: string) {
   const [backgroundColor = '', backgroundColor2 = ''] = background
   const colourFor = ({ name }: Colour, i: number) =>
-    new Map<string, string>(Object.entries(colours)).get(
-      roleOf.get(name) ?? patternRoles[i % patternRoles.length] ?? 'cloth',
-    )
+    colours[roleOf.get(name) ?? patternRoles[i % patternRoles.length] ?? 'cloth']
   const pins = partsOf(style).colours.flatMap((colour, i): [string, string][] => {
     const chosen = colourFor(colour, i)
     return chosen === undefined ? [] : [[colourField(colour), chosen]]

@@ -53,13 +53,10 @@ type PictureLook = Parameters<typeof pictureUrl>[0]
 export function sliderView(
   name: 'backgroundColorAngle' | 'translateX' | 'translateY' | 'rotate',
   entered: string,
-  own = {},
+  own: { min?: number; step?: number } = {},
 ) {
-  const { min, max, initial } = { ...ranges[name], ...own }
+  const { min, max, initial, step } = { step: 1, ...ranges[name], ...own }
   const value = entered === '' ? String(initial) : entered
-  // If the entered number is not a multiple of the step, any number is allowed, because a browser would round the
-  // entered one.
-  const step = { step: 1, ...own }.step
   return {
     name,
     title: words.sliders[name],
@@ -69,6 +66,8 @@ export function sliderView(
     text: measure(value, words.script.units[name]),
     min: Math.min(min, Number(value) || 0),
     max,
+    // If the entered number is not a multiple of the step, any number is allowed, because a browser would round the
+    // entered one.
     step: Number(value) % step === 0 ? step : 'any',
   }
 }

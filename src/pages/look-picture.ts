@@ -1,8 +1,9 @@
+import type { Request, Response } from 'express'
 import { avatarId } from '../avatar/avatars.ts'
 import { clientOf } from '../middleware/rate-limit.ts'
 import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
-import { createPictureCache, type Picture } from '../pictures/picture-cache.ts'
+import { createPictureCache } from '../pictures/picture-cache.ts'
 import { createQueue } from '../pictures/queue.ts'
 import { choiceIn, etagOf, mebibyte, previewCaching, sendPicture, sizeIn } from './avatar-files.ts'
 import { exampleSeed, nameOfLook } from './look.ts'
@@ -29,24 +30,24 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
     // shows the mood is pinned.
     const name = nameOfLook(choice)
     const render = async () => renderers.card(await renderers.draw(still), name, words.home.title)
-    const card = await pictures(`card ${avatarId(still)} ${name}`, () =>
-      queue(() => pictureOf(render()), clientOf(req)),
-    )
-    res.set('Cross-Origin-Resource-Policy', 'cross-origin')
-    sendPicture(res, 'image/png', card, previewCaching)
+    await send(req, res, `card ${avatarId(still)} ${name}`, render, previewCaching)
   })
 
   route('/look.png', { GET: 'file' }).get(async (req, res) => {
     const still = { ...choiceIn(req.query), animated: false }
     const size = sizeIn(req.query)
     const render = async () => renderers.png(await renderers.draw(still), size, true)
-    const png = await pictures(`${size} ${avatarId(still)}`, () => queue(() => pictureOf(render()), clientOf(req)))
-    res.set('Cross-Origin-Resource-Policy', 'cross-origin')
-    sendPicture(res, 'image/png', png, lookCaching)
+    await send(req, res, `${size} ${avatarId(still)}`, render, lookCaching)
   })
-}
 
-async function pictureOf(rendering: Promise<Buffer>): Promise<Picture> {
-  const bytes = await rendering
-  return { bytes, etag: etagOf(bytes) }
+  /** Sends the picture of this key from the cache, or renders it. Other sites may show it. */
+  async function send(req: Request, res: Response, key: string, render: () => Promise<Buffer>, caching: string) {
+    const renderAndTag = async () => {
+      const bytes = await render()
+      return { bytes, etag: etagOf(bytes) }
+    }
+    const picture = await pictures(key, () => queue(renderAndTag, clientOf(req)))
+    res.set('Cross-Origin-Resource-Policy', 'cross-origin')
+    sendPicture(res, 'image/png', picture, caching)
+  }
 }
