@@ -1,64 +1,14 @@
-import { defineScript } from 'redis'
-
-type Expiration = { type: 'EX'; value: number }
+import { type createClient, defineScript } from 'redis'
 
 /** Whether a lock is kept or released after the write. */
 export type LockAfter = 'keep' | 'release'
 
-/**
- * The Redis commands and scripts that this app uses. The clients of a server, a cluster and sentinels all have them.
- */
-export type Commands = {
-  get(key: string): Promise<string | null>
-  getEx(key: string, expiration: Expiration): Promise<string | null>
-  getDel(key: string): Promise<string | null>
-  mGet(keys: string[]): Promise<(string | null)[]>
-  set(
-    key: string,
-    value: string,
-    options: { expiration: Expiration; condition?: 'NX'; GET?: true },
-  ): Promise<string | null>
-  del(keys: string | string[]): Promise<number>
-  pTTL(key: string): Promise<number>
-  /** When a key expires, in milliseconds since 1970; -2 if the key does not exist. */
-  pExpireTime(key: string): Promise<number>
-  lRange(key: string, start: number, stop: number): Promise<string[]>
-  lRem(key: string, count: number, item: string): Promise<number>
-  /**
-   * Adds an item to the list `key`. Returns the item that was removed because the list was full, or '', and PEXPIRETIME
-   * of the key `mark`. Both keys must share a slot.
-   */
-  addToList(key: string, mark: string, item: string, max: number, ttlS: number): Promise<(string | number)[]>
-  ping(): Promise<string>
-  /** Returns the total, and the milliseconds until the count begins at 0 again. */
-  count(key: string, hits: number, windowMs: number): Promise<number[]>
-  setForAtLeast(key: string, value: string, ttlS: number): Promise<unknown>
-  /** Returns 1 if the value was set, 0 if the key `mark` exists. Both keys must share a slot. */
-  setUnless(key: string, mark: string, value: string, ttlS: number): Promise<number>
-  /** Returns 1 if the key had this value and now has a new TTL. */
-  expireIfEqual(key: string, value: string, ttlS: number): Promise<number>
-  /** Returns 1 if the key had this value and is now deleted. */
-  deleteIfEqual(key: string, value: string): Promise<number>
-  /**
-   * Returns 1 if the value was replaced, 0 if the key does not exist, -1 if the lock has another owner. Both keys must
-   * share a slot.
-   */
-  replaceIfLocked(
-    lock: string,
-    key: string,
-    owner: string,
-    value: string,
-    ttlS: number,
-    then: LockAfter,
-  ): Promise<number>
-}
-
-/** A Lua script. Its first parameters are the keys, which must share a slot. */
-function script<Reply>(keys: number, lua: string) {
+/** A Lua script, which Redis executes in one atomic step. Its first parameters are the keys, which must share a slot. */
+function script<Parameters extends (string | number)[], Reply>(keys: number, lua: string) {
   return defineScript({
     NUMBER_OF_KEYS: keys,
     SCRIPT: lua,
-    parseCommand(parser, ...parameters: (string | number)[]) {
+    parseCommand(parser, ...parameters: Parameters) {
       const texts = parameters.map(String)
       parser.pushKeys(texts.slice(0, keys))
       parser.push(...texts.slice(keys))
@@ -67,20 +17,23 @@ function script<Reply>(keys: number, lua: string) {
   })
 }
 
-/** Lua scripts. Redis executes each in one atomic step. */
 export const scripts = {
-  // The TTL is set on the first call, in the same script, so that no key is left without a TTL.
-  count: script<number[]>(
+  /**
+   * Returns the total, and the milliseconds until the count begins at 0 again. The TTL is set on the first call, in the
+   * same script, so that no key is left without a TTL.
+   */
+  count: script<[key: string, hits: number, windowMs: number], number[]>(
     1,
     `local total = redis.call('INCRBY', KEYS[1], ARGV[1])
     if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
     return { total, redis.call('PTTL', KEYS[1]) }`,
   ),
-  setForAtLeast: script<unknown>(
+  setForAtLeast: script<[key: string, value: string, ttlS: number], unknown>(
     1,
     `if redis.call('PTTL', KEYS[1]) < 1000 * ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end`,
   ),
-  setUnless: script<number>(
+  /** Returns 1 if the value was set, 0 if the key `mark` exists. */
+  setUnless: script<[key: string, mark: string, value: string, ttlS: number], number>(
     2,
     `if redis.call('GET', KEYS[2]) then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
@@ -88,24 +41,34 @@ export const scripts = {
   ),
   // The next three scripts compare and act in one atomic step, because between a GET and a SET another client could
   // take the lock. https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
-  expireIfEqual: script<number>(
+  /** Returns 1 if the key had this value and now has a new TTL. */
+  expireIfEqual: script<[key: string, value: string, ttlS: number], number>(
     1,
     `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end
     return 0`,
   ),
-  deleteIfEqual: script<number>(
+  /** Returns 1 if the key had this value and is now deleted. */
+  deleteIfEqual: script<[key: string, value: string], number>(
     1,
     `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
     return 0`,
   ),
-  replaceIfLocked: script<number>(
+  /** Returns 1 if the value was replaced, 0 if the key does not exist, -1 if the lock has another owner. */
+  replaceIfLocked: script<
+    [lock: string, key: string, owner: string, value: string, ttlS: number, then: LockAfter],
+    number
+  >(
     2,
     `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
     if not redis.call('SET', KEYS[2], ARGV[2], 'XX', 'EX', ARGV[3]) then return 0 end
     if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
     return 1`,
   ),
-  addToList: script<(string | number)[]>(
+  /**
+   * Adds an item to the list `key`. Returns the item that was removed because the list was full, or '', and PEXPIRETIME
+   * of the key `mark`.
+   */
+  addToList: script<[key: string, mark: string, item: string, max: number, ttlS: number], (string | number)[]>(
     2,
     `local length = redis.call('LPUSH', KEYS[1], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[3])
@@ -113,6 +76,17 @@ export const scripts = {
     return { excess or '', redis.call('PEXPIRETIME', KEYS[2]) }`,
   ),
 }
+
+type Client = ReturnType<typeof createClient<Record<string, never>, Record<string, never>, typeof scripts>>
+
+/**
+ * The Redis commands and scripts that this app uses. The clients of a server, a cluster and sentinels all have them.
+ */
+export type Commands = Pick<
+  Client,
+  | keyof typeof scripts
+  | ('get' | 'getEx' | 'getDel' | 'mGet' | 'set' | 'del' | 'pTTL' | 'pExpireTime' | 'lRange' | 'lRem' | 'ping')
+>
 
 /**
  * Tries every command that this app uses, on keys that are used for nothing else. Rejects if Redis refuses one, for
