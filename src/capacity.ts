@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 
 /** How much memory the parts of the app may use. */
-export type Capacity = {
+type Capacity = {
   /**
    * Size of the cache of the form's previews, and of the cache of link previews. The caches of PNGs and of GIFs may
    * each be twice as large.

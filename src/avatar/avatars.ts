@@ -24,7 +24,7 @@ export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
 /** A part of each hash, because another major version of DiceBear draws another face from the same seed. */
 const drawnBy = 'dicebear-10'
 
-export type AvatarsOptions = {
+type AvatarsOptions = {
   /** Requests a checked SVG from DiceBear's HTTP API; undefined if the embedded library draws everything. */
   askDiceBear: ((choice: Choice, deadline?: number) => Promise<Buffer>) | undefined
   cache: FileCache

@@ -1,7 +1,7 @@
 /** Whether PNGs, GIFs and cards can be rendered. `no font` means that they would have no letters. */
 export type PicturesState = 'ok' | 'no font' | 'down'
 
-export type TrialOptions = {
+type TrialOptions = {
   renderPng: (svg: string, size: number) => Promise<Buffer>
   /** Called when the state changes, with the error if there is one. */
   onState: (state: PicturesState, error?: unknown) => void

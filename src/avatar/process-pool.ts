@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { z } from 'zod'
 import { Overloaded } from '../errors.ts'
 
-export type PoolOptions = {
+type PoolOptions = {
   /**
    * The module that each process runs. It sends "ready" once, and then a reply to each message, in the order of the
    * messages.

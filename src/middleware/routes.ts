@@ -12,7 +12,7 @@ declare module 'node:http' {
 }
 
 /** The methods of a route, each with the name of its rate limit. GET includes HEAD. */
-export type RouteOptions = {
+type RouteOptions = {
   GET?: LimitName
   POST?: LimitName
   name?: string

@@ -34,7 +34,7 @@ export function profileView(cdnUrl: string, user: User) {
 }
 
 /** The accent colour of the user's profile, as six hex digits. */
-export const accentOf = ({ accentColor }: User) => accentColor?.toString(16).padStart(6, '0')
+const accentOf = ({ accentColor }: User) => accentColor?.toString(16).padStart(6, '0')
 
 type Colours = {
   swatches: { value: string; title: string | undefined; isChosen: boolean }[]

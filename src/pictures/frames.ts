@@ -5,7 +5,7 @@ import { drawEmbedded } from '../avatar/embedded.ts'
 import { type Box, createMeasure, type Element } from './bounds.ts'
 import { type Animation, type Keyframe, readAnimations, type Step, type Timing, unsupported } from './motion.ts'
 
-export type Frames = {
+type Frames = {
   /** The timings of all animations in the drawing. */
   timings: Timing[]
   /**

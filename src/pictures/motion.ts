@@ -12,7 +12,7 @@ export type Step = { name: string; numbers: number[] }
  * Converts how much of the time between two keyframes has passed to how much of the change is done. Both are from 0 to
  * 1.
  */
-export type Easing = (progress: number) => number
+type Easing = (progress: number) => number
 /** A keyframe. `at` is its place in the period, from 0 to 1. */
 export type Keyframe = { at: number; steps: Step[]; easing: Easing | undefined }
 export type Animation = Timing & {

@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 /** A picture with its ETag and, if there is one, its description. */
 export type Picture = { bytes: Buffer; etag: string; description?: string }
 
-export type PictureCacheOptions = {
+type PictureCacheOptions = {
   maxBytes: number
   /**
    * Called with true if the picture is in the cache or is being drawn, or with false after it was drawn for this

@@ -1,6 +1,6 @@
 import { Overloaded } from '../errors.ts'
 
-export type QueueOptions = {
+type QueueOptions = {
   concurrency: number
   /** How many tasks of one client may run, so that there is room for other clients. */
   perClient?: number
@@ -19,7 +19,7 @@ const maxWaitMs = 15_000
  * Runs `work` as soon as there is room, and returns its result or throws its error. Throws Overloaded at once if the
  * queue is full, or after `maxWaitMs` without room.
  */
-export type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
+type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
 /**
  * A client with running or waiting tasks. `waiting` contains the functions that start its waiting tasks, in the order

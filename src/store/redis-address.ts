@@ -10,7 +10,7 @@ export type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Endpoint[]; tls: boolean } & Account)
   | ({ kind: 'sentinel'; name: string; sentinels: Endpoint[]; tls: boolean } & Account & SentinelOptions)
-export type Endpoint = { host: string; port: number }
+type Endpoint = { host: string; port: number }
 
 const SentinelOptions = z.strictObject({
   db: z

@@ -16,7 +16,7 @@ const socketOptions = {
   reconnectStrategy: (retries: number) => Math.min(100 * 2 ** retries, 1000),
 }
 
-export type OnError = (error: unknown) => void
+type OnError = (error: unknown) => void
 
 export type Connection = {
   /** Returns the commands. After `signal` is aborted, a command that has not been sent yet is never sent. */

@@ -26,7 +26,7 @@ type AccountParts = {
  * A Discord user, and the tokens with which Discord identified the user. `isNew` says that this request has obtained the
  * tokens, and that they are not stored yet.
  */
-export type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
+type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
 
 /**
  * The life of a token: a callback exchanges the code for the token, the session stores it, a request refreshes it after

@@ -6,7 +6,7 @@ import { SealedTokens } from './tokens.ts'
 
 const maxAvatars = 12
 /** Fewer than `maxAvatars`, so that there is always an avatar that a new one can replace. */
-export const maxKept = 6
+const maxKept = 6
 
 /** An avatar in a visitor's history. */
 const OwnAvatar = Avatar.extend({
