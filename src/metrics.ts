@@ -2,17 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHandler } from 'express'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import * as errors from './errors.ts'
-import type { BreakerChange, Called } from './upstream/upstream.ts'
+import { breakerStates } from './upstream/breaker.ts'
+import { type BreakerChange, type Called, callOutcomes, upstreamNames } from './upstream/upstream.ts'
 
 // Metrics for Prometheus (https://prometheus.io/docs/practices/naming/). Every label has a fixed set of values, so that
 // no request can create a new time series.
 
 const methods = new Set(['GET', 'HEAD', 'POST'])
-const upstreams: Called['upstream'][] = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']
-const callOutcomes: Called['outcome'][] = ['ok', 'refused', 'rate-limited', 'unavailable', 'timeout', 'circuit-open']
 /** Revocations have no circuit breaker. */
-const breakers: BreakerChange['upstream'][] = ['discord-token', 'discord-user', 'dicebear']
-const breakerStates: BreakerChange['state'][] = ['closed', 'open', 'half-open']
+const breakers = upstreamNames.filter((name) => name !== 'discord-revoke')
 const caches = ['file', 'preview', 'png', 'gif', 'card'] as const
 const signInOutcomes = ['signed-in', 'declined', 'failed'] as const
 const fallbackReasons = ['DiceBearUnavailable', 'DiceBearRefused', 'UnsafeSvg', 'Overloaded']
@@ -91,7 +89,7 @@ export function createMetrics() {
 
   // Every time series is created at the start, because rate() does not count the event that creates one.
   for (const upstream of breakers) onBreaker({ upstream, state: 'closed' })
-  for (const upstream of upstreams) for (const outcome of callOutcomes) metrics.calls.inc({ upstream, outcome }, 0)
+  for (const upstream of upstreamNames) for (const outcome of callOutcomes) metrics.calls.inc({ upstream, outcome }, 0)
   for (const outcome of signInOutcomes) metrics.signIns.inc({ outcome }, 0)
   for (const reason of fallbackReasons) metrics.fallbacks.inc({ reason }, 0)
   for (const cache of caches) for (const result of ['hit', 'miss']) metrics.cache.inc({ cache, result }, 0)

@@ -85,8 +85,8 @@ function retryLater(status: number, textsFor: (seconds: number) => Texts, retryA
  * something is not installed.
  */
 export function isOurFault(error: unknown): boolean {
-  const isInstallation = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
-  return isInstallation || answerTo(error, 0).status === 500
+  const isMisconfigured = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
+  return isMisconfigured || answerTo(error, 0).status === 500
 }
 
 /** Sends an error page, or problem+json. The message and cause of the error are logged, but not sent. */

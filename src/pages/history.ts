@@ -12,18 +12,16 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
 
   addAction('forget', withoutAvatar)
   // If the avatar is in the history, the button was pressed twice, and the first request has restored the avatar.
-  addAction('restore', withRestored, ({ removed }, id) => removed?.avatar.id === id)
+  addAction('restore', withRestored, (visitor, id) => isInHistory(visitor, id) || visitor.removed?.avatar.id === id)
   addAction('keep', (visitor, id) => withKept(visitor, id, true))
   addAction('unkeep', (visitor, id) => withKept(visitor, id, false))
 
-  function addAction(name: string, alter: Alter, isTheirs: IsTheirs = () => false): void {
+  function addAction(name: string, alter: Alter, isTheirs = isInHistory): void {
     route(`/avatars/:id/${name}`, { POST: 'page' }).post(session, async (req, res) => {
       const { removed } = req.visitor
       // The page / does not read the session and so does not know the id. Its form sends "removed" instead.
       const id = req.params.id === 'removed' ? removed?.avatar.id : req.params.id
-      if (typeof id !== 'string' || (!isInHistory(req.visitor, id) && !isTheirs(req.visitor, id))) {
-        throw new NotFound('not an avatar of this visitor')
-      }
+      if (typeof id !== 'string' || !isTheirs(req.visitor, id)) throw new NotFound('not an avatar of this visitor')
       await sessions.change(req, (visitor) => alter(visitor, id))
       res.redirect(303, '/show_avatar')
     })
@@ -31,6 +29,5 @@ export function historyActions(route: AddRoute, { sessions }: Parts): void {
 }
 
 type Alter = (visitor: Visitor, id: string) => Visitor
-type IsTheirs = (visitor: Visitor, id: string) => boolean
 
-const isInHistory: IsTheirs = ({ avatars }, id) => avatars.some((avatar) => avatar.id === id)
+const isInHistory = ({ avatars }: Visitor, id: string) => avatars.some((avatar) => avatar.id === id)

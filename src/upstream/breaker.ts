@@ -1,6 +1,7 @@
 import { CircuitOpen, UpstreamRateLimited } from '../errors.ts'
 
-export type BreakerState = 'closed' | 'open' | 'half-open'
+export const breakerStates = ['closed', 'open', 'half-open'] as const
+export type BreakerState = (typeof breakerStates)[number]
 
 export type BreakerOptions = {
   /**

@@ -3,13 +3,15 @@ import { type BreakerOptions, type BreakerState, createBreaker } from './breaker
 import { type CallOptions, call, headerOf, type UpstreamRequest, type UpstreamResponse } from './call.ts'
 
 /** The servers that this app calls, by the names that its log and metrics use. */
-type UpstreamName = 'discord-token' | 'discord-user' | 'discord-revoke' | 'dicebear'
+export const upstreamNames = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
+type UpstreamName = (typeof upstreamNames)[number]
 
 /**
  * How a request ended. `ok` is a 2xx, `refused` a 4xx, `rate-limited` a 429, `unavailable` a 3xx, a 5xx or no complete
  * response. `circuit-open` means that no request was made, because the circuit breaker was open.
  */
-type CallOutcome = 'ok' | 'refused' | 'rate-limited' | 'unavailable' | 'timeout' | 'circuit-open'
+export const callOutcomes = ['ok', 'refused', 'rate-limited', 'unavailable', 'timeout', 'circuit-open'] as const
+type CallOutcome = (typeof callOutcomes)[number]
 
 export type Called = { upstream: UpstreamName; outcome: CallOutcome; durationMs: number }
 export type BreakerChange = { upstream: UpstreamName; state: BreakerState }

@@ -30,8 +30,8 @@ type UserSessionsParts = { store: Store; secrets: string[]; log: Logger }
  * long as its newest session may. It may contain ids of sessions that have ended.
  *
  * A sign-in adds its session here before it stores it, so that a killed process leaves no session that is not listed.
- * Adding also tells when the user was last forgotten. `forget` sets the mark for that first, and then reads the list.
- * So either the sign-in finds the mark, or `forget` finds the id and marks it, after which the session is not stored.
+ * Adding also tells when the user was last forgotten. `forget` first sets the mark that tells this, and then reads the
+ * list. So either the sign-in finds the mark, or the list has its session, which is then ended, or not stored any more.
  */
 export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
   const hashesOf = userHasher(secrets)
