@@ -117,10 +117,12 @@ export const secrets = z
   .refine((list) => list.every((secret) => secret.length >= 32), 'must have 32 characters or more')
   .refine((list) => !list.some(isPlaceholder), 'must be your own: this is a placeholder')
 
-export const metricsPort = z.union(
-  [z.literal('off').transform(() => undefined), wholeNumber(1, 65_535)],
-  'must be "off" or a port from 1 to 65535',
-)
+export const metricsPort = z
+  .string()
+  .refine((text) => text === 'off' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535), {
+    message: 'must be "off" or a port from 1 to 65535',
+  })
+  .transform((text) => (text === 'off' ? undefined : Number(text)))
 
 /**
  * The setting `trust proxy` of Express. A setting that trusts every address is refused, because a client at a trusted
