@@ -1,10 +1,22 @@
 // The demo's stand-ins for Discord and DiceBear, and the tests' doubles, which add Discord's strictness and faults.
+import { createServer, type Server } from 'node:http'
 import { Avatar } from '@dicebear/core'
+import express from 'express'
 import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { demoAccounts } from '../../src/demo/accounts.ts'
-import { agreeAtDiscord, CookieJar } from '../support/consent.ts'
-import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
+import { standInDiceBear } from '../../src/demo/dicebear.ts'
+import { standInDiscord } from '../../src/demo/discord.ts'
+import { agreeAtDiscord, CookieJar, PlainConsentPage } from '../support/consent.ts'
+import {
+  at,
+  type DiceBearDouble,
+  type DiscordDouble,
+  listen,
+  openDiceBear,
+  openDiscord,
+  shutDown,
+} from '../support/doubles.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { faults } from '../support/faults.ts'
 
@@ -221,6 +233,122 @@ describe('the stand-in DiceBear', () => {
   ])('answers %s with %i and JSON', async (path, status) => {
     const answer = await fetch(`${dicebear.apiUrl}/${path}`)
     expect([answer.status, await answer.json()]).toMatchObject([status, { statusCode: status }])
+  })
+})
+
+describe('the stand-ins under a path of the app, without the doubles’ strictness', () => {
+  const old = { id: '8', username: 'old', globalName: null, discriminator: '1339', avatar: null }
+  const young = { ...old, id: String(11n << 22n), username: 'young', discriminator: '0' }
+  const accounts = [...demoAccounts, old, young]
+  const options = { clientId, clientSecret, redirectUri, accounts }
+  let server: Server
+  let url: string
+  beforeAll(async () => {
+    const app = express().set('view', PlainConsentPage)
+    app.use('/demo/discord', standInDiscord(options).router).use('/demo/dicebear', standInDiceBear())
+    server = createServer(app)
+    url = `http://127.0.0.1:${await listen(server, 0)}/demo`
+  })
+  afterAll(() => shutDown(server))
+
+  const get = (path: string) => fetch(`${url}/${path}`, { redirect: 'manual' })
+  const post = (path: string, fields: Record<string, string>) =>
+    fetch(`${url}/${path}`, { method: 'POST', body: new URLSearchParams(fields), redirect: 'manual' })
+  const pageWith = (parameters: Record<string, string>) =>
+    `discord/oauth2/authorize?${new URLSearchParams({ code_challenge: challenge, state: 'a state', ...parameters })}`
+  const registered = { client_id: clientId, redirect_uri: redirectUri }
+
+  test('remember a visitor’s account for a week, in a cookie for them alone', async () => {
+    const agreed = await post(pageWith(registered), { decision: 'agree', account: ozzy ?? '' })
+    expect([agreed.status, agreed.headers.get('location')]).toEqual([303, expect.stringMatching(/[?&]code=/)])
+    const [pair, ...attributes] = agreed.headers.getSetCookie().join().split('; ')
+    expect(pair).toBe(`stand_in_discord=${ozzy}`)
+    expect(attributes).toEqual(
+      expect.arrayContaining(['Max-Age=604800', 'Path=/demo/discord', 'HttpOnly', 'SameSite=Lax']),
+    )
+    for (const sent of [
+      { decision: 'decline', account: ozzy ?? '' },
+      { decision: 'agree', account: '1' },
+    ]) {
+      const declined = await post(pageWith(registered), sent)
+      expect(declined.headers.get('location')).toMatch(/[?&]error=access_denied/)
+      expect(declined.headers.getSetCookie()).toEqual([])
+    }
+  })
+
+  test.each([
+    ['another client', { ...registered, client_id: '1' }],
+    ['another redirect URI', { ...registered, redirect_uri: 'https://evil.example/get_avatar' }],
+  ])('redirect nowhere for %s', async (_, parameters) => {
+    for (const answer of [
+      await get(pageWith(parameters)),
+      await post(pageWith(parameters), { decision: 'agree', account: ozzy ?? '' }),
+    ]) {
+      expect([answer.status, answer.headers.get('location'), answer.headers.getSetCookie()]).toEqual([400, null, []])
+    }
+  })
+
+  test('revoke all tokens of an account with its refresh token', async () => {
+    const location = (await post(pageWith(registered), { decision: 'agree', account: ozzy ?? '' })).headers.get(
+      'location',
+    )
+    const code = new URL(location ?? '').searchParams.get('code') ?? ''
+    const credentials = { client_id: clientId, client_secret: clientSecret }
+    const grant = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: redirectUri }
+    const tokens = await (await post('discord/api/v10/oauth2/token', { ...credentials, ...grant })).json()
+    const user = () =>
+      fetch(`${url}/discord/api/v10/users/@me`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+    expect(await (await user()).json()).toMatchObject({
+      id: ozzy,
+      accent_color: 0xb3450e,
+      banner: null,
+      locale: 'en-GB',
+    })
+    const wrong = { ...credentials, client_secret: 'another', token: tokens.refresh_token }
+    expect((await post('discord/api/v10/oauth2/token/revoke', wrong)).status).toBe(401)
+    expect((await user()).status).toBe(200)
+    await post('discord/api/v10/oauth2/token/revoke', { ...credentials, token: tokens.refresh_token })
+    expect((await user()).status).toBe(401)
+  })
+
+  test('show the default pictures that Discord shows to accounts without a picture', async () => {
+    const page = await (await get(pageWith(registered))).text()
+    const pictures = [...page.matchAll(/<img src="([^"]+)"/g)].map(([, path]) => path)
+    expect(pictures.slice(-2)).toEqual([
+      '/demo/discord/cdn/embed/avatars/4.png',
+      '/demo/discord/cdn/embed/avatars/5.png',
+    ])
+    expect((await get('discord/cdn/embed/avatars/5.png')).status).toBe(200)
+    const [{ avatar = '', profile = {} } = {}, other] = demoAccounts
+    for (const path of [
+      'embed/avatars/6.png',
+      `avatars/${other?.id}/${avatar}.png`,
+      `banners/${other?.id}/${profile.banner}.png`,
+    ]) {
+      expect([path, (await get(`discord/cdn/${path}`)).status]).toEqual([path, 404])
+    }
+  })
+
+  test('send pictures that can do nothing, and answers for one visitor that nobody stores', async () => {
+    const [{ id, avatar, profile = {} } = { id: '', avatar: '' }] = demoAccounts
+    const decoration = 'discord/cdn/avatar-decoration-presets/x.png'
+    const pictures = [`discord/cdn/avatars/${id}/${avatar}.png`, `discord/cdn/banners/${id}/${profile.banner}.png`]
+    for (const path of [...pictures, decoration, 'dicebear/10.x/rings/svg?seed=a']) {
+      const { status, headers } = await get(path)
+      expect([path, status, headers.get('content-type'), headers.get('x-content-type-options')]).toEqual([
+        path,
+        200,
+        'image/svg+xml',
+        'nosniff',
+      ])
+      expect(headers.get('content-security-policy')).toBe("default-src 'none'; style-src 'unsafe-inline'; sandbox")
+      if (pictures.includes(path)) expect(headers.get('cache-control')).toBe('public, max-age=31536000')
+    }
+    for (const path of [pageWith(registered), 'discord/api/v10/users/@me']) {
+      expect((await get(path)).headers.get('cache-control')).toBe('no-store')
+    }
+    const texts = [decoration, `${decoration}?passthrough=false`].map(async (path) => (await get(path)).text())
+    expect((await Promise.all(texts)).map((text) => text.includes('<animateTransform'))).toEqual([true, false])
   })
 })
 

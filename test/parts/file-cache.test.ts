@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import { SaxesParser } from 'saxes'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type FileCache, openFileCache } from '../../src/avatar/file-cache.ts'
+import { MAX_SVG_BYTES } from '../../src/avatar/safe-svg.ts'
 
 const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><text>Zoë 🙂</text></svg>')
 const keyOf = (asked: unknown): string => createHash('sha256').update(String(asked)).digest('hex')
@@ -125,6 +126,14 @@ test('a file that is cut off anywhere, or empty, is noticed', async () => {
     await truncate(fileOf(key), length)
     expect(await cache.read(key)).toBeUndefined()
   }
+})
+
+test('an SVG of 256 KiB, the largest that DiceBear may send, is read back', async () => {
+  const { cache, errors } = await open()
+  const largest = Buffer.alloc(MAX_SVG_BYTES, ' ')
+  await cache.write(key, largest)
+  expect(await stored(cache, key)).toEqual(largest)
+  expect(errors).toEqual([])
 })
 
 test('a file of gigabytes counts as damaged and is not read into memory', async () => {
@@ -246,9 +255,12 @@ test('reading a file marks it as used, once a minute', async () => {
   setAge(fileOf(key), hourMs)
   expect(await stored(cache, key)).toEqual(svg)
   expect(await ageOf(fileOf(key))).toBeLessThan(10_000)
-  setAge(fileOf(key), 30_000)
+  setAge(fileOf(key), 50_000)
   await cache.read(key)
-  expect(await ageOf(fileOf(key))).toBeGreaterThanOrEqual(30_000)
+  expect(await ageOf(fileOf(key))).toBeGreaterThanOrEqual(50_000)
+  setAge(fileOf(key), 61_000)
+  await cache.read(key)
+  expect(await ageOf(fileOf(key))).toBeLessThan(10_000)
 })
 
 test('reading a file marks it as used now, even if its time is in the future', async () => {
@@ -339,7 +351,10 @@ test('a symbolic link counts neither as an avatar nor by the size of its target'
 test('temporary files of killed processes are deleted like others, and files of other programs are kept', async () => {
   const { folder, fileOf } = await open()
   const temporary = `${fileOf(key)}.5f0c-11`
-  const foreign = [join(folder, 'letter.txt'), join(dirname(fileOf(key)), 'notes.svg'), join(folder, 'own', 'a.svg.1')]
+  const names = ['notes.svg', `old-${key}.svg`, `${key}.svg~`].map((name) => `00/${name}`)
+  const foreign = ['letter.txt', 'own/a.svg.1', `0/${key}.svg`, `a00/${key}.svg`, ...names].map((name) =>
+    join(folder, name),
+  )
   for (const file of [temporary, ...foreign]) put(file, hourMs)
   await (await open({ folder, maxBytes: 1 })).cache.trim()
   expect(existsSync(temporary)).toBe(false)

@@ -170,6 +170,102 @@ test('a process for pictures ends after a minute without work, the process that 
   expect(renderers.failures).toEqual([])
 })
 
+describe('a renderer process that does not reply', () => {
+  type Run = (there: typeof renderers) => Promise<unknown>
+  const checks: Run = (there) => there.check(Buffer.from(small))
+  const rendersPng: Run = (there) => there.png(small, 128, true)
+
+  /** Returns renderers whose process, which is started by `first`, is silent from now on. */
+  async function silentRenderers(first: Run) {
+    const there = openRenderers({ program: new URL('../support/silent-renderer.ts', import.meta.url) })
+    onTestFinished(there.close)
+    await first(there).catch(() => undefined)
+    return there
+  }
+
+  /** Returns a function that lets time pass for timers and `performance.now()`. */
+  function fakeTime() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    return (ms: number) => vi.advanceTimersByTimeAsync(ms)
+  }
+
+  // An SVG from outside has the shorter time, because it may be costly.
+  test.each<[string, number, Run, Run]>([
+    ['check', 2500, checks, checks],
+    ['PNG of an SVG from outside', 2500, rendersPng, (there) => there.png(small, 128, false)],
+    ['GIF of an SVG from outside', 2500, rendersPng, (there) => there.gif(small, false)],
+    ['drawing', 15_000, checks, (there) => there.draw(choice)],
+    ['effects', 15_000, checks, (there) => there.effects(choice)],
+    ['moves', 15_000, checks, (there) => there.moves(choice)],
+    ['letters', 15_000, checks, (there) => there.lettersWithoutFont(choice)],
+    ['PNG', 15_000, rendersPng, rendersPng],
+    ['GIF', 15_000, rendersPng, (there) => there.gif(small, true)],
+    ['card', 15_000, rendersPng, (there) => there.card(small, 'title', 'subtitle')],
+  ])('%s: is given up after %i ms, and not tried again', async (_, timeoutMs, first, run) => {
+    const there = await silentRenderers(first)
+    const passTime = fakeTime()
+    let outcome: unknown = 'waits'
+    void run(there).catch((error) => {
+      outcome = error
+    })
+    await passTime(timeoutMs - 1)
+    expect(outcome).toBe('waits')
+    await passTime(1)
+    expect(outcome).toBeInstanceOf(Overloaded)
+    expect(there.failures).toEqual([`renderer process took more than ${timeoutMs} ms.`])
+  })
+
+  test('is given up in time, even if more tasks are sent to it meanwhile', async () => {
+    const there = await silentRenderers(checks)
+    const passTime = fakeTime()
+    const [first, second] = [checks(there), passTime(2000).then(() => there.draw(choice))]
+    const failed = expect(first).rejects.toThrow(Overloaded)
+    await passTime(2500)
+    await failed
+    there.close()
+    await expect(second).rejects.toThrow(Overloaded)
+  })
+
+  test('is given up after ten seconds if it has not even started', async () => {
+    const before = childrenOf(process.pid)
+    const there = openRenderers()
+    onTestFinished(there.close)
+    const passTime = fakeTime()
+    const failed = expect(there.draw(choice)).rejects.toThrow('took more than 10000 ms')
+    for (const pid of childrenOf(process.pid)) if (!before.includes(pid)) process.kill(pid, 'SIGSTOP')
+    await passTime(10_000)
+    await failed
+  })
+})
+
+test('a process that cannot be started fails its task, and the next task starts another one', async () => {
+  const there = openRenderers()
+  onTestFinished(there.close)
+  const { execPath } = process
+  process.execPath = '/nowhere/node'
+  onTestFinished(() => {
+    process.execPath = execPath
+  })
+  await expect(there.draw(choice)).rejects.toThrow(/renderer process .*ENOENT/)
+  process.execPath = execPath
+  expect(await there.draw(choice)).toBe(await drawEmbedded(choice))
+})
+
+test('when renderers are closed, all tasks fail at once, nothing is reported, and no process is left', async () => {
+  const before = childrenOf(process.pid)
+  const there = openRenderers()
+  // Eight tasks are sent to the process, the others wait here.
+  const tasks = Array.from({ length: 10 }, () => there.draw(choice))
+  there.close()
+  const outcomes = await Promise.allSettled([...tasks, there.draw(choice), there.png(small, 128, true)])
+  expect(outcomes.map((outcome) => 'reason' in outcome && outcome.reason)).toEqual(
+    outcomes.map(() => expect.any(Overloaded)),
+  )
+  expect(there.failures).toEqual([])
+  await expect.poll(() => childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([])
+})
+
 test('renderer processes end when their parent is killed, and do not inherit its settings', async () => {
   const script = `import { createRenderers } from './src/avatar/renderers.ts'
     const limits = { renderingProcesses: 1, renderingMaxMb: 250, drawingMaxMb: 250, onFailure: () => undefined }
@@ -177,12 +273,19 @@ test('renderer processes end when their parent is killed, and do not inherit its
     await renderers.check(Buffer.from(''))
     console.log('ready')
     await renderers.png(${JSON.stringify(costlySvg('a long path'))}, 1024, true)`
-  const env = { ...process.env, SESSION_SECRET: 'a secret' }
+  // Libraries, Node's compile cache, and the fonts of the machine are found by these.
+  const inherited = ['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']
+  const folders = Object.fromEntries(inherited.map((name) => [name, `/tmp/${name}`]))
+  const env = { ...process.env, ...folders, SESSION_SECRET: 'a secret' }
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', script], { env })
   await once(parent.stdout, 'data')
   const children = childrenOf(parent.pid ?? 0)
   expect(children.length).toBeGreaterThan(0)
-  for (const pid of children) expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('secret')
+  for (const pid of children) {
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+    expect(environment.join()).not.toContain('secret')
+    expect(environment).toEqual(expect.arrayContaining(inherited.map((name) => `${name}=/tmp/${name}`)))
+  }
   // If memory runs out, Linux kills a renderer process and not the server.
   const killedFirst = (pid: number) => readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8') === '1000\n'
   await vi.waitFor(() => expect(children.filter((pid) => !killedFirst(pid))).toEqual([]), 5000)

@@ -441,6 +441,76 @@ describe('an SVG that is more than a drawing is refused', () => {
     expect(checkSvg(svg(`${definition}<rect/>`))).toEqual(checkSvg(svg('<rect/>')))
   })
 
+  test.each([
+    ['filter', '<feFlood/>'],
+    ['defs', '<rect/>'],
+    ['linearGradient', '<stop/>'],
+    ['radialGradient', '<stop/>'],
+  ])('but a definition in another element has no cost of its own: %s', (name, content) => {
+    const { elements, ...cost } = checkSvg(svg(`<g><${name}>${content}</${name}></g>`))
+    expect([elements, new Set(Object.values(cost))]).toEqual([2, new Set([0])])
+  })
+
+  test.each<[string, (count: number) => string, number]>([
+    ['elements inside each other', (count) => svg('<g>'.repeat(count - 1) + '</g>'.repeat(count - 1)), 20],
+    ['elements', (count) => svg('<g/>'.repeat(count - 1)), 640],
+    ['classes', (count) => svg('<g class="a"/>'.repeat(count)), 40],
+    ['characters of CSS', (count) => css(' '.repeat(count)), 3000],
+    [
+      'characters of CSS in two elements',
+      (count) => svg(`<style> </style><style>${' '.repeat(count - 1)}</style>`),
+      3000,
+    ],
+    ['coordinates of a path', (count) => svg(path(count)), 16_000],
+  ])('but up to the limit: %s', (_, drawing, limit) => {
+    expect([problemIn(drawing(limit)), problemIn(drawing(limit + 1))]).toEqual([
+      undefined,
+      expect.stringMatching(/^too (many|much|long)/),
+    ])
+  })
+
+  /** A drawing for each kind of cost, which costs `count` of this kind. */
+  const drawings: [keyof typeof MAX_COST, (count: number) => string][] = [
+    ['elements', (count) => svg(drawnOften('<g/>'.repeat(98), count / 100) + '<g/>'.repeat(count % 100))],
+    ['shapes', (count) => svg(drawnOften('<rect/>'.repeat(100), count / 100) + '<rect/>'.repeat(count % 100))],
+    ['coordinates', (count) => svg(drawnOften(path(9000), count / 9000) + path(count % 9000))],
+    ['letters', (count) => svg(`<text>${'A'.repeat(count)}</text>`)],
+    [
+      'stops',
+      (count) => svg(gradient(60) + '<text fill="url(#a)"/>'.repeat(count / 60) + '<stop/>'.repeat(count % 60)),
+    ],
+    ['layers', (count) => svg('<g opacity=".5"/>'.repeat(count))],
+    ['filterSteps', (count) => svg('<feFlood/>'.repeat(count))],
+    ['blurs', (count) => svg('<feGaussianBlur/>'.repeat(count))],
+  ]
+  test.each(drawings)('but up to the limit of cost: %s', (kind, drawing) => {
+    expect(checkSvg(drawing(MAX_COST[kind]))[kind]).toBe(MAX_COST[kind])
+    expect(problemIn(drawing(MAX_COST[kind] + 1))).toBe('too much to draw')
+  })
+
+  test.each<[string, Partial<typeof MAX_COST>]>([
+    ['<circle/>', { shapes: 1 }],
+    ['<ellipse/>', { shapes: 1 }],
+    ['<path d="M0 1.5h9"/>', { shapes: 1, coordinates: 4 }],
+    ['<rect/>', { shapes: 1 }],
+    ['<text>ab</text>', { letters: 2 }],
+    ['<g>ab</g>', {}],
+    ['<g clip-path="url(#a)"/>', { layers: 1, elements: 2 }],
+    ['<g filter="url(#a)"/>', { layers: 1, elements: 2 }],
+    ['<g mask="url(#a)"/>', { layers: 1, elements: 2 }],
+    ['<g opacity=".5" style="mix-blend-mode:screen"/>', { layers: 2 }],
+    ['<feBlend/>', { filterSteps: 1 }],
+    ['<feGaussianBlur/>', { filterSteps: 1, blurs: 1 }],
+  ])('and each element has its cost: %s', (element, cost) => {
+    const definition = checkSvg(svg('<mask id="a"/>'))
+    const { elements = 1, ...others } = cost
+    expect(checkSvg(svg(`<mask id="a"/>${element}`))).toEqual({
+      ...definition,
+      ...others,
+      elements: definition.elements + elements,
+    })
+  })
+
   test('but 256 KiB are accepted, and one byte more is too long', () => {
     const room = MAX_SVG_BYTES - svg('<!---->').length
     expect(problemIn(svg(`<!--${'x'.repeat(room)}-->`))).toBeUndefined()
@@ -461,6 +531,12 @@ describe('an SVG that is more than a drawing is refused', () => {
     for (const attack of attacks) expect(problemIn(attack)?.length).toBeLessThan(60)
   })
 })
+
+/** Returns a group with this content, which is drawn `times` times in all. */
+const drawnOften = (content: string, times: number) => `<g id="a">${content}</g>${'<use href="#a"/>'.repeat(times - 1)}`
+
+/** Returns a path with this many coordinates. */
+const path = (coordinates: number) => `<path d="${'l9'.repeat(coordinates)}"/>`
 
 const gradient = (stops: number) => `<radialGradient id="a">${'<stop/>'.repeat(stops)}</radialGradient>`
 

@@ -125,7 +125,8 @@ function matches(wanted: string | RegExp, path: string): boolean {
   return typeof wanted === 'string' ? wanted === path : wanted.test(path)
 }
 
-async function listen(server: Server, port: number): Promise<number> {
+/** Listens on loopback. Returns the port. */
+export async function listen(server: Server, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, '127.0.0.1', () => {
@@ -138,7 +139,8 @@ async function listen(server: Server, port: number): Promise<number> {
   return address.port
 }
 
-async function shutDown(server: Server): Promise<void> {
+/** Closes a server and all its connections. */
+export async function shutDown(server: Server): Promise<void> {
   if (!server.listening) return
   const closed = new Promise((resolve) => server.close(resolve))
   server.closeAllConnections()
