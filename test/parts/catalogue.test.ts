@@ -4,7 +4,24 @@ import { dirname } from 'node:path'
 import { Avatar, OptionsDescriptor } from '@dicebear/core'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { avatarId, sha256 } from '../../src/avatar/avatars.ts'
+import { readForm } from '../../src/pages/form.ts'
 import { drawn, moodMap, styleList, styleOf } from '../support/drawn.ts'
+
+/** A hash of the ids of each style's avatars. A changed id would draw each known avatar of the style anew. */
+const digestsOfIds = [
+  'adventurer 6d39f3, adventurer-neutral f10d08, avataaars c4a030, avataaars-neutral a47d7b, big-ears ddf155, ',
+  'big-ears-neutral 24afa7, big-smile e80b48, blobs 245332, bottts dda11e, bottts-neutral a7ec98, cameo 0f9a07, ',
+  'clay 114a9e, constellation 5491bd, critters 93569a, croodles 4af1c1, croodles-neutral f6f590, cutouts 46d6ed, ',
+  'disco 20a6fb, dylan 315791, fun-emoji b8f5f9, gaze 76a310, glass b57a22, glyphs 69c0a9, icons fa4651, ',
+  'identicon a66eb4, initial-face 47280c, initials 3e43ee, landscape ecd40c, line-face 313349, loops 58ad3f, ',
+  'lorelei 9fc5a5, lorelei-neutral 9acf21, marbles fc6065, micah 1729bb, miniavs c90312, moods 29c65e, ',
+  'notionists f8c42e, notionists-neutral 9dc165, open-peeps 268b7e, patchwork b3b372, personas 9f3662, ',
+  'pixel-art c89ae6, pixel-art-neutral ebfa23, pixelbot 6116c7, planets f56f8a, rings e2ab6b, shadows 62987a, ',
+  'shape-grid ea8627, shapes 771240, slice c2fa33, sprouts 95f7d9, squircles 75d00b, stack cdf82e, stripes b3ee8b, ',
+  'thumbs 3b7fae, toon-head 04db88, triangles 175d7e, voxel-art 32e87e, voxel-bot 034981, waves be5da1, ',
+  'weave db87ec',
+].join('')
 
 const require = createRequire(import.meta.url)
 
@@ -47,6 +64,21 @@ describe('the table of moods', () => {
       }
     }
   })
+})
+
+test('the avatars of every style, in every mood and with each kind of background, have the ids that they always had', () => {
+  const digests = styleList.map(({ name, moods }) => {
+    const ids = ['', ...moods].flatMap((mood) =>
+      ['', 'own', 'ffd29d'].flatMap((backgroundColor) =>
+        ['', 'on'].map((animated) => {
+          const { choice } = readForm({ seed: 'fern', style: name, mood, backgroundColor, animated })
+          return choice && avatarId(choice)
+        }),
+      ),
+    )
+    return `${name} ${sha256(ids.join()).slice(0, 6)}`
+  })
+  expect(digests.sort().join(', ')).toBe(digestsOfIds)
 })
 
 describe('the list of styles', () => {

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { demoAccounts } from '../../src/demo/accounts.ts'
 import { standInDiceBear } from '../../src/demo/dicebear.ts'
 import { standInDiscord } from '../../src/demo/discord.ts'
+import { movableClocks } from '../support/clock.ts'
 import { agreeAtDiscord, CookieJar, PlainConsentPage } from '../support/consent.ts'
 import {
   at,
@@ -166,6 +167,16 @@ describe('the stand-in Discord', () => {
     ['a field that means nothing', 400, { scope: 'identify' }],
   ])('issues no tokens for %s', async (_, status, changes) => {
     expect((await post(at.token, { ...codeGrant(), ...changes })).status).toBe(status)
+  })
+
+  const timePasses = movableClocks()
+  test.each([
+    [99, 200],
+    [101, 400],
+  ])('issues tokens for a code for 100 seconds: after %i it answers %i', async (seconds, status) => {
+    const grant = codeGrant()
+    timePasses(seconds)
+    expect((await post(at.token, grant)).status).toBe(status)
   })
 
   test('refuses a repeated field, JSON, and requests from a browser', async () => {

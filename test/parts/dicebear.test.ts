@@ -4,10 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
 import { svgProblem } from '../../src/avatar/safe-svg.ts'
+import { DiceBearRefused, DiceBearUnavailable, UnsafeSvg } from '../../src/errors.ts'
 import { readForm } from '../../src/pages/form.ts'
 import { type Connections, createConnections } from '../../src/upstream/call.ts'
-import { type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
+import { at, type DiceBearDouble, openDiceBear } from '../support/doubles.ts'
 import { drawn, moodMap, styleList } from '../support/drawn.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import { partTable } from '../support/parts.ts'
 
 const pairs = Object.entries(moodMap.styles).flatMap(([style, moods]) =>
@@ -155,6 +157,46 @@ describe('DiceBear’s HTTP API', () => {
       expect(String(await askDiceBear({ ...choice, seed }))).toBe(drawn({ ...choice, seed, animated: '' }))
     },
   )
+
+  test('is told which app asks, and for what', async () => {
+    await askDiceBear({ ...choice, seed: 'who asks' })
+    expect(double.calls.at(-1)?.headers).toMatchObject({ accept: 'image/svg+xml', 'user-agent': 'a test' })
+  })
+
+  const svgType = { 'content-type': 'image/svg+xml; charset=utf-8' }
+  const small = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+  test.each<[string, Fault, new () => Error, string]>([
+    [
+      'a part of a picture',
+      faults.answer(206, small, svgType),
+      DiceBearUnavailable,
+      'answered 206, image/svg+xml; charset=utf-8',
+    ],
+    [
+      'another type',
+      faults.wrongType(small, `text/html; charset=${'x'.repeat(99)}`),
+      DiceBearUnavailable,
+      `answered 200, text/html; charset=${'x'.repeat(21)}`,
+    ],
+    ['a status of 500', faults.answer(500, small, svgType), DiceBearUnavailable, 'no picture'],
+    [
+      'a status of 400',
+      faults.answer(400, small, svgType),
+      DiceBearRefused,
+      'answered 400 (style lorelei, mood happy)',
+    ],
+    ['a script', faults.answer(200, small.replace('/>', '><script/></svg>'), svgType), UnsafeSvg, 'element script'],
+  ])('may send %s, which is refused with its reason', async (_, fault, kind, message) => {
+    double.fail(at.svg, fault, { times: 1 })
+    const failure = await askDiceBear({ ...choice, mood: 'happy' }).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(kind)
+    expect(failure).toMatchObject({ message })
+  })
+
+  test('may name a character encoding with its type', async () => {
+    double.fail(at.svg, faults.answer(200, small, svgType), { times: 1 })
+    expect(String(await askDiceBear(choice))).toBe(small)
+  })
 
   test('refuses a list whose comma is encoded', async () => {
     const { status } = await fetch(`${double.apiUrl}/lorelei/svg?mouthVariant=happy01%2Chappy02`)

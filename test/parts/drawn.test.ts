@@ -52,6 +52,24 @@ test.each(popular)('%s: the parts and colours that DiceBear has drawn are recogn
   }
 })
 
+test.each<[string, string]>([
+  ['adventurer', 'hair:hair skin:skin'],
+  ['avataaars', 'accessories:accessories clothes:clothes facialHair:facialHair skin:skin top:hair top:hat'],
+  ['bottts', 'head:base'],
+  ['micah', 'base:base clothes:shirt earrings:earring glasses:glasses hair:hair'],
+  ['open-peeps', 'clothing:clothing head:headContrast skin:skin'],
+  ['pixel-art', 'accessories:accessories clothes:clothing glasses:glasses hair:hair hat:hat skin:skin'],
+  ['thumbs', 'shape:shape'],
+  ['toon-head', 'clothes:clothes hair:hair skin:skin'],
+  ['lorelei', ''], // all its drawings have the same colours
+])('%s: these parts are described with these of their colours: %s', (style, expected) => {
+  const described = Array.from({ length: 150 }, (_, n) => {
+    const choice = choiceOf({ style, seed: `seed ${n}`, backgroundColor: n % 2 ? 'ffdbb4' : '' })
+    return drawnParts(choice, draw(choice).svg).flatMap(({ name, colour }) => (colour ? `${name}:${colour.name}` : []))
+  })
+  expect([...new Set(described.flat())].sort().join(' ')).toBe(expected)
+})
+
 /** Shirts that have room for a print, by style. */
 const shirtWithPrint: Record<string, Record<string, string>> = {
   avataaars: { clothesVariant: 'graphicShirt' },

@@ -29,3 +29,10 @@ test('each style has at least three colours on which it can be seen', () => {
     expect(better.filter((value) => isFaint(faintBackgrounds(name), value))).toEqual([])
   }
 })
+
+test.each([
+  ['initials', 'on dark', ['ffd29d', 'f7a98b', 'f6b8c6']],
+  ['glass', 'on light', ['263239', '7a3f5c', '2c5a7a']],
+])('%s, which is nearly invisible %s colours, is better seen on %o', (style, _, better) => {
+  expect(betterSwatches(style)).toEqual(better)
+})

@@ -5,6 +5,8 @@ import { lookUrl } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { dicebearOptions } from '../../src/avatar/choice.ts'
 import { effectsOf } from '../../src/avatar/effects.ts'
+import { drawEmbedded } from '../../src/avatar/embedded.ts'
+import { fieldsOfLook } from '../../src/avatar/looks.ts'
 import partsJson from '../../src/avatar/parts.json' with { type: 'json' }
 import { readForm, readLook } from '../../src/pages/form.ts'
 import { partsView } from '../../src/pages/parts-view.ts'
@@ -163,6 +165,29 @@ test('every part, colour and variant has a readable name that no other has', () 
   }
 })
 
+test.each([
+  ['avataaars', { clothesVariant: 'hoodie', accessoriesVariant: 'none', facialHairVariant: 'none' }],
+  ['personas', {}],
+  ['lorelei', { glassesVariant: 'none' }],
+])('%s: the parts and colours that are offered are those that change the drawing', async (style, pins) => {
+  const choice = choiceOf({ style, mood: '', ...pins })
+  const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
+  const drawWith = (more: Record<string, string>) => drawEmbedded({ ...choice, pins: { ...choice.pins, ...more } })
+  const changes = async (field: string, values: string[]) =>
+    new Set(await Promise.all(values.map((value) => drawWith({ [field]: value })))).size > 1
+  const changing = {
+    parts: await Promise.all(
+      parts.map(({ name, optional, variants }) =>
+        changes(`${name}Variant`, [...variants, ...(optional ? ['none'] : [])]),
+      ),
+    ),
+    colours: await Promise.all(colours.map(({ name }) => changes(`${name}Color`, ['123456', '654321']))),
+  }
+  const effects = await effectsOf(choice)
+  expect(effects.parts).toEqual(parts.flatMap(({ name }, i) => (changing.parts[i] ? [name] : [])))
+  expect(effects.colours).toEqual(colours.flatMap(({ name }, i) => (changing.colours[i] ? [name] : [])))
+})
+
 test('the form offers no part that would make no difference, unless it is pinned', async () => {
   const offered = async (pins: Record<string, string>) => {
     const { choice, entered } = readForm({ style: 'avataaars', seed: 'fern', ...pins })
@@ -233,4 +258,21 @@ test('ready-made colours are a look of each style, and two background colours ar
     }
   }
   expect([...gradients]).toEqual(['linear 90'])
+})
+
+test.each([
+  ['avataaars', 'accessories=accent clothes=cloth facialHair=hair hair=hair hat=hair skin=skin'],
+  ['adventurer', 'earrings=accent eyes=line glasses=accent hair=hair ink=line skin=skin'], // teeth keep their colour
+  ['bottts', 'base=skin'],
+  ['initials', 'text=text'],
+  ['shapes', 'shape1=cloth shape2=accent shape3=hair'],
+  ['landscape', 'orb=cloth hill1=accent hill2=hair hill3=skin hill4=cloth'],
+])('ready-made colours of %s are used for %s', (style, expected) => {
+  const colours = { skin: 'skin', hair: 'hair', cloth: 'cloth', accent: 'accent', line: 'line', text: 'text' }
+  const { pins } = fieldsOfLook({ name: 'sepia', background: ['efe0c2'], colours }, style)
+  expect(
+    Object.entries(pins)
+      .map(([field, role]) => `${field.replace(/Color$/, '')}=${role}`)
+      .join(' '),
+  ).toBe(expected)
 })

@@ -315,6 +315,11 @@ test('DiceBear is never called with DICEBEAR_URL=embedded', async () => {
     expect(await pictureOf(visitor, id)).toBe(drawn({ ...look, ...choice }))
   }
   expect(own.dicebear.calls).toEqual([])
+  // A drawing that fails while Discord fails, too, is only the failure of this visit.
+  const impossible = { ...look, style: 'nobody-s', animated: false }
+  const avatar = own.parts.avatars.begin(impossible, performance.now() + 1000)
+  await expect(own.parts.renderers.draw(impossible)).rejects.toThrow('nobody-s')
+  await expect(avatar('juniper.moss')).rejects.toThrow('nobody-s')
 })
 
 describe('DiceBear is asked for the picture', () => {
@@ -380,6 +385,16 @@ describe('DiceBear is asked for the picture', () => {
 })
 
 describe('the cache folder', () => {
+  test.each(['fern', ''])('has the file before the visitor is sent to the avatar’s page: seed “%s”', async (seed) => {
+    const own = await ownApp()
+    const visitor = own.visitor()
+    const callback = own.discord.codeFor(await leave(visitor, { ...look, seed }))
+    own.dicebear.delay(at.svg, 200)
+    await comeBack(visitor, callback)
+    const [file, ...others] = await filesIn(own.folder)
+    expect([file?.endsWith('.svg'), others]).toEqual([true, []])
+  })
+
   test('has files whose names are hashes, and no others, whatever the seed', async () => {
     const own = await ownApp()
     const seeds = ['../../etc/passwd', '/etc/passwd', 'C:\\x', 'a%00b', '.'.repeat(128), '🦊'.repeat(128), '-rf', '']

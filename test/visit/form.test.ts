@@ -80,6 +80,27 @@ describe('GET /', () => {
     expect(seeds.size).toBeGreaterThan(4)
   })
 
+  test('offers the most popular styles first, and sizes and colours by name', async () => {
+    const page = await reader.read((await app.visitor().get('/')).text)
+    const values = async (selector: string) =>
+      (await page.find(`${selector} input`)).map(({ attributes }) => attributes.get('value'))
+    const titles = async (selector: string) => (await page.find(selector)).map(({ text }) => text.trim())
+    expect((await values('.styles .tile')).slice(0, 12).join(' ')).toBe(
+      'adventurer lorelei notionists avataaars open-peeps micah fun-emoji bottts pixel-art big-smile toon-head thumbs',
+    )
+    expect([await values('.scales .tile'), await titles('.scales .tile')]).toEqual([
+      ['1.25', '', '0.8'],
+      ['Close', 'Normal', 'Roomy'],
+    ])
+    const swatches = '[name="backgroundColor"]'
+    expect((await values(`.swatch:has(${swatches})`)).join(' ')).toBe(
+      ' ffd29d f7a98b f6b8c6 c9c3f5 a9d6f5 b8e0c8 f4e9c9 3f7d6e 2c5a7a 7a3f5c 263239',
+    )
+    expect((await titles(`.swatch:has(${swatches})`)).slice(1).join(' ')).toBe(
+      'Apricot Coral Blossom Lilac Sky Mint Cream Pine Harbour Plum Slate',
+    )
+  })
+
   test('ignores parts that a style lacks in all of its pictures, however long their values are', async () => {
     const pins = { hairVariant: 'nope,long02,long01', glassesVariant: 'x'.repeat(12_000), hatColor: 'red' }
     const { text } = await app.visitor().get(`/?${query({ ...look, ...pins })}&part=hair&wall=1`)

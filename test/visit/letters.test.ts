@@ -75,6 +75,8 @@ describe('letters that no font has', () => {
   test('are named on the page beside the download', async () => {
     const { page } = await wear({ ...initials, seed: `${lacking[0]} ${lacking[1]}` })
     expect(page).toContain(`No font here has <bdi>${lacking.join(' ')}</bdi>. The PNG leaves that out`)
+    const twice = await wear({ ...initials, seed: `${lacking[0]} ${lacking[0]}` })
+    expect(twice.page).toContain(`No font here has <bdi>${lacking[0]}</bdi>`)
     expect(page.indexOf('No font here has')).toBeGreaterThan(page.indexOf('Download for Discord'))
     expect(page.indexOf('No font here has')).toBeLessThan(page.indexOf('<h2'))
   })

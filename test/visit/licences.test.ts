@@ -22,6 +22,10 @@ test('/licences names creator, source and licence of every style', async () => {
     }
     expect(entry.includes('asks for')).toBe(attribution)
   }
+  const places = styles
+    .toSorted((one, other) => (one.title < other.title ? -1 : 1))
+    .map(({ name }) => text.indexOf(`id="${name}"`))
+  expect(places).toEqual(places.toSorted((one, other) => one - other))
 })
 
 test('the README has the number of styles under each licence', () => {
