@@ -96,7 +96,7 @@ export function memoryStore(): Store {
     async replace({ key, owner }, value, ttlS, then = 'keep') {
       if (get(lockKey(key)) !== owner) throw new LockLost('the lock was lost before the write')
       const isReplaced = replaceExisting(key, value, ttlS)
-      if (then === 'release') remove(lockKey(key))
+      if (isReplaced && then === 'release') remove(lockKey(key))
       return isReplaced
     },
     async count(key, hits, windowMs) {

@@ -132,7 +132,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
         log.warn({ err }, 'the outcome of a callback was not kept')
         return true // the outcome is still right for this request
       })
-      onEnd?.(isKept ? outcome.end : 'failed')
+      // The caller of a sign-in that was forgotten stores the outcome `failed` next.
+      if (isKept || outcome.end === 'failed') onEnd?.(outcome.end)
       return isKept ? ended : undefined
     }
 

@@ -252,6 +252,21 @@ describe('the metrics', () => {
     expect(sum(samples, 'http_failures_total', { failure: 'Refused' })).toBe(1)
   })
 
+  test('count a sign-in as failed, and once, if the visitor signs out before its callback is answered', async () => {
+    const app = await watchedApp()
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const { id, username } = app.discord.accounts[0] ?? {}
+    app.discord.fail(at.user, async (_req, res) => {
+      await visitor.post('/sign_out').expect(303)
+      res.json({ id, username })
+    })
+    expect((await comeBack(visitor, callback)).status).toBe(400)
+    const samples = await read(app)
+    const outcomes = ['signed-in', 'declined', 'failed']
+    expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 0, 1])
+  })
+
   test('count a sign-in once that starts at one instance and ends at another', async () => {
     const redis = await openRedis()
     cleanUps.push(() => redis.stop())
