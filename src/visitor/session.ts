@@ -106,9 +106,9 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Moves the visitor to a session with a new id at a sign-in, and deletes the old session after the response. If
-   * another tab has just signed in the same user, that tab's session (one of `otherTabs`) is changed instead. Returns
-   * the id of the session. Throws NotSignedIn if the visitor has signed out meanwhile.
+   * Moves the visitor to a session with a new id at a sign-in. If another tab has just signed in the same user, that
+   * tab's session (one of `otherTabs`) is changed instead. Returns the id of the session. Throws NotSignedIn if the
+   * visitor has signed out meanwhile.
    */
   async function signIn(req: Request, res: Response, begun: SignIn, alter: Alter): Promise<string> {
     const { user, otherTabs = [] } = begun
@@ -117,10 +117,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       const changed = id !== before && user && (await changeFrom(req, id, user, alter))
       if (changed) return changed
     }
-    const id =
-      before === undefined ? await create(req, await alter(stranger), begun) : await replace(req, before, begun, alter)
-    if (before !== undefined) res.once('finish', () => deleteInBackground(before))
-    return id
+    return before === undefined ? create(req, await alter(stranger), begun) : replace(req, res, before, begun, alter)
   }
 
   async function create(req: Request, visitor: Visitor, begun: SignIn): Promise<string> {
@@ -159,7 +156,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     throw new NotSignedIn('the user was forgotten meanwhile')
   }
 
-  async function replace(req: Request, old: string, begun: SignIn, alter: Alter): Promise<string> {
+  /** Replaces a session by one with a new id, and deletes it after the response. */
+  async function replace(req: Request, res: Response, old: string, begun: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
       const { data, successor } = await read(old)
       if (successor !== undefined) return { id: successor, isCreatedHere: false }
@@ -169,8 +167,10 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       return { id: (await store.get(successorKey(old))) ?? signedOut, isCreatedHere: false }
     })
     if (successor.id === signedOut) throw new NotSignedIn('signed out in another tab')
-    if (successor.isCreatedHere) return successor.id
-    return (await changeFrom(req, successor.id, begun.user, alter)) ?? replace(req, successor.id, begun, alter)
+    const id = successor.isCreatedHere ? successor.id : await changeFrom(req, successor.id, begun.user, alter)
+    const current = id ?? (await replace(req, res, successor.id, begun, alter))
+    res.once('finish', () => deleteInBackground(old))
+    return current
   }
 
   /**
