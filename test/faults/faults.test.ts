@@ -381,10 +381,13 @@ describe('while Redis is full', () => {
     },
   )
 
-  test('a sign-out succeeds all the same', async () => {
+  test.each([
+    ['/sign_out', 'signed-out'],
+    ['/forget_me', 'forgotten'],
+  ])('POST %s succeeds all the same', async (path, notice) => {
     const known = await signedIn()
     await db.configSet('maxmemory', '1')
-    expect(locationOf(await known.post('/sign_out'))).toBe('/?notice=signed-out')
+    expect(locationOf(await known.post(path))).toBe(`/?notice=${notice}`)
     expect(locationOf(await known.get('/show_avatar'))).toBe('/?notice=no-looks')
   })
 })

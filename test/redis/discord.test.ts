@@ -162,6 +162,7 @@ describe('the token endpoint', () => {
     ['invalid_client with 401', () => oauthError(401, 'invalid_client'), 502],
     ['invalid_client with 400', () => oauthError(400, 'invalid_client'), 502],
     ['unauthorized_client', () => oauthError(400, 'unauthorized_client'), 502],
+    ['invalid_grant, but with 401', () => oauthError(401, 'invalid_grant'), 502],
     ['401 without a body', () => faults.answer(401), 502],
   ] satisfies Row[])(
     'may refuse with %s: the visitor gets a 502 page, and an error is logged',
@@ -183,10 +184,13 @@ describe('the token endpoint', () => {
     ['tokens with a lifetime of 1e306 seconds', () => faults.json(200, { ...tokens, expires_in: 1e306 }), 502],
     ['tokens with a text as their lifetime', () => faults.json(200, { ...tokens, expires_in: 'a week' }), 502],
     ['another kind of token', () => faults.json(200, { ...tokens, token_type: 'MAC' }), 502],
+    ['a kind of token that only begins with Bearer', () => faults.json(200, { ...tokens, token_type: 'Bearer2' }), 502],
     ['another scope', () => faults.json(200, { ...tokens, scope: 'email guilds' }), 502],
+    ['a scope that only begins with identify', () => faults.json(200, { ...tokens, scope: 'identify.premium' }), 502],
     ['an access token with a line end', () => faults.json(200, { ...tokens, access_token: 'a\nb' }), 502],
-    ['an access token of 17 KB', () => faults.json(200, { ...tokens, access_token: 'a'.repeat(17_000) }), 502],
+    ['an access token of 5 KB', () => faults.json(200, { ...tokens, access_token: 'a'.repeat(5000) }), 502],
     ['a refresh token of 60 KB', () => faults.json(200, { ...tokens, refresh_token: 'a'.repeat(60_000) }), 502],
+    ['tokens in 70 KB', () => faults.json(200, { ...tokens, unused: 'a'.repeat(70_000) }), 502],
     ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
   ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
@@ -233,6 +237,8 @@ describe('the token endpoint', () => {
     ['begins with a byte order mark', () => faults.answer(200, `\ufeff${goodTokens}`, json)],
     ['calls the token’s kind BEARER', () => faults.json(200, { ...tokens, token_type: 'BEARER' })],
     ['writes seconds as text', () => faults.json(200, { ...tokens, expires_in: String(weekS) })],
+    ['has tokens of 4 KB', () => faults.json(200, { ...tokens, access_token: 'a'.repeat(4000) })],
+    ['has 60 KB', () => faults.json(200, { ...tokens, unused: 'a'.repeat(60_000) })],
   ])('may send a response that %s', async (_, fault) => {
     app.discord.fail(at.user, faults.json(200, { id: '1', username: 'someone' }))
     app.discord.fail(at.token, fault(), { times: 1 })
@@ -292,6 +298,7 @@ describe('the user endpoint', () => {
     ['a user without an id', () => faults.json(200, { username: 'a' }), 502],
     ['a user whose id is a number', () => faults.json(200, { id: 5, username: 'a' }), 502],
     ['a user whose id is a path', () => faults.json(200, { id: '../5', username: 'a' }), 502],
+    ['a user whose id ends in a path', () => faults.json(200, { id: '5/../6', username: 'a' }), 502],
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
@@ -819,6 +826,8 @@ describe('Discord’s 429', () => {
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, restyled)
     app.discord.calls.length = 0
+    // The keys do not tell who must wait.
+    expect(String(await db.keys('*'))).not.toContain(juniper())
 
     expectToWait(await restyle(visitor), 30, restyled)
     expectToWait(await restyle(sameBrowserAt(other, visitor)), 30, restyled)
@@ -856,10 +865,16 @@ describe('Discord’s 429', () => {
 
   test('at the user endpoint of a first sign-in stops that visitor only', async () => {
     const visitor = app.visitor()
+    // Of this visitor, too, the app has only tokens, and does not know yet who it is.
+    const another = app.visitor()
+    app.discord.fail(at.user, faults.answer(500), { times: 1 })
+    expect((await signIn(app, another, look, ozzy())).status).toBe(502)
+    app.discord.calls.length = 0
     app.discord.fail(at.user, faults.rateLimitedInPlainText(), { times: 1 })
     expectToWait(await signIn(app, visitor), 60)
     expectToWait(await signIn(app, visitor), 60)
     expect(app.discord.count(at.user)).toBe(1)
+    expectLanding(await signIn(app, another, look, ozzy()))
     await expectNextIsServed()
     await openGates()
     expectLanding(await signIn(app, visitor))
@@ -919,7 +934,8 @@ describe('signing out', () => {
     const given = app.discord.calls.find(({ path }) => path === at.token)?.answer
     const { answer, ms } = await timed(visitor.post('/sign_out'))
     await expectSignedOut(visitor, cookie, answer)
-    expect(ms).toBeLessThan(2000)
+    // It does not wait for longer than Discord takes.
+    expect(ms).toBeLessThan(1400)
     const [revocation, ...more] = app.discord.calls.filter(({ path }) => path === at.revoke)
     expect(more).toEqual([])
     const token = new URLSearchParams(revocation?.body).get('token')
@@ -932,8 +948,11 @@ describe('signing out', () => {
   ])('works within two seconds when the revocation %s', async (_, fault) => {
     const { visitor, cookie } = await signedIn()
     app.discord.fail(at.revoke, fault())
+    const line = app.logged.length
     const { answer, ms } = await timed(visitor.post('/sign_out'))
     expect(ms).toBeLessThan(2000)
+    const warnings = app.logged.slice(line).filter((text) => text.includes('tokens not revoked'))
+    expect(warnings.map((text) => LoggedFailure.parse(JSON.parse(text)).level)).toEqual([40])
     await expectSignedOut(visitor, cookie, answer)
     expect(app.discord.count(at.revoke)).toBe(1)
   })
@@ -1067,15 +1086,40 @@ describe('the visitor has an answer in time while an upstream server hangs', () 
     const slowMs = 2500
     const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
     try {
-      const [known, stranger] = [sameBrowserAt(slow, app.visitor()), slow.visitor()]
+      const [known, stranger, refused] = [sameBrowserAt(slow, app.visitor()), slow.visitor(), slow.visitor()]
+      expectLanding(await signIn(slow, refused, look, ozzy()))
       await signInShortly(known)
       const callback = app.discord.codeFor(await leave(stranger))
       app.discord.delay(at.token, slowMs - 300)
+      app.discord.delay(at.user, 1000)
+      app.discord.fail(at.user, unauthorized(), { times: 1 })
       app.discord.fail(at.user, faults.hang())
-      const answers = await Promise.all([timed(restyle(known)), timed(comeBack(stranger, callback))])
+      // This visitor's token is refused, and the user endpoint hangs after the refresh.
+      const refreshing = timed(send(restyle(refused)))
+      await expect.poll(() => app.discord.count(at.user)).toBe(1)
+      const answers = await Promise.all([refreshing, timed(restyle(known)), timed(comeBack(stranger, callback))])
       for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
       for (const { answer } of answers) expect(answer.status).toBe(504)
-      expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([2, 2])
+      expect([app.discord.count(at.token), app.discord.count(at.user)]).toEqual([3, 4])
+    } finally {
+      await slow.close()
+    }
+  })
+
+  test('the token endpoint hangs after a token was refused slowly', async () => {
+    const slowMs = 2500
+    const slow = await openApp({ redisUrl: redis.url, settings: { UPSTREAM_TIMEOUT_MS: String(slowMs) }, beside: app })
+    try {
+      const [returning, restyling] = [slow.visitor(), slow.visitor()]
+      expectLanding(await signIn(slow, returning))
+      expectLanding(await signIn(slow, restyling, look, ozzy()))
+      const callback = app.discord.codeFor(await leave(returning))
+      app.discord.delay(at.user, slowMs - 100)
+      app.discord.fail(at.user, unauthorized())
+      app.discord.fail(at.token, faults.hang())
+      const answers = await Promise.all([timed(comeBack(returning, callback)), timed(restyle(restyling))])
+      for (const { ms } of answers) expect(ms).toBeLessThan(slowMs + 2000)
+      for (const { answer } of answers) expect(answer.status).toBe(504)
     } finally {
       await slow.close()
     }

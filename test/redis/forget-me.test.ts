@@ -18,7 +18,17 @@ import {
 import { openRedisCluster, until } from '../support/redis.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
 import { app, db, other, redis } from '../support/two-instances.ts'
-import { cookiesOf, hasAvatar, locationOf, sameBrowserAt, send, sessionIdIn, setCookies } from '../support/visits.ts'
+import {
+  cookiesOf,
+  hasAvatar,
+  locationOf,
+  sameBrowserAt,
+  send,
+  sessionCookie,
+  sessionIdIn,
+  setCookie,
+  setCookies,
+} from '../support/visits.ts'
 
 const byUsername = { ...look, seed: '' }
 
@@ -215,6 +225,25 @@ describe('POST /forget_me ends what began before it', () => {
     })
   }
 
+  test('a sign-in that ends while Redis stores that the user is forgotten is ended, too', async () => {
+    const proxy = await openRedisProxy(redis.port)
+    const slow = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      const visitor = await signedIn()
+      // The first write deletes the state, the second one notes that the user is forgotten.
+      proxy.plan(1, { kind: 'stall', ms: 500 })
+      const forgetting = send(sameBrowserAt(slow, visitor).post('/forget_me'))
+      await expect.poll(() => proxy.writes().length, { interval: 5 }).toBe(2)
+      const device = await signedIn()
+      expect((await forgetting).headers.location).toBe('/?notice=forgotten')
+      await expectSignedOut(visitor, device)
+      expect(await db.keys('session*')).toEqual([])
+    } finally {
+      await slow.close()
+      proxy.close()
+    }
+  })
+
   test('a visitor who is at Discord’s page on another device is not signed in', async () => {
     const visitor = await signedIn()
     const device = app.visitor()
@@ -330,6 +359,7 @@ describe('POST /sign_out with devices=all', () => {
     const stranger = await signedIn(app, look, app.discord.accounts[1]?.id)
     const answer = await phone.post('/sign_out').type('form').send({ devices: 'all' })
     expect([answer.status, answer.headers.location]).toEqual([303, '/?notice=signed-out-everywhere'])
+    expect(setCookie(answer, sessionCookie(app))).toContain('=; ')
     expect((await phone.get(locationOf(answer))).text).toContain(words.notices.signedOutEverywhere)
     await expectSignedOut(phone, desk)
     await expectSignedIn(stranger)

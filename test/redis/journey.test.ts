@@ -61,6 +61,7 @@ describe('one visit', () => {
     const form = new URLSearchParams(exchange?.body)
     expect(exchange?.headers['content-type']).toMatch(/^application\/x-www-form-urlencoded/)
     expect(exchange?.headers['user-agent']).toMatch(/^DiscordBot \(http:\/\/127\.0\.0\.1:\d+, \d+\.\d+\.\d+\)$/)
+    expect(exchange?.headers.accept).toBe('application/json')
     expect(form.get('grant_type')).toBe('authorization_code')
     expect(form.get('client_secret')).toBe(app.config.discord.clientSecret)
     expect(form.get('redirect_uri')).toBe(`${app.url}/get_avatar`)

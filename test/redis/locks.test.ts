@@ -63,8 +63,12 @@ describe.each(kinds)('a lock %s', (_, open) => {
     await expect(store.replace(slow, 'late', 60)).rejects.toMatchObject({ name: 'LockLost' })
     expect(await store.get('thing:1')).toBe('old')
 
+    expect(await store.replace(next, 'during', 90)).toBe(true)
+    expect(await store.get(lockKey('thing:1'))).toBe(next.owner)
+    expect(await store.remainingMs('thing:1')).toBeGreaterThan(60_000)
     expect(await next.replaceAndRelease('new', 60)).toBe(true)
     expect(await store.get('thing:1')).toBe('new')
+    expect(await store.remainingMs('thing:1')).toBeLessThanOrEqual(60_000)
     expect(await store.get(lockKey('thing:1'))).toBeUndefined()
   })
 
@@ -75,6 +79,85 @@ describe.each(kinds)('a lock %s', (_, open) => {
     expect(await store.replace(lock, 'new', 60)).toBe(false)
     expect(await store.get('thing:1')).toBeUndefined()
     await lock.release()
+  })
+})
+
+describe.each(kinds)('a store %s', (_, open) => {
+  /** Checks that a key lives for about this long from now on. */
+  async function expectTtl(store: Store, key: string, ttlS: number): Promise<void> {
+    const leftMs = await store.remainingMs(key)
+    expect(leftMs).toBeGreaterThan(1000 * ttlS - 1000)
+    expect(leftMs).toBeLessThanOrEqual(1000 * ttlS)
+  }
+
+  test('renews a TTL when it is told to, and not when a key is only read', async () => {
+    const store = open()
+    await store.set('thing:1', 'one', 10)
+    expect(await store.getMany(['thing:2', 'thing:1'])).toEqual([undefined, 'one'])
+    await expectTtl(store, 'thing:1', 10)
+    expect(await store.getAndExtend('thing:1', 60)).toBe('one')
+    await expectTtl(store, 'thing:1', 60)
+    expect(await store.extendIfEqual('thing:1', 'other', 90)).toBe(false)
+    await expectTtl(store, 'thing:1', 60)
+    expect(await store.extendIfEqual('thing:1', 'one', 90)).toBe(true)
+    await expectTtl(store, 'thing:1', 90)
+    for (const ttlS of [60, 120]) await store.setForAtLeast('thing:1', `for ${ttlS}`, ttlS)
+    await expectTtl(store, 'thing:1', 120)
+    await store.setForAtLeast('thing:1', 'for less', 110)
+    expect(await store.get('thing:1')).toBe('for 120')
+    await expectTtl(store, 'thing:1', 120)
+
+    expect(await store.getAndExtend('thing:2', 60)).toBeUndefined()
+    expect(await store.extendIfEqual('thing:2', 'one', 60)).toBe(false)
+    expect([await store.get('thing:2'), await store.expiresAt('thing:2')]).toEqual([undefined, undefined])
+    expect(await store.remainingMs('thing:2')).toBeLessThanOrEqual(0)
+  })
+
+  test('sets a key only on the condition that it is told, and returns what was there before', async () => {
+    const store = open()
+    expect(await store.setIfAbsent('thing:1', 'one', 60)).toBe(true)
+    expect(await store.setIfAbsent('thing:1', 'two', 90)).toBe(false)
+    expect(await store.get('thing:1')).toBe('one')
+    await expectTtl(store, 'thing:1', 60)
+    expect(await store.getAndSet('thing:1', 'three', 90)).toBe('one')
+    expect(await store.getAndSet('thing:{2}', 'four', 90)).toBeUndefined()
+    await expectTtl(store, 'thing:1', 90)
+    expect(await store.setUnless('other:{2}', 'five', 60, 'thing:{2}')).toBe(false)
+    expect(await store.get('other:{2}')).toBeUndefined()
+    expect(await store.deleteIfEqual('thing:{2}', 'three')).toBe(false)
+    expect(await store.deleteIfEqual('thing:{2}', 'four')).toBe(true)
+    expect(await store.setUnless('other:{2}', 'five', 60, 'thing:{2}')).toBe(true)
+    await expectTtl(store, 'other:{2}', 60)
+    expect(await store.getAndDelete('other:{2}')).toBe('five')
+    expect(await store.getAndDelete('other:{2}')).toBeUndefined()
+  })
+
+  test('keeps a list, the newest item first, and tells when a mark expires', async () => {
+    const store = open()
+    const add = (item: string) => store.addToList('list:{1}', item, { max: 3, ttlS: 90 }, 'mark:{1}')
+    expect(await store.list('list:{1}')).toEqual([])
+    for (const item of ['one', 'two', 'three']) {
+      expect(await add(item)).toEqual({ excess: undefined, markExpiresAt: undefined })
+    }
+    await store.set('mark:{1}', 'marked', 60)
+    const { excess, markExpiresAt } = await add('four')
+    expect(excess).toBe('one')
+    expect(markExpiresAt).toBeCloseTo((await store.expiresAt('mark:{1}')) ?? 0, 0)
+    await store.removeFromList('list:{1}', 'three')
+    expect(await store.list('list:{1}')).toEqual(['four', 'two'])
+    await expectTtl(store, 'list:{1}', 90)
+    for (const item of ['four', 'two', 'gone']) await store.removeFromList('list:{1}', item)
+    expect(await store.expiresAt('list:{1}')).toBeUndefined()
+  })
+
+  test('counts in a window that does not slide', async () => {
+    const store = open()
+    expect((await store.count('count:1', 2, 60_000)).hits).toBe(2)
+    const { hits, resetMs } = await store.count('count:1', 3, 90_000)
+    expect(hits).toBe(5)
+    expect(resetMs).toBeGreaterThan(59_000)
+    expect(resetMs).toBeLessThanOrEqual(60_000)
+    expect((await store.count('count:2', 1, 1000)).hits).toBe(1)
   })
 })
 
@@ -112,8 +195,8 @@ describe('an instance that is stopped for longer than its locks last', () => {
   }
 
   /** Stops the instance while Discord is about to answer, until its locks have expired. */
-  async function stopWhileDiscordAnswers(path: string, before: number): Promise<void> {
-    await expect.poll(() => app.discord.count(path)).toBe(before + 1)
+  async function stopWhileDiscordAnswers(path: string, count: number): Promise<void> {
+    await expect.poll(() => app.discord.count(path)).toBe(count)
     stopped.child.kill('SIGSTOP')
     app.discord.heal()
     const locks = await db.keys('lock:*')
@@ -125,11 +208,17 @@ describe('an instance that is stopped for longer than its locks last', () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const authorize = await leave(visitor, { ...look, seed: 'second' })
+    const newcomer = app.visitor()
+    const first = await leave(newcomer)
     app.discord.delay(at.user, 500)
     const before = app.discord.count(at.user)
-    const late = send(comeBack(there(visitor), app.discord.codeFor(authorize)))
-    await stopWhileDiscordAnswers(at.user, before)
+    const late = [
+      send(comeBack(there(visitor), app.discord.codeFor(authorize))),
+      send(comeBack(there(newcomer), app.discord.codeFor(first))),
+    ]
+    await stopWhileDiscordAnswers(at.user, before + 2)
 
+    expectLanding(await comeBack(newcomer, app.discord.codeFor(first)))
     const reload = await comeBack(visitor, app.discord.codeFor(authorize))
     expect([reload.status, reload.headers.location]).toEqual([302, '/show_avatar'])
     await visitor
@@ -137,12 +226,15 @@ describe('an instance that is stopped for longer than its locks last', () => {
       .type('form')
       .send({ ...look, seed: 'third' })
       .expect(303)
-    const [record = ''] = await db.keys('state:*')
-    const outcome = await db.get(record)
+    const records = await db.keys('state:*')
+    const outcomes = await db.mGet(records)
 
     stopped.child.kill('SIGCONT')
-    await late
-    expect(await db.get(record)).toBe(outcome)
+    for (const { status } of await Promise.all(late)) expect(status).toBe(503)
+    expect(await db.mGet(records)).toEqual(outcomes)
+    // No session is left of the late sign-ins.
+    await expect.poll(() => db.keys('session:*')).toHaveLength(2)
+    expect(await hasAvatar(newcomer)).toBe(true)
     for (const seed of ['fern', 'second', 'third']) expect(await hasAvatar(visitor, { seed })).toBe(true)
   })
 
@@ -159,7 +251,7 @@ describe('an instance that is stopped for longer than its locks last', () => {
         .type('form')
         .send({ ...look, seed: 'second' }),
     )
-    await stopWhileDiscordAnswers(at.token, before)
+    await stopWhileDiscordAnswers(at.token, before + 1)
 
     await visitor
       .post('/show_avatar')

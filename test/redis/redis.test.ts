@@ -814,6 +814,22 @@ describe('a new SESSION_SECRET', () => {
     expect((await sameBrowserAt(newOnly, visitor).get('/show_avatar')).status).toBe(200)
   })
 
+  test('before the old one ends sessions whose cookie was signed with the old one, and encrypts with the new one', async () => {
+    const visitor = app.visitor()
+    const cookies = cookiesOf(await signIn(app, visitor))
+    expect((await sameBrowserAt(both, visitor).post('/sign_out')).status).toBe(303)
+    await expectStranger(app.visitor(), cookies)
+    expect(app.discord.count(at.revoke)).toBe(1)
+
+    const later = both.visitor()
+    expectLanding(await signIn(both, later))
+    const callback = app.discord.codeFor(await leave(later))
+    const there = sameBrowserAt(newOnly, later)
+    expectLanding(await restyle(there), 303)
+    expectLanding(await comeBack(there, callback))
+    expect(app.discord.count(at.token)).toBe(2)
+  })
+
   test('without the old one signs visitors out, and sign-ins in progress start again', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)

@@ -112,6 +112,8 @@ describe('the avatar’s page', () => {
 
   test.each<[keyof typeof nothing | 'none', Record<string, unknown>]>([
     ['banner', { banner: '../../evil' }],
+    ['banner', { banner: `${hash}/../x` }],
+    ['banner', { banner: `../${hash}` }],
     ['banner', { banner: 7 }],
     ['accent', { accent_color: 0x1000000 }],
     ['accent', { accent_color: -1 }],
@@ -131,6 +133,20 @@ describe('the avatar’s page', () => {
     const without = name === 'none' ? {} : { [name]: nothing[name], ...(name === 'accent' && { swatch: 0 }) }
     expect(await shownOn(page)).toEqual({ ...everything, ...without })
   })
+
+  test('shows a tag of four characters, each of which takes two UTF-16 code units', async () => {
+    const { page } = await pageOf({ primary_guild: { identity_enabled: true, tag: '🦊🦊🦊🦊' } })
+    expect((await shownOn(page)).tag).toBe('🦊🦊🦊🦊')
+  })
+
+  test.each([`${hash}/../x`, `../${hash}`, `${hash}.gif`])(
+    'shows Discord’s default picture if the present picture is %s, which is no hash',
+    async (avatar) => {
+      const { page } = await pageOf({ avatar })
+      const sources = (await page.find('.where img.before')).map(({ attributes }) => attributes.get('src'))
+      expect(new Set(sources)).toEqual(new Set([`${cdn}/embed/avatars/5.png`]))
+    },
+  )
 
   test('offers the accent colour as a background, and marks it as chosen when it is used', async () => {
     const { page } = await pageOf(profile, { ...look, backgroundColor: '#00ff7f' })

@@ -190,6 +190,8 @@ describe('keeping an avatar', () => {
     const history = await historyOf(visitor)
     expect(history).toHaveLength(12)
     expect(history.slice(6)).toEqual([1, 2, 3, 4, 5, 7].map((place) => ids[place]))
+    await act(visitor, ids[7], 'unkeep')
+    expect(await keptPlaces(visitor)).toEqual([6, 7, 8, 9, 10])
   })
 
   test('works in two tabs at once', async () => {
