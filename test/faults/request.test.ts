@@ -62,6 +62,19 @@ describe('a request', () => {
     expect((await ask(url())).status).toBe(200)
   })
 
+  test('is counted from 0 again after its circuit breaker has closed', async () => {
+    const states: string[] = []
+    const ask = way({
+      breaker: { failures: 2, pauseMs: 0, isFailure: () => true },
+      onBreaker: ({ state }) => states.push(state),
+    })
+    for (const status of [503, 503, 200, 503, 200, 503, 200]) {
+      double.fail(at.svg, faults.answer(status), { times: 1 })
+      await ask(url()).catch(() => undefined)
+    }
+    expect(states).toEqual(['open', 'half-open', 'closed'])
+  })
+
   test('does not change the state of its circuit breaker if it began before this opened', async () => {
     const states: string[] = []
     const ask = way({
@@ -99,8 +112,8 @@ describe('a request', () => {
     expect((await way()(url('one more'))).status).toBe(200)
     expect(isEnded).toBe(false)
     for (const { status } of await ended) expect(status).toBe('rejected')
-    // One connection may be kept alive: that of the request that was answered.
-    await expect.poll(() => double.connections()).toBeLessThanOrEqual(1)
+    // A connection that is kept alive, too, is closed after four seconds without a request.
+    await expect.poll(() => double.connections(), { timeout: 5000 }).toBe(0)
   })
 
   test('asks for no content encoding, and refuses a response that has one', async () => {

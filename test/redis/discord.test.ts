@@ -427,6 +427,14 @@ describe('the user endpoint', () => {
     app.discord.heal()
     expectLanding(await signIn(app, visitor))
     expect(app.discord.count(at.token)).toBe(1)
+    // A visitor whose tokens are replaced keeps the avatars, too.
+    app.discord.deauthorize(juniper())
+    app.discord.fail(at.user, unauthorized(), { times: 1 })
+    app.discord.fail(at.user, faults.answer(500), { times: 1 })
+    expect((await signIn(app, visitor, restyled)).status).toBe(502)
+    expect(await hasAvatar(visitor)).toBe(true)
+    expectLanding(await restyle(visitor), 303)
+    expect(app.discord.count(at.token)).toBe(2)
   })
 })
 
@@ -826,8 +834,9 @@ describe('Discord’s 429', () => {
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expectToWait(await restyle(visitor), 30, restyled)
     app.discord.calls.length = 0
-    // The keys do not tell who must wait.
+    // Neither keys nor log tell who must wait.
     expect(String(await db.keys('*'))).not.toContain(juniper())
+    expect(app.logged.join('')).not.toMatch(/\buser:/)
 
     expectToWait(await restyle(visitor), 30, restyled)
     expectToWait(await restyle(sameBrowserAt(other, visitor)), 30, restyled)

@@ -148,6 +148,7 @@ describe('the metrics', () => {
     await visitor.post('/get_avatar').type('form').send({ style: 'nope' })
     await visitor.post(`/avatars/${id}/forget`)
     await visitor.post('/sign_out').set('Origin', 'https://evil.example')
+    await visitor.post('/sign_out')
     await visitor.get('/healthz')
     await visitor.get(`/nowhere/${id}`)
 
@@ -168,6 +169,7 @@ describe('the metrics', () => {
       'POST /get_avatar 422': 1,
       'POST /avatars/:id/forget 303': 1,
       'POST /sign_out 403': 1,
+      'POST /sign_out 303': 1,
       'GET /healthz 200': 1,
       'GET other 404': 1,
     })
@@ -196,6 +198,9 @@ describe('the metrics', () => {
     expect(pictures('preview')).toEqual([2, 1])
     expect(pictures('card')).toEqual([1, 1])
     expect(sum(samples, 'avatar_fallbacks_total')).toBe(0)
+    for (const upstream of ['discord-token', 'discord-user', 'discord-revoke', 'dicebear']) {
+      expect([upstream, sum(samples, 'upstream_requests_total', { upstream, outcome: 'ok' })]).toEqual([upstream, 1])
+    }
   })
 
   test('count a malformed request, which is logged, too', async () => {
