@@ -23,9 +23,11 @@ export async function effectsOf(choice: Choice): Promise<Effects> {
   async function isShown(part: Part): Promise<boolean> {
     // The id of a drawn part begins with its name, unless other parts repeat the drawing under their own names.
     if (full.includes(`<g id="${part.name}-`)) return true
-    const [first = '', last = first] = [part.optional ? noVariant : part.variants[0], part.variants.at(-1)]
-    const [one, other] = await Promise.all([first, last].map((variant) => drawWith({ [variantField(part)]: variant })))
-    return one !== other
+    // Otherwise it is visible if two of its variants look different.
+    const choices = part.optional ? [noVariant, ...part.variants] : part.variants
+    const drawPart = (variant = '') => drawWith({ [variantField(part)]: variant })
+    const [first, last] = await Promise.all([drawPart(choices[0]), drawPart(choices.at(-1))])
+    return first !== last
   }
   const shown = await Promise.all(parts.map(isShown))
   return {

@@ -70,7 +70,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
         await handle.utimes(new Date(), new Date()).catch(onError)
       return stored
     } catch (error) {
-      ignoreMissing(error)
+      reportUnlessMissing(error)
       return undefined
     }
   }
@@ -99,7 +99,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
 
   /** Creates the subfolder. Removes a file or symbolic link in its place; a link could point outside the cache. */
   async function makeSubfolder(subfolder: string): Promise<void> {
-    const stats = await lstat(subfolder).catch(ignoreMissing)
+    const stats = await lstat(subfolder).catch(reportUnlessMissing)
     if (stats?.isDirectory()) return
     if (stats) await rm(subfolder)
     makeFolder(subfolder)
@@ -107,7 +107,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
 
   function trim(): Promise<void> {
     trimming ??= deleteExcess()
-      .catch(ignoreMissing)
+      .catch(reportUnlessMissing)
       .finally(() => {
         trimming = undefined
       })
@@ -131,10 +131,11 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
     const subfolders = entries.filter((entry) => entry.isDirectory() && subfolderName.test(entry.name))
     const files: { file: string; bytes: number; usedAtMs: number }[] = []
     for (const { name: subfolder } of subfolders) {
-      const names = ((await readdir(join(root, subfolder)).catch(ignoreMissing)) ?? []).filter((n) => fileName.test(n))
+      const names = (await readdir(join(root, subfolder)).catch(reportUnlessMissing)) ?? []
       const found = names.map(async (name) => {
+        if (!fileName.test(name)) return
         const file = join(root, subfolder, name)
-        const stats = await lstat(file).catch(ignoreMissing)
+        const stats = await lstat(file).catch(reportUnlessMissing)
         if (stats?.isFile()) files.push({ file, bytes: onDisk(stats.size), usedAtMs: stats.mtimeMs })
       })
       await Promise.all(found)
@@ -143,7 +144,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   }
 
   /** Reports an error, but not that a file or folder is missing: another process or an operator may have deleted it. */
-  function ignoreMissing(error: unknown): undefined {
+  function reportUnlessMissing(error: unknown): undefined {
     if (codeOf(error) !== 'ENOENT') onError(error)
   }
 

@@ -27,9 +27,9 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
   if (!config.rateLimit) return { 'sign-in': none, file: none, page: none, none }
   return {
     // Sign-ins cause calls to Discord, so they are counted exactly.
-    'sign-in': limits('sign-in', store, createExactCounter(store)),
-    file: limits('file', store),
-    page: limits('page', store),
+    'sign-in': limitClient('sign-in', store, createExactCounter(store)),
+    file: limitClient('file', store),
+    page: limitClient('page', store),
     none,
   }
 }
@@ -74,20 +74,19 @@ async function waitForOwnIteration(): Promise<void> {
  * Counts a request for its client and then for the networks that contain the client. A request that the client's own
  * limit refuses is not counted for the networks, so that it does not use up its neighbours' limit.
  */
-function limits(name: keyof typeof maxPerMinute, store: Store, countClient?: Counter): RequestHandler {
+function limitClient(name: keyof typeof maxPerMinute, store: Store, count?: Counter): RequestHandler {
   const max = maxPerMinute[name]
-  const wider = networks.map(({ prefix, factor }) => {
-    const networkMax = factor * max
-    return limit({ name: `${name}-${prefix}`, max: networkMax, prefix, count: createSharedCounter(store, networkMax) })
-  })
-  const client = limit({ name, max, prefix: 64, count: countClient ?? createSharedCounter(store, max) })
+  const client = limitNetwork({ name, max, prefix: 64, store, count })
+  const wider = networks.map(({ prefix, factor }) =>
+    limitNetwork({ name: `${name}-${prefix}`, max: factor * max, prefix, store }),
+  )
   return Router().use(client, ...wider)
 }
 
 type Counter = (key: string) => Count | Promise<Count>
-type Limit = { name: string; max: number; prefix: number; count: Counter }
+type NetworkLimit = { name: string; max: number; prefix: number; store: Store; count?: Counter | undefined }
 
-function limit({ name, max, prefix, count }: Limit): RequestHandler {
+function limitNetwork({ name, max, prefix, store, count = createSharedCounter(store, max) }: NetworkLimit) {
   return rateLimit({
     windowMs,
     limit: max,

@@ -51,6 +51,6 @@ export function isOtherName(host: string | undefined, { baseUrl }: Config): bool
 /** Host and port in a form that is equal for all names of one site: with and without `www.`, and all loopback names. */
 function siteOf({ hostname, port }: URL): string {
   const name = hostname.replace(/\.$/, '').replace(/^www\./, '')
-  const isOwn = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)
-  return `${isOwn ? 'localhost' : name}:${port}`
+  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(name)
+  return `${isLoopback ? 'localhost' : name}:${port}`
 }

@@ -62,11 +62,12 @@ export function descriptionOf({ style, mood, pins = {} }: Choice, drawn: readonl
  */
 function phraseOf({ name, variant = '', colour }: DrawnPart, isOptional: boolean): string {
   const kind = variant.replace(/^variant\d+$|\d+$/, '')
-  const { [kind]: own = hairParts.includes(name) ? hairstyles[kind] : undefined, any = '' } = phrases[name] ?? {}
+  const ofPart = phrases[name] ?? {}
+  const ownPhrase = ofPart[kind] ?? (hairParts.includes(name) ? hairstyles[kind] : undefined)
   const title = words.variantTitle(name, kind).toLowerCase()
   const values = { variant: adjectives.has(title) ? title : '', colour: colour ? colourName(name, colour) : '' }
-  if (own === undefined && !values.variant && !values.colour && !isOptional) return ''
-  const text = fill(own ?? any, values)
+  if (ownPhrase === undefined && !values.variant && !values.colour && !isOptional) return ''
+  const text = fill(ownPhrase ?? ofPart.any ?? '', values)
     .replace(/ +/g, ' ')
     .trim()
   return text.replace(/\ba (?=[aeiou])/g, 'an ')

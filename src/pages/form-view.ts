@@ -63,10 +63,10 @@ export function formView(entered: Entered, problems: Problem[], fallbackSeed: st
 /** What was entered, but empty for each field that is wrong. */
 export function validEntered({ entered, problems }: Pick<ReadForm, 'entered' | 'problems'>): Entered {
   const { pins, ...texts } = entered
-  const wrong = Object.fromEntries(problems.map(({ field }) => [field, '']))
-  const entries = Object.entries(pins).filter(([field]) => !(field in wrong))
-  const validTexts = Object.entries(texts).map(([field, value]) => [field, wrong[field] ?? value])
-  return { ...entered, ...Object.fromEntries(validTexts), pins: Object.fromEntries(entries) }
+  const wrong = new Set(problems.map(({ field }) => field))
+  const validTexts = Object.entries(texts).map(([field, value]) => [field, wrong.has(field) ? '' : value])
+  const pinEntries = Object.entries(pins).filter(([field]) => !wrong.has(field))
+  return { ...entered, ...Object.fromEntries(validTexts), pins: Object.fromEntries(pinEntries) }
 }
 
 /** The mood if the style can show it, otherwise ''. */

@@ -67,6 +67,7 @@ export function framesOf(svg: string): Frames {
  * back.
  */
 function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
+  // Without a box there is no width or height for a percentage, so NaN makes `lengthIn` refuse it.
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]
   const [originX = '0', originY = '0'] = animation.origin.replace(/^center$/, '50% 50%').split(' ')
   const x = left + lengthIn(originX, right - left)

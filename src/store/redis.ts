@@ -97,14 +97,18 @@ export function openRedis(address: RedisAddress, events: Events) {
   }
 
   async function supervise(isConnected: boolean): Promise<void> {
-    if (isConnected) await untilUseless()
-    else await pause(superviseEveryMs)
-    if (!closing.signal.aborted) return supervise(await reconnect())
+    let isUseful = isConnected
+    while (!closing.signal.aborted) {
+      if (isUseful) await untilUseless()
+      else await pause(superviseEveryMs)
+      if (!closing.signal.aborted) isUseful = await reconnect()
+    }
   }
 
   /** Resolves when the server has become a read-only replica, or has not answered several pings in a row. */
   async function untilUseless(): Promise<void> {
-    for (let failed = 0; failed < maxFailedPings && !closing.signal.aborted; ) {
+    let failed = 0
+    while (failed < maxFailedPings && !closing.signal.aborted) {
       await pause(superviseEveryMs)
       await (state === 'ok' ? ping() : tryAll()).catch(() => undefined)
       if (state === 'read-only') return
