@@ -6,7 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, tes
 import { makeCertificate } from '../support/certificate.ts'
 import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { freePort } from '../support/free-port.ts'
-import { clientId, clientSecret, comeBack, leave, type Visitor } from '../support/open-app.ts'
+import {
+  clientId,
+  clientSecret,
+  comeBack,
+  leave,
+  openApp,
+  signIn as signInAt,
+  type Visitor,
+} from '../support/open-app.ts'
 import { startApp } from '../support/start-app.ts'
 import { openProxy, openTlsFront } from '../support/tunnels.ts'
 
@@ -106,6 +114,18 @@ test.each(['NO_PROXY', 'no_proxy'])('hosts in %s are called directly', async (na
   expect((await signIn(app.url)).status).toBe(502) // because only the proxy knows where discord.test is
   expect(proxy.requests).toEqual([])
 })
+
+test.each(['localhost', 'pictures.localhost', '127.0.0.1', '127.255.255.254', '[::1]'])(
+  'the loopback host %s is called directly',
+  async (host) => {
+    const settings = { HTTPS_PROXY: proxyUrl(), DICEBEAR_URL: `https://${host}:${await freePort()}/10.x` }
+    const app = await openApp({ settings })
+    onTestFinished(() => app.close())
+    expect((await signInAt(app, app.visitor())).headers.location).toBe('/show_avatar')
+    expect(app.logged.join()).toContain('drawn here instead of at DiceBear')
+    expect(proxy.requests).toEqual([])
+  },
+)
 
 test('a kept-alive connection that Discord has just closed is replaced by a new one through the proxy', async () => {
   const app = await started({ HTTPS_PROXY: proxyUrl() })

@@ -1,6 +1,7 @@
+import os from 'node:os'
 import { agent } from 'supertest'
-import { expect, onTestFinished, test } from 'vitest'
-import { capacityFor } from '../../src/capacity.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { availableMemoryMb, capacityFor } from '../../src/capacity.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { comeBack, leave, shownAvatar } from '../support/open-app.ts'
 import { childrenOf } from '../support/renderers.ts'
@@ -43,10 +44,33 @@ test.each([
     const [glass] = visitors
     expect((await glass?.(1024))?.status).toBe(status)
     expect((await visitors[1]?.(1024))?.status).toBe(200)
+    // With DICEBEAR_URL=embedded the demo does not call its own DiceBear either.
+    expect(app.output.stdout).not.toContain('/demo/dicebear/')
   },
 )
 
-test.each([350, 650, 1000])('%i MB of memory allow more than one megabyte less', (memoryMb) => {
-  const sum = (limits: object) => Object.values(limits).reduce((total, limit) => total + limit, 0)
-  expect(sum(capacityFor(memoryMb))).toBeGreaterThan(sum(capacityFor(memoryMb - 1)))
+test.each([350, 650, 1000])('%i MB of memory allow more than one megabyte less, and nothing less', (memoryMb) => {
+  const [less, more] = [memoryMb - 1, memoryMb].map((mb) => Object.values(capacityFor(mb)))
+  const differences = more?.map((limit, place) => limit - (less?.[place] ?? 0)) ?? []
+  expect(Math.min(...differences)).toBeGreaterThanOrEqual(0)
+  expect(Math.max(...differences)).toBeGreaterThan(0)
+})
+
+test.each([
+  [649, 1],
+  [650, 2],
+])('with %i MB of memory %i processes render pictures', (memoryMb, processes) => {
+  expect(capacityFor(memoryMb).renderingProcesses).toBe(processes)
+})
+
+const machineMb = os.totalmem() / 2 ** 20
+
+test.each([
+  ['the limit of the control group', 512, 512],
+  ['half of the machine’s if there is no limit', 0, machineMb / 2],
+  ['half of the machine’s if the limit is larger than the machine', 2 * machineMb, machineMb / 2],
+])('the available memory is %s', (_what, limitMb, availableMb) => {
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(limitMb * 2 ** 20)
+  onTestFinished(() => void vi.restoreAllMocks())
+  expect(availableMemoryMb()).toBeCloseTo(availableMb)
 })

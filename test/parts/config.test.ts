@@ -82,6 +82,8 @@ const bad: [name: string, ...values: string[]][] = [
     'TODO',
   ],
   ['DISCORD_CLIENT_SECRET', 'your client secret', 'replace_me', 'insert-your-secret', 'placeholder', 'secret_here'],
+  ['DISCORD_CLIENT_SECRET', 'enter this', 'paste it here', 'Put-Your-Secret', 'fill in', ' change-me ', 'SECRET HERE'],
+  ['DISCORD_CLIENT_SECRET', 'tbd', 'FIXME', 'example', 'none', 'null', 'undefined', 'a secret of …', 'abc...'],
   [
     'SESSION_SECRET',
     `<${'a secret of 32 characters or more'}>`,
@@ -105,13 +107,15 @@ const bad: [name: string, ...values: string[]][] = [
       'https://x ',
       'https://x;y',
       'https://x,y',
+      'https://x:99999',
     ],
   ]),
-  ['CACHE_MAX_MB', '0', '1.5', '-1', 'all'],
-  ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5'],
-  ['TRUST_PROXY', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
+  ['CACHE_MAX_MB', '0', '1.5', '-1', 'all', '1000001'],
+  ['UPSTREAM_TIMEOUT_MS', '-1', '0', '5s', '5000.5', '60001'],
+  ['TRUST_PROXY', '10', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
   ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
   ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
+  ['TRUST_PROXY', '1ff::/8', '2001:db8::/129'],
   ['HTTPS_PROXY', 'socks5://proxy.example', 'ftp://proxy.example', 'a b', 'http://', 'http://a b', ' '],
   [
     'HTTPS_PROXY',
@@ -119,9 +123,12 @@ const bad: [name: string, ...values: string[]][] = [
     'http://proxy.example?x',
     'http://proxy.example:99999',
     'http://u:%zz@a',
+    'http://%zz:p@a',
+    'http://proxy.example#x',
   ],
   ['CONTACT', 'somebody', 'a b@avatars.example', 'mailto:', 'mailto:nobody', 'javascript:alert(1)', 'ftp://a/b', '"@a'],
   ['CONTACT', 'http://', 'https://u:p@avatars.example', 'https://avatars.example/a b', '<a@b.example>', ' '],
+  ['PRIVACY_URL', 'https://u@avatars.example', 'https://:p@avatars.example'],
   ['PRIVACY_URL', 'avatars.example', 'mailto:a@b.example', '/privacy', 'javascript:alert(1)', 'http://', 'https://a b'],
   ['RATE_LIMIT', 'yes', 'ON', 'true', '0'],
   ['LOG_LEVEL', 'loud', 'INFO'],
@@ -194,13 +201,19 @@ test.each<Record<string, string>>([
   {},
   { BASE_URL: 'http://localhost:3000' },
   { BASE_URL: 'http://127.0.0.1' },
+  { BASE_URL: 'HTTPS://Avatars.Example/' },
+  { PORT: '1', METRICS_PORT: '65535', UPSTREAM_TIMEOUT_MS: '60000', CACHE_MAX_MB: '1' },
+  { PORT: '65535', METRICS_PORT: '1', UPSTREAM_TIMEOUT_MS: '1', CACHE_MAX_MB: '1000000' },
   { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
+  { SESSION_SECRET: '0123456789abcdef0123456789abcdef' },
+  // These are not placeholders, though each contains one.
+  { DISCORD_CLIENT_ID: '11', DISCORD_CLIENT_SECRET: 'Exchange-me7yours-whereof-todo_none' },
   { HOST: '0.0.0.0' },
   { HOST: '::1' },
   { HOST: 'my_app.example' },
   { TRUST_PROXY: '1' },
   { TRUST_PROXY: 'loopback, 10.0.0.0/8,fd00::/8' },
-  { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,2001:db8::/32' },
+  { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,200::/7,2001:db8::/32' },
   { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
   { DICEBEAR_URL: 'embedded' },
   { HTTPS_PROXY: 'http://user:p%40ss@proxy.example:3128/', NO_PROXY: '.example,10.0.0.1-10.0.0.9' },
@@ -216,8 +229,30 @@ test.each<Record<string, string>>([
   expect(readConfig({ ...good, ...settings }).demo).toBe(false)
 })
 
-test('CACHE_MAX_MB is in megabytes', () => {
-  expect(readConfig({ ...good, CACHE_MAX_MB: '3' }).cacheMaxBytes).toBe(3 * 2 ** 20)
+test.each<[settings: Record<string, string>, read: object]>([
+  [{ CACHE_MAX_MB: '3' }, { cacheMaxBytes: 3 * 2 ** 20 }],
+  [{ BASE_URL: 'HTTPS://Avatars.Example/' }, { baseUrl: 'https://avatars.example', https: true }],
+  [{ DISCORD_API_URL: 'https://discord.example/api/' }, { discord: { apiUrl: 'https://discord.example/api' } }],
+  [{ DICEBEAR_URL: 'https://dicebear.example/10.x/' }, { dicebearUrl: 'https://dicebear.example/10.x' }],
+  [{ SESSION_SECRET: `${sessionSecret}, ${'y'.repeat(32)}` }, { sessionSecrets: [sessionSecret, 'y'.repeat(32)] }],
+  [{ TRUST_PROXY: '2' }, { trustProxy: 2 }],
+  [{ TRUST_PROXY: 'loopback, 10.0.0.0/8' }, { trustProxy: ['loopback', '10.0.0.0/8'] }],
+  [
+    { CONTACT: 'HTTPS://Avatars.Example/help/' },
+    { contact: { href: 'HTTPS://Avatars.Example/help/', text: 'Avatars.Example/help' } },
+  ],
+  [{ CONTACT: 'mailto:jo@a.example' }, { contact: { href: 'mailto:jo@a.example', text: 'jo@a.example' } }],
+  // As with curl, the names in lower case take precedence.
+  [{ HTTPS_PROXY: 'a.example', https_proxy: 'b.example' }, { proxyEnv: { HTTPS_PROXY: 'http://b.example' } }],
+  [{ HTTPS_PROXY: 'a.example:3128', https_proxy: '' }, { proxyEnv: { HTTPS_PROXY: 'http://a.example:3128' } }],
+])('%j is read as %j', (settings, read) => {
+  expect(readConfig({ ...good, ...settings })).toMatchObject(read)
+})
+
+test('without SESSION_SECRET each start has a secret of its own', () => {
+  const secrets = [1, 2].flatMap(() => readConfig({ CACHE_DIR: tmpdir() }).sessionSecrets)
+  expect(new Set(secrets).size).toBe(2)
+  for (const secret of secrets) expect(secret.length).toBeGreaterThanOrEqual(32)
 })
 
 test('one Discord credential without the other is refused', () => {
@@ -266,6 +301,7 @@ describe('production', () => {
     [{ BASE_URL: 'http://192.168.1.7:3000' }, [...rules, 'BASE_URL']],
     [{ BASE_URL: 'http://[2001:db8::1]' }, [...rules, 'BASE_URL']],
     [{ BASE_URL: 'http://localhost.avatars.example' }, [...rules, 'BASE_URL']],
+    [{ BASE_URL: 'http://notlocalhost' }, [...rules, 'BASE_URL']],
     [{ BASE_URL: 'avatars.example' }, [...rules, 'BASE_URL']],
     [{ ...withoutNodeEnv, BASE_URL: 'http://avatars.example' }, ['BASE_URL']],
     [{ ...withoutNodeEnv, REDIS_URL: '', SESSION_SECRET: '' }, ['REDIS_URL', 'SESSION_SECRET']],
@@ -274,6 +310,13 @@ describe('production', () => {
     [{ ...withoutNodeEnv, DEMO: 'off', DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
   ])('is assumed with %o, and its rules apply', (settings, named) => {
     expect(namedBy(settings)).toEqual(named.toSorted())
+  })
+
+  test('is given as the reason if BASE_URL alone means it', () => {
+    const reason = 'a public BASE_URL means production'
+    expect(() => readConfig({ BASE_URL: 'https://avatars.example' })).toThrow(reason)
+    expect(() => readConfig({ NODE_ENV: 'production' })).not.toThrow(reason)
+    expect(() => readConfig({ DEMO: 'on', BASE_URL: 'https://avatars.example', PORT: 'x' })).not.toThrow(reason)
   })
 
   test('is assumed for a public address, even for a demo', () => {

@@ -132,6 +132,7 @@ describe('metrics', () => {
 describe('the metrics', () => {
   test('count answers by route, method and status, with durations, the sign-in, and cache look-ups', async () => {
     const app = await watchedApp()
+    const since = performance.now()
     const visitor = app.visitor()
     await visitor.get('/')
     await signIn(app, visitor)
@@ -180,7 +181,9 @@ describe('the metrics', () => {
     expect(buckets.map(({ value }) => value)).toEqual(buckets.map(({ value }) => value).sort((a, b) => a - b))
     expect(buckets.at(-1)).toMatchObject({ labels: { le: '+Inf' }, value: 3 })
     expect(sum(samples, 'http_request_duration_seconds_count', pngs)).toBe(3)
-    expect(sum(samples, 'http_request_duration_seconds_sum', pngs)).toBeGreaterThan(0)
+    const seconds = sum(samples, 'http_request_duration_seconds_sum', pngs)
+    expect(seconds).toBeGreaterThan(0)
+    expect(seconds).toBeLessThan((performance.now() - since) / 1000)
     const failures = samples.filter(({ name, value }) => name === 'http_failures_total' && value > 0)
     expect(Object.fromEntries(failures.map(({ labels, value }) => [labels.failure, value]))).toEqual({
       InvalidValues: 1,
@@ -247,6 +250,9 @@ describe('the metrics', () => {
     await app.visitor().get('/get_avatar').query({ code: 'x', state: 'never-seen' })
     const tooLarge = 'x'.repeat(20_000)
     await app.visitor().post('/get_avatar').type('form').send({ seed: tooLarge }).expect(413)
+    // An unexpected error, as a bug in the app would throw it.
+    app.parts.states.start = () => Promise.reject(new TypeError('not a function'))
+    await app.visitor().post('/get_avatar').type('form').send(look).expect(500)
 
     const samples = await read(app)
     expect(sum(samples, 'sign_ins_started_total')).toBe(3)
@@ -255,6 +261,7 @@ describe('the metrics', () => {
     expect(sum(samples, 'http_failures_total', { failure: 'UnknownState' })).toBe(1)
     expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
     expect(sum(samples, 'http_failures_total', { failure: 'Refused' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'Unexpected' })).toBe(1)
   })
 
   test('count a sign-in as failed, and once, if the visitor signs out before its callback is answered', async () => {
@@ -303,7 +310,16 @@ describe('the metrics', () => {
       await signIn(app, app.visitor(), { ...look, seed: `${reason} ${before}` })
       expect(await fallbacks(reason)).toBe(before + 1)
     }
-    expect(sum(await read(app), 'avatar_fallbacks_total')).toBe(reasons.length)
+    const samples = await read(app)
+    expect(sum(samples, 'avatar_fallbacks_total')).toBe(reasons.length)
+    const outcomes = ['ok', 'refused', 'unavailable', 'rate-limited']
+    const calls = (upstream: string) =>
+      outcomes.map((outcome) => sum(samples, 'upstream_requests_total', { upstream, outcome }))
+    expect(calls('dicebear')).toEqual([1, 1, 1, 1])
+    expect(calls('discord-token')).toEqual([reasons.length, 0, 0, 0])
+    // After a 429 the circuit is open.
+    expect(sum(samples, 'upstream_breaker_state', { upstream: 'dicebear', state: 'open' })).toBe(1)
+    expect(sum(samples, 'upstream_breaker_state', { upstream: 'dicebear', state: 'closed' })).toBe(0)
   })
 
   test('begin at 0 for everything that can fail, so that Prometheus sees the first failure', async () => {
@@ -332,6 +348,53 @@ describe('the metrics', () => {
     expect(counted.length).toBeGreaterThan(10)
     const known = new Set(atStart.map(keyOf))
     expect(counted.filter((one) => !known.has(keyOf(one)))).toEqual([])
+  })
+
+  const upstreams = ['dicebear', 'discord-revoke', 'discord-token', 'discord-user']
+
+  test.each<[name: string, labels: Record<string, string[]>]>([
+    ['avatar_cache_total', { cache: ['card', 'file', 'gif', 'png', 'preview'], result: ['hit', 'miss'] }],
+    ['avatar_fallbacks_total', { reason: ['DiceBearRefused', 'DiceBearUnavailable', 'Overloaded', 'UnsafeSvg'] }],
+    ['sign_ins_total', { outcome: ['declined', 'failed', 'signed-in'] }],
+    [
+      'upstream_requests_total',
+      {
+        upstream: upstreams,
+        outcome: ['circuit-open', 'ok', 'rate-limited', 'refused', 'timeout', 'unavailable'],
+      },
+    ],
+    [
+      'upstream_breaker_state',
+      {
+        upstream: upstreams.filter((name) => name !== 'discord-revoke'),
+        state: ['closed', 'half-open', 'open'],
+      },
+    ],
+  ])('have all values of the labels of %s from the start', async (name, labels) => {
+    const samples = (await read(await watchedApp())).filter((one) => one.name === name)
+    for (const [label, values] of Object.entries(labels)) {
+      expect([...new Set(samples.map((one) => one.labels[label]))].toSorted()).toEqual(values)
+    }
+    const combinations = Object.values(labels).reduce((product, values) => product * values.length, 1)
+    expect(samples).toHaveLength(combinations)
+  })
+
+  test.each(['other', '/get_avatar'])('have server errors of the route %s from the start, at 0', async (route) => {
+    const app = await watchedApp()
+    const samples = (await read(app)).filter(
+      ({ name, labels }) => name === 'http_requests_total' && labels.route === route,
+    )
+    const keys = samples.map(({ labels, value }) => `${labels.method} ${labels.status}: ${value}`)
+    const statuses = [500, 502, 503, 504]
+    expect(keys).toEqual(['GET', 'POST'].flatMap((method) => statuses.map((status) => `${method} ${status}: 0`)))
+  })
+
+  test('have every kind of failure from the start, at 0', async () => {
+    const samples = (await read(await watchedApp())).filter(({ name }) => name === 'http_failures_total')
+    expect(new Set(samples.map(({ value }) => value))).toEqual(new Set([0]))
+    const named = samples.map(({ labels }) => labels.failure)
+    const kinds = ['UnknownState', 'StoreUnavailable', 'LockLost', 'DiscordRateLimitActive', 'Refused', 'Unexpected']
+    expect(named).toEqual(expect.arrayContaining(kinds))
   })
 
   test('count refused requests (429) for their route', async () => {
@@ -521,9 +584,13 @@ describe('METRICS_PORT', () => {
     cleanUps.push(() => app.stop())
     const there = `http://127.0.0.1:${metricsPort}`
     await ask(app.url, '/')
+    await ask(app.url, '/demo/nowhere')
     const metrics = await ask(there, '/metrics')
     expect([metrics.status, metrics.headers['content-type']]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
-    expect(answers(readMetrics(metrics.text))).toEqual({ 'GET / 200': 1 })
+    expect(answers(readMetrics(metrics.text))).toEqual({ 'GET / 200': 1, 'GET demo 404': 1 })
+    expect((await ask(there, '/metrics', { method: 'HEAD' })).status).toBe(200)
+    // On HOST only, like the app.
+    await expect(ask(`http://127.0.0.2:${metricsPort}`, '/metrics')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
     const others: Asked[] = []
     for (const path of ['/', '/healthz', '/metrics/', '/metricsx', '/get_avatar']) others.push(await ask(there, path))
     others.push(await ask(there, '/metrics', { method: 'POST' }))

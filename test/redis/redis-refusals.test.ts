@@ -2,6 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { createClient, ErrorReply } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { z } from 'zod'
 import { parseRedisAddress } from '../../src/store/redis-address.ts'
 import { tryCommands } from '../../src/store/redis-commands.ts'
 import { openConnection } from '../../src/store/redis-connection.ts'
@@ -58,11 +59,14 @@ async function expectWell(app: TestApp, visitor: Visitor): Promise<void> {
   await signedIn(app)
 }
 
-/** Returns the states of Redis that the log names. */
+const State = z.object({ level: z.number(), redis: z.string() })
+
+/** Returns the states of Redis that the log names. A failure is logged as an error (50), its end as information (30). */
 const statesIn = (app: TestApp) =>
   app.logged.flatMap((line) => {
-    const entry: unknown = JSON.parse(line)
-    return typeof entry === 'object' && entry !== null && 'redis' in entry ? [entry.redis] : []
+    const { data } = State.safeParse(JSON.parse(line))
+    if (data) expect(data.level).toBe(data.redis === 'ok' ? 30 : 50)
+    return data ? [data.redis] : []
   })
 
 /** Opens a TCP proxy. Like HAProxy's, its open connections stay with their server when new ones go to another. */

@@ -469,6 +469,10 @@ describe('the cache folder', () => {
     expect(await pictureOf(before.visitor, before.id)).toBe(drawn(look))
     const during = await wear({ seed: 'meanwhile' }, own)
     expect(await pictureOf(during.visitor, during.id)).toBe(drawn({ ...look, seed: 'meanwhile' }))
+    // The operator is warned (level 40).
+    expect(own.logged.filter((line) => /"level":40,.*"code":"ENOTDIR".*"msg":"avatar cache"/.test(line))).not.toEqual(
+      [],
+    )
     expect((await during.visitor.get(`/avatars/${during.id}.png`)).status).toBe(200)
     const ready = await own.visitor().get('/readyz')
     expect([ready.status, ready.body.dependencies.cache]).toEqual([200, 'down'])

@@ -1,5 +1,6 @@
 import { agent, type Response } from 'supertest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 import { demoAccounts } from '../../src/demo/accounts.ts'
 import { look } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
@@ -50,8 +51,11 @@ function pathOf(answer: Response): string {
 
 test('the app’s own calls to the stand-ins are not limited, even if others come from the same address', async () => {
   // Without X-Forwarded-For these requests come from loopback, as the app's own calls do.
+  // A client may know the public part of the app's own User-Agent.
+  const headers = { 'User-Agent': `DiscordBot (${app.url}, ${packageJson.version})` }
   for (const path of ['/demo/discord/api/v10/users/@me', '/demo/dicebear/10.x/nope/svg']) {
     expect(await statusesOf(perMinute.files + 1, path, {})).toContain(429)
+    expect((await fetch(app.url + path, { headers })).status).toBe(429)
   }
   const visitor = agent(app.url).redirects(0).set('X-Forwarded-For', '192.0.2.99')
   const leaving = await visitor.post('/get_avatar').type('form').send(look)

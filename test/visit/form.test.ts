@@ -10,6 +10,7 @@ import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { drawn, furtherFields, moodMap, styleList } from '../support/drawn.ts'
 import { leave, look, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openReader, type Page, type Reader } from '../support/page.ts'
+import { connectRaw } from '../support/raw-connection.ts'
 
 let app: TestApp
 let reader: Reader
@@ -658,6 +659,10 @@ describe('a body', () => {
 
   test('may be missing, which counts as an empty form', async () => {
     expect((await ask(app.url, '/get_avatar', { method: 'POST' })).status).toBe(422)
+    // Node's client sends "Content-Length: 0", curl sends no length.
+    const curl = await connectRaw(app.url, 'POST /get_avatar HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    await curl.closed
+    expect(curl.received()).toMatch(/^HTTP\/1.1 422 /)
   })
 })
 

@@ -1,5 +1,11 @@
+import { execFile } from 'node:child_process'
+import { appendFile, cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { DomUtils, parseDocument } from 'htmlparser2'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { assetOf } from '../../src/middleware/public-files.ts'
 import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
 import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
@@ -7,6 +13,7 @@ import { faults } from '../support/faults.ts'
 import { clientId, clientSecret, look, openApp, shownAvatar, type TestApp } from '../support/open-app.ts'
 
 const secureUrl = 'https://avatars.localhost'
+const root = join(import.meta.dirname, '../..')
 
 type Site = {
   app: TestApp
@@ -172,7 +179,8 @@ describe.each([
     expect(headers['cross-origin-opener-policy']).toBe('same-origin')
     const isPublic = what === 'a link preview picture' || what === 'a look for other sites'
     expect(headers['cross-origin-resource-policy']).toBe(isPublic ? 'cross-origin' : 'same-origin')
-    expect(['require-corp', 'credentialless']).toContain(headers['cross-origin-embedder-policy'])
+    // With "require-corp" browsers would not show Discord's pictures, which have no Cross-Origin-Resource-Policy.
+    expect(headers['cross-origin-embedder-policy']).toBe('credentialless')
     // H3
     expect(headers['x-frame-options']).toBe('DENY')
     // H8
@@ -195,6 +203,8 @@ describe.each([
       expect(policy.get('default-src')).toEqual(["'none'"])
       expect(policy.get('script-src')).toEqual(["'self'"])
       expect(policy.get('style-src')).toEqual(["'self'"])
+      expect(policy.get('img-src')).toEqual(["'self'", 'https://cdn.discordapp.com'])
+      expect(policy.get('connect-src')).toEqual(["'self'"])
       const sources = [...policy.values()].flat()
       expect(sources.filter((source) => /unsafe|^(https?|data|blob):$|\*/.test(source))).toEqual([])
       // H2: form-action also applies to the redirect (302) after the form.
@@ -218,7 +228,7 @@ describe.each([
   test.each([...pages, ...refusedFiles])('%s (%i) is a page that may not be cached', async (_what, _status, answer) => {
     const { headers } = await answer(site())
     expect(headers['content-type']).toBe('text/html; charset=utf-8')
-    expect(headers['cache-control']).toBe('no-store')
+    expect([headers['cache-control'], headers.etag]).toEqual(['no-store', undefined])
   })
 
   test.each(refusedFiles)('%s (%i) has none of the headers of the file', async (_what, _status, answer) => {
@@ -228,7 +238,7 @@ describe.each([
 
   test.each([...redirects, ...machines])('%s (%i) may not be cached', async (_what, _status, answer) => {
     const { headers } = await answer(site())
-    expect(headers['cache-control']).toBe('no-store')
+    expect([headers['cache-control'], headers.etag]).toEqual(['no-store', undefined])
   })
 
   test.each([...machines, ...files, ...pictures])(
@@ -251,8 +261,10 @@ describe.each([
   test('a file is cached for ever under the address with its hash, and for a short time under any other', async () => {
     const { text } = await ask(site().app.url, '/')
     const [versioned] = /\/style\.css\?v=\w+/.exec(text) ?? []
-    const kept = await ask(site().app.url, versioned ?? '/there-is-none')
-    expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    for (const path of [versioned ?? '/there-is-none', assetOf('js/form.js').url]) {
+      const kept = await ask(site().app.url, path)
+      expect(kept.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+    }
     // During a deployment an older instance may get this request. Its content must not be cached under this address.
     const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
     expect(otherVersion.headers['cache-control']).toBe('no-cache')
@@ -363,6 +375,32 @@ describe.each(pages)('%s (%i)', (_what, _status, answer) => {
     const outside = links.filter(({ href = '' }) => /^https?:/.test(href))
     expect(outside.filter(({ rel = '' }) => !rel.split(' ').includes('noreferrer'))).toEqual([])
   })
+})
+
+test('the address of a file changes with its content, and that of a script with any of the scripts', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'public-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  for (const path of ['public', 'src/middleware/public-files.ts']) {
+    await cp(join(root, path), join(folder, path), { recursive: true })
+  }
+  const print = `import { assetOf } from './src/middleware/public-files.ts'
+    console.log(JSON.stringify(['style.css', 'js/form.js', 'favicon.svg'].map((file) => assetOf(file).url)))`
+  const addresses = async () => {
+    const code = ['--input-type=module', '--eval', print]
+    const { stdout } = await promisify(execFile)(process.execPath, code, { cwd: folder })
+    return z.tuple([z.string(), z.string(), z.string()]).parse(JSON.parse(stdout))
+  }
+  const [style, script, icon] = await addresses()
+  await appendFile(join(folder, 'public/style.css'), '/* changed */')
+  const [newStyle, sameScript, sameIcon] = await addresses()
+  expect(newStyle).not.toBe(style)
+  expect([sameScript, sameIcon]).toEqual([script, icon])
+  for (const name of ['preview.js', 'wait.js']) {
+    await appendFile(join(folder, 'public/js', name), '// changed')
+    expect((await addresses())[1]).not.toBe(script)
+    await cp(join(root, 'public/js', name), join(folder, 'public/js', name))
+  }
+  expect(await addresses()).toEqual([newStyle, script, icon])
 })
 
 test('an answer that can be a page or JSON has Vary: Accept', async () => {

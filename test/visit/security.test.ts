@@ -2,12 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Response } from 'supertest'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
 import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { at } from '../support/doubles.ts'
-import { clientSecret, comeBack, look, openApp, sessionSecret, type TestApp } from '../support/open-app.ts'
+import { faults } from '../support/faults.ts'
+import { clientSecret, comeBack, look, openApp, sessionSecret, signIn, type TestApp } from '../support/open-app.ts'
 import { locationOf } from '../support/visits.ts'
 
 let app: TestApp
@@ -98,6 +99,59 @@ test('an error page reveals nothing of a template that fails', async () => {
   }
 })
 
+test('an error page that fails itself reveals nothing', async () => {
+  const text = Object.getOwnPropertyDescriptor(words.errors, 'yourUsername') ?? {}
+  onTestFinished(() => {
+    Object.defineProperty(words.errors, 'yourUsername', text)
+    vi.restoreAllMocks()
+  })
+  const fail = () => {
+    throw new TypeError('x of undefined')
+  }
+  Object.defineProperty(words.errors, 'yourUsername', { configurable: true, get: fail })
+  const printed = vi.spyOn(console, 'error').mockReturnValue() // where Express prints such an error
+  app.discord.fail(at.token, faults.answer(500), { times: 1 })
+  // Without a seed the error page names the username instead.
+  const answer = await signIn(app, app.visitor(), { style: 'rings' })
+  await vi.waitFor(() => expect(printed).toHaveBeenCalledOnce())
+  expect([answer.status, answer.text]).toEqual([502, expect.stringContaining('Bad Gateway')])
+  expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|node_modules/)
+})
+
+describe('the log line of a request', () => {
+  const Line = z.looseObject({ level: z.number(), msg: z.string(), req: z.unknown(), responseTime: z.number() })
+  const down = faults.answer(500)
+
+  // The levels of pino: 20 is debug, 30 info, 40 warn, 50 error.
+  test.each([
+    ['/healthz', 200, 20],
+    ['/readyz?exclude=dependencies', 200, 20],
+    ['/licences', 200, 30],
+    ['/nowhere?code=c0de', 404, 30],
+    ['/preview.svg?style=nope', 400, 30],
+    ['a callback while Discord fails', 502, 40],
+  ])('for %s (%i) has the level %i, the path without the query, and the time', async (path, status, level) => {
+    const before = app.logged.length
+    const since = performance.now()
+    if (path.startsWith('/')) expect((await ask(app.url, path)).status).toBe(status)
+    else {
+      app.discord.fail(at.token, down, { times: 1 })
+      expect((await signIn(app, app.visitor())).status).toBe(status)
+    }
+    const line = await vi.waitFor(() => Line.parse(JSON.parse(app.logged.slice(before).at(-1) ?? '')))
+    const expected = path.startsWith('/') ? path.replace(/\?.*/, '') : '/get_avatar'
+    expect(line).toMatchObject({
+      level,
+      msg: status < 400 ? 'request completed' : 'request errored',
+      req: { id: expect.stringMatching(/^[\da-f-]{36}$/), method: 'GET', path: expected },
+      res: { statusCode: status },
+    })
+    expect(Number.isInteger(line.responseTime)).toBe(true)
+    expect(line.responseTime).toBeLessThanOrEqual(Math.ceil(performance.now() - since))
+    expect(JSON.stringify(line)).not.toContain('c0de')
+  })
+})
+
 test('a chunked body without end is cut off', async () => {
   const head = [
     'POST /get_avatar HTTP/1.1',
@@ -144,6 +198,12 @@ describe('an unusual request target', () => {
     const answer = await ask(app.url, 'http://evil.example/licences?x')
     expect(answer.status).toBe(200)
     expect(answer.text).not.toContain('evil.example')
+    // Without its query this would get 400.
+    expect((await ask(app.url, 'http://evil.example/preview.svg?style=rings')).status).toBe(200)
+  })
+
+  test('may have a query that is not UTF-8', async () => {
+    expect((await ask(app.url, '/?seed=%ff&style=rings')).status).toBe(200)
   })
 })
 
