@@ -56,7 +56,9 @@ const Svg = z.string()
 const IsMoving = z.boolean()
 const Letters = z.array(z.string())
 const EffectNames = z.object({ parts: z.array(z.string()), colours: z.array(z.string()) })
-const Picture = z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+const PictureBytes = z
+  .instanceof(Uint8Array)
+  .transform((bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 
 /**
  * Child processes that check SVGs from outside, draw new ones with the embedded library and render SVGs as pixels. They
@@ -81,7 +83,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
     jobsPerProcess: 1,
     idleMs: renderingIdleMs,
   })
-  const renderOnce = async (task: Task, timeoutMs: number) => Picture.parse(await rendering.run(task, timeoutMs))
+  const renderOnce = async (task: Task, timeoutMs: number) => PictureBytes.parse(await rendering.run(task, timeoutMs))
   let isClosed = false
   const picturesState = createTrial({
     renderPng: (svg, size) => renderOnce({ name: 'png', svg, size }, trustedTimeoutMs),

@@ -13,7 +13,7 @@ import {
 import type { CallOptions, UpstreamRequest, UpstreamResponse } from '../upstream/call.ts'
 import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import type { Bucket, DiscordLimits } from './rate-limits.ts'
-import { ErrorResponse, readJson, readRateLimit, TokenResponse, type Tokens } from './responses.ts'
+import { ErrorResponse, readJsonBody, readRateLimit, TokenResponse, type Tokens } from './responses.ts'
 import { type User, UserResponse } from './user.ts'
 
 /** Discord's issuer identifier, the only value that a callback's parameter `iss` may have (RFC 9207). */
@@ -114,14 +114,14 @@ export function createDiscord(options: DiscordOptions) {
     const response = await request('user', bucket, { headers, deadline }, accessToken)
     if (response.status === 401) throw new TokenRefused('Discord does not accept the access token')
     if (response.status >= 400) throw new DiscordRefusedClient(`users/@me answered ${response.status}`)
-    const user = UserResponse.safeParse(response.status === 200 ? readJson(response) : undefined)
+    const user = UserResponse.safeParse(response.status === 200 ? readJsonBody(response) : undefined)
     if (!user.success) throw new DiscordUnavailable(`users/@me sent no user (${response.status})`)
     return user.data
   }
 
   async function requestTokens(fields: Record<string, string>, deadline: number): Promise<Tokens> {
     const response = await post('token', fields, deadline)
-    const tokens = TokenResponse.safeParse(readJson(response))
+    const tokens = TokenResponse.safeParse(readJsonBody(response))
     if (!tokens.success) throw new DiscordUnavailable('the token endpoint sent no usable tokens')
     return tokens.data
   }
@@ -137,7 +137,7 @@ export function createDiscord(options: DiscordOptions) {
     const { status } = response
     if (status === 200) return response
     if (status < 400) throw new DiscordUnavailable(`the ${endpoint} endpoint answered ${status}`)
-    const { error } = ErrorResponse.parse(readJson(response))
+    const { error } = ErrorResponse.parse(readJsonBody(response))
     if (status === 400 && (error === 'invalid_grant' || error === 'invalid_request')) {
       throw new GrantRefused(`the ${endpoint} endpoint answered ${error}`)
     }

@@ -58,7 +58,7 @@ const RateLimitResponse = z
  * Parses the body of a response; undefined if it is not JSON, such as the plain text of a 429 or an HTML page of
  * Cloudflare.
  */
-export function readJson(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
+export function readJsonBody(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
   // The media type may also end in +json (RFC 6839), such as application/problem+json.
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined
   try {
@@ -81,7 +81,7 @@ export function readRateLimit({ response, retryAfterS = 0 }: UpstreamRateLimited
   waitS: number
   isGlobal: boolean
 } {
-  const { retry_after: bodyS = 0, global } = RateLimitResponse.parse(readJson(response))
+  const { retry_after: bodyS = 0, global } = RateLimitResponse.parse(readJsonBody(response))
   const header = (name: string) => headerOf(response, `x-ratelimit-${name}`)
   return {
     waitS: Math.min(Math.ceil(Math.max(bodyS, retryAfterS)) || defaultWaitS, maxWaitS),

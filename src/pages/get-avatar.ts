@@ -106,10 +106,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   /** Ends the sign-in as failed, unless a reload of the same address may succeed. Throws the error again. */
   async function handleFailure(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
     if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
-    else {
-      const ended = await taken.storeOutcome({ end: 'failed' })
-      if (ended) cookies.expireWithOutcome(res, cookie)
-    }
+    else if (await taken.storeOutcome({ end: 'failed' })) cookies.expireWithOutcome(res, cookie)
     throw error
   }
 

@@ -37,6 +37,24 @@ const colours: Record<string, string> = {
   slate: 'Slate',
 }
 
+/** The titles of the choices of `backgroundColorFill`. */
+const fills: Record<string, string> = { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' }
+
+/** The titles of `framings` (src/avatar/catalogue.ts), by their names. */
+const framings: Record<string, string> = { close: 'Close', normal: 'Normal', roomy: 'Roomy' }
+
+/** The titles of the ready-made looks, by their names in src/avatar/looks.json. */
+const looks: Record<string, string> = {
+  sepia: 'Sepia',
+  ink: 'Ink',
+  pastel: 'Pastel',
+  neon: 'Neon',
+  night: 'Night',
+  forest: 'Forest',
+  sunset: 'Sunset',
+  candy: 'Candy',
+}
+
 export const words = {
   lang: 'en',
   dir: 'ltr',
@@ -72,30 +90,13 @@ export const words = {
 
   moods: moodTitles,
   colours,
-
-  /** The titles of the choices of `backgroundColorFill`. */
-  fills: { '': 'One colour', linear: 'Fade across', radial: 'Fade from the middle' } as Record<string, string>,
-
+  fills,
+  framings,
+  looks,
   drawn: drawnWords,
-
   partTitle,
   partColourTitle,
   variantTitle,
-
-  /** The titles of the ready-made looks, by their names in src/avatar/looks.json. */
-  looks: {
-    sepia: 'Sepia',
-    ink: 'Ink',
-    pastel: 'Pastel',
-    neon: 'Neon',
-    night: 'Night',
-    forest: 'Forest',
-    sunset: 'Sunset',
-    candy: 'Candy',
-  } as Record<string, string>,
-
-  /** The titles of `framings` (src/avatar/catalogue.ts), by their names. */
-  framings: { close: 'Close', normal: 'Normal', roomy: 'Roomy' } as Record<string, string>,
 
   /** The titles of the sliders, by their form fields. */
   sliders: { backgroundColorAngle: 'Direction', translateX: 'Sideways', translateY: 'Up and down', rotate: 'Tilt' },
