@@ -159,10 +159,7 @@ function minPrefix(ip: string): number {
 /** The hosts that `isLoopback` accepts, in the format of NO_PROXY. https://nodejs.org/api/http.html#no_proxy-format */
 export const loopbackHosts = ['localhost', '.localhost', '127.0.0.1-127.255.255.255', '::1']
 
-/**
- * Whether the host of a URL is a loopback name or address (RFC 6761, section 6.3; RFC 5735, section 3; RFC 4291,
- * section 2.5.3).
- */
+/** Whether the host of a URL is a loopback name or address (RFC 6761, 6.3; RFC 5735, 3; RFC 4291, 2.5.3). */
 export function isLoopback(hostname: string): boolean {
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 }

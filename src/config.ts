@@ -60,10 +60,7 @@ function isPublic(baseUrl: string | undefined): boolean {
   return hostname !== undefined && !isLoopback(hostname)
 }
 
-/**
- * Whether the rules of production apply: if NODE_ENV is `production` or BASE_URL is public, unless DEMO=on declares a
- * public demo.
- */
+/** Whether production's rules apply: with NODE_ENV=production or a public BASE_URL, unless DEMO=on. */
 function isProduction({ NODE_ENV, BASE_URL, DEMO, DISCORD_CLIENT_ID, DISCORD_CLIENT_SECRET }: NodeJS.ProcessEnv) {
   if (DEMO === 'on' && !DISCORD_CLIENT_ID && !DISCORD_CLIENT_SECRET) return false
   return NODE_ENV === 'production' || isPublic(BASE_URL)

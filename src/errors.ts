@@ -70,10 +70,7 @@ export class Overloaded extends Failure {}
 export class PicturesUnavailable extends Failure {}
 /** DiceBear sent no SVG: no connection, an open circuit breaker, an error status, a timeout, or other content. */
 export class DiceBearUnavailable extends Failure {}
-/**
- * DiceBear refused the request (a 4xx other than 429): the request or its address is wrong, which is a fault of this
- * app.
- */
+/** DiceBear refused the request (a 4xx other than 429), which is therefore wrong: a fault of this app. */
 export class DiceBearRefused extends Failure {}
 /** An SVG that contains more than a drawing. */
 export class UnsafeSvg extends Failure {}

@@ -14,13 +14,9 @@ import { openParts, type Parts } from './parts.ts'
 
 /** After SIGTERM connections are still accepted for this long, so that load balancers notice the 503 of /readyz. */
 const drainMs = 1000
-/**
- * Connections that are still open this long after SIGTERM are closed. The contract allows 10 s for the whole shutdown.
- */
+/** Connections still open this long after SIGTERM are closed. The contract allows 10 s for the shutdown. */
 const closeMs = 9000
-/**
- * A second signal within this time is ignored: under npm one Ctrl-C sends two, one from the terminal and one from npm.
- */
+/** A second signal within this time is ignored: at Ctrl-C the terminal and npm send one each. */
 const sameSignalMs = 1000
 
 function readSettings(): Config {
@@ -118,10 +114,7 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   return server
 }
 
-/**
- * Returns a function that stops accepting connections, and resolves when all open requests have been answered or cut
- * off.
- */
+/** Returns a function that stops accepting connections, and resolves when no request is open any more. */
 function gracefulClose(server: Server): () => Promise<void> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {

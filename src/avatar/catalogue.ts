@@ -15,15 +15,9 @@ export type Style = {
   animated: boolean
   /** Whether the style draws a background of its own if no colour is chosen. */
   ownBackground: boolean
-  /**
-   * Whether the style is a pattern that fills the picture. At a scale below 1 the edges of the pattern would be
-   * visible.
-   */
+  /** Whether the style is a pattern that fills the picture, so that a scale below 1 would show its edges. */
   edgeToEdge: boolean
-  /**
-   * Whether the drawings are busts. They end at the lower edge of the picture, and at a scale below 1 that straight
-   * edge is visible.
-   */
+  /** Whether the drawings are busts, so that a scale below 1 would show their straight lower edge. */
   bust: boolean
   /** The original drawing, its creator and licence. */
   sourceTitle: string
@@ -44,10 +38,7 @@ type MoodMap = {
   moods: readonly string[]
   /** The options of each mood that a style can show, by style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
-  /**
-   * By style, the options that apply with every mood: they leave out glasses and beards, because these would hide the
-   * mood.
-   */
+  /** By style, the options for every mood: they leave out glasses and beards, which would hide the mood. */
   always: Readonly<Record<string, StyleOptions>>
 }
 const moodMap: MoodMap = moodsJson

@@ -47,10 +47,7 @@ const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>
 
-/**
- * The choice as options of DiceBear. Its HTTP API and its library have the same options.
- * https://www.dicebear.com/guides/core-options/
- */
+/** The choice as options of DiceBear's API and library. https://www.dicebear.com/guides/core-options/ */
 export function dicebearOptions(choice: Choice): DiceBearOptions {
   return {
     seed: choice.seed,

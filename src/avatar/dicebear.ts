@@ -4,10 +4,7 @@ import { createUpstream, type Observers } from '../upstream/upstream.ts'
 import { type Choice, dicebearOptions } from './choice.ts'
 import { MAX_SVG_BYTES } from './safe-svg.ts'
 
-/**
- * DiceBear's own server. Its terms allow non-commercial use and promise nothing.
- * https://www.dicebear.com/how-to-use/http-api/
- */
+/** DiceBear's own server, for non-commercial use. https://www.dicebear.com/how-to-use/http-api/ */
 export const publicApiUrl = 'https://api.dicebear.com/10.x'
 
 export type DiceBearOptions = Observers &

@@ -1,10 +1,7 @@
 import { Avatar, Style } from '@dicebear/core'
 import { type Choice, dicebearOptions } from './choice.ts'
 
-/**
- * The loaded styles, by name. A style is loaded when it is first needed, because its definition is up to 300 KB of
- * JSON.
- */
+/** The styles by name, each loaded when it is first needed, because it is up to 300 KB of JSON. */
 const loadedStyles = new Map<string, Promise<Style>>()
 
 async function loadStyle(name: string): Promise<Style> {
@@ -22,9 +19,7 @@ export function styleOf(name: string): Promise<Style> {
   return style
 }
 
-/**
- * Draws an SVG with DiceBear's library, in this process. The HTTP API returns the same picture for the same options.
- */
+/** Draws an SVG with DiceBear's library. The HTTP API returns the same picture for the same options. */
 export async function drawEmbedded(choice: Choice): Promise<string> {
   return new Avatar(await styleOf(choice.style), dicebearOptions(choice)).toString()
 }

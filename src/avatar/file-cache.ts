@@ -14,18 +14,13 @@ export type StoredSvg = { svg: Buffer; checksum: string }
 export type FileCache = {
   /** The SVG stored under this key; undefined if there is none or its file is damaged. */
   read(key: string): Promise<StoredSvg | undefined>
-  /**
-   * Stores an SVG, and replaces any file or folder with its name. An error such as a full disk is reported to
-   * `onError`, never thrown.
-   */
+  /** Stores an SVG, in place of any file or folder with its name. Reports errors to `onError`, never throws. */
   write(key: string, svg: Buffer): Promise<StoredSvg>
   /** Deletes the file. A failure is reported to `onError`, never thrown. */
   delete(key: string): Promise<void>
   /** Path of the file, relative to the folder. */
   path(key: string): string
-  /**
-   * Deletes the least recently used files if the folder is over its bound. A timer also does this, see `trimEveryMs`.
-   */
+  /** Deletes the least recently used files if the folder is over its bound. A timer does this, too. */
   trim(): Promise<void>
   /** Stops the timer. A trim that is under way may be interrupted at any point. */
   close(): void
@@ -37,9 +32,7 @@ type Options = { folder: string; maxBytes: number; onError: (error: unknown) => 
 const trimEveryMs = 45_000
 /** The time of a file's last use is kept as its mtime, which is written at most this often. */
 const touchEveryMs = 60_000
-/**
- * 256 KiB for the SVG, and some bytes for the checksum. A larger file must be damaged, so it is not read into memory.
- */
+/** 256 KiB for the SVG, and some bytes for the checksum. A larger file is damaged, so it is not read. */
 const maxFileBytes = 257 * 1024
 /** The size of a block. A file takes whole blocks on a disk. */
 const blockBytes = 4096

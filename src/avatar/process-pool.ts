@@ -3,10 +3,7 @@ import { z } from 'zod'
 import { Overloaded } from '../errors.ts'
 
 type PoolOptions = {
-  /**
-   * The module that each process runs. It sends "ready" once, and then a reply to each message, in the order of the
-   * messages.
-   */
+  /** The module that each process runs. It sends "ready" once, then a reply to each message, in their order. */
   program: URL
   /** Limit of processes. Up to it a process is started for a job if the others have no room for it. */
   maxProcesses: number
@@ -43,9 +40,7 @@ type Worker = {
 const startTimeoutMs = 10_000
 const maxStderrLength = 300
 
-/**
- * The environment variables that a process inherits. The app's settings are not among them, because some are secret.
- */
+/** The environment variables that a process inherits. The app's settings are not, because some are secret. */
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
@@ -127,10 +122,7 @@ export function createProcessPool(options: PoolOptions) {
     if (worker.jobs.length === 1) watch(worker)
   }
 
-  /**
-   * Kills the process unless it has ended. Its current job fails; jobs that were sent to it ahead go to another
-   * process.
-   */
+  /** Kills the process unless it has ended. Its current job fails; its other jobs go to another process. */
   function end(worker: Worker, reason: string): void {
     if (!workers.delete(worker)) return
     clearTimeout(worker.timer)

@@ -33,20 +33,12 @@ export type RenderersOptions = {
  * has a response after about three seconds.
  */
 const timeoutMs = 2500
-/**
- * Time limit for an SVG of the embedded library. It is long, because such an SVG is known to be harmless, but a busy
- * machine may be slow.
- */
+/** Time limit for a harmless SVG, drawn by the embedded library. It is long, because a machine may be busy. */
 const trustedTimeoutMs = 15_000
 
-/**
- * How many tasks are sent to the drawing process ahead, so that it is not idle until this process sends the next one.
- */
+/** How many tasks are sent to the drawing process ahead, so that it is not idle between two tasks. */
 export const drawingConcurrency = 8
-/**
- * A rendering process ends after this idle time, because sharp takes 25 MB of memory. Loading sharp again takes a tenth
- * of a second.
- */
+/** A rendering process ends after this idle time, because sharp takes 25 MB. Loading it takes 0.1 s. */
 const renderingIdleMs = 60_000
 
 // The schemas of the tasks' results. They are made once, because making a schema takes a hundred times as long as using
@@ -151,10 +143,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
       return render({ name: 'gif', svg }, trusted)
     },
 
-    /**
-     * Renders the picture of a link preview, see `drawCard` in pictures/card.ts. The embedded library must have drawn
-     * the SVG.
-     */
+    /** Renders the picture of a link preview, see `drawCard`. The embedded library must have drawn the SVG. */
     card(svg: string, title: string, subtitle: string): Promise<Buffer> {
       return render({ name: 'card', svg, title, subtitle }, true)
     },

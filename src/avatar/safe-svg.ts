@@ -21,10 +21,7 @@ export const ROOT = namesIn('svg')
 export const ELEMENTS = namesIn(`
   circle clipPath defs ellipse feBlend feColorMatrix feComposite feFlood feGaussianBlur feOffset filter g
   linearGradient mask metadata path radialGradient rect stop style text use`)
-/**
- * The elements inside `metadata`, which name the licence. Addresses in them are harmless, because no program loads
- * them.
- */
+/** The elements inside `metadata`, which name the licence. No program loads the addresses in them. */
 export const METADATA = namesIn(`
   dc:creator dc:rights dc:source dc:title dcterms:license rdf:Description rdf:RDF`)
 export const ATTRIBUTES = namesIn(`
@@ -161,10 +158,7 @@ function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement):
   }
 }
 
-/**
- * The id in a reference. Only plain ids are allowed: a browser reads "#%61" as "#a", so the cost of another element
- * would be counted.
- */
+/** The id in a reference. Escapes are refused, because a browser reads "#%61" as a reference to "a". */
 function idIn(address: string): string {
   if (!/^#[\w-]+$/.test(address)) refuse('an outside reference')
   return address.slice(1)

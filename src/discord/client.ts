@@ -126,10 +126,7 @@ export function createDiscord(options: DiscordOptions) {
     return tokens.data
   }
 
-  /**
-   * Posts a form with this app's client credentials (RFC 6749, 2.3.1). Returns only a response of status 200, and
-   * throws for every other.
-   */
+  /** Posts a form with the client credentials (RFC 6749, 2.3.1). Throws unless the status is 200. */
   async function post(endpoint: 'token' | 'revoke', fields: Record<string, string>, deadline?: number) {
     const form = new URLSearchParams({ client_id: clientId, client_secret: clientSecret, ...fields })
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }

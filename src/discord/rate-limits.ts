@@ -65,10 +65,7 @@ export function createDiscordLimits(store: Store) {
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)
     },
 
-    /**
-     * Counts a 401, 403 or 429 of Discord. Once there are `maxInvalid` of them, new sign-ins are refused until the
-     * window ends.
-     */
+    /** Counts a 401, 403 or 429. After `maxInvalid` of them sign-ins are refused until the window ends. */
     async countInvalid(): Promise<void> {
       const { hits, resetMs } = await store.count('invalid:discord', 1, invalidWindowMs)
       if (hits < maxInvalid) return

@@ -13,10 +13,7 @@ export const Tokens = z.object({
 })
 export type Tokens = z.infer<typeof Tokens>
 
-/**
- * The granted scopes, which may be more than `identify`. If the field is missing, the requested scopes were granted
- * (RFC 6749, 5.1).
- */
+/** The granted scopes. If the field is missing, they are those requested (RFC 6749, 5.1). */
 const Scope = z
   .string()
   .default('identify')
@@ -54,10 +51,7 @@ const RateLimitResponse = z
   })
   .catch({})
 
-/**
- * Parses the body of a response; undefined if it is not JSON, such as the plain text of a 429 or an HTML page of
- * Cloudflare.
- */
+/** Parses the body of a response; undefined if it is not JSON, such as an HTML page of Cloudflare. */
 export function readJsonBody(response: Pick<UpstreamResponse, 'headers' | 'body'>): unknown {
   // The media type may also end in +json (RFC 6839), such as application/problem+json.
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(headerOf(response, 'content-type'))) return undefined

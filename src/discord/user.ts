@@ -3,14 +3,10 @@ import { z } from 'zod'
 
 /** The longest name, in characters. Discord's own limit is 32. */
 const maxNameLength = 200
-/**
- * A username that is too long is cut, because nobody can sign in without a username. Above this length it is refused.
- */
+/** A username longer than `maxNameLength` is cut, so that its owner can sign in. Above this length it is refused. */
 const maxUncutLength = 1000
 
-/**
- * A name. Control characters and lone surrogates are removed, because names are shown in pages and sent to DiceBear.
- */
+/** A name without control characters and lone surrogates, as it is shown in pages and sent to DiceBear. */
 const nameUpTo = (maxLength: number) =>
   z
     .string()

@@ -4,10 +4,7 @@ import onHeaders from 'on-headers'
 import type { Config } from '../config.ts'
 import { isOtherName } from './same-origin.ts'
 
-/**
- * The content security policy of pages. The form's post may be redirected to Discord and, if it is given, to
- * `otherTarget`.
- */
+/** The content security policy of pages. A post may be redirected to Discord and to `otherTarget`. */
 function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
   return [
     "default-src 'none'",
@@ -58,9 +55,7 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
   return [security, policyConnectionAndCaching]
 }
 
-/**
- * The content security policy of an SVG that is opened in its own tab. The SVG can be drawn, and can do nothing else.
- */
+/** The content security policy of an SVG that is opened in its own tab: it can do nothing but draw. */
 export const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 /**

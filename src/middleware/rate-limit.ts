@@ -34,9 +34,7 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
   }
 }
 
-/**
- * Rate limits of the demo's stand-ins, which draw a picture for each request. The app's own requests are not counted.
- */
+/** Rate limits of the demo's stand-ins, which draw pictures. The app's own requests are not counted. */
 export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHandler {
   return (req, res, next) => {
     if (req.get('user-agent') === ownUserAgent) return next()
@@ -59,10 +57,7 @@ const maxWaitingRefusals = 1000
 let waitingRefusals = 0
 let lastRefusal: Promise<unknown> = Promise.resolve()
 
-/**
- * Lets at most one 429 pass per iteration of the event loop, so that a burst of refused requests does not delay other
- * clients.
- */
+/** Lets one 429 pass per iteration of the event loop, so that a burst of them does not delay other clients. */
 async function waitForOwnIteration(): Promise<void> {
   waitingRefusals += 1
   lastRefusal = lastRefusal.then(() => nextIteration())

@@ -20,10 +20,7 @@ type RouteOptions = {
   otherNames?: boolean
 }
 
-/**
- * Adds a route to the app. Rate limits count all requests to its path; other methods get 405, and posts from other
- * sites 403.
- */
+/** Adds a route. Its rate limits count all requests; other methods get 405, posts from other sites 403. */
 export type AddRoute = (path: string, options: RouteOptions) => IRoute
 
 type OnRoute = ((name: string, methods: string[]) => void) | undefined

@@ -49,9 +49,7 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
   }
 }
 
-/**
- * The index of the swatch that is the second colour if none was entered. It differs from the first colour's default.
- */
+/** The index of the swatch that is the second colour by default. It differs from the first colour's. */
 const secondSwatch = 3
 
 /** The values of the swatches and the colour input for one colour. `initial` is chosen if nothing was entered. */

@@ -1,7 +1,4 @@
-/**
- * Returns a function that names a colour of six hex digits, by the example that looks most similar. `examples` are
- * names by colour.
- */
+/** Returns a function that names a colour like the most similar of the `examples`, which are names by colour. */
 export function colourNamer(examples: Readonly<Record<string, string>>): (colour: string) => string {
   const known = Object.entries(examples).map(([colour, name]) => ({ ...oklab(colour), name }))
   return (colour) => {

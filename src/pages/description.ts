@@ -27,10 +27,7 @@ const otherColour = colourNamer(colours)
 /** Some colours have other names if they are the colour of hair or skin. */
 const hairColour = colourNamer({ ...colours, ...hairColours })
 const skinColour = colourNamer({ ...colours, ...skinColours })
-/**
- * Parts that would make the description too long. Like the parts that show the mood, they are described only if they
- * are pinned.
- */
+/** Like parts that show the mood, these are described only if pinned, so that descriptions stay short. */
 const unsaid = ['eyebrowsVariant', 'noseVariant']
 
 /** Draws a look and describes the drawing; '' if the look could not be drawn. */
@@ -41,9 +38,7 @@ export async function describeLook(renderers: Renderers, look: Entered): Promise
   return descriptionOf(choice, drawnParts(choice, svg))
 }
 
-/**
- * The description of a drawing, such as "long red hair, round glasses and brown skin"; '' if nothing can be described.
- */
+/** The description of a drawing, such as "long red hair, round glasses and brown skin". It may be empty. */
 export function descriptionOf({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
   const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
   const said = Object.keys(phrases).flatMap((name) => {

@@ -90,10 +90,7 @@ function moodsView(style: Style | undefined, { mood: entered, pins }: Entered) {
   }
 }
 
-/**
- * The twelve faces of a wall in this look. `entered` is the number of the wall in the query; undefined if it is not
- * one.
- */
+/** The twelve faces of a wall in this look; undefined unless `entered` is the number of a wall. */
 export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
   const count = wallCount(words.script)
   const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0

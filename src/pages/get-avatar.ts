@@ -62,9 +62,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     await respond(req, res, ended)
   })
 
-  /**
-   * The sequence of a first request: Discord -> user -> DiceBear -> file -> session. Stores the outcome and returns it.
-   */
+  /** The sequence of a sign-in: Discord -> user -> DiceBear -> file -> session. Returns the stored outcome. */
   async function completeSignIn(req: Request, res: Response, callback: Callback, taken: TakenState) {
     if (callback.error === 'access_denied') return storeOutcome(taken, { end: 'declined' })
     if (callback.code === undefined) {
@@ -132,10 +130,7 @@ const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'in
 // result could not be stored.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
-/**
- * Refuses a prefetch or a HEAD, because it must not use up the code.
- * https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose
- */
+/** HEAD and prefetches must not use up the code. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose */
 const refusePrefetch: RequestHandler = (req, res, next) => {
   const purpose = `${req.get('sec-purpose') ?? ''} ${req.get('purpose') ?? ''}`
   if (req.method === 'HEAD' || purpose.includes('prefetch')) res.status(204).end()
@@ -153,9 +148,7 @@ const CallbackQuery = z
 
 type Callback = { state: string; code?: string | undefined; error?: string | undefined }
 
-/**
- * Reads the parameters of Discord's redirect (RFC 6749, 4.1.2). Undefined if there are none. Throws InvalidCallback.
- */
+/** Reads the parameters of Discord's redirect (RFC 6749, 4.1.2), if it has any. Throws InvalidCallback. */
 function readCallback(query: unknown): Callback | undefined {
   const read = CallbackQuery.safeParse(query)
   if (!read.success) throw new InvalidCallback('a wrong, repeated or overlong parameter')

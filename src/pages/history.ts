@@ -3,10 +3,7 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { type Visitor, withKept, withoutAvatar, withRestored } from '../visitor/visitor.ts'
 
-/**
- * POST /avatars/{id}/forget, restore, keep and unkeep. Each changes the visitor's history and redirects to
- * /show_avatar.
- */
+/** POST /avatars/{id}/forget, restore, keep and unkeep: changes of the visitor's history. */
 export function historyActions(route: AddRoute, { sessions }: Parts): void {
   const session = sessions.load({ rolling: false })
 

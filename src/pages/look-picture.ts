@@ -9,9 +9,7 @@ import { choiceIn, etagOf, mebibyte, previewCaching, sendPicture, sizeIn } from 
 import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
-/**
- * The picture is cached for a day only, because the sites that embed it cannot ask for a newer one, as the form can.
- */
+/** Cached for a day only, because sites that embed the picture cannot ask for a newer one. */
 const lookCaching = 'public, max-age=86400'
 
 /**

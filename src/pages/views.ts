@@ -30,9 +30,7 @@ export function viewRenderer() {
     return template(needed)
   }
 
-  /**
-   * Only values that the first call passes become variables, so views read values that may be missing as `locals.name`.
-   */
+  /** Only the values of the first call become variables. Views read optional values as `locals.name`. */
   function compile(file: string, values: Values): View {
     const text = readFileSync(file, 'utf8')
     const variables = Object.keys(values).filter((name) => new RegExp(`\\b${name}\\b`).test(text))

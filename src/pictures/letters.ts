@@ -3,15 +3,10 @@ import type { Choice } from '../avatar/choice.ts'
 import { drawEmbedded } from '../avatar/embedded.ts'
 import { drawPixels } from './png.ts'
 
-/**
- * Limit of the characters that are tried. Styles draw one or two letters, each of which consists of a few characters.
- */
+/** Limit of the characters that are tried. Styles draw one or two letters, of a few characters each. */
 const maxCharacters = 16
 
-/**
- * The letters of this avatar that no installed font has. Its PNG and GIF lack them, although a browser may show them in
- * the SVG.
- */
+/** The letters of this avatar that no font has. PNG and GIF lack them, though a browser may show them. */
 export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   const svg = await drawEmbedded(choice)
   if (!svg.includes('<text')) return []

@@ -8,18 +8,13 @@ import type { Document, Element } from './bounds.ts'
 export type Timing = { periodMs: number; delayMs: number }
 /** One function of a `transform` with its arguments, or an opacity with its value. */
 export type Step = { name: string; numbers: number[] }
-/**
- * Converts how much of the time between two keyframes has passed to how much of the change is done. Both are from 0 to
- * 1.
- */
+/** Converts the share of the time between two keyframes to the share of the change, both from 0 to 1. */
 type Easing = (progress: number) => number
 /** A keyframe. `at` is its place in the period, from 0 to 1. */
 export type Keyframe = { at: number; steps: Step[]; easing: Easing | undefined }
 export type Animation = Timing & {
   easing: Easing
-  /**
-   * The keyframes of `transform` in order, the first at 0 and the last at 1; none if the animation does not change it.
-   */
+  /** The keyframes of `transform`, from 0 to 1; none if the animation does not change it. */
   transform: Keyframe[]
   /** The keyframes of `opacity`, in the same form. */
   opacity: Keyframe[]
@@ -93,10 +88,7 @@ function readRules(css: string, document: Document) {
   return { keyframes, styles }
 }
 
-/**
- * The elements that a selector matches. `.name` matches by class; `svg:has(.name)` matches the root element if an
- * element has that class.
- */
+/** The elements of a class for `.name`; the root element for `svg:has(.name)`, if one has that class. */
 function elementsOf(selector: string, document: Document): Element[] {
   const [, ofDrawing, name] = /^(svg:has\()?\.([\w-]+)\)?$/.exec(selector) ?? unsupported(selector)
   const elements = DomUtils.getElementsByTagName('*', document)

@@ -5,10 +5,7 @@ export type Picture = { bytes: Buffer; etag: string; description?: string }
 
 type PictureCacheOptions = {
   maxBytes: number
-  /**
-   * Called with true if the picture is in the cache or is being drawn, or with false after it was drawn for this
-   * request.
-   */
+  /** Called with false if the picture had to be drawn for this request, otherwise with true. */
   onLookup: (found: boolean) => void
 }
 

@@ -21,10 +21,7 @@ const maxWaitMs = 15_000
  */
 type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-/**
- * A client with running or waiting tasks. `waiting` contains the functions that start its waiting tasks, in the order
- * of their arrival.
- */
+/** A client with tasks. `waiting` contains functions that start the waiting ones, the oldest first. */
 type Client = { name: string; running: number; waiting: (() => void)[] }
 
 /**

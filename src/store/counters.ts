@@ -14,10 +14,7 @@ export const windowMs = 60_000
  */
 type Window = { hits: number; unsharedHits: number; endsAtMs: number }
 
-/**
- * Returns a function that finds or begins the window of a key. Above 50,000 keys the least recently used window is
- * dropped.
- */
+/** Returns a function that finds or begins the window of a key. Only 50,000 windows are remembered. */
 function createWindows(): (key: string) => Window {
   const windows = new LRUCache<string, Window>({ max: 50_000 })
   return (key) => {

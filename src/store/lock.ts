@@ -40,10 +40,7 @@ export async function tryLock(store: Store, key: string): Promise<HeldLock | und
   }
 }
 
-/**
- * Runs `work` under the lock of a key, and resolves with its result. Throws StoreUnavailable if the lock is not free
- * for `waitMs`.
- */
+/** Runs `work` under the lock of a key. Throws StoreUnavailable if the lock is not free within `waitMs`. */
 export async function withLock<T>(
   store: Store,
   key: string,

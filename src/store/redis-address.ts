@@ -2,10 +2,7 @@ import { z } from 'zod'
 
 type Account = { username?: string; password?: string }
 
-/**
- * The address of one server, the addresses of a cluster's nodes, or the addresses of sentinels with the name of a
- * master.
- */
+/** The address of a server, of a cluster's nodes, or of sentinels with the name of a master. */
 export type RedisAddress =
   | { kind: 'server'; url: string }
   | ({ kind: 'cluster'; nodes: Endpoint[]; tls: boolean } & Account)

@@ -79,9 +79,7 @@ export const scripts = {
 
 type Client = ReturnType<typeof createClient<Record<string, never>, Record<string, never>, typeof scripts>>
 
-/**
- * The Redis commands and scripts that this app uses. The clients of a server, a cluster and sentinels all have them.
- */
+/** The commands and scripts that this app uses. The clients of server, cluster and sentinels have them. */
 export type Commands = Pick<
   Client,
   | keyof typeof scripts

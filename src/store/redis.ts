@@ -13,10 +13,7 @@ const maxFailedPings = 5
 
 /** How long the result of trying all commands is used again, so that many requests for /readyz cause few tries. */
 const triedForMs = { ok: 1000, failed: 200 }
-/**
- * The keys on which commands are tried. Each is in another eighth of a cluster's slots, so that usually every master is
- * tried.
- */
+/** The keys on which commands are tried, spread over a cluster's slots, so that most masters are tried. */
 const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
 /** `down` means no connection, or no answer in time. */
@@ -71,9 +68,7 @@ export function openRedis(address: RedisAddress, events: Events) {
   })
   const ping = () => run((redis) => redis.ping())
 
-  /**
-   * Tries all commands, in a cluster on each master. Concurrent calls, and calls soon after each other, share one try.
-   */
+  /** Tries all commands, in a cluster on most masters. Concurrent calls, and calls soon after, share a try. */
   function tryAll(): Promise<unknown> {
     if (performance.now() - triedAt < triedForMs[state === 'ok' ? 'ok' : 'failed']) return trying
     triedAt = performance.now()
@@ -116,9 +111,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     }
   }
 
-  /**
-   * Replaces the connection by a new one. Returns false, and keeps the old one, if the new one cannot connect in time.
-   */
+  /** Replaces the connection, unless the new one cannot connect in time. Returns whether it did. */
   async function reconnect(): Promise<boolean> {
     const next = openConnection(address, onError)
     const isConnected = await connectInTime(next)

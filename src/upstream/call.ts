@@ -6,9 +6,7 @@ export type UpstreamRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /**
-   * When the complete response must have arrived, by `performance.now()`. The requests of one visit share a deadline.
-   */
+  /** When the complete response must have arrived, by `performance.now()`. One visit has one deadline. */
   deadline?: number | undefined
 }
 
@@ -41,10 +39,7 @@ function agents(options: https.AgentOptions) {
   return { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
 }
 
-/**
- * Servers keep an idle connection longer than this, so a request is seldom sent on a connection that the server is
- * closing.
- */
+/** Servers keep idle connections longer than this, so few requests meet a connection that is being closed. */
 const idleTimeoutMs = 4000
 
 export type CallOptions = {

@@ -118,19 +118,13 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     return discord.fetchUser(tokens.accessToken, limitKeyOf(tokens, known), deadline, isNew)
   }
 
-  /**
-   * Identifies a user in Discord's limit per user: a hash of the user's id, or of the access token if the id is not
-   * known yet.
-   */
+  /** The key of a user in Discord's limit per user: a hash of the id, or of the token if the id is unknown. */
   function limitKeyOf(tokens: Tokens, known: User | undefined): string {
     const [hashOfUser] = known ? hashesOf(known.id) : []
     return hashOfUser ?? hash('sha256', tokens.accessToken, 'base64url')
   }
 
-  /**
-   * Revokes tokens at a sign-out. Never rejects, and waits at most `revokeTimeoutMs`, because the session has already
-   * ended.
-   */
+  /** Revokes tokens of a session that has ended. Never rejects, and waits at most `revokeTimeoutMs`. */
   async function revoke(tokens: SealedTokens[]): Promise<void> {
     const opened = tokens.flatMap((sealed) => openTokens(sealer, sealed) ?? [])
     const revoking = opened.map(({ refreshToken, accessToken }) =>

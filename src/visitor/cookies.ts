@@ -33,9 +33,7 @@ export function cookieOptions(config: Config, maxAgeS: number): CookieOptions {
 /** Binds a state to a browser. The name is derived from the state; only this browser knows the value. */
 export type StateCookie = { name: string; value: string }
 
-/**
- * The name of a state's cookie. Each state has its own cookie, so that two tabs do not overwrite each other's cookie.
- */
+/** The name of a state's cookie. Each state has its own, so that two tabs do not overwrite each other's. */
 export function stateCookieName(state: string): string {
   return `state-${hash('sha256', state, 'base64url').slice(0, 16)}`
 }

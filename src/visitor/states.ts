@@ -160,10 +160,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     return cookies.length === 0 ? [] : sessionIdsIn(await store.getMany(cookies.map(keyOf)))
   }
 
-  /**
-   * Deletes the records of these states. Returns the ids of the sessions that their sign-ins have just created or
-   * changed.
-   */
+  /** Deletes the records of these states. Returns the session ids in their outcomes, see `sessionIds`. */
   async function forget(cookies: StateCookie[]): Promise<string[]> {
     return sessionIdsIn(await Promise.all(cookies.map((cookie) => store.getAndDelete(keyOf(cookie)))))
   }

@@ -59,10 +59,7 @@ export function sealTokens(sealer: Sealer, { expiresAt, ...secrets }: Tokens): S
   return { sealed: sealer.seal(JSON.stringify(secrets)), expiresAt }
 }
 
-/**
- * Decrypts the tokens of a session. Undefined if there are none or they cannot be decrypted; the visitor must then sign
- * in again.
- */
+/** Decrypts the tokens of a session. Undefined if there are none, or if they cannot be decrypted. */
 export function openTokens(sealer: Sealer, stored: SealedTokens | undefined): Tokens | undefined {
   const secrets = stored && Secrets.safeParse(readJson(sealer.open(stored.sealed))).data
   return secrets && { ...secrets, expiresAt: stored.expiresAt }

@@ -19,10 +19,7 @@ export type OwnAvatar = z.infer<typeof OwnAvatar>
 const Visitor = z.object({
   user: User.optional(),
   tokens: SealedTokens.optional(),
-  /**
-   * The history: at most `maxAvatars`, the newest first. The choice of the newest avatar is the visitor's last form
-   * data.
-   */
+  /** The history: at most `maxAvatars`, the newest first. The newest choice is the visitor's last form data. */
   avatars: z.array(OwnAvatar),
   /**
    * The avatar that was removed last and its place in the history, so that it can be restored. A later removal replaces
