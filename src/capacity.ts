@@ -2,17 +2,11 @@ import { totalmem } from 'node:os'
 
 /** How much memory the parts of the app may use. */
 type Capacity = {
-  /**
-   * Size of the cache of the form's previews, and of the cache of link previews. The caches of PNGs and of GIFs may
-   * each be twice as large.
-   */
+  /** Size of each of two caches, for form and link previews. Those for PNGs and GIFs may be twice as large. */
   pictureCacheMb: number
   /** How many processes render PNGs, GIFs and the pictures of link previews. */
   renderingProcesses: number
-  /**
-   * Memory limit of a rendering process. DiceBear's most costly drawing takes 240 MB as a PNG of 1024 pixels; with a
-   * lower limit that request gets 503.
-   */
+  /** Memory limit of a rendering process. DiceBear's most costly drawing takes 240 MB as a PNG of 1024 pixels. */
   renderingMaxMb: number
   /** Memory limit of the process that checks and draws SVGs. With all of DiceBear's styles loaded it takes 115 MB. */
   drawingMaxMb: number
@@ -32,10 +26,7 @@ export function capacityFor(memoryMb: number): Capacity {
   return memoryMb >= 350 ? from350 : smallest
 }
 
-/**
- * The memory limit of the control group (a container or systemd unit). Without a limit it is half of the machine's
- * memory, because other programs need memory, too.
- */
+/** The memory limit of the control group (container, systemd unit), or else half of the machine's memory. */
 export function availableMemoryMb(): number {
   const machineBytes = totalmem()
   const limitBytes = process.constrainedMemory() // 0, or more than the machine has, if there is no limit

@@ -124,10 +124,7 @@ export const metricsPort = z
   })
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
-/**
- * The setting `trust proxy` of Express. A setting that trusts every address is refused, because a client at a trusted
- * address can claim to be any other client.
- */
+/** Express's `trust proxy`. A client at a trusted address can claim any other, so not all can be trusted. */
 export const trustedProxies = z
   .string()
   .refine(

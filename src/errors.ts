@@ -38,10 +38,7 @@ export class SignInFailed extends Failure {}
 export class GrantRefused extends Failure {}
 /** Discord refused an access token (401). */
 export class TokenRefused extends Failure {}
-/**
- * Discord refused this app, not the visitor: the client credentials are wrong, or Discord does not accept a token that
- * it has just issued.
- */
+/** Discord refused this app, not the visitor: the client credentials, or a token that Discord has just issued. */
 export class DiscordRefusedClient extends Failure {}
 /** No connection to Discord, a 5xx, or a response that is incomplete, too large or malformed. */
 export class DiscordUnavailable extends Failure {}

@@ -132,10 +132,7 @@ function gracefulClose(server: Server): () => Promise<void> {
   }
 }
 
-/**
- * SIGTERM and SIGINT shut down gracefully (exit code 0); a second signal exits at once with 1. An uncaught error shuts
- * down with exit code 1.
- */
+/** A signal shuts down gracefully with exit code 0, a second one at once with 1, an uncaught error with 1. */
 function closeOnSignal(log: Logger, close: () => Promise<void>): void {
   let closingSince: number | undefined
   let exitCode = 0

@@ -1,10 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/**
- * Creates a folder and its parents. Node's recursive mkdir is not used, because it never returns in /proc, which exists
- * but accepts no new folders.
- */
+/** Creates a folder and its parents. Node's recursive mkdir never returns in /proc, which accepts no new folders. */
 export function makeFolder(folder: string): void {
   if (existsSync(folder)) return
   makeFolder(dirname(folder))

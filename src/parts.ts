@@ -30,10 +30,7 @@ const marginMs = 1500
 /** The start waits at most this long for the first connection to Redis. */
 const connectRedisMs = 300
 
-/**
- * Opens Redis, or the in-memory store if the settings name no Redis. Resolves when Redis is connected, or after
- * `connectRedisMs`; Redis then connects later.
- */
+/** Opens Redis, or the in-memory store. Waits at most `connectRedisMs`; Redis may be connected later. */
 async function openStore(config: Config, log: Logger, metrics: Metrics | undefined): Promise<Store> {
   if (config.redis === undefined) return memoryStore()
   const redis = openRedis(config.redis, {

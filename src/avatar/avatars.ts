@@ -95,10 +95,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
       return () => avatar
     },
 
-    /**
-     * What the drawing of an avatar shows. Undefined if its file is missing, because the page does not wait until the
-     * file is drawn again.
-     */
+    /** What a drawing shows. Undefined if its file is missing, because the page does not wait for a new one. */
     async drawing({ id, choice }: Avatar): Promise<Drawing | undefined> {
       const found = drawings.has(id) ? undefined : await cache.read(id)
       if (found) remember(id, choice, found)

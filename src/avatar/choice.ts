@@ -3,10 +3,7 @@ import { flips, gradients } from '../../public/js/look.js'
 import { findStyle, moodOptions, moods } from './catalogue.ts'
 import { pinOptions } from './parts.ts'
 
-/**
- * What a visitor chose, checked and normalised. An optional field is left out if it has DiceBear's default, so that
- * equal pictures have equal ids.
- */
+/** What a visitor chose. A field with DiceBear's default is left out, so that equal pictures have equal ids. */
 export const Choice = z.object({
   /** Empty if the Discord username is to become the seed. */
   seed: z.string(),
@@ -39,10 +36,7 @@ export type Choice = z.infer<typeof Choice>
 /** DiceBear has no option for "no background"; a fully transparent colour has that effect. */
 const transparent = 'ffffff00'
 
-/**
- * Styles that keep DiceBear's background if no colour is chosen, because they are drawn in light colours or would be
- * nearly invisible without a background.
- */
+/** Styles that keep DiceBear's background if no colour is chosen. Without it they are nearly invisible. */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>

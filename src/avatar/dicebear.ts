@@ -54,10 +54,7 @@ export function createDiceBear({ url, userAgent, check, ...options }: DiceBearOp
 /** The address of a picture in DiceBear's HTTP API. */
 export const svgUrl = (apiUrl: string, choice: Choice) => `${apiUrl}/${choice.style}/svg?${query(choice)}`
 
-/**
- * The options as a query. The commas between the items of a list are not encoded, because some servers would take an
- * encoded comma for a part of an item.
- */
+/** The options as a query. Commas in lists are not encoded, because some servers take %2C as a part of an item. */
 function query(choice: Choice): string {
   const parameters = Object.entries(dicebearOptions(choice)).map(([name, value]) => {
     const items = [value].flat().map(encodeURIComponent)

@@ -40,10 +40,7 @@ const blockBytes = 4096
 const fileName = /^[0-9a-f]{64}\.svg(\.[\w-]+)?$/
 const subfolderName = /^[0-9a-f]{2}$/
 
-/**
- * Opens the cache in a folder. If the disk is full now, the folder is created with the first file. Resolves before the
- * first trim has ended.
- */
+/** Opens the cache in a folder. If the disk is full, the folder is created with the first file. */
 export async function openFileCache({ folder, maxBytes, onError }: Options): Promise<FileCache> {
   const root = await realpath(folder).catch(() => resolve(folder))
   let writtenBytes = 0 // what this process has written since the last trim

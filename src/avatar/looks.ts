@@ -2,18 +2,12 @@
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 
-/**
- * `background` has one colour, or two for a gradient. `colours` are by their role, such as "skin" or "cloth". `name` is
- * a key of `words.looks`.
- */
+/** One background colour, or two for a gradient; colours by role, such as "skin". `name` is a key of `words.looks`. */
 export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<string, string>> }
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
-/**
- * The role of each of a style's colours, by DiceBear's name of the colour. A look does not change a colour without a
- * role, such as the colour of teeth.
- */
+/** The role of each of a style's colours. A look does not change a colour without one, such as that of teeth. */
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
 /** The roles of the numbered colours of patterns, such as "hill1" to "hill4", in this order. */

@@ -49,10 +49,7 @@ const environment = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
-/**
- * Limits the WebAssembly memory of Node's type stripping to 256 MB. By default it reserves all the address space that
- * `ulimit -v` leaves. See bin/node.
- */
+/** Limits the WebAssembly memory of type stripping, which by default is all that `ulimit -v` leaves. See bin/node. */
 const wasmLimit = '--wasm-max-mem-pages=4096'
 /** The memory of a process besides V8's old space, in megabytes: Node itself, V8's young generation and sharp. */
 const besideOldSpaceMb = 90
@@ -138,10 +135,7 @@ export function createProcessPool(options: PoolOptions) {
   }
 
   return {
-    /**
-     * Sends the message to a process and resolves with its reply. Throws Overloaded if the process ends before it
-     * replies, and an Error if the work failed.
-     */
+    /** Resolves with the reply of a process. Throws Overloaded if it ends before that, an Error if the work failed. */
     run(message: object, timeoutMs: number): Promise<unknown> {
       if (closed) throw new Overloaded('closed')
       return new Promise((resolve, reject) => {

@@ -28,10 +28,7 @@ export type RenderersOptions = {
   onState?: (state: PicturesState, error?: unknown) => void
 }
 
-/**
- * Time limit for an SVG from outside. After it a drawing of the embedded library is used instead, so that the visitor
- * has a response after about three seconds.
- */
+/** Time limit for an SVG from outside. Then the embedded library draws, so that a visitor waits three seconds. */
 const timeoutMs = 2500
 /** Time limit for a harmless SVG, drawn by the embedded library. It is long, because a machine may be busy. */
 const trustedTimeoutMs = 15_000

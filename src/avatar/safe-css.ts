@@ -18,10 +18,7 @@ export const STYLESHEET_TOKENS = namesIn(`
   prefers-reduced-motion: rotate( scale( scaleY( semicolon-token svg: transform-box: transform-origin: transform:
   translate( translateX( translateY( var( whitespace-token {-token }-token`)
 
-/**
- * The selectors that are allowed. None has a combinator, because matching some combinators takes time that grows with a
- * power of the number of elements.
- */
+/** The allowed selectors. Combinators are refused, because matching them can take very long. */
 const SELECTOR = /^(\.[\w-]+|svg:has\(\.[\w-]+\)|from|to|[\d.]+%)$/
 const AT_RULE = /^(@keyframes [\w-]+|@media \(prefers-reduced-motion: no-preference\))$/
 

@@ -50,10 +50,7 @@ const layerAttributes = namesIn('clip-path filter mask opacity style')
 /** Elements that are drawn only if another element refers to them. */
 const drawnByReference = namesIn('clipPath defs filter linearGradient mask radialGradient')
 
-/**
- * The cost of an element with everything that it contains or refers to. Throws UnsafeSvg if an element refers to
- * itself, or to an element that does not exist.
- */
+/** The cost of an element with all that it holds or refers to. Throws UnsafeSvg for a circular or missing reference. */
 export function costOf(root: SvgElement, byId: ReadonlyMap<string, SvgElement>): Cost {
   const costs = new Map<SvgElement, Cost | 'in progress'>()
 

@@ -74,10 +74,7 @@ export function createDiscord(options: DiscordOptions) {
     return url.href
   }
 
-  /**
-   * Exchanges an authorization code for tokens (RFC 6749, 4.1.3, and RFC 7636, 4.5). Throws GrantRefused if Discord
-   * does not accept the code.
-   */
+  /** Exchanges an authorization code (RFC 6749, 4.1.3; RFC 7636, 4.5). Throws GrantRefused if it is not accepted. */
   async function exchangeCode(code: string, verifier: string, deadline: number): Promise<Tokens> {
     await limits.check(['sign-in', 'token'])
     const grant = { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: verifier }

@@ -25,10 +25,7 @@ const refusedKey = (accessToken: string) => `refused:${hash('sha256', accessToke
 
 /** Discord's rate limits and the tokens that it has refused, shared by all instances through the store. */
 export function createDiscordLimits(store: Store) {
-  /**
-   * Until when requests of the bucket `sign-in` must wait, by `performance.now()`. It is a copy in this process,
-   * because test/bench limits the Redis commands of a visit.
-   */
+  /** Until when sign-ins must wait, by `performance.now()`. A copy in this process saves a Redis command per visit. */
   let signInWaitsUntil = 0
 
   const waitError = (bucket: Bucket, leftMs: number) =>
@@ -38,10 +35,7 @@ export function createDiscordLimits(store: Store) {
     )
 
   return {
-    /**
-     * Throws DiscordRateLimitActive while requests of one of these buckets, or of all, must wait. Throws TokenRefused
-     * if Discord has refused the access token before.
-     */
+    /** Throws DiscordRateLimitActive while one of these buckets must wait, TokenRefused for a token refused before. */
     async check(buckets: Bucket[], accessToken?: string): Promise<void> {
       const all: Bucket[] = ['everywhere', ...buckets]
       const tokenKeys = accessToken === undefined ? [] : [refusedKey(accessToken)]
@@ -56,10 +50,7 @@ export function createDiscordLimits(store: Store) {
       if (refused !== undefined) throw new TokenRefused('Discord has refused this access token before')
     },
 
-    /**
-     * To be called after a 429: requests of this bucket must then wait for `waitS` seconds, or longer if an earlier 429
-     * said so. Returns the error to throw.
-     */
+    /** After a 429 requests of this bucket must wait for `waitS` seconds or more. Returns the error to throw. */
     async limit(bucket: Bucket, waitS: number): Promise<DiscordRateLimited> {
       await store.setForAtLeast(keyOf(bucket), 'closed', waitS)
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)

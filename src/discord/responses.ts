@@ -19,10 +19,7 @@ const Scope = z
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
-/**
- * An access or refresh token (RFC 6749, appendix A). A text that cannot be sent in a header is refused here, because
- * once it is stored, each later visit would fail.
- */
+/** An access or refresh token (RFC 6749, appendix A). Another text would fail later, in the header of a request. */
 const Token = z.string().regex(/^[\x21-\x7e]{1,4096}$/)
 
 /** The token response of RFC 6749, 5.1. Other fields, such as an `id_token`, are ignored, as the RFC demands. */

@@ -9,10 +9,7 @@ const maxFormBytes = 16 * 1024
  */
 const maxReadBytes = 16 * 1024 * 1024
 
-/**
- * Parses a form or a query. `maxKeys: 0` means no limit. By default Node reads only the first 1,000 fields, so a
- * repeated field could be overlooked.
- */
+/** Parses a form or query. `maxKeys: 0` is no limit: by default Node ignores all but the first 1,000 fields. */
 export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 })
 
 const otherCharset = /;\s*charset=(?!"?utf-?8\b)/i
@@ -42,8 +39,5 @@ const readFields: RequestHandler = (req, _res, next) => {
   next()
 }
 
-/**
- * Reads a form of at most 16 KiB into `req.body`. A field is a string, and a repeated field an array of strings. A
- * larger body gets 413, another kind of body 415.
- */
+/** Reads a form into `req.body`: strings, arrays for repeated fields. Over 16 KiB gets 413, another type 415. */
 export const form = [requireForm, cutOffEndlessBody, readText, readFields]

@@ -49,10 +49,7 @@ export const clientOf = (req: Request) => networkOf(req, 64)
 /** The network of an IPv6 address; an IPv4 address as it is. */
 const networkOf = (req: Request, prefix: number) => ipKeyGenerator(req.ip ?? '', prefix)
 
-/**
- * Limit of 429 responses that wait to be sent, because each holds its request in memory. Above the limit connections
- * are destroyed without a response.
- */
+/** Limit of 429s that wait to be sent, because each takes memory. Above it connections are destroyed. */
 const maxWaitingRefusals = 1000
 let waitingRefusals = 0
 let lastRefusal: Promise<unknown> = Promise.resolve()

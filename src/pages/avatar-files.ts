@@ -159,10 +159,7 @@ export function fileName(user: User | undefined, { style, mood }: Choice, extens
   return `${parts.join('-')}.${extension}`
 }
 
-/**
- * A username as a part of a file name. Letters, marks and digits of any script are kept; characters that have a meaning
- * for a file system or a shell are replaced.
- */
+/** A username as a part of a file name, without characters that mean something to a file system or shell. */
 function fileNamePart(name: string): string {
   if (!/[\p{L}\p{N}]/u.test(name)) return 'avatar'
   const safe = name

@@ -34,10 +34,7 @@ const headers = (config: Config) => ({
   Connection: 'close',
 })
 
-/**
- * How long the socket stays open after the response. If it were closed at once while the client is still sending, the
- * connection would be reset and the response lost.
- */
+/** How long the socket stays open after the response, which would be lost if the client is still sending. */
 const lingerMs = 1000
 
 /**

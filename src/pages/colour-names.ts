@@ -8,10 +8,7 @@ export function colourNamer(examples: Readonly<Record<string, string>>): (colour
   }
 }
 
-/**
- * Converts a colour to OKLab, in which the distance of two colours tells how different they look.
- * https://bottosson.github.io/posts/oklab/
- */
+/** Converts a colour to OKLab, where distance is visible difference. https://bottosson.github.io/posts/oklab/ */
 function oklab(colour: string): { l: number; a: number; b: number } {
   const channel = (start: number) => linear(Number.parseInt(colour.slice(start, start + 2), 16) / 255)
   const [red, green, blue] = [channel(0), channel(2), channel(4)]

@@ -80,10 +80,7 @@ function retryLater(status: number, textsFor: (seconds: number) => Texts, retryA
   return { status, texts: textsFor(retryAfterS), retryAfterS }
 }
 
-/**
- * Whether an operator must act, because the error is unexpected, Discord does not accept this app's credentials, or
- * something is not installed.
- */
+/** Whether an operator must act: the error is unexpected, or the credentials or the installation are wrong. */
 export function isOurFault(error: unknown): boolean {
   const isMisconfigured = error instanceof DiscordRefusedClient || error instanceof PicturesUnavailable
   return isMisconfigured || answerTo(error, 0).status === 500

@@ -12,10 +12,7 @@ const texts = words.problems
 // trimmed before.
 const controlCharacter = /\p{Cc}/u
 
-/**
- * The text of a field, trimmed. A missing field counts as empty, and a repeated field is an error. `name` is how the
- * messages call the field.
- */
+/** The text of a field, trimmed, or ''. A repeated field is an error. `name` is how messages call the field. */
 export const textCalled = (name: string) =>
   z
     .string(texts.repeated(name))

@@ -120,10 +120,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   }
 }
 
-/**
- * Discord's answers to `prompt=none` if it cannot do without its pages (OpenID Connect Core 1.0, 3.1.2.6). The next
- * sign-in then sends `prompt=consent`.
- */
+/** Errors after `prompt=none` that ask for `prompt=consent` at the next sign-in (OpenID Connect Core, 3.1.2.6). */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
 // After these errors the code and the state may still be valid, because nothing was sent to Discord, or because the

@@ -17,10 +17,7 @@ import { words } from './words.ts'
 /** The form's initial values, except the seed. */
 const firstLook = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d' }
 
-/**
- * The seeds with which the form may open. The seed is filled in, so that the visitor gets the face of the preview.
- * There are only twelve, so that pages can be cached.
- */
+/** The form opens with one of these seeds filled in. There are only twelve, so that pages can be cached. */
 const openingSeeds = wallSeeds(words.script, 1)
 
 /** Notices that tell why the visitor was redirected here, by the value of `notice` in the address. */

@@ -6,10 +6,7 @@ import { words } from './words.ts'
 
 const schemas = new Map<string, z.ZodType<Pins>>()
 
-/**
- * Reads the pins of a style from a form: the parts and colours that the visitor has chosen. Fields and variants that
- * the style does not have are ignored.
- */
+/** Reads the chosen parts and colours from a form. Fields and variants that the style does not have are ignored. */
 export function readPins(style: string, sent: Record<string, unknown>): { pins?: Pins; issues: z.core.$ZodIssue[] } {
   if (!pinFieldsOf(style).some((field) => sent[field])) return { issues: [] }
   const schema = schemas.get(style) ?? schemaOf(style)

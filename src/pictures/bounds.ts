@@ -78,10 +78,7 @@ function shapeBounds({ name, attribs }: Element): Box | undefined {
   }
 }
 
-/**
- * The bounding box of a transformed box. As in browsers, it may be larger than the bounding box of the transformed
- * shape, for example of a rotated circle.
- */
+/** The box around a transformed box. As in browsers, it may be larger than that of the transformed shape. */
 function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box
   const [left, top, right, bottom] = box

@@ -18,10 +18,7 @@ const defaultFrames = 75
  */
 const maxAdjustedPeriodMs = 1.2 * maxFrames * frameMs
 const fadingFrames = 12
-/**
- * GIF has no partial transparency. Anti-aliased edges look acceptable without it, but a drawing with a larger share of
- * translucent pixels gets a white background.
- */
+/** GIF has no partial transparency. A drawing with a larger share of translucent pixels gets a white background. */
 const maxTranslucentShare = 0.2
 
 /**

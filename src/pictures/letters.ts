@@ -18,10 +18,7 @@ export async function lettersWithoutFont(choice: Choice): Promise<string[]> {
   return characters.filter((_, i) => !drawn[i])
 }
 
-/**
- * Whether a font has the character. It is rendered as in a PNG: if no other font has it, fonts.conf chooses blank.ttf,
- * and nothing is visible.
- */
+/** Whether a font has the character. If none has it, fonts.conf chooses blank.ttf, and nothing is visible. */
 async function canBeDrawn(character: string): Promise<boolean> {
   const text = `<text x="50%" y="60%" font-size="16" text-anchor="middle">&#${character.codePointAt(0)};</text>`
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${text}</svg>`

@@ -20,10 +20,7 @@ export type Animation = Timing & {
   opacity: Keyframe[]
   /** The value of `transform-origin`, as the stylesheet has it. */
   origin: string
-  /**
-   * Whether the origin is relative to the bounding box of the element (`transform-box: fill-box`). Otherwise it is
-   * relative to the drawing.
-   */
+  /** Whether the origin is relative to the bounding box of the element (`fill-box`), not to the drawing. */
   inBounds: boolean
 }
 type Declarations = Map<string, string>
@@ -42,10 +39,7 @@ const easings = new Map<string, Easing>([
   ['step-end', () => 0],
 ])
 
-/**
- * Reads the animations in a stylesheet. Returns each by the element that it moves. Supports only the CSS that
- * DiceBear's styles use, and throws an Error for any other.
- */
+/** Reads animations, by the element that moves. Throws an Error for CSS that DiceBear's styles do not use. */
 export function readAnimations(css: string, document: Document): Map<Element, Animation> {
   const { keyframes, styles } = readRules(css, document)
   const variables = new Map([...styles].flatMap(([{ name }, style]) => (name === 'svg' ? [...style] : [])))
@@ -122,10 +116,7 @@ function readShorthand(value: string) {
   return { name, periodMs, delayMs, easing: easings.get(easing ?? 'ease') ?? unsupported(value) }
 }
 
-/**
- * The keyframes of one property in order. If there is none at the start or at the end, one with the property's initial
- * value is added there.
- */
+/** The keyframes of one property, in order. A missing first or last one gets the property's initial value. */
 function readKeyframes(property: 'transform' | 'opacity', rules: KeyframeRule[]): Keyframe[] {
   const keyframes = rules.flatMap(({ selector, style }) => {
     const value = style.get(property)

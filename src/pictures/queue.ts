@@ -9,16 +9,10 @@ type QueueOptions = {
   maxWaitingPerClient?: number
 }
 
-/**
- * How long a task may wait. This is shorter than the idle timeout of connections (main.ts), which would close the
- * connection without a response.
- */
+/** How long a task may wait: less than the idle timeout of connections (main.ts), so that there is a response. */
 const maxWaitMs = 15_000
 
-/**
- * Runs `work` as soon as there is room, and returns its result or throws its error. Throws Overloaded at once if the
- * queue is full, or after `maxWaitMs` without room.
- */
+/** Runs `work` when there is room. Throws Overloaded if the queue is full, or after `maxWaitMs` without room. */
 type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
 /** A client with tasks. `waiting` contains functions that start the waiting ones, the oldest first. */

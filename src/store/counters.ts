@@ -28,10 +28,7 @@ function createWindows(): (key: string) => Window {
 
 const countOf = ({ hits, endsAtMs }: Window): Count => ({ hits, endsInMs: endsAtMs - performance.now() })
 
-/**
- * Returns a function that adds each event to the store and resolves with the new count. While Redis is down, each
- * process has its own count.
- */
+/** Returns a function that counts an event in the store. While Redis is down, each process has its own count. */
 export function createExactCounter(store: Store): (key: string) => Promise<Count> {
   const windowOf = createWindows()
   return async (key) => {

@@ -18,10 +18,7 @@ function script<Parameters extends (string | number)[], Reply>(keys: number, lua
 }
 
 export const scripts = {
-  /**
-   * Returns the total, and the milliseconds until the count begins at 0 again. The TTL is set on the first call, in the
-   * same script, so that no key is left without a TTL.
-   */
+  /** Returns count and TTL in milliseconds. The TTL is set in the same step, so that no key is left without one. */
   count: script<[key: string, hits: number, windowMs: number], number[]>(
     1,
     `local total = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -64,10 +61,7 @@ export const scripts = {
     if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
     return 1`,
   ),
-  /**
-   * Adds an item to the list `key`. Returns the item that was removed because the list was full, or '', and PEXPIRETIME
-   * of the key `mark`.
-   */
+  /** Returns the item that was removed because the list was full, or '', and PEXPIRETIME of the key `mark`. */
   addToList: script<[key: string, mark: string, item: string, max: number, ttlS: number], (string | number)[]>(
     2,
     `local length = redis.call('LPUSH', KEYS[1], ARGV[1])

@@ -43,10 +43,7 @@ function openServer({ url }: RedisAddress & { kind: 'server' }, onError: OnError
   return connectionOf(client)
 }
 
-/**
- * The client sends each command to the master of its key's slot. If a master fails, it learns from other nodes which
- * node replaces the master.
- */
+/** The client sends each command to the master of its key's slot, and learns which node replaces a master. */
 function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster' }, onError: OnError): Connection {
   const client = createCluster({
     rootNodes: nodes.map((node) => ({ socket: node })),

@@ -4,10 +4,7 @@ import { refusalOf } from './redis-refusal.ts'
 
 /** Time limit of a command. If Redis hangs, the contract requires a 503 within 2 s. */
 export const commandTimeoutMs = 900
-/**
- * Time limit of a command after another one has timed out, until Redis replies again, so that a request with several
- * commands does not wait 900 ms for each.
- */
+/** Time limit after another command has timed out, so that a request does not wait 900 ms for each command. */
 const unresponsiveTimeoutMs = 200
 
 type RunnerParts = {

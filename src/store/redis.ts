@@ -83,10 +83,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     return state
   }
 
-  /**
-   * Connects, and replaces the connection whenever it becomes useless, until `close`. Resolves when Redis is connected,
-   * or after the time limit.
-   */
+  /** Connects, and replaces useless connections until `close`. Resolves when connected, or after a time limit. */
   async function connect(): Promise<void> {
     void supervise(await connectInTime(connection))
   }

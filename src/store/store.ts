@@ -42,15 +42,9 @@ export type Store = {
   remainingMs(key: string): Promise<number>
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
   deleteIfEqual(key: string, value: string): Promise<boolean>
-  /**
-   * Replaces the value of a key under its lock. Returns false if the key does not exist. Throws LockLost if the lock
-   * has another owner or none.
-   */
+  /** Replaces a value under its lock; false if there is none. Throws LockLost if the lock has another owner or none. */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
-  /**
-   * Adds `hits` to the count of a key. The count begins at 0 again `windowMs` after its first hit. Returns the total,
-   * and in how many milliseconds that will be.
-   */
+  /** Adds `hits`, returns the total. The count begins at 0 again `windowMs` after its first hit, in `resetMs`. */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Finds out whether the store accepts all commands. Never rejects. */
   state(): Promise<RedisState>

@@ -4,10 +4,7 @@ export const breakerStates = ['closed', 'open', 'half-open'] as const
 export type BreakerState = (typeof breakerStates)[number]
 
 export type BreakerOptions = {
-  /**
-   * The circuit opens after this many failures in a row, or after a single 429. Other errors than those that
-   * `isFailure` accepts do not count.
-   */
+  /** The circuit opens after so many errors in a row that `isFailure` accepts, or after a single 429. */
   failures: number
   /** How long the circuit stays open. After a 429 it is Retry-After, if that is shorter. */
   pauseMs: number

@@ -22,10 +22,7 @@ type AccountParts = {
   upstreamTimeoutMs: number
 }
 
-/**
- * A Discord user, and the tokens with which Discord identified the user. `isNew` says that this request has obtained the
- * tokens, and that they are not stored yet.
- */
+/** A user and the tokens that identify the user. `isNew` says that this request has just obtained them. */
 type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
 
 /**

@@ -79,10 +79,7 @@ export function stateCookies(config: Config) {
     /** Clears the oldest cookies if there is no room for one more, and returns those that were cleared. */
     clearOldest: (req: Request, res: Response): StateCookie[] => clear(res, sent(req).slice(0, 1 - maxStates)),
 
-    /**
-     * Shortens the lifetime of a state's cookie to that of the state's outcome, because the cookie is now needed only
-     * if the browser requests the same callback again.
-     */
+    /** Shortens the cookie's lifetime to that of the outcome, which the browser may request once more. */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
     },

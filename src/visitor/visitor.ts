@@ -21,10 +21,7 @@ const Visitor = z.object({
   tokens: SealedTokens.optional(),
   /** The history: at most `maxAvatars`, the newest first. The newest choice is the visitor's last form data. */
   avatars: z.array(OwnAvatar),
-  /**
-   * The avatar that was removed last and its place in the history, so that it can be restored. A later removal replaces
-   * it, and a new avatar deletes it.
-   */
+  /** The avatar that was removed last, and its place. A later removal replaces it, a new avatar deletes it. */
   removed: z.object({ place: z.int().nonnegative(), avatar: OwnAvatar }).optional(),
 })
 export type Visitor = z.infer<typeof Visitor>
