@@ -34,17 +34,11 @@ type AvatarsOptions = {
   onFallback: (reason: unknown) => void
 }
 
-/**
- * Makes avatars and returns their SVGs. An SVG comes from the file cache, else from DiceBear's API, else from the
- * embedded library, so that visitors do not notice when the API fails.
- */
+/** Makes avatars and returns their SVGs, from the file cache, else DiceBear's API, else the embedded library. */
 export function createAvatars({ askDiceBear, cache, onRead, onFallback }: AvatarsOptions) {
   /** SVGs that are being read or drawn, by id, so that concurrent requests for one avatar share the work. */
   const inFlight = new Map<string, Promise<StoredSvg>>()
-  /**
-   * What /show_avatar needs to know about a drawing, by id. Without this cache each request for the page would read a
-   * file, and the page would miss its bound in test/bench.
-   */
+  /** What /show_avatar needs of a drawing, by id. Without this cache the page would miss its bound in test/bench. */
   const drawings = new LRUCache<string, Drawing>({ max: 3_000 })
 
   function svgOf(id: string, choice: Choice, deadline?: number): Promise<StoredSvg> {
@@ -83,10 +77,9 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
 
   return {
     /**
-     * Starts to make the avatar of a choice. Returns a function that takes the Discord username and resolves with the
-     * avatar; its SVG is then in the cache. With a typed seed DiceBear is asked at once, in parallel with Discord.
-     * Otherwise the username becomes the seed, and DiceBear is asked when the function is called. `deadline` is a time
-     * of `performance.now()`.
+     * Starts to make an avatar. Returns a function that takes the Discord username and resolves with the avatar, whose
+     * SVG is then in the cache. With a typed seed DiceBear is asked at once, in parallel with Discord, otherwise when
+     * the function is called, because the username becomes the seed. `deadline` is by `performance.now()`.
      */
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)

@@ -49,8 +49,7 @@ export function createDiscord(options: DiscordOptions) {
   const { clientId, clientSecret, apiUrl, redirectUri, userAgent, limits } = options
   const { connections, timeoutMs, onCall, onBreaker } = options
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
-  // Each endpoint has its own circuit breaker, because endpoints may fail alone. The revocation endpoint needs none,
-  // because a sign-out does not wait long for a revocation.
+  // Each endpoint can fail alone, so each has its own breaker, except revocations, for which nobody waits long.
   const endpoints = {
     token: { url: `${apiUrl}/oauth2/token`, call: createUpstream({ ...calls, name: 'discord-token', breaker }) },
     user: { url: `${apiUrl}/users/@me`, call: createUpstream({ ...calls, name: 'discord-user', breaker }) },
@@ -82,9 +81,8 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Refreshes tokens (RFC 6749, 6). A refresh token can be used once. While requests for the user must wait, nothing is
-   * sent, because the new tokens could not be used. For `limitKey` see `fetchUser`. Throws GrantRefused if Discord does
-   * not accept the token.
+   * Refreshes tokens (RFC 6749, 6); a refresh token can be used once. Nothing is sent while the user endpoint must
+   * wait, because the new tokens could not be used. Throws GrantRefused if the token is not accepted.
    */
   async function refresh(refreshToken: string, limitKey: string, deadline: number): Promise<Tokens> {
     await limits.check(['token', `user:${limitKey}`])
@@ -100,9 +98,9 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * The user to whom an access token belongs. Discord limits this endpoint per user; `limitKey` identifies the user in
-   * that limit. `isNew` says that the token has just been issued to a new visitor, who cannot have reached the limit
-   * yet. Throws TokenRefused if Discord does not accept the token.
+   * The user of an access token. `limitKey` identifies the user in Discord's limit of this endpoint. With `isNew`, for
+   * a new visitor's new token, the limit cannot have been reached yet. Throws TokenRefused if the token is not
+   * accepted.
    */
   async function fetchUser(accessToken: string, limitKey: string, deadline: number, isNew: boolean): Promise<User> {
     const bucket: Bucket = `user:${limitKey}`
@@ -139,10 +137,7 @@ export function createDiscord(options: DiscordOptions) {
     throw new DiscordRefusedClient(`the ${endpoint} endpoint answered ${status}${hint}`)
   }
 
-  /**
-   * Makes one request. A 429 limits later requests for as long as Discord demands, an access token is not sent again
-   * after a 401, and responses of status 401, 403 and 429 are counted.
-   */
+  /** Makes one request, and has `limits` remember a 429 and a refused token, and count a 401, 403 or 429. */
   async function request(
     endpoint: keyof typeof endpoints,
     bucket: Bucket,

@@ -14,8 +14,7 @@ const keyOf = (bucket: Bucket) => `gate:${bucket}`
 /** The name of the bucket in error messages, without the part that identifies a user. */
 const nameOf = (bucket: Bucket) => bucket.split(':')[0]
 
-// Discord blocks an IP address for a while after 10,000 invalid requests (401, 403, 429) in ten minutes. Sign-ins stop
-// at a fifth of that.
+// Discord blocks an IP address after 10,000 invalid requests (401, 403, 429) in ten minutes. Sign-ins stop at a fifth.
 const maxInvalid = 2000
 const invalidWindowMs = 600_000
 

@@ -79,9 +79,9 @@ export const isLink = (query: Record<string, unknown>) =>
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` tell which seed is chosen: `username` means
- * an empty seed, `word` or no value means the field `seed`, and any other value is the seed of one of the twelve faces.
- * Links and hidden fields have no `seedFrom`.
+ * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` say which it is: `username` means an empty
+ * seed, `word` or nothing the field `seed`, any other value the seed of a face. Links and hidden fields have no
+ * `seedFrom`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
@@ -132,8 +132,7 @@ function asEntered(given: Record<string, unknown>): Entered {
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
-    // An empty pin is dropped. A repeated one is a problem, so it is kept even if it is empty, and shown with its
-    // message.
+    // An empty pin is dropped, unless it is repeated: that is a problem, which is shown beside it.
     pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
 }

@@ -86,8 +86,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
         return storeOutcome(taken, { end: 'signed-in', sessionId })
       })
     } catch (error) {
-      // Another request has taken the state, or the visitor has signed out. If this request has created a session, it
-      // is deleted again.
+      // Another request has taken the state, or the visitor has signed out. A session created here is deleted again.
       if (isStranger && (error instanceof NotSignedIn || error instanceof LockLost)) await sessions.discard(req)
       if (!(error instanceof NotSignedIn)) throw error
       if (isNew) await accounts.revoke([tokens])
@@ -123,8 +122,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
 /** Errors after `prompt=none` that ask for `prompt=consent` at the next sign-in (OpenID Connect Core, 3.1.2.6). */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
-// After these errors the code and the state may still be valid, because nothing was sent to Discord, or because the
-// result could not be stored.
+// After these errors nothing was sent to Discord, or the result was not stored: code and state may still be valid.
 const reloadable = [StoreUnavailable, DiscordRateLimitActive, DiscordCircuitOpen]
 
 /** HEAD and prefetches must not use up the code. https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Purpose */
@@ -134,8 +132,7 @@ const refusePrefetch: RequestHandler = (req, res, next) => {
   else next()
 }
 
-// A parameter consists of visible ASCII (RFC 6749, appendix A). Discord's codes have 30 characters now, but may become
-// longer.
+// Visible ASCII (RFC 6749, appendix A). Discord's codes have 30 characters now, but may become longer.
 const parameter = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
 
 const CallbackQuery = z

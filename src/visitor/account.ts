@@ -63,10 +63,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     }
   }
 
-  /**
-   * Asks Discord who the signed-in visitor is. Returns undefined if Discord refuses the tokens, so that the visitor
-   * must sign in again. `refused` is the access token if Discord has just refused it.
-   */
+  /** Asks Discord for the user; undefined if it refuses the tokens. `refused` is a token that was just refused. */
   async function identify(req: Request, deadline: number, refused?: string): Promise<User | undefined> {
     const tokens = await usableTokens(req, deadline, refused)
     if (tokens === undefined) return undefined
@@ -86,8 +83,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     const since = performance.now()
     let newTokens: SealedTokens | undefined
     try {
-      // A refresh token can be used once. So one request refreshes under the lock of the session, and the others then
-      // find the new tokens.
+      // A refresh token can be used once. So one request refreshes under the session's lock, others find its tokens.
       const { tokens } = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor

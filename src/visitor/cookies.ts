@@ -14,9 +14,8 @@ const maxStates = 20
 const maxCleared = 10
 
 /**
- * The full name of a cookie. With https its prefix prevents other hosts, and this host over plain http, from setting
- * the cookie. Without https the name contains the port, so that two apps on the same host do not share the cookie (RFC
- * 6265, 8.5).
+ * The full name of a cookie. With https the prefix keeps other hosts, and plain http, from setting it. Without https
+ * the port distinguishes the cookies of apps on the same host (RFC 6265, 8.5).
  */
 export function cookieName({ https, baseUrl }: Config, name: string): string {
   return https ? `__Host-${name}` : `${name}-${new URL(baseUrl).port || 80}`
@@ -88,10 +87,7 @@ export function stateCookies(config: Config) {
 
 const dayS = 24 * 60 * 60
 
-/**
- * A cookie that makes the next sign-in send `prompt=consent`. It is set after a sign-out, so that the visitor can
- * choose another account, and after Discord has refused `prompt=none`.
- */
+/** A cookie for `prompt=consent`: set after a sign-out, to choose another account, and after `prompt=none` failed. */
 export function consentCookie(config: Config) {
   const name = cookieName(config, 'avatar-switch-account')
   const isSet = (req: Request) => cookiesOf(req)[name] !== undefined

@@ -13,9 +13,8 @@ import type { Sealer } from './tokens.ts'
 const pollEveryMs = 50
 
 /**
- * How many sign-ins may start per minute, of all clients together. Each stores a record for ten minutes. The records
- * have 0.4 to 0.9 KB, and all of them together less than 60 MB. A record with many chosen variants has up to 4 KB, so
- * the worst case is 240 MB.
+ * How many sign-ins may start per minute, of all clients. Their records live for ten minutes and take less than 60 MB,
+ * or 240 MB at worst, if each has 4 KB because of many chosen variants.
  */
 const maxStartsPerMinute = 6000
 
@@ -54,10 +53,9 @@ type StatesParts = {
  * The sign-ins that are under way at Discord, one for each OAuth parameter `state`. A state's record holds the
  * visitor's choice and the PKCE verifier (RFC 7636) for ten minutes.
  *
- * 1. `start` writes the record. The key is a hash of the state's cookie, so the record belongs to one browser.
+ * 1. `start` writes the record, whose key only this browser knows.
  * 2. `take` locks the record for one request. A second request of the browser waits for the outcome of the first one.
- * 3. `storeOutcome` replaces the record by the outcome, for a minute, because the response of the first request may be
- *    lost.
+ * 3. `storeOutcome` replaces the record by the outcome, for a minute, in case the first response is lost.
  * 4. `release` unlocks the record for the browser's next request, if neither code nor state was used up.
  * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. `storeOutcome` then fails.
  */
@@ -83,10 +81,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
     if (hits > maxStartsPerMinute) throw new TooManySignIns('too many sign-ins at once', Math.ceil(endsInMs / 1000))
   }
 
-  /**
-   * Locks the state's record for this request, or returns the outcome if there is one. Throws UnknownState if there is
-   * no record that can be read, because the state is unknown, used up or expired.
-   */
+  /** Locks the state's record for this request, or returns its outcome. Throws UnknownState if there is no record. */
   async function take(cookie: StateCookie) {
     const giveUpAt = performance.now() + waitMs
     while (performance.now() < giveUpAt) {
@@ -141,9 +136,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Runs `work` with the ids of the sessions in which other tabs of this browser have just signed in. Callbacks of one
-   * browser do this one after the other, under the lock of the browser's oldest state. The callback of that state
-   * already has this lock, from `take`.
+   * Runs `work` with the ids of the sessions in which other tabs have just signed in, one callback of a browser after
+   * the other: under the lock of the browser's oldest state. The callback of that state has the lock from `take`.
    */
   async function withOtherTabs<T>(
     own: string,

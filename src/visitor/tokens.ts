@@ -12,10 +12,7 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 /** A token that expires within this time could expire on its way to Discord. */
 const marginMs = 1000
 
-/**
- * Whether the access token has not expired yet, by this server's clock. If the clock is wrong, either a token is
- * refreshed too early, or Discord refuses an expired one with a 401, and it is refreshed then.
- */
+/** Whether the access token has not expired by this clock. If the clock is wrong, Discord's 401 leads to a refresh. */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
 }
@@ -26,10 +23,7 @@ export type Sealer = {
   open(sealed: string): string | undefined
 }
 
-/**
- * Encrypts and authenticates short texts (XChaCha20-Poly1305, with the nonce in front). Texts are encrypted with the
- * first secret and decrypted with any of them, so that secrets can be rotated.
- */
+/** Encrypts with the first secret (XChaCha20-Poly1305, nonce in front); decrypts with each, so they can be rotated. */
 export function createSealer(secrets: string[]): Sealer {
   const ciphers = secrets.map((secret) =>
     managedNonce(xchacha20poly1305)(new Uint8Array(hkdfSync('sha256', secret, '', 'sealed texts', 32))),

@@ -15,10 +15,7 @@ const forgottenTtlS = stateTtlS + 60
 const listKey = (user: string) => `sessions:{${user}}`
 const markKey = (user: string) => `forgotten:{${user}}`
 
-/**
- * Returns a function that hashes a Discord user id for keys in Redis, so that without SESSION_SECRET nobody can tell
- * whose keys they are. It returns a hash for each secret, and that of the newest secret first.
- */
+/** Returns a function that hashes a Discord user id for keys in Redis, once with each secret, the newest first. */
 export function userHasher(secrets: string[]) {
   return (userId: string) => secrets.map((secret) => createHmac('sha256', secret).update(userId).digest('base64url'))
 }
@@ -38,9 +35,8 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
 
   return {
     /**
-     * Adds a session. `excess` is the id of a session that must end because there are too many. `forgottenAt` is when
-     * the user was last forgotten, in milliseconds by the store's clock. It is missing if no sign-in that is under way
-     * can have begun before that time.
+     * Adds a session. `excess` is a session that must end, because there are too many. `forgottenAt`, in milliseconds
+     * by the store's clock, is missing if no sign-in that began before it can be under way.
      */
     async add(userId: string, sessionId: string): Promise<{ excess?: string; forgottenAt?: number }> {
       const [user = ''] = hashesOf(userId)
@@ -52,10 +48,7 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
       }
     },
 
-    /**
-     * Marks the user as forgotten, so that sign-ins that began before are refused. Returns the ids of the user's
-     * sessions.
-     */
+    /** Marks the user as forgotten, so that earlier sign-ins are refused. Returns the user's session ids. */
     async forget(userId: string): Promise<string[]> {
       const users = hashesOf(userId)
       await Promise.all(users.map((user) => store.set(markKey(user), 'forgotten', forgottenTtlS))).catch((err) => {
@@ -66,9 +59,7 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
       return (await Promise.all(users.map((user) => store.list(listKey(user))))).flat()
     },
 
-    /**
-     * Removes a session that has ended from the list. Never rejects, because an ended session in the list is harmless.
-     */
+    /** Removes an ended session from the list. Never rejects, because an ended session there is harmless. */
     async remove(userId: string, sessionId: string): Promise<void> {
       const removing = hashesOf(userId).map((user) => store.removeFromList(listKey(user), sessionId))
       await Promise.all(removing).catch((err) => log.warn({ err }, 'an ended session is still listed'))

@@ -39,10 +39,7 @@ const flags = z.int().min(0).max(3)
 
 const AvatarTuple = z.tuple([seed, style, backgroundColor, mood, flag, flags, Rest.optional()])
 
-/**
- * An avatar as a session stores it: as a list without names, so that twelve avatars take less than 2 KB. The id, and
- * with it the path of the file, is not stored, because it follows from the choice.
- */
+/** An avatar as a list without names, so that twelve take less than 2 KB. Id and path follow from the choice. */
 const StoredAvatar = z.codec(AvatarTuple, OwnAvatar, {
   decode([seed, style, backgroundColor, mood, animated, flags, rest]) {
     const choice = { seed, style, backgroundColor, mood, animated: animated === 1, ...rest }
