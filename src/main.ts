@@ -108,8 +108,7 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   // Limits for slow clients (SECURITY.md, U4).
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
-  // Idle timeout of a socket. It also runs while a response waits for Discord, so it is longer than all upstream
-  // timeouts together.
+  // Idle timeout of a socket. It runs while a response waits for Discord, so it exceeds all upstream timeouts.
   server.timeout = Math.max(20_000, 4 * parts.config.upstreamTimeoutMs)
   return server
 }

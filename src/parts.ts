@@ -107,8 +107,7 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // The first request of a callback may take three upstream timeouts: one for its calls, and one for each of two
-      // locks.
+      // The first request of a callback may take three upstream timeouts, for its calls and for two locks.
       waitMs: lockWaitMs(3),
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,

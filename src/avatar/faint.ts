@@ -1,5 +1,4 @@
-// The backgrounds on which a style is nearly invisible. test/parts/faint.test.ts compares the table with rendered
-// pixels.
+// Backgrounds on which a style is nearly invisible. test/parts/faint.test.ts compares them with rendered pixels.
 import { themeColours } from '../../public/js/look.js'
 import { palette } from './catalogue.ts'
 import faintJson from './faint.json' with { type: 'json' }

@@ -49,8 +49,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   async function read(key: string): Promise<StoredSvg | undefined> {
     const file = join(root, path(key))
     try {
-      // O_NOFOLLOW, because a symbolic link could point outside the folder. O_NONBLOCK, because opening a named pipe
-      // would wait for its writer.
+      // O_NOFOLLOW: a symbolic link could lead elsewhere. O_NONBLOCK: opening a named pipe would wait for a writer.
       await using handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
       const stats = await handle.stat()
       const stored = stats.isFile() && stats.size <= maxFileBytes ? checkedSvg(key, await handle.readFile()) : undefined

@@ -44,8 +44,7 @@ const maxStderrLength = 300
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
-  // With these two glibc returns freed memory to the system at once. Without them a few 1024-pixel PNGs in a row would
-  // keep 300 MB allocated.
+  // With these two glibc returns freed memory at once. Without them a few large PNGs would keep 300 MB allocated.
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }

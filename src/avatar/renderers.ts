@@ -38,8 +38,7 @@ export const drawingConcurrency = 8
 /** A rendering process ends after this idle time, because sharp takes 25 MB. Loading it takes 0.1 s. */
 const renderingIdleMs = 60_000
 
-// The schemas of the tasks' results. They are made once, because making a schema takes a hundred times as long as using
-// it.
+// The schemas of the tasks' results, made once, because making a schema takes a hundred times as long as using it.
 const Problem = z.string().optional()
 const Svg = z.string()
 const IsMoving = z.boolean()

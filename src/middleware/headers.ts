@@ -28,11 +28,9 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
  */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
-    // The policy is set below, because helmet would build it anew for each response, and previews would miss their
-    // bound in test/bench.
+    // Set below: helmet would build it anew for each response, and previews would miss their bound in test/bench.
     contentSecurityPolicy: false,
-    // Discord's pictures have no Cross-Origin-Resource-Policy header. With 'credentialless' browsers load them all the
-    // same, but send no cookies.
+    // Discord's pictures lack Cross-Origin-Resource-Policy. 'credentialless' loads them all the same, without cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },
     // With 'no-referrer' browsers would send our own form with "Origin: null", like a post from another site.
     referrerPolicy: { policy: 'same-origin' },

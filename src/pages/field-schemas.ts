@@ -8,8 +8,7 @@ export type Field = keyof typeof words.problems.fields
 
 const texts = words.problems
 
-// Control characters are refused, because they break file names and terminals. White space at both ends has been
-// trimmed before.
+// Refused, because they break file names and terminals. White space at both ends has been trimmed before.
 const controlCharacter = /\p{Cc}/u
 
 /** The text of a field, trimmed, or ''. A repeated field is an error. `name` is how messages call the field. */

@@ -66,8 +66,7 @@ export function sliderView(
     text: measure(value, words.script.units[name]),
     min: Math.min(min, Number(value) || 0),
     max,
-    // If the entered number is not a multiple of the step, any number is allowed, because a browser would round the
-    // entered one.
+    // A browser would round an entered number that does not match the step.
     step: Number(value) % step === 0 ? step : 'any',
   }
 }

@@ -1,5 +1,4 @@
-// The texts of /privacy, in the format of words.ts. A test compares the names here with the keys and cookies that a
-// visit leaves.
+// The texts of /privacy, in the format of words.ts. A test compares the names with the keys and cookies of a visit.
 
 /**
  * A row of a table that lists what is kept. `name` is the beginning of a key in Redis, the name of a cookie, or the

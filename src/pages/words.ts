@@ -1,5 +1,4 @@
-// The English texts of the pages. They contain no HTML: **two stars** around a text make it bold, and fill() replaces
-// {name}.
+// The English texts of the pages, without HTML: **two stars** make a text bold, and fill() replaces {name}.
 import { fill } from '../../public/js/look.js'
 import drawnWords from './drawn-words.json' with { type: 'json' }
 import { errorWords, inWords } from './error-words.ts'

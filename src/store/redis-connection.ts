@@ -5,8 +5,7 @@ import { type Commands, scripts } from './redis-commands.ts'
 const clientOptions = {
   // Commands fail at once while Redis is down, instead of being queued.
   disableOfflineQueue: true,
-  // The client's own timeout is off, because its timer would outlive the command and hold its memory. The timeout is in
-  // redis.ts.
+  // The client's own timer would outlive the command and hold its memory. redis-runner.ts has the timeout.
   commandOptions: { timeout: 0 },
   // Pings find out that a connection is dead although it was never closed.
   pingInterval: 10_000,

@@ -123,8 +123,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   const encoding = headerOf(response, 'content-encoding')
   if (!/^(identity)?$/i.test(encoding)) {
     response.destroy()
-    // A compressed body is refused, because 64 KiB of gzip can expand to 60 MiB, and the request asked for no
-    // compression.
+    // A compressed body, for which nobody asked, is refused, because 64 KiB of gzip can expand to 60 MiB.
     throw new UpstreamUnavailable(`content-encoding ${encoding.slice(0, 20)}`)
   }
   const chunks: Buffer[] = []
