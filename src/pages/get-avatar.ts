@@ -55,9 +55,10 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
       return respond(req, res, taken.ended)
     }
     res.locals.choice = taken.choice
-    const ended = await completeSignIn(req, res, callback, taken).catch((error) =>
-      handleFailure(res, cookie, taken, error),
-    )
+    const ended = await completeSignIn(req, res, callback, taken).catch(async (error) => {
+      await handleFailure(req, res, cookie, taken, error)
+      throw error
+    })
     cookies.expireWithOutcome(res, cookie)
     await respond(req, res, ended)
   })
@@ -100,11 +101,15 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     return ended
   }
 
-  /** Ends the sign-in as failed, unless a reload of the same address may succeed. Throws the error again. */
-  async function handleFailure(res: Response, cookie: StateCookie, taken: TakenState, error: unknown): Promise<never> {
-    if (reloadable.some((Reason) => error instanceof Reason)) await taken.release()
-    else if (await taken.storeOutcome({ end: 'failed' })) cookies.expireWithOutcome(res, cookie)
-    throw error
+  /** Ends the sign-in as failed, unless a reload of the same address may succeed. */
+  async function handleFailure(req: Request, res: Response, cookie: StateCookie, taken: TakenState, error: unknown) {
+    if (reloadable.some((Reason) => error instanceof Reason)) return taken.release()
+    if (await taken.storeOutcome({ end: 'failed' })) return cookies.expireWithOutcome(res, cookie)
+    // The visitor has signed out meanwhile, so the tokens that were stored for the next attempt must not be used.
+    const { user, tokens } = req.visitor
+    if (user !== undefined || tokens === undefined) return
+    await sessions.discard(req)
+    await accounts.revoke([tokens])
   }
 
   /** Sends the response to a callback. It is the same if the browser requests the callback a second time. */

@@ -109,11 +109,13 @@ describe('a request', () => {
     ended.then(() => {
       isEnded = true
     })
+    // Without the header Keep-Alive, which would tell the client when this server closes the connection.
+    double.fail(at.svg, (_req, res) => res.set('Connection', 'keep-alive').sendStatus(200), { times: 1 })
     expect((await way()(url('one more'))).status).toBe(200)
     expect(isEnded).toBe(false)
     for (const { status } of await ended) expect(status).toBe('rejected')
     // A connection that is kept alive, too, is closed after four seconds without a request.
-    await expect.poll(() => double.connections(), { timeout: 5000 }).toBe(0)
+    await expect.poll(() => double.connections(), { timeout: 2500 }).toBe(0)
   })
 
   test('asks for no content encoding, and refuses a response that has one', async () => {

@@ -64,6 +64,21 @@ describe('a sign-out ends what began before it', () => {
     })
   }
 
+  test('a first callback keeps no tokens for the next one if Discord then does not say who the user is', async () => {
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    const tab = copyOf(app, visitor)
+    const failLate: Fault = async (_req, res) => {
+      await visitor.post('/sign_out').expect(303)
+      res.sendStatus(500)
+    }
+    app.discord.fail(at.user, failLate, { times: 1 })
+    const answer = await comeBack(tab, callback)
+    expect([answer.status, setCookies(answer)]).toEqual([502, []])
+    await expectSignedOut(tab, visitor)
+    await expectTokensRevoked()
+  })
+
   test('a callback of a known visitor that is just storing its new session is refused', async () => {
     const proxy = await openRedisProxy(redis.port)
     const slow = await openApp({ redisUrl: proxy.url, beside: app })
