@@ -281,6 +281,14 @@ describe('with Redis', () => {
     await expect.poll(() => client.get('limit:page:127.0.0.1')).toBe('31')
     await times(500, () => get(app, '/nope'))
     expect((await commands()) - before).toBeLessThan(100)
+    // Requests above the limit cause none, except for what was counted before.
+    await times(100, () => get(app, '/nope'))
+    await expect
+      .poll(async () => Number(await client.get('limit:page:127.0.0.1')))
+      .toBeGreaterThanOrEqual(perMinute.others)
+    const beforeRefusals = await commands()
+    expect(new Set(await times(200, () => get(app, '/nope')))).toEqual(new Set([429]))
+    expect((await commands()) - beforeRefusals).toBeLessThanOrEqual(4)
   })
 
   test('while Redis is down sign-ins get 503 and keep the choice, and each process counts by itself', async () => {
