@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ask, formOf } from '../support/ask.ts'
-import { openCaddy } from '../support/caddy.ts'
+import { openCaddy, siteFile } from '../support/caddy.ts'
 import { freePort } from '../support/free-port.ts'
+import { forgedHeaders, openInstanceDouble } from '../support/instance-double.ts'
 import { otherPaths } from '../support/nginx.ts'
 import { look } from '../support/open-app.ts'
 import { connectRaw } from '../support/raw-connection.ts'
@@ -45,12 +46,30 @@ describe('Caddy, while no instance is running,', () => {
       expect(headers['content-type']).toBe('text/html; charset=utf-8')
       expect(headers['content-security-policy']).toMatch(/^default-src 'none'/)
       expect(headers['x-content-type-options']).toBe('nosniff')
+      expect(headers['strict-transport-security']).toBe('max-age=31536000; includeSubDomains')
       expect(text).toMatch(/^<!doctype html>\s+<html lang="en">\s+<title>Back in a moment<\/title>/)
     }
     expect((await ask(url, '/get_avatar', formOf({ ...look, seed: 'st4te' }))).status).toBe(503)
     expect(log()).toContain('/get_avatar')
     expect(log()).not.toMatch(/c0de|st4te/)
+    // Each instance that is down would add five lines a second.
+    expect(log()).not.toContain('health_checker')
   }, 60_000)
+})
+
+test('Caddy names the visitor’s address, whatever the visitor sent, and closes idle connections first', async () => {
+  const instances = [await openInstanceDouble(), await openInstanceDouble()] as const
+  for (const instance of instances) cleanUpLater(async () => instance.close())
+  const { url } = await caddy([instances[0].port, instances[1].port])
+  for (let sent = 0; sent < 4; sent += 1) expect((await ask(url, '/', { headers: forgedHeaders })).status).toBe(200)
+  const requests = instances.flatMap((instance) => instance.requests)
+  expect(requests).toHaveLength(4)
+  for (const { headers } of requests) {
+    expect(headers).toMatchObject({ 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http' })
+    expect(headers.forwarded).toBeUndefined()
+  }
+  const keptS = /^\s+keepalive (\d+)s$/m.exec(await readFile(siteFile, 'utf8'))?.[1]
+  expect(Number(keptS)).toBeLessThan(60) // less than the app keeps them, see slow-clients.test.ts
 })
 
 describe('Caddy in front of two instances', () => {

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,9 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { ask } from '../support/ask.ts'
 import { freePort } from '../support/free-port.ts'
+import { forgedHeaders, openInstanceDouble } from '../support/instance-double.ts'
 import { openNginx, siteName } from '../support/nginx.ts'
+import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
 import { startApp } from '../support/start-app.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -112,18 +114,65 @@ test('the app notifies systemd’s watchdog twice per WatchdogSec, and stops whe
   expect(text).toMatch(/^NotifyAccess=all$/m)
   // A fake systemd-notify, because the real one needs systemd's socket.
   const programs = await folder()
-  const messages = join(programs, 'messages')
-  await writeFile(join(programs, 'systemd-notify'), `#!/bin/sh\necho "$@" >> ${messages}\n`, { mode: 0o700 })
-  const count = async () =>
-    existsSync(messages) ? (await readFile(messages, 'utf8')).match(/^WATCHDOG=1$/gm)?.length : 0
-  const app = await startApp({ PATH: `${programs}:${process.env.PATH}`, WATCHDOG_USEC: '200000' })
+  const [messages, failing] = [join(programs, 'messages'), join(programs, 'failing')]
+  const script = `#!/bin/sh\n[ ! -e ${failing} ] && echo "$@" $(date +%s%3N) >> ${messages}\n`
+  await writeFile(join(programs, 'systemd-notify'), script, { mode: 0o700 })
+  /** Returns when each message was sent, in milliseconds. */
+  const sentMs = async () => {
+    const text = existsSync(messages) ? await readFile(messages, 'utf8') : ''
+    return [...text.matchAll(/^WATCHDOG=1 (\d+)$/gm)].map(([, ms]) => Number(ms))
+  }
+  const app = await startApp({ PATH: `${programs}:${process.env.PATH}`, WATCHDOG_USEC: '400000' })
   cleanUpLater(() => app.stop())
-  await vi.waitFor(async () => expect(await count()).toBeGreaterThan(4), 10_000)
+  await vi.waitFor(async () => expect((await sentMs()).length).toBeGreaterThan(4), 10_000)
+  const times = await sentMs()
+  const gapsMs = times.slice(1).map((ms, place) => ms - (times[place] ?? 0))
+  expect(Math.min(...gapsMs)).toBeLessThan(300)
+  expect(app.output.stdout).not.toContain('watchdog')
+  await writeFile(failing, '')
+  await vi.waitFor(() => expect(app.output.stdout).toMatch(/"level":40,.*"msg":"watchdog"/), 10_000)
+  await rm(failing)
+  await vi.waitFor(async () => expect((await sentMs()).length).toBeGreaterThan(times.length), 10_000)
   app.child.kill('SIGSTOP')
   await wait(400) // a systemd-notify that was started before may still be running
-  const before = await count()
+  const before = await sentMs()
   await wait(600)
-  expect(await count()).toBe(before)
+  expect(await sentMs()).toEqual(before)
+})
+
+test('the unit’s command with its environment runs the app on loopback, behind a proxy that it trusts', async () => {
+  const [port, cache] = [await freePort(), await folder()]
+  const lines = (await read('deploy/avatars@.service')).replaceAll('%i', String(port)).replaceAll('%C', cache)
+  const [, command = ''] = /^ExecStart=(.+)$/m.exec(lines) ?? []
+  const environment = [...lines.matchAll(/^Environment=(.+)$/gm)]
+    .flatMap(([, pairs = '']) => pairs.split(' '))
+    .map((pair) => pair.split('=', 2))
+  // The guide writes these into the unit's EnvironmentFile.
+  const secrets = {
+    BASE_URL: 'https://avatars.example',
+    DISCORD_CLIENT_ID: clientId,
+    DISCORD_CLIENT_SECRET: clientSecret,
+    SESSION_SECRET: sessionSecret,
+    REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
+  }
+  const inRelease: [string, ...string[]] = ['/bin/sh', '-c', `cd ${root} && exec ${command}`]
+  const app = await startApp({ ...secrets, ...Object.fromEntries(environment) }, undefined, inRelease)
+  cleanUpLater(() => app.stop())
+  const left = async (address: string) =>
+    (await ask(app.url, '/nowhere', { headers: { 'X-Forwarded-For': address } })).headers.ratelimit
+  for (const address of ['192.0.2.1', '192.0.2.2']) expect(await left(address)).toMatch(/; r=599;/)
+  await expect(ask(`http://127.0.0.2:${port}`, '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  expect(await readdir(join(cache, 'avatars', String(port)))).toContain('compiled')
+  expect(app.output.stderr).toBe('')
+})
+
+test('the unit reads the file that the guide writes, and is started again however it ends', async () => {
+  const text = await read('deploy/avatars@.service')
+  const [, file] = /^EnvironmentFile=(.+)$/m.exec(text) ?? []
+  expect(await read('deploy/README.md')).toContain(`\ncat > ${file} <<END\nBASE_URL=`)
+  for (const line of ['Restart=always', 'OOMPolicy=continue', 'WorkingDirectory=/opt/avatars/current']) {
+    expect(text.split('\n')).toContain(line)
+  }
 })
 
 test('each instance has its own user and its own cache folder', async () => {
@@ -156,6 +205,17 @@ describe('nginx.conf, while no instance is running', () => {
     expect([answer.status, answer.headers['retry-after'], answer.headers.server]).toEqual([503, '10', 'nginx'])
     expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
     expect(answer.text).toMatch(/^<!doctype html>\n<html lang="en">\n<title>Back in a moment<\/title>\n/)
+    expect(answer.headers).toMatchObject({
+      'cache-control': 'no-store',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'strict-transport-security': 'max-age=31536000; includeSubDomains',
+      'x-content-type-options': 'nosniff',
+    })
+    // A callback by http is redirected, and a missing file is an error that nginx would log with the query.
+    for (const path of ['/get_avatar', '/.well-known/acme-challenge/missing']) {
+      const { headers } = await ask(opened.httpUrl, `${path}?code=c0de&state=st4te`)
+      expect(headers.server).toBe('nginx')
+    }
     expect(await opened.log('avatars.log')).toMatch(/"GET \/get_avatar HTTP\/1.1" 503/)
     for (const name of ['avatars.log', 'access.log', 'error.log'] as const) {
       expect(await opened.log(name)).not.toMatch(/c0de|st4te/)
@@ -168,6 +228,28 @@ describe('nginx.conf, while no instance is running', () => {
     cleanUpLater(async () => session.destroy())
     await once(session, 'connect')
     expect(session.alpnProtocol).toBe('h2')
+  })
+})
+
+describe('nginx.conf, with instances,', () => {
+  test('names the visitor’s address and protocol, whatever the visitor sent, on connections that it keeps', async () => {
+    const instances = [await openInstanceDouble(), await openInstanceDouble()] as const
+    for (const instance of instances) cleanUpLater(async () => instance.close())
+    const nginx = await openNginx([instances[0].port, instances[1].port])
+    cleanUpLater(() => nginx.close())
+    for (let sent = 0; sent < 10; sent += 1) await nginx.visitor().get('/').set(forgedHeaders).expect(200)
+    const requests = instances.flatMap((instance) => instance.requests)
+    expect(requests).toHaveLength(10)
+    for (const { headers, httpVersion } of requests) {
+      expect([httpVersion, headers.connection, headers.forwarded]).toEqual(['1.1', undefined, undefined])
+      expect(headers).toMatchObject({
+        host: siteName,
+        'x-forwarded-for': '127.0.0.1',
+        'x-forwarded-proto': 'https',
+        'x-forwarded-host': siteName,
+      })
+    }
+    expect(new Set(requests.map(({ socket }) => socket)).size).toBe(2)
   })
 })
 
@@ -217,6 +299,27 @@ describe('the image', () => {
     expect(names.filter((name) => !settings.has(name))).toEqual([])
   })
 
+  test('is for production, listens on all addresses at the port that it exposes, and has its cache on a volume', async () => {
+    const all = await instructions()
+    const valuesOf = (wanted: string) => all.flatMap(([name, rest]) => (name === wanted ? [rest] : []))
+    const values = Object.fromEntries(
+      valuesOf('ENV')
+        .flatMap((pairs) => pairs.split(' '))
+        .map((pair) => pair.split('=', 2)),
+    )
+    const [cache] = valuesOf('VOLUME')
+    expect(values).toMatchObject({
+      NODE_ENV: 'production',
+      HOST: '0.0.0.0',
+      PORT: valuesOf('EXPOSE')[0],
+      CACHE_DIR: cache,
+    })
+    expect(valuesOf('RUN').at(-1)).toBe(`install --directory --owner=node --mode=0700 ${cache}`)
+    const compose = await read('deploy/compose.yaml')
+    expect(compose).toContain(`127.0.0.1:3000:${values.PORT}\n`)
+    expect(compose).toContain(`cache:${cache}\n`)
+  })
+
   test('is healthy while the app answers', async () => {
     const [, rest = ''] = (await instructions()).find(([name]) => name === 'HEALTHCHECK') ?? []
     const [, ...check] = command(rest)
@@ -237,11 +340,15 @@ describe('compose.yaml', () => {
     ports: z.array(z.string()).default([]),
     read_only: z.literal(true),
     cap_drop: z.tuple([z.literal('ALL')]),
+    restart: z.literal('unless-stopped'),
+    security_opt: z.tuple([z.literal('no-new-privileges:true')]),
   })
   const Compose = z.object({
     services: z.object({
       app: Service.extend({
         build: z.object({ context: z.literal('..'), dockerfile: z.literal('deploy/Dockerfile') }),
+        // The app exits within 10 s of SIGTERM.
+        stop_grace_period: z.string().refine((period) => Number.parseInt(period, 10) > 10),
         healthcheck: z.looseObject({ test: z.tuple([z.literal('CMD'), z.literal('node')], z.string()) }),
       }),
       redis: Service.extend({ command: z.array(z.string()) }),
@@ -293,6 +400,10 @@ describe('compose.yaml', () => {
   test('publishes the app’s port on loopback only, and no port of Redis, which has a password', async () => {
     const { app, redis } = Compose.parse(parse(await read('deploy/compose.yaml'))).services
     expect([app.ports, redis.ports]).toEqual([['127.0.0.1:3000:3000'], []])
-    expect(redis.command.join(' ')).toMatch(/--requirepass \$\{REDIS_PASSWORD:\?\} .*--maxmemory-policy noeviction/)
+    const command = redis.command.join(' ')
+    expect(command).toMatch(/--requirepass \$\{REDIS_PASSWORD:\?\} /)
+    for (const [, setting = ''] of (await read('deploy/redis.conf')).matchAll(/^((?:appendonly|maxmemory)\S* .+)$/gm)) {
+      expect(command).toContain(`--${setting}`)
+    }
   })
 })

@@ -61,6 +61,7 @@ describe('bin/node', () => {
 
   test.each([
     ['is too old', old],
+    ['is just too old', fakeNode('23.11.1')],
     ['was built without type stripping', fakeNode('24.21.0', '--no-strip-types')],
     ['does not run', 'exit 127'],
   ])('starts the Node in node_modules if the system’s Node %s', async (_, script) => {

@@ -29,9 +29,16 @@ test.for([
   expect((await visitor.get('/show_avatar')).status).toBe(200)
 })
 
-test('with BASE_URL the app prints that address, wherever it listens', async (context) => {
-  const app = await started(context, { HOST: '::1', BASE_URL: 'http://avatars.localhost:8080' })
-  await expect.poll(() => app.output.stderr).toContain('Open http://avatars.localhost:8080 ')
+test('with BASE_URL the app prints that address, wherever it listens, and calls its stand-ins there', async (context) => {
+  const BASE_URL = 'http://avatars.localhost:8080' // where nothing listens
+  const app = await started(context, { HOST: '::1', BASE_URL })
+  await expect.poll(() => app.output.stderr).toContain(`Open ${BASE_URL} `)
+  const own = `http://[::1]:${new URL(app.url).port}`
+  const visitor = agent(own).redirects(0)
+  const authorize = await leave(visitor)
+  expect(authorize).toMatch(`${BASE_URL}/demo/`)
+  const callback = await agreeAtDiscord(authorize.replace(BASE_URL, own))
+  expect((await comeBack(visitor, callback)).headers.location).toBe('/show_avatar')
 })
 
 test('in production the app prints nothing but JSON lines, one of them with the address', async (context) => {

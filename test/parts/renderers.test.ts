@@ -132,6 +132,18 @@ test('work fails if its process ends, and the work that waited behind it is done
   expect(renderers.failures.at(-1)).toBe('renderer process ended with SIGKILL.')
 })
 
+test('a renderer process ignores the signals of a shutdown, because open requests still need it', async () => {
+  const before = childrenOf(process.pid)
+  const own = openRenderers()
+  onTestFinished(own.close)
+  await own.draw(choice)
+  const started = childrenOf(process.pid).filter((pid) => !before.includes(pid))
+  for (const pid of started) for (const signal of ['SIGINT', 'SIGTERM']) process.kill(pid, signal)
+  expect(await own.draw(choice)).toBe(await drawEmbedded(choice))
+  expect(started).toHaveLength(1)
+  expect(own.failures).toEqual([])
+})
+
 test('a picture whose process ends is rendered by another one, unless its SVG came from outside', async () => {
   const others = childrenOf(process.pid)
   const renderers = openRenderers({ renderingProcesses: 1 })

@@ -82,6 +82,7 @@ describe('the demo, without any settings', () => {
     // Requests for these two are not logged, because monitors send them every few seconds.
     for (const path of ['/healthz', '/readyz']) expect((await visitor.get(path)).status).toBe(200)
     await app.stop('SIGTERM')
+    expect(linesOf(app).filter(({ msg }) => msg === 'closing')).toHaveLength(1)
     const requests = linesOf(app).filter(({ req }) => req !== undefined)
     expect(requests.map(({ req, res }) => [req?.path, res?.statusCode])).toEqual([
       ['/licences', 200],

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { freePort } from './free-port.ts'
 import { acceptsConnections, replaced, siteName } from './nginx.ts'
 
-const siteFile = join(import.meta.dirname, '../../deploy/Caddyfile')
+export const siteFile = join(import.meta.dirname, '../../deploy/Caddyfile')
 
 /** Starts a real Caddy on loopback with deploy/Caddyfile, but with plain http, free ports and a full log. */
 export async function openCaddy(instancePorts: [number, number]) {
