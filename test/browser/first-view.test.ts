@@ -6,7 +6,9 @@ import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { inYourName, openAvatar } from '../support/browser.ts'
-import { app, visit } from '../support/demo-in-browser.ts'
+import { app, useDemo, visit } from '../support/demo-in-browser.ts'
+
+useDemo()
 
 const phone = { viewport: { width: 360, height: 800 } }
 const pictures = (urls: string[]) => urls.filter((url) => url.includes('/preview.svg'))

@@ -3,7 +3,9 @@ import type { BrowserContextOptions, Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
 import { inPage, inYourName, openAvatar } from '../support/browser.ts'
-import { app, browser } from '../support/demo-in-browser.ts'
+import { app, browser, useDemo } from '../support/demo-in-browser.ts'
+
+useDemo()
 
 const visit = (run: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) => inPage(browser, options, run)
 const preview = '.crop img[data-preview]'

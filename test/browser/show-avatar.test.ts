@@ -2,7 +2,9 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { openAvatar } from '../support/browser.ts'
-import { app, visit } from '../support/demo-in-browser.ts'
+import { app, useDemo, visit } from '../support/demo-in-browser.ts'
+
+useDemo()
 
 const moving = 'style=thumbs&animated=on&seed=fern'
 

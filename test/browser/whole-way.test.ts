@@ -3,7 +3,9 @@ import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { screenshot } from '../support/browser.ts'
-import { app, browser } from '../support/demo-in-browser.ts'
+import { app, browser, useDemo } from '../support/demo-in-browser.ts'
+
+useDemo()
 
 describe.each([
   { script: 'with JavaScript', javaScriptEnabled: true },

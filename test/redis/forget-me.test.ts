@@ -17,7 +17,7 @@ import {
 } from '../support/open-app.ts'
 import { openRedisCluster, until } from '../support/redis.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
-import { app, db, other, redis } from '../support/two-instances.ts'
+import { app, db, other, redis, useTwoInstances } from '../support/two-instances.ts'
 import {
   cookiesOf,
   hasAvatar,
@@ -29,6 +29,8 @@ import {
   setCookie,
   setCookies,
 } from '../support/visits.ts'
+
+useTwoInstances()
 
 const byUsername = { ...look, seed: '' }
 

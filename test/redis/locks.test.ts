@@ -15,8 +15,10 @@ import {
   type Visitor,
 } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
-import { app, db, redis } from '../support/two-instances.ts'
+import { app, db, redis, useTwoInstances } from '../support/two-instances.ts'
 import { cookiesOf, expectLanding, hasAvatar, locationOf, restyle, send, sessionIdIn } from '../support/visits.ts'
+
+useTwoInstances()
 
 const kinds: [string, () => Store][] = [
   ['in Redis', () => app.parts.store],

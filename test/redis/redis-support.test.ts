@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openRedis, type Redis } from '../support/redis.ts'
 
 describe('the Redis of the tests', () => {
@@ -74,10 +74,9 @@ describe('the Redis of the tests', () => {
   })
 
   test('names the package to install if redis-server is missing', async () => {
-    const path = process.env.PATH
-    process.env.PATH = import.meta.dirname
+    vi.stubEnv('PATH', import.meta.dirname)
+    onTestFinished(() => void vi.unstubAllEnvs())
     await expect(openRedis()).rejects.toThrow('`redis-server`')
-    process.env.PATH = path
   })
 })
 

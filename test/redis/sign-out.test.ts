@@ -3,8 +3,10 @@ import { at } from '../support/doubles.ts'
 import type { Fault } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, signIn, type Visitor } from '../support/open-app.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
-import { app, db, other, redis } from '../support/two-instances.ts'
+import { app, db, other, redis, useTwoInstances } from '../support/two-instances.ts'
 import { copyOf, sameBrowserAt, send, setCookies } from '../support/visits.ts'
+
+useTwoInstances()
 
 async function expectSignedOut(...browsers: Visitor[]): Promise<void> {
   for (const browser of browsers) {

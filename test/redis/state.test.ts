@@ -18,7 +18,7 @@ import {
 } from '../support/open-app.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
 import { startApp } from '../support/start-app.ts'
-import { app, db, other, redis } from '../support/two-instances.ts'
+import { app, db, other, redis, useTwoInstances } from '../support/two-instances.ts'
 import {
   cookiesOf,
   hasAvatar,
@@ -32,6 +32,8 @@ import {
   setCookies,
   timed,
 } from '../support/visits.ts'
+
+useTwoInstances()
 
 const exchanges = () => app.discord.count(at.token)
 const stateOf = (address: string) => new URL(address).searchParams.get('state') ?? ''

@@ -1,4 +1,4 @@
-// The demo and a browser, for the test file that imports this.
+// The demo and a browser.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll } from 'vitest'
 import { inPage, openBrowser } from './browser.ts'
@@ -7,13 +7,16 @@ import { type StartedApp, startApp } from './start-app.ts'
 export let app: StartedApp
 export let browser: Browser
 
-beforeAll(async () => {
-  ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
-})
-afterAll(async () => {
-  await browser.close()
-  await app.stop()
-})
+/** Opens them for the tests of this file. */
+export function useDemo(): void {
+  beforeAll(async () => {
+    ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+  })
+  afterAll(async () => {
+    await browser.close()
+    await app.stop()
+  })
+}
 
 /** Runs a visit in a page with a new browser profile. */
 export const visit = (options: BrowserContextOptions, run: (page: Page) => Promise<void>) =>

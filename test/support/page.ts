@@ -49,12 +49,9 @@ export async function openReader() {
           return Object.fromEntries(Pairs.parse(await run(fillIn, number, selector)))
         },
 
-        /** Returns every element as its name and the names of its attributes. */
-        async outline(): Promise<string[]> {
-          return z
-            .string()
-            .parse(await run(outlineOf, number))
-            .split('\n')
+        /** Returns one line per element: its name and the names of its attributes. */
+        async outline(): Promise<string> {
+          return z.string().parse(await run(outlineOf, number))
         },
       }
     },
