@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { at } from '../support/doubles.ts'
+import { moodMap, styleList } from '../support/drawn.ts'
 import { faults } from '../support/faults.ts'
 import { look, openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 import { openReader, type Page, type PageElement, type Reader } from '../support/page.ts'
@@ -13,7 +14,8 @@ let reader: Reader
 /** The HTML of the pages by what they show. */
 let texts: Record<string, string>
 let pages: Record<string, Page>
-/** The id of the newest avatar on the page "avatar". */
+/** The ids of the newest avatars on the pages "first" and "second". */
+let firstId = ''
 let id = ''
 
 /** Opens the pages of the avatar, with two avatars of which the newer one moves and has six others that are kept. */
@@ -24,6 +26,7 @@ async function avatarPages(): Promise<Record<string, string>> {
   const post = (fields: Record<string, string>) => visitor.post('/show_avatar').type('form').send(fields)
   await post({ style: 'thumbs', animated: 'on', seed: 'amber acorn' })
   const second = await visitor.get(`/show_avatar?${new URLSearchParams({ ...look, scale: '0.8', part: 'hair' })}`)
+  firstId = shownAvatar(first.text)
   id = shownAvatar(second.text)
   const refused = await post({ ...look, style: 'nope' })
   for (let seed = 1; seed <= 6; seed += 1) {
@@ -41,6 +44,7 @@ async function avatarPages(): Promise<Record<string, string>> {
 beforeAll(async () => {
   ;[app, reader] = await Promise.all([openApp({ settings }), openReader()])
   const open = async (path: string) => (await ask(app.url, path)).text
+  const gradient = { backgroundColor: '#FFD29D', backgroundColorFill: 'linear', backgroundColor2: '#A9D6F5' }
   const full = {
     ...{ style: 'adventurer', mood: 'happy', seed: 'fern', backgroundColor: '123456', backgroundColorFill: 'linear' },
     ...{ backgroundColor2: 'ffd29d', scale: '0.9', rotate: '5', hairColor: '123456', glassesVariant: 'none' },
@@ -50,7 +54,7 @@ beforeAll(async () => {
     'form, filled': await open(`/?${new URLSearchParams({ ...full, part: 'hair', wall: '2', notice: 'no-looks' })}`),
     'form, moving': await open('/?style=thumbs&animated=on&seed=fern'),
     'form, cut': await open('/?style=fun-emoji&seed=s1&backgroundColor=3b5fa8'),
-    'form, faint': await open('/?style=constellation&seed=fern&backgroundColor=ffd29d'),
+    'form, faint': await open(`/?style=constellation&seed=fern&${new URLSearchParams(gradient)}`),
     'form, refused': (
       await app
         .visitor()
@@ -58,14 +62,17 @@ beforeAll(async () => {
         .type('form')
         .send({ style: 'rings', seed: 'x'.repeat(129) })
     ).text,
-    'form, more parts': await open('/?style=micah&seed=fern&part=earrings'),
-    'form, edge to edge': await open('/?style=identicon&seed=fern&mood=happy'),
+    'form, more parts': await open('/?style=avataaars&part=eyebrows&scale=0.8&flip=both&mood='),
+    'form, edge to edge': await open(
+      '/?style=identicon&seed=fern&mood=happy&rotate=1.5&backgroundColor=own&backgroundColorFill=solid&backgroundColorAngle=-45',
+    ),
+    'form, roomy pattern': await open('/?style=patchwork&seed=fern&scale=0.8'),
     'form, wrong': (
       await app
         .visitor()
         .post('/get_avatar')
         .type('form')
-        .send({ ...look, mood: 'odd', backgroundColor2: 'odd', rotate: '99' })
+        .send('style=adventurer&seed=&seed=fern&mood=odd&backgroundColor=odd&rotate=99')
     ).text,
     licences: await open('/licences'),
     privacy: await open('/privacy'),
@@ -164,6 +171,9 @@ describe('every page', () => {
       expect([name, dead]).toEqual([name, []])
     }
     expect(await pageOf('form, filled').find(`${needsScript}.js-only`)).toHaveLength(6)
+    // The colour input for a second colour is added by the script.
+    expect(await pageOf('form').find('[type="color"]')).toHaveLength(1)
+    expect(await pageOf('form, filled').find('[type="color"]')).toHaveLength(3)
     // The text field for an own colour that was sent is there without a script, too.
     expect(await attributesOf('form, filled', '.own:not(.js-only) [data-own][checked]', 'value')).toEqual([
       ['123456'],
@@ -274,6 +284,7 @@ const places: Record<string, Place[]> = {
     ['form', '.swatch.none', { title: home.none, text: home.none }],
     ['form', '.swatch:has([value="a9d6f5"][name="backgroundColor"])', { title: 'Sky', text: 'Sky' }],
     ['form, faint', '.faint a:last-of-type', { title: 'Harbour', text: 'Harbour', 'data-better': '2c5a7a' }],
+    ['form, faint', '.faint a:last-of-type', { href: '/?seed=fern&style=constellation&backgroundColor=2c5a7a' }],
     ['form, filled', '.own:has([name="backgroundColor"]) [type="color"]', { 'aria-label': home.ownColour }],
     ['form, filled', '#part [type="color"]', { 'aria-label': home.ownColour, value: '#123456' }],
     ['form, filled', '#part [role="radiogroup"]:first-child', { 'aria-label': 'Hair colour' }],
@@ -307,6 +318,8 @@ const places: Record<string, Place[]> = {
     ['first', '[data-copy-from="look-dicebear"]', { 'aria-label': `Copy: ${words.elsewhere.dicebear}` }],
     ['first', '[data-copy-from="look-picture"]', { 'aria-label': `Copy: ${words.elsewhere.picture}` }],
     ['first', '#look-options', { 'aria-describedby': 'look-options-hint', readonly: '', dir: 'ltr' }],
+    ['form, more parts', '#scale-hint', { text: script.lowerEdge.replace('{percent}', '10') }],
+    ['form, filled', '#scale-hint', { text: '' }],
     ['form, edge to edge', '#scale-hint', { text: script.edgeToEdge.replace('{style}', 'Identicon') }],
     ['form, edge to edge', '[name="scale"]:disabled', { 'aria-describedby': 'scale-hint', value: '0.8' }],
     ['form, edge to edge', '[name="mood"][value="sad"]:disabled', { 'aria-describedby': 'mood-hint' }],
@@ -319,6 +332,40 @@ const places: Record<string, Place[]> = {
     ['form, wrong', '.card.wrong:has(#mood) h2', { text: home.mood }],
     ['form, wrong', '.card.wrong:has(#backgroundColor) h2', { text: home.background }],
     ['form, wrong', '.card.wrong:has(#rotate) h2', { text: home.framing }],
+    ['form, wrong', '[name="seedFrom"][value="word"]', { checked: '' }],
+    ['form, wrong', '[name="seedFrom"][value="username"]', { checked: undefined }],
+  ],
+  'the preview shows what can be drawn of what was entered': [
+    ['form, wrong', '.crop img', { src: '/preview.svg?seed=juniper&style=adventurer' }],
+    ['form, refused', '.crop img', { src: '/preview.svg?seed=juniper&style=rings' }],
+    ['refused', '.crop img', { src: '/preview.svg?seed=fern&style=adventurer&backgroundColor=ffd29d' }],
+    [
+      'form, faint',
+      '.crop img',
+      {
+        src: `/preview.svg?seed=fern&style=constellation&${new URLSearchParams({ backgroundColor: 'ffd29d', backgroundColorFill: 'linear', backgroundColor2: 'a9d6f5' })}`,
+      },
+    ],
+    ['form, moving', '.crop source', { srcset: '/preview.svg?seed=fern&style=thumbs' }],
+    ['form, moving', '.crop img', { src: '/preview.svg?seed=fern&style=thumbs&animated=on' }],
+    [
+      'form, edge to edge',
+      '.tile:has([name="mood"][value="sad"]) img',
+      { src: '/preview.svg?seed=fern&style=identicon&backgroundColor=own&rotate=1.5' },
+    ],
+    [
+      'form, more parts',
+      '.tile:has([name="scale"][value="1.25"]) img',
+      { src: '/preview.svg?seed=juniper&style=avataaars&scale=1.25&flip=both' },
+    ],
+    [
+      'form, more parts',
+      '.tile:has([name="scale"][value=""]) img',
+      { src: '/preview.svg?seed=juniper&style=avataaars&flip=both' },
+    ],
+    ['second', '.maker', { 'data-example': 'juniper.moss' }],
+    ['licences', '#adventurer img', { src: '/preview.svg?seed=juniper&style=adventurer&backgroundColor=ffd29d' }],
+    ['licences', '#glass img', { src: '/preview.svg?seed=juniper&style=glass' }],
   ],
   'the preview names the creator of the style, and says if the face will be another': [
     ['form', '[data-credit]', { text: 'by Lisa Wischofsky' }],
@@ -334,11 +381,22 @@ const places: Record<string, Place[]> = {
     ['form', '#rotate', { min: '-45', max: '45', step: '1', value: '0' }],
     ['form, filled', '#rotate', { min: '-45', max: '45', step: '1', value: '5' }],
     ['form', '#translateX', { min: '-50', max: '50', step: '1', value: '0' }],
+    ['form, edge to edge', '#backgroundColorAngle', { min: '-45', max: '360', step: '15', value: '-45' }],
+    ['form, edge to edge', '#rotate', { min: '-45', step: 'any', value: '1.5' }],
     ['form', '#backgroundColorAngle', { min: '0', max: '360', step: '15', value: '0' }],
     ['form, filled', '#scale-slider', { min: '50', max: '200', step: '1', value: '90' }],
   ],
   'what was entered is in view, and what is not needed is folded or hidden': [
     ['form', '.framing details', { open: undefined }],
+    ['form, more parts', '.framing details', { open: '' }],
+    ['form, more parts', '#flip', { value: 'both', checked: '' }],
+    ['form', '#flip', { value: 'horizontal', checked: undefined }],
+    ['form, edge to edge', '.framing details', { open: '' }],
+    ['form, edge to edge', '[data-styles-own]', { hidden: undefined }],
+    ['form, edge to edge', '[data-styles-own] input', { checked: '', value: 'own' }],
+    ['form, edge to edge', '[name="backgroundColorFill"][checked]', { value: '' }],
+    ['form', '[data-styles-own]', { hidden: '' }],
+    ['form, roomy pattern', '.tile [name="scale"][value="0.8"]', { disabled: undefined, checked: '' }],
     ['form, filled', '.framing details', { open: '' }],
     ['form', '.framing .own-pick', { hidden: '' }],
     ['form, filled', '.framing .own-pick', { hidden: undefined, text: 'Your own size 90 %' }],
@@ -398,6 +456,13 @@ const places: Record<string, Place[]> = {
       '#look-picture-hint',
       { text: 'Add &size=128, 256 or 1024 for another size; it is 512 pixels otherwise.' },
     ],
+    ['second', '.faces > a', { href: `/show_avatar?wall=2&avatar=the newest avatar#twelve` }],
+    ['second', '.wall-faces [value="amber acorn"] img', { src: '/preview.svg?seed=amber+acorn&style=thumbs' }],
+    [
+      'first',
+      '.restyle > p:last-child a',
+      { href: '/show_avatar?style=adventurer&backgroundColor=transparent&mood=happy&avatar=the newest avatar#here' },
+    ],
     ['second', '.wall-faces [aria-current="true"]', { value: 'amber acorn' }],
     ['kept', '.looks [aria-current="true"] .name', { text: 'Adventurer, happy from the seed “kept 6”' }],
     ['kept', '#removed', { role: 'status', text: 'Removed Thumbs, from the seed “amber acorn”. Undo' }],
@@ -414,12 +479,31 @@ test.each(Object.entries(places))('%s', async (_title, ofThese) => {
     const [element] = found
     const shownAs = (name: string) => (name === 'text' ? element && textOf(element) : element?.attributes.get(name))
     const known = Object.fromEntries(Object.keys(expected).map((name) => [name, shownAs(name)]))
-    if (known.value === id) known.value = 'the newest avatar'
+    const ids = page === 'first' ? firstId : id
+    for (const name of ['value', 'href']) if (known[name]) known[name] = known[name].replace(ids, 'the newest avatar')
     if (known.content) known.content = known.content.replace(app.url, 'the address of the app')
     if (found.length !== 1 || JSON.stringify(known) !== JSON.stringify(expected))
       wrong.push({ page, selector, count: found.length, known, expected })
   }
   expect(wrong).toEqual([])
+})
+
+test('a field of the open part is sent once', async () => {
+  expect(await attributesOf('form, filled', '#parts [type="hidden"]', 'name', 'value')).toEqual([
+    ['glassesVariant', 'none'],
+  ])
+})
+
+test('the script knows the moods that each style lacks, and its tile shows the mood if it does not', async () => {
+  const lacking = await attributesOf('form', '[name="style"]', 'value', 'data-lacks')
+  const expected = lacking.map(([name]) => {
+    const { moods = [] } = styleList.find((style) => style.name === name) ?? {}
+    return [name, moodMap.moods.filter((mood) => !moods.includes(mood)).join(' ')]
+  })
+  expect(lacking).toEqual(expected)
+  const pictures = await attributesOf('form', '.tile:has([name="style"]) img', 'src')
+  const shown = pictures.map(([src = '']) => new URLSearchParams(src.split('?')[1]).get('mood') ?? '')
+  expect(shown).toEqual(lacking.map(([, lacks = '']) => (lacks.split(' ').includes('happy') ? '' : 'happy')))
 })
 
 test('a style that adds no credit of its own is credited to DiceBear by the script', async () => {

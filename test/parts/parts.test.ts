@@ -203,6 +203,7 @@ test('the form offers no part that would make no difference, unless it is pinned
   expect(await offered({ clothesVariant: 'graphicShirt' })).toContain('clothesGraphicVariant')
   expect(await offered({ accessoriesVariant: 'round' })).toContain('accessoriesColor')
   expect(await offered({ clothesVariant: 'hoodie', clothesGraphicVariant: 'bear' })).toContain('clothesGraphicVariant')
+  expect(await offered({ accessoriesVariant: 'none', accessoriesColor: '123456' })).toContain('accessoriesColor')
 })
 
 test('variants that are called alike are offered together, if there are three or more of them', () => {

@@ -144,6 +144,9 @@ describe('the same choice gives the same picture', () => {
     ]
     expect(other.id).toBe(one.id)
     expect(app.dicebear.calls.at(-1)?.query.has('tags')).toBe(false)
+    expect((await other.visitor.get(`/avatars/${other.id}.gif`)).status).toBe(404)
+    expect((await other.visitor.get('/show_avatar')).text).not.toContain('.gif')
+    expect((await other.visitor.get('/show_avatar')).text).not.toContain(`srcset="/avatars`)
   })
 
   test('under the same id as in earlier versions', async () => {
@@ -649,6 +652,8 @@ describe('a download', () => {
     ['$(reboot) `x` | y', 'reboot-x-y'],
     ['𝓐 of the astral plane', '𝓐-of-the-astral-plane'],
     ['x'.repeat(200), 'x'.repeat(40)],
+    ['𝓐'.repeat(50), '𝓐'.repeat(40)],
+    ['moss.-', 'moss'],
   ]
   let named: TestApp
   beforeAll(async () => {
@@ -702,17 +707,17 @@ describe('the answer with a picture', () => {
   })
   const svgPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
   const files: [string, () => string, string, RegExp][] = [
-    ['SVG', () => `/avatars/${id}.svg`, 'image/svg+xml; charset=utf-8', /^private, max-age=\d{6,}/],
+    ['SVG', () => `/avatars/${id}.svg`, 'image/svg+xml; charset=utf-8', /^private, max-age=31536000, immutable$/],
     [
       'SVG to download',
       () => `/avatars/${id}.svg?download`,
       'image/svg+xml; charset=utf-8',
-      /^private, max-age=\d{6,}/,
+      /^private, max-age=31536000, immutable$/,
     ],
-    ['PNG', () => `/avatars/${id}.png`, 'image/png', /^private, max-age=\d{6,}/],
-    ['PNG of another size', () => `/avatars/${id}.png?size=128`, 'image/png', /^private, max-age=\d{6,}/],
-    ['preview', () => '/preview.svg?style=rings&seed=x', 'image/svg+xml; charset=utf-8', /max-age=\d{4,}/],
-    ['picture beside a link', () => '/og.png?style=rings&seed=z', 'image/png', /max-age=\d{4,}/],
+    ['PNG', () => `/avatars/${id}.png`, 'image/png', /^private, max-age=31536000, immutable$/],
+    ['PNG of another size', () => `/avatars/${id}.png?size=128`, 'image/png', /^private, max-age=31536000, immutable$/],
+    ['preview', () => '/preview.svg?style=rings&seed=x', 'image/svg+xml; charset=utf-8', /^public, max-age=604800$/],
+    ['picture beside a link', () => '/og.png?style=rings&seed=z', 'image/png', /^public, max-age=604800$/],
     ['look for other sites', () => '/look.png?style=rings&seed=z', 'image/png', /^public, max-age=86400$/],
   ]
 

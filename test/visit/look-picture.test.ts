@@ -75,6 +75,7 @@ describe('“Use it elsewhere” on the avatar’s page', () => {
       picture: new URL(picture?.attributes.get('value') ?? ''),
       dicebear: new URL(dicebear?.attributes.get('value') ?? ''),
       options: JSON.parse(options?.text ?? ''),
+      lines: options?.text.split('\n') ?? [],
       notices: (await page.find('.elsewhere .notice')).map(({ text }) => text.trim()),
       copied: (await page.find('.elsewhere button')).map(({ attributes }) => attributes.get('data-copy-from')),
     }
@@ -83,7 +84,8 @@ describe('“Use it elsewhere” on the avatar’s page', () => {
   test('has a public address of the picture, one of the same look at DiceBear, and its options', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor, { ...look, seed: 'a, b & “c”', scale: '0.9', flip: 'horizontal' })
-    const { id, picture, dicebear, options, notices, copied } = await elsewhereOf(visitor)
+    const { id, picture, dicebear, options, lines, notices, copied } = await elsewhereOf(visitor)
+    expect(lines.slice(0, 2)).toEqual(['{', '  "seed": "a, b & “c”",'])
     expect(notices).toEqual([])
     expect(copied).toEqual(['look-picture', 'look-dicebear', 'look-options'])
 

@@ -102,6 +102,15 @@ test.each(['/og.png', '/look.png'])(
   60_000,
 )
 
+test('a client can ask for 150 previews at once, as a form with an open part and twelve faces does', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 150 }, (_, n) =>
+      send(app.visitor().get(`/preview.svg?style=disco&seed=form-${n}`).set(from('192.0.2.1'))),
+    ),
+  )
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+})
+
 test('a client that asks for many previews at once has half of the tasks of the drawing process at most', async () => {
   const order: string[] = []
   const ask = (name: string, address: string) =>

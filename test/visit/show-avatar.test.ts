@@ -1,5 +1,6 @@
 // The avatar's page: the links to it, and the history.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { drawn } from '../support/drawn.ts'
 import { look, openApp, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
@@ -56,6 +57,44 @@ async function withLooks(count: number): Promise<{ visitor: Visitor; ids: string
   for (let seed = 2; seed <= count; seed += 1) await make(visitor, seed)
   return { visitor, ids: await historyOf(visitor) }
 }
+
+test('a link is asked about if it holds the username, even if the visitor has typed it as the seed', async () => {
+  const ask = async (seed: string) => {
+    const visitor = app.visitor()
+    await signIn(app, visitor, { ...look, seed })
+    return (await visitor.get('/show_avatar')).text.includes(words.show.copyWithName)
+  }
+  expect([await ask(''), await ask('juniper.moss'), await ask('juniper')]).toEqual([true, true, false])
+})
+
+test('“Make it fit” keeps an empty seed, and a long seed is cut in the heading only', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, seed: '', translateX: '40' })
+  const { text } = await visitor.get('/show_avatar')
+  const [fit = ''] = /<form class="notice" method="post" action="\/show_avatar">.*?<\/form>/s.exec(text) ?? []
+  expect([...fit.matchAll(/name="(\w+)" value="(\w*)"/g)].map(([, name, value]) => `${name} ${value}`)).toEqual([
+    'style adventurer',
+    'backgroundColor ffd29d',
+    'mood happy',
+  ])
+  const seed = 'x'.repeat(41)
+  await visitor
+    .post('/show_avatar')
+    .type('form')
+    .send({ ...look, seed })
+  const { text: long } = await visitor.get('/show_avatar')
+  expect(long).toContain(`from the seed “<bdi>${seed.slice(0, 39)}…</bdi>”.`)
+  expect(long).toContain(` from the seed “<bdi>${seed}</bdi>”</span>`)
+})
+
+test('the form on the page has the style of the avatar if its address has none that is known', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { style: 'thumbs', seed: 'fern' })
+  for (const query of ['style=nope', 'seed=moss', 'style=']) {
+    const { text } = await visitor.get(`/show_avatar?${query}`)
+    expect([query, /name="style" value="([\w-]+)"[^>]*? checked/.exec(text)?.[1]]).toEqual([query, 'thumbs'])
+  }
+})
 
 test('the text alternative says what DiceBear has drawn, from its answer and from the file', async () => {
   const pins = { hairVariant: 'short03', glassesVariant: 'variant02', hairColor: '#0E0E0E', skinColor: '763900' }
