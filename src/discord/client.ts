@@ -137,7 +137,7 @@ export function createDiscord(options: DiscordOptions) {
     throw new DiscordRefusedClient(`the ${endpoint} endpoint answered ${status}${hint}`)
   }
 
-  /** Makes one request, and has `limits` remember a 429 and a refused token, and count a 401, 403 or 429. */
+  /** Makes one request, and tells `limits` of a 401, 403 or 429. */
   async function request(
     endpoint: keyof typeof endpoints,
     bucket: Bucket,
@@ -145,11 +145,8 @@ export function createDiscord(options: DiscordOptions) {
     accessToken?: string,
   ): Promise<UpstreamResponse> {
     const response = await send(endpoint, bucket, details)
-    if (response.status === 401 && accessToken !== undefined) {
-      await Promise.all([limits.rememberRefused(accessToken), limits.countInvalid()])
-    } else if (response.status === 401 || response.status === 403) {
-      await limits.countInvalid()
-    }
+    const { status } = response
+    if (status === 401 || status === 403) await limits.recordInvalid(status === 401 ? accessToken : undefined)
     return response
   }
 
@@ -161,11 +158,7 @@ export function createDiscord(options: DiscordOptions) {
     } catch (cause) {
       if (cause instanceof UpstreamRateLimited) {
         const { waitS, isGlobal } = readRateLimit(cause)
-        const [limited] = await Promise.all([
-          limits.limit(isGlobal ? 'everywhere' : bucket, waitS),
-          limits.countInvalid(),
-        ])
-        throw limited
+        throw await limits.limit(isGlobal ? 'everywhere' : bucket, waitS)
       }
       const where = `at the ${endpoint} endpoint`
       if (cause instanceof CircuitOpen) throw new DiscordCircuitOpen(where, { cause })

@@ -4,7 +4,7 @@ import type { Store } from '../store/store.ts'
 
 /**
  * The requests that share a rate limit: all of them, those to the token or revocation endpoint, or those to the user
- * endpoint for one user. The bucket `sign-in` is not Discord's but this app's own, see `countInvalid`.
+ * endpoint for one user. The bucket `sign-in` is not Discord's but this app's own, see `recordInvalid`.
  * https://discord.com/developers/docs/topics/rate-limits
  */
 export type Bucket = 'everywhere' | 'token' | 'revoke' | 'sign-in' | `user:${string}`
@@ -33,6 +33,18 @@ export function createDiscordLimits(store: Store) {
       Math.ceil(leftMs / 1000),
     )
 
+  /**
+   * Counts a 401, 403 or 429. After `maxInvalid` of them sign-ins are refused until the window ends. Also remembers an
+   * access token that Discord has refused, so that it is not sent again.
+   */
+  async function recordInvalid(refusedToken?: string): Promise<void> {
+    const remembering = refusedToken && store.set(refusedKey(refusedToken), 'refused', refusedTtlS)
+    const [{ hits, resetMs }] = await Promise.all([store.count('invalid:discord', 1, invalidWindowMs), remembering])
+    if (hits < maxInvalid) return
+    signInWaitsUntil = performance.now() + resetMs
+    await store.set(keyOf('sign-in'), 'closed', Math.ceil(resetMs / 1000))
+  }
+
   return {
     /** Throws DiscordRateLimitActive while one of these buckets must wait, TokenRefused for a token refused before. */
     async check(buckets: Bucket[], accessToken?: string): Promise<void> {
@@ -49,28 +61,19 @@ export function createDiscordLimits(store: Store) {
       if (refused !== undefined) throw new TokenRefused('Discord has refused this access token before')
     },
 
-    /** After a 429 requests of this bucket must wait for `waitS` seconds or more. Returns the error to throw. */
+    /** Counts a 429. Requests of this bucket must then wait for `waitS` seconds or more. Returns the error to throw. */
     async limit(bucket: Bucket, waitS: number): Promise<DiscordRateLimited> {
-      await store.setForAtLeast(keyOf(bucket), 'closed', waitS)
+      await Promise.all([store.setForAtLeast(keyOf(bucket), 'closed', waitS), recordInvalid()])
       return new DiscordRateLimited(`Discord answered 429 (${nameOf(bucket)})`, waitS)
     },
 
-    /** Counts a 401, 403 or 429. After `maxInvalid` of them sign-ins are refused until the window ends. */
-    async countInvalid(): Promise<void> {
-      const { hits, resetMs } = await store.count('invalid:discord', 1, invalidWindowMs)
-      if (hits < maxInvalid) return
-      signInWaitsUntil = performance.now() + resetMs
-      await store.set(keyOf('sign-in'), 'closed', Math.ceil(resetMs / 1000))
-    },
+    recordInvalid,
 
     /** Throws DiscordRateLimitActive while this process knows that sign-ins must wait. */
     checkSignIn(): void {
       const leftMs = signInWaitsUntil - performance.now()
       if (leftMs > 0) throw waitError('sign-in', leftMs)
     },
-
-    /** Remembers that Discord has refused a token, so that it is not sent again. */
-    rememberRefused: (accessToken: string) => store.set(refusedKey(accessToken), 'refused', refusedTtlS),
   }
 }
 export type DiscordLimits = ReturnType<typeof createDiscordLimits>
