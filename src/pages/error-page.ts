@@ -111,9 +111,14 @@ export function formRefused(req: Request, res: Response, view: string, page: { f
   sendPageOrProblem(req, res.status(422), view, page, { status: 422, title, errors: problems })
 }
 
+/** The parameters of media types in the header Accept, except q: `;charset=utf-8`, `;profile="a,b"`. */
+const mediaTypeParameters = /;(?!\s*q\s*=)[^;,="]*(=\s*("[^"]*"|[^;,"]*))?/gi
+
 /** Sends a page, or problem+json (RFC 9457) if the client prefers JSON, which programs do but browsers do not. */
 function sendPageOrProblem(req: Request, res: Response, view: string, page: object, problem: object): void {
   res.vary('Accept')
+  // With a parameter, a type in the header would match none of the types below.
+  req.headers.accept = req.headers.accept?.replace(mediaTypeParameters, '')
   const preferred = req.accepts(['html', 'json', 'application/problem+json'])
   if (preferred === false || preferred === 'html') res.render(view, page)
   else res.type('application/problem+json').send(JSON.stringify({ type: 'about:blank', ...problem }))

@@ -734,6 +734,21 @@ describe('a post from another site', () => {
 
 describe('a program that asks for JSON', () => {
   const Problem = z.object({ type: z.literal('about:blank'), title: z.string().min(1), status: z.number() })
+  const acceptJson = [
+    'application/json',
+    'application/problem+json',
+    'application/problem+json, */*;q=0.1',
+    'application/json; charset=utf-8',
+    'application/json;profile="a,b;c";q=0.9, text/html;q=0.8',
+  ]
+  const acceptPage: Record<string, string>[] = [
+    { Accept: 'text/html,*/*;q=0.8' },
+    { Accept: 'text/html, application/json;q=0.9' },
+    { Accept: 'application/json; charset=utf-8 ; q=0.5, text/html;level=1' },
+    { Accept: 'application/json; charset=utf-8; Q=0' },
+    { Accept: '*/*' },
+    {},
+  ]
 
   test.each<[number, string, AskOptions]>([
     [400, '/preview.svg?style=nope', {}],
@@ -746,19 +761,18 @@ describe('a program that asks for JSON', () => {
     [415, '/get_avatar', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }],
     [422, '/get_avatar', formOf([])],
   ])('gets %i for %s as problem+json', async (status, path, options) => {
-    for (const Accept of ['application/json', 'application/problem+json', 'application/problem+json, */*;q=0.1']) {
+    for (const Accept of acceptJson) {
       const answer = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept } })
       expect(answer.status).toBe(status)
       expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8')
       expect(answer.headers.vary).toMatch(/\bAccept\b/)
       expect(Problem.parse(JSON.parse(answer.text)).status).toBe(status)
     }
-    const page = await ask(app.url, path, {
-      ...options,
-      headers: { ...options.headers, Accept: 'text/html,*/*;q=0.8' },
-    })
-    expect([page.status, page.headers['content-type']]).toEqual([status, 'text/html; charset=utf-8'])
-    expect(page.headers.vary).toMatch(/\bAccept\b/)
+    for (const accept of acceptPage) {
+      const page = await ask(app.url, path, { ...options, headers: { ...options.headers, ...accept } })
+      expect([page.status, page.headers['content-type']]).toEqual([status, 'text/html; charset=utf-8'])
+      expect(page.headers.vary).toMatch(/\bAccept\b/)
+    }
   })
 
   test('gets 503 as problem+json, with Retry-After', async () => {
