@@ -76,8 +76,8 @@ export function memoryStore(): Store {
     },
     async addToList(key, item, { max, ttlS }, mark) {
       const items = [item, ...listOf(key)]
-      set(key, JSON.stringify(items.slice(0, max)), ttlS)
-      return { excess: items[max], markExpiresAt: expiresAt(mark) }
+      set(key, JSON.stringify(items), ttlS)
+      return { excess: items.slice(max), markExpiresAt: expiresAt(mark) }
     },
     list: async (key) => listOf(key),
     async removeFromList(key, item) {

@@ -61,13 +61,12 @@ export const scripts = {
     if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
     return 1`,
   ),
-  /** Returns the item that was removed because the list was full, or '', and PEXPIRETIME of the key `mark`. */
+  /** Returns PEXPIRETIME of the key `mark`, and then the oldest items, which are too many. */
   addToList: script<[key: string, mark: string, item: string, max: number, ttlS: number], (string | number)[]>(
     2,
-    `local length = redis.call('LPUSH', KEYS[1], ARGV[1])
+    `redis.call('LPUSH', KEYS[1], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[3])
-    local excess = length > tonumber(ARGV[2]) and redis.call('RPOP', KEYS[1])
-    return { excess or '', redis.call('PEXPIRETIME', KEYS[2]) }`,
+    return { redis.call('PEXPIRETIME', KEYS[2]), unpack(redis.call('LRANGE', KEYS[1], ARGV[2], -1)) }`,
   ),
 }
 
@@ -99,7 +98,7 @@ export async function tryCommands(redis: Commands, key: string): Promise<void> {
     redis.replaceIfLocked(key, key, value, value, ttlS, 'release'),
     redis.deleteIfEqual(key, value),
     redis.pExpireTime(key),
-    redis.addToList(`{${key}}:list`, key, value, 0, ttlS),
+    redis.addToList(`{${key}}:list`, key, value, 1, ttlS),
     redis.lRange(`{${key}}:list`, 0, -1),
     redis.lRem(`{${key}}:list`, 0, value),
     redis.del(`{${key}}:count`), // so that the next count begins at 0, and sets the TTL

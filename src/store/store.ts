@@ -23,16 +23,15 @@ export type Store = {
   setUnless(key: string, value: string, ttlS: number, mark: string): Promise<boolean>
   delete(key: string): Promise<void>
   /**
-   * Adds an item at the front of a list and renews the list's TTL. If the list then has more than `max` items, removes
-   * the last one and returns it as `excess`. Also returns when the key `mark` expires, see `expiresAt`. Both keys must
-   * share a slot.
+   * Adds an item at the front of a list and renews the list's TTL. If the list then has more than `max` items, returns
+   * the oldest ones as `excess`. Also returns when the key `mark` expires, see `expiresAt`. Both keys must share a slot.
    */
   addToList(
     key: string,
     item: string,
     limits: { max: number; ttlS: number },
     mark: string,
-  ): Promise<{ excess?: string | undefined; markExpiresAt?: number | undefined }>
+  ): Promise<{ excess: string[]; markExpiresAt?: number | undefined }>
   /** The items of a list, the newest first. */
   list(key: string): Promise<string[]>
   removeFromList(key: string, item: string): Promise<void>
@@ -108,8 +107,8 @@ export function redisStore({ run, noteRefusal, state, close }: Redis): Store {
       await run((redis) => redis.del(key))
     },
     async addToList(key, item, { max, ttlS }, mark) {
-      const [excess, expiresAt] = await run((redis) => redis.addToList(key, mark, item, max, ttlS))
-      return { excess: excess ? String(excess) : undefined, markExpiresAt: expiryTime(Number(expiresAt)) }
+      const [expiresAt, ...excess] = await run((redis) => redis.addToList(key, mark, item, max, ttlS))
+      return { excess: excess.map(String), markExpiresAt: expiryTime(Number(expiresAt)) }
     },
     list: (key) => run((redis) => redis.lRange(key, 0, -1)),
     async removeFromList(key, item) {

@@ -129,10 +129,11 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     req.visitor = visitor
     const { sessionID } = req
     try {
-      if (visitor.user) await addToUser(visitor.user, sessionID, begun)
+      const excess = visitor.user ? await addToUser(visitor.user, sessionID, begun) : []
       const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
       const isStored = await store.setUnless(key, JSON.stringify(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
+      for (const id of excess) deleteInBackground(id, visitor.user)
     } catch (error) {
       // It is not known whether the new session was stored. It is deleted, and the error page must not send its cookie,
       // which would replace the cookie of the old session.
@@ -144,14 +145,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Adds the session to the list of the user's sessions. Throws NotSignedIn if the user was forgotten after this
-   * sign-in began.
+   * Adds the session to the list of the user's sessions. Returns the ids of the oldest sessions, which must end once
+   * this one is stored, because there are too many. Throws NotSignedIn if the user was forgotten after this sign-in
+   * began.
    */
-  async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<void> {
+  async function addToUser(user: User, id: string, { startedAt }: SignIn): Promise<string[]> {
     const { excess, forgottenAt } = await userSessions.add(user.id, id)
-    if (excess !== undefined) deleteInBackground(excess)
-    if (startedAt === undefined || forgottenAt === undefined) return
-    if ((await startedAt()) > forgottenAt) return
+    if (startedAt === undefined || forgottenAt === undefined) return excess
+    if ((await startedAt()) > forgottenAt) return excess
     await userSessions.remove(user.id, id)
     throw new NotSignedIn('the user was forgotten meanwhile')
   }
@@ -184,10 +185,12 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Deletes a session in the background. A failure does not fail the request, because the session expires by itself.
+   * Deletes a session in the background, and then removes it from the list of its user. A failure does not fail the
+   * request, because the session expires by itself.
    */
-  function deleteInBackground(id: string): void {
-    store.delete(sessionKey(id)).catch((err) => log.warn({ err }, 'an old session was not deleted'))
+  function deleteInBackground(id: string, user?: User): void {
+    const deleting = store.delete(sessionKey(id)).then(() => user && userSessions.remove(user.id, id))
+    deleting.catch((err) => log.warn({ err }, 'an old session was not deleted'))
   }
 
   /**

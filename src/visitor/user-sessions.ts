@@ -35,15 +35,15 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
 
   return {
     /**
-     * Adds a session. `excess` is a session that must end, because there are too many. `forgottenAt`, in milliseconds
-     * by the store's clock, is missing if no sign-in that began before it can be under way.
+     * Adds a session. `excess` are the oldest sessions, which must end because there are too many. `forgottenAt`, in
+     * milliseconds by the store's clock, is missing if no sign-in that began before it can be under way.
      */
-    async add(userId: string, sessionId: string): Promise<{ excess?: string; forgottenAt?: number }> {
+    async add(userId: string, sessionId: string): Promise<{ excess: string[]; forgottenAt?: number }> {
       const [user = ''] = hashesOf(userId)
       const limits = { max: maxSessions, ttlS: sessionMaxAgeS }
       const { excess, markExpiresAt } = await store.addToList(listKey(user), sessionId, limits, markKey(user))
       return {
-        ...(excess !== undefined && { excess }),
+        excess,
         ...(markExpiresAt !== undefined && { forgottenAt: markExpiresAt - 1000 * forgottenTtlS }),
       }
     },

@@ -45,13 +45,14 @@ test('a counter’s window begins with its first count and does not slide', asyn
   expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 1, resetMs: 60_000 })
 })
 
-test('a list keeps its newest items, and its TTL when one is removed', async () => {
+test('a list says which items are too many, and keeps its TTL when one is removed', async () => {
   const store = memoryStore()
   const add = (item: string) => store.addToList('sessions:{1}', item, { max: 2, ttlS: 60 }, 'forgotten:{1}')
-  for (const item of ['first', 'second']) expect((await add(item)).excess).toBeUndefined()
+  for (const item of ['first', 'second']) expect((await add(item)).excess).toEqual([])
   vi.advanceTimersByTime(10_000)
-  expect(await add('third')).toEqual({ excess: 'first', markExpiresAt: undefined })
-  expect(await store.list('sessions:{1}')).toEqual(['third', 'second'])
+  expect(await add('third')).toEqual({ excess: ['first'], markExpiresAt: undefined })
+  expect(await store.list('sessions:{1}')).toEqual(['third', 'second', 'first'])
+  await store.removeFromList('sessions:{1}', 'first')
   vi.advanceTimersByTime(40_000)
   await store.removeFromList('sessions:{1}', 'third')
   expect(await store.list('sessions:{1}')).toEqual(['second'])

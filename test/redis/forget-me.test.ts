@@ -326,12 +326,40 @@ describe('the list of a user’s sessions', () => {
     const second = await signedIn()
     await expectSignedIn(oldest, second)
     await signedIn()
-    expect(await db.lLen(key)).toBe(1000)
+    await expect.poll(() => db.lLen(key)).toBe(1000)
     await expect.poll(async () => (await oldest.get('/show_avatar')).status).toBe(303)
     await expectSignedIn(second)
     await second.post('/forget_me').expect(303)
     await expectSignedOut(second)
     expect(await db.keys('session*')).toEqual([])
+  })
+
+  test('keeps the oldest session until the new one is stored, if the sign-in fails at whichever write', async () => {
+    const oldest = await signedIn()
+    const [key = ''] = await db.keys('sessions:*')
+    const [oldestId] = await db.lRange(key, 0, -1)
+    await db.lPush(
+      key,
+      Array.from({ length: 999 }, (_, place) => `session that has ended ${place}`),
+    )
+    const proxy = await openRedisProxy(redis.port)
+    const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { CACHE_DIR: app.folder } })
+    const statuses: number[] = []
+    while (statuses.at(-1) !== 302 && statuses.length < 9) {
+      const device = app.visitor()
+      const callback = app.discord.codeFor(await leave(device, byUsername))
+      await expectSignedIn(oldest)
+      expect(await db.lRange(key, -1, -1)).toEqual([oldestId])
+      // While Redis is not well, the instance also tries all commands.
+      await until(async () => (await faulty.parts.store.state()) === 'ok')
+      proxy.plan(statuses.length, { kind: 'refuse' })
+      statuses.push((await comeBack(sameBrowserAt(faulty, device), callback)).status)
+    }
+    expect(statuses).toEqual([503, 503, 503, 302])
+    await expect.poll(async () => (await oldest.get('/show_avatar')).status).toBe(303)
+    await expect.poll(() => db.lRange(key, -1, -1)).not.toEqual([oldestId])
+    await faulty.close()
+    proxy.close()
   })
 
   test('is found if it was stored under an older SESSION_SECRET that is still accepted', async () => {

@@ -139,16 +139,16 @@ describe.each(kinds)('a store %s', (_, open) => {
     const add = (item: string) => store.addToList('list:{1}', item, { max: 3, ttlS: 90 }, 'mark:{1}')
     expect(await store.list('list:{1}')).toEqual([])
     for (const item of ['one', 'two', 'three']) {
-      expect(await add(item)).toEqual({ excess: undefined, markExpiresAt: undefined })
+      expect(await add(item)).toEqual({ excess: [], markExpiresAt: undefined })
     }
     await store.set('mark:{1}', 'marked', 60)
     const { excess, markExpiresAt } = await add('four')
-    expect(excess).toBe('one')
+    expect(excess).toEqual(['one'])
     expect(markExpiresAt).toBeCloseTo((await store.expiresAt('mark:{1}')) ?? 0, 0)
     await store.removeFromList('list:{1}', 'three')
-    expect(await store.list('list:{1}')).toEqual(['four', 'two'])
+    expect(await store.list('list:{1}')).toEqual(['four', 'two', 'one'])
     await expectTtl(store, 'list:{1}', 90)
-    for (const item of ['four', 'two', 'gone']) await store.removeFromList('list:{1}', item)
+    for (const item of ['four', 'two', 'one', 'gone']) await store.removeFromList('list:{1}', item)
     expect(await store.expiresAt('list:{1}')).toBeUndefined()
   })
 
