@@ -3,9 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
-/** TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. */
-export const lockTtlS = 5
-const renewEveryMs = 1500
+/**
+ * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. Visitors wait for that,
+ * so the TTL is shorter than the default of UPSTREAM_TIMEOUT_MS.
+ */
+export const lockTtlS = 3
+const renewEveryMs = 1000
 const pollEveryMs = 25
 
 export type HeldLock = Lock & {

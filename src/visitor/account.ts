@@ -87,8 +87,9 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
       const { tokens } = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor
-        // If this request has waited long for the lock, the request before it has waited in vain for Discord.
-        if (performance.now() - since > upstreamTimeoutMs / 2) throw new DiscordTimeout('waited for another refresh')
+        // If this request has waited that long for the lock, the request before it has waited in vain for Discord. For
+        // the lock of a killed process it waits no longer than `lockTtlS`, and then refreshes the tokens itself.
+        if (performance.now() - since > 0.8 * upstreamTimeoutMs) throw new DiscordTimeout('waited for another refresh')
         const refreshed = stored && (await refresh(stored, visitor.user, deadline))
         newTokens = refreshed && sealTokens(sealer, refreshed)
         return { ...visitor, tokens: newTokens }

@@ -1,5 +1,5 @@
 import { agent } from 'supertest'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { lockTtlS, tryLock, withLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { lockKey, type Store } from '../../src/store/store.ts'
@@ -10,13 +10,23 @@ import {
   comeBack,
   leave,
   look,
+  openApp,
   sessionSecret,
   signIn,
   type Visitor,
 } from '../support/open-app.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 import { app, db, redis, useTwoInstances } from '../support/two-instances.ts'
-import { cookiesOf, expectLanding, hasAvatar, locationOf, restyle, send, sessionIdIn } from '../support/visits.ts'
+import {
+  cookiesOf,
+  expectLanding,
+  hasAvatar,
+  locationOf,
+  restyle,
+  send,
+  sessionIdIn,
+  timed,
+} from '../support/visits.ts'
 
 useTwoInstances()
 
@@ -170,6 +180,22 @@ test('a visitor whose session was locked by a killed process waits until the loc
   const expiration = { type: 'EX', value: 3 } as const
   await db.set(lockKey(`session:${id}`), 'a killed process', { expiration })
   expectLanding(await restyle(visitor), 303)
+})
+
+test('so does a visitor whose token was being refreshed by the killed process, and it is refreshed then', async () => {
+  const timeoutMs = 5000
+  const settings = { UPSTREAM_TIMEOUT_MS: String(timeoutMs) }
+  const patient = await openApp({ redisUrl: redis.url, settings, beside: app })
+  onTestFinished(() => patient.close())
+  const visitor = patient.visitor()
+  app.discord.tokenLifeS = 1
+  const id = sessionIdIn(cookiesOf(await signIn(patient, visitor)))
+  app.discord.tokenLifeS = 604_800
+  const expiration = { type: 'EX', value: lockTtlS } as const
+  await db.set(lockKey(`session:${id}`), 'a killed process', { expiration })
+  const { answer, ms } = await timed(restyle(visitor))
+  expectLanding(answer, 303)
+  expect(ms).toBeLessThan(timeoutMs + 2000)
 })
 
 describe('an instance that is stopped for longer than its locks last', () => {

@@ -843,7 +843,7 @@ describe('a new SESSION_SECRET', () => {
     const there = sameBrowserAt(newOnly, visitor)
     expect((await comeBack(there, callback)).status).toBe(400)
     expect(app.discord.count(at.token)).toBe(exchanges)
-    // A lock that was left would make the next request of this browser wait for five seconds.
+    // A lock that was left would make the next request of this browser wait until it expires.
     await expect.poll(() => db.keys('lock:*')).toEqual([])
     await expectStranger(there)
     expectLanding(await signIn(newOnly, there))
