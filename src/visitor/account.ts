@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Request, Response } from 'express'
+import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import type { Discord } from '../discord/client.ts'
 import type { Tokens } from '../discord/responses.ts'
@@ -9,6 +10,7 @@ import { DiscordRefusedClient, DiscordTimeout, GrantRefused, NotSignedIn, TokenR
 import type { Sessions } from './session.ts'
 import { isFresh, openTokens, type SealedTokens, type Sealer, sealTokens } from './tokens.ts'
 import { userHasher } from './user-sessions.ts'
+import type { Visitor } from './visitor.ts'
 
 /** How long a sign-out waits until Discord has revoked the tokens. */
 const revokeTimeoutMs = 1500
@@ -31,6 +33,18 @@ type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
  */
 export function createAccounts({ discord, sessions, sealer, secrets, log, upstreamTimeoutMs }: AccountParts) {
   const hashesOf = userHasher(secrets)
+  /**
+   * Tokens that Discord has just issued, by the PKCE verifier of the code, or by the sealed tokens that were refreshed.
+   * Code and refresh token are then used up. If Redis fails before the new tokens are stored, the visitor's next request
+   * to this process finds them here, for a minute.
+   */
+  const issued = new LRUCache<string, Tokens>({ max: 1000, ttl: 60_000 })
+
+  async function issueOnce(key: string, request: () => Promise<Tokens>): Promise<Tokens> {
+    const tokens = issued.get(key) ?? (await request())
+    issued.set(key, tokens)
+    return tokens
+  }
 
   /**
    * Identifies the user who returns from Discord: by the session's access token if it is still valid, otherwise by the
@@ -49,7 +63,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
       const user = await undefinedIfRefused(fetchUser(cached, knownUser, deadline))
       if (user) return { user, tokens: sealed, isNew: false }
     }
-    const newTokens = await discord.exchangeCode(code, verifier, deadline)
+    const newTokens = await issueOnce(verifier, () => discord.exchangeCode(code, verifier, deadline))
     const tokens = sealTokens(sealer, newTokens)
     try {
       const user = await fetchUser(newTokens, knownUser, deadline, knownUser === undefined)
@@ -90,7 +104,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
         // If this request has waited that long for the lock, the request before it has waited in vain for Discord. For
         // the lock of a killed process it waits no longer than `lockTtlS`, and then refreshes the tokens itself.
         if (performance.now() - since > 0.8 * upstreamTimeoutMs) throw new DiscordTimeout('waited for another refresh')
-        const refreshed = stored && (await refresh(stored, visitor.user, deadline))
+        const refreshed = await refresh(visitor, deadline)
         newTokens = refreshed && sealTokens(sealer, refreshed)
         return { ...visitor, tokens: newTokens }
       })
@@ -102,10 +116,12 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   }
 
   /** Returns undefined if there is no refresh token, or if Discord does not accept it. */
-  async function refresh(tokens: Tokens, known: User | undefined, deadline: number): Promise<Tokens | undefined> {
-    const { refreshToken } = tokens
-    if (refreshToken === undefined) return undefined
-    return undefinedIfRefused(discord.refresh(refreshToken, limitKeyOf(tokens, known), deadline))
+  async function refresh({ user, tokens: sealed }: Visitor, deadline: number): Promise<Tokens | undefined> {
+    const tokens = openTokens(sealer, sealed)
+    const refreshToken = tokens?.refreshToken
+    if (!sealed || !tokens || refreshToken === undefined) return undefined
+    const request = () => discord.refresh(refreshToken, limitKeyOf(tokens, user), deadline)
+    return undefinedIfRefused(issueOnce(sealed.sealed, request))
   }
 
   function fetchUser(tokens: Tokens, known: User | undefined, deadline: number, isNew = false): Promise<User> {

@@ -7,8 +7,10 @@ import { parseRedisAddress } from '../../src/store/redis-address.ts'
 import { tryCommands } from '../../src/store/redis-commands.ts'
 import { openConnection } from '../../src/store/redis-connection.ts'
 import { refusalOf } from '../../src/store/redis-refusal.ts'
+import { at } from '../support/doubles.ts'
 import { comeBack, leave, openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { openRedis, openRedisCluster, openRedisWithSentinel, type Redis, tell, until } from '../support/redis.ts'
+import { openRedisProxy } from '../support/redis-proxy.ts'
 import { expectLanding, keepsLook, restyle, restyled, timed } from '../support/visits.ts'
 
 /** The app must work again within this time after Redis does. */
@@ -122,6 +124,46 @@ async function replicated(port: number): Promise<void> {
   expect(await client.sendCommand(['WAIT', '1', '5000'])).toBe(1)
   client.destroy()
 }
+
+describe('tokens that Discord has issued are not lost if Redis refuses to store them', () => {
+  /** Opens an app whose Redis refuses its write number `place` from `plan` on. */
+  async function openRefused() {
+    const redis = await openRedis()
+    const proxy = await openRedisProxy(redis.port)
+    onTestFinished(() => redis.stop())
+    onTestFinished(() => proxy.close())
+    const app = await ownApp(proxy.url)
+    app.discord.tokenLifeS = 1
+    const visitor = await signedIn(app)
+    app.discord.tokenLifeS = 604_800
+    await expectReadiness(app, [200, 'ok'])
+    app.discord.calls.length = 0
+    return { app, visitor, plan: (place: number) => proxy.plan(place, { kind: 'refuse' }) }
+  }
+
+  test.each([
+    [1, 'the list of the user’s sessions'],
+    [2, 'the session'],
+  ])('a first callback can be reloaded: write %i, %s', async (place) => {
+    const { app, plan } = await openRefused()
+    const visitor = app.visitor()
+    const callback = app.discord.codeFor(await leave(visitor))
+    plan(place)
+    expect((await comeBack(visitor, callback)).status).toBe(503)
+    expectLanding(await comeBack(visitor, callback))
+    expect(app.discord.count(at.token)).toBe(1)
+    await expectReading(visitor)
+  })
+
+  test('a restyle whose token was refreshed can be repeated, and the visitor need not sign in again', async () => {
+    const { app, visitor, plan } = await openRefused()
+    plan(1)
+    await expectRefusedInTime(restyle(visitor))
+    expectLanding(await restyle(visitor))
+    expectLanding(await restyle(visitor))
+    expect(app.discord.count(at.token)).toBe(1)
+  })
+})
 
 describe('when a Redis server fails or changes its role', () => {
   test('/readyz reports a read-only replica, avatars are shown, and everything works with a master again', async () => {
