@@ -34,7 +34,11 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
       return res.redirect(303, `/?notice=${hasSignedIn ? 'no-session' : 'no-looks'}`)
     }
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
-    res.render('show-avatar', await view.pageOf(req, user, avatar))
+    const since = performance.now()
+    const page = await view.pageOf(req, user, avatar)
+    // Only a page that had to wait, for a renderer, costs this second command of Redis.
+    if (performance.now() - since > 50) await sessions.leaveIfReplaced(req)
+    res.render('show-avatar', page)
   })
 
   showAvatar.post(...form, async (req, res) => {
@@ -74,7 +78,9 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     const [newest] = avatars
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
     const page = await view.pageOf(req, user, newest)
-    formRefused(req, res, 'show-avatar', { ...page, ...(await view.fieldsWithAccent(user, entered, problems)) })
+    const fields = await view.fieldsWithAccent(user, entered, problems)
+    await sessions.leaveIfReplaced(req)
+    formRefused(req, res, 'show-avatar', { ...page, ...fields })
   }
 }
 

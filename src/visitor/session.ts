@@ -70,6 +70,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
+   * To be called before a response that took long: if another tab has replaced the session meanwhile, the response does
+   * not set the cookie of the old one, which would sign the visitor out.
+   */
+  async function leaveIfReplaced(req: Request): Promise<void> {
+    if ((await store.get(successorKey(req.sessionID))) !== undefined) leave(req)
+  }
+
+  /**
    * Changes the visitor's session, or its successor if a sign-in in another tab has just replaced it for the same user.
    * Throws NotSignedIn if the session has ended.
    */
@@ -239,6 +247,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     loadNow: cookie.loadNow,
     hasCookie: cookie.isSent,
     continueIn,
+    leaveIfReplaced,
     change,
     signIn,
     discard,

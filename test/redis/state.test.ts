@@ -17,6 +17,7 @@ import {
   type Visitor,
 } from '../support/open-app.ts'
 import { openRedisProxy } from '../support/redis-proxy.ts'
+import { childrenOf } from '../support/renderers.ts'
 import { startApp } from '../support/start-app.ts'
 import { app, db, other, redis, useTwoInstances } from '../support/two-instances.ts'
 import {
@@ -609,6 +610,27 @@ describe('two tabs of one browser', () => {
     app.dicebear.heal()
     expectLanding(await comeBack(visitor, callback))
     expect((await picture).status).toBe(200)
+    expect((await visitor.get('/show_avatar')).status).toBe(200)
+  })
+
+  test.each<[string, (tab: Visitor) => PromiseLike<Response>, status: number]>([
+    ['the avatar’s page', (tab) => tab.get('/show_avatar'), 200],
+    ['a refused form', (tab) => tab.post('/show_avatar').type('form').send({ style: 'nope' }), 422],
+  ])('do not get the old session back through %s that waited for a renderer', async (_what, request, status) => {
+    const visitor = app.visitor()
+    // For letters the page finds out whether the fonts have them.
+    await signIn(app, visitor, { ...looks[0], style: 'initials', mood: '' })
+    const callback = app.discord.codeFor(await leave(visitor, looks[1]))
+    const cold = await openApp({ redisUrl: redis.url, beside: app })
+    onTestFinished(() => cold.close())
+    const others = new Set(childrenOf(process.pid))
+    const renderers = () => childrenOf(process.pid).filter((pid) => !others.has(pid))
+    const page = send(request(sameBrowserAt(cold, visitor)))
+    await expect.poll(renderers, { interval: 5 }).toHaveLength(1)
+    for (const pid of renderers()) process.kill(pid, 'SIGSTOP')
+    expectLanding(await comeBack(visitor, callback))
+    for (const pid of renderers()) process.kill(pid, 'SIGCONT')
+    expect((await page).status).toBe(status)
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
