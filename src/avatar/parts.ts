@@ -35,10 +35,7 @@ export const noVariant = 'none'
  */
 export type Pins = Readonly<Record<string, string>>
 
-/**
- * The variants in a comma-separated list that the part really has, in the part's order. Others are dropped, because for
- * an unknown variant DiceBear draws a face without the part.
- */
+/** The variants in a list that the part has, in its order. For an unknown one DiceBear would leave out the part. */
 export function knownVariants({ optional, variants }: Part, entered: string): string {
   const asked = entered.split(',').map((variant) => variant.trim())
   const known = variants.filter((variant) => asked.includes(variant))

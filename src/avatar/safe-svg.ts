@@ -41,10 +41,7 @@ const MAX_CSS_LENGTH = 3_000
 /** Limit of one path, because the time to fill it grows with the square of the number of its coordinates. */
 const MAX_COORDINATES = 16_000
 
-/**
- * What is wrong with an SVG from outside, in a few words; undefined if it is safe. It is returned and not thrown,
- * because an error loses its class when it is sent to another process.
- */
+/** What is wrong with an SVG from outside; undefined if it is safe. An error would lose its class between processes. */
 export function svgProblem(bytes: Uint8Array): string | undefined {
   try {
     checkSvg(decode(bytes))

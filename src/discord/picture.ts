@@ -1,9 +1,6 @@
 import type { User } from './user.ts'
 
-/**
- * Address of the user's present picture on Discord, or of the default picture that Discord shows if there is none.
- * https://discord.com/developers/docs/reference#image-formatting
- */
+/** The user's present picture, or Discord's default. https://discord.com/developers/docs/reference#image-formatting */
 export function discordPictureUrl(cdnUrl: string, user: User): string {
   if (user.avatar) return `${cdnUrl}/avatars/${user.id}/${user.avatar}.png?size=128`
   const old = Number(user.discriminator)

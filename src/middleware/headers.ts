@@ -22,10 +22,7 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
   ].join(';')
 }
 
-/**
- * Sets the headers of every response (SECURITY.md, H1 to H7). Pictures set a stricter content security policy. After
- * `closing` is aborted each response carries `Connection: close`.
- */
+/** Sets the headers of every response (SECURITY.md, H1 to H7); after `closing` also `Connection: close`. */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
     // Set below: helmet would build it anew for each response, and previews would miss their bound in test/bench.

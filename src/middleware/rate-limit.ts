@@ -12,10 +12,7 @@ const maxPerMinute = { 'sign-in': 30, file: 1200, page: 600 }
 export type LimitName = keyof typeof maxPerMinute | 'none'
 export type RateLimits = Record<LimitName, RequestHandler>
 
-/**
- * Limits of whole IPv6 networks, as multiples of a client's limit. One customer may have a /56 or a /48, which contain
- * 256 and 65,536 networks of the size that counts as one client.
- */
+/** Limits of whole IPv6 networks, as multiples of a client's limit: one customer may have a /56, or even a /48. */
 const networks = [
   { prefix: 56, factor: 4 },
   { prefix: 48, factor: 16 },

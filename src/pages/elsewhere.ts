@@ -8,10 +8,7 @@ import { words } from './words.ts'
 
 const anyOf = new Intl.ListFormat(words.script.locale, { type: 'disjunction' })
 
-/**
- * The values of the section "Use it elsewhere": addresses of the look that need no session, and the look as options for
- * DiceBear's library.
- */
+/** The values of "Use it elsewhere": addresses that need no session, and options for DiceBear's library. */
 export function elsewhereView({ baseUrl }: Config, { choice, seedTyped }: Avatar) {
   return {
     hasName: !seedTyped,

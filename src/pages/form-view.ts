@@ -17,10 +17,7 @@ import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { validPins } from './pins.ts'
 import { words } from './words.ts'
 
-/**
- * The values of a form for views: what was entered, what is wrong with it, and what can be chosen. The pictures are
- * drawn from `fallbackSeed` if the seed is empty or wrong.
- */
+/** The values of a form for views. Pictures are drawn from `fallbackSeed` if the seed is empty or wrong. */
 export function formView(entered: Entered, problems: Problem[], fallbackSeed: string) {
   const problem = new Map(problems.map(({ field, message }) => [field, message]))
   const style = findStyle(entered.style)
