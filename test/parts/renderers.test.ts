@@ -2,6 +2,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { drawEmbedded } from '../../src/avatar/embedded.ts'
@@ -130,6 +131,26 @@ test('work fails if its process ends, and the work that waited behind it is done
   const value = await drawEmbedded(choice)
   expect(others).toEqual([1, 2].map(() => ({ status: 'fulfilled', value })))
   expect(renderers.failures.at(-1)).toBe('renderer process ended with SIGKILL.')
+})
+
+test('a renderer process that has done its tasks takes no processor time', async () => {
+  const before = childrenOf(process.pid)
+  const own = openRenderers()
+  onTestFinished(own.close)
+  await Promise.all(Array.from({ length: 200 }, () => own.check(Buffer.from(small))))
+  const [child = 0] = childrenOf(process.pid).filter((pid) => !before.includes(pid))
+  /** Returns the processor time in hundredths of a second (proc(5), utime and stime). */
+  const processorTime = () => {
+    const [, afterName = ''] = readFileSync(`/proc/${child}/stat`, 'utf8').split(') ')
+    const [utime, stime] = afterName.split(' ').slice(11, 13)
+    return Number(utime) + Number(stime)
+  }
+  const takenMeanwhile = async () => {
+    const start = processorTime()
+    await wait(200)
+    return processorTime() - start
+  }
+  await expect.poll(takenMeanwhile, { timeout: 5000 }).toBe(0)
 })
 
 test('a renderer process ignores the signals of a shutdown, because open requests still need it', async () => {

@@ -414,6 +414,7 @@ describe('the metrics', () => {
     await asked
     asking.destroy()
     await expect.poll(async () => answers(await read(app))['GET /get_avatar aborted']).toBe(1)
+    expect(app.logged.filter((line) => line.includes('"method":"GET","path":"/get_avatar"'))).toHaveLength(1)
   })
 })
 
@@ -600,6 +601,7 @@ describe('METRICS_PORT', () => {
     const connected = new Agent({ keepAlive: true })
     cleanUps.push(async () => connected.destroy())
     const [answer] = await once(request(`${there}/metrics?x=1`, { agent: connected }).end(), 'response')
+    expect(answer.statusCode).toBe(200)
     answer.resume()
     await once(answer, 'end')
     const since = performance.now()

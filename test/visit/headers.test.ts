@@ -11,6 +11,7 @@ import { type Asked, type AskOptions, ask, formOf } from '../support/ask.ts'
 import { at, type DiceBearDouble, type DiscordDouble, openDiceBear, openDiscord } from '../support/doubles.ts'
 import { faults } from '../support/faults.ts'
 import { clientId, clientSecret, look, openApp, shownAvatar, type TestApp } from '../support/open-app.ts'
+import { connectRaw } from '../support/raw-connection.ts'
 
 const secureUrl = 'https://avatars.localhost'
 const root = join(import.meta.dirname, '../..')
@@ -375,6 +376,16 @@ describe.each(pages)('%s (%i)', (_what, _status, answer) => {
     const outside = links.filter(({ href = '' }) => /^https?:/.test(href))
     expect(outside.filter(({ rel = '' }) => !rel.split(' ').includes('noreferrer'))).toEqual([])
   })
+})
+
+test('a request that Node cannot parse is answered with HSTS over https only', async () => {
+  for (const site of [plain, secure]) {
+    const connection = await connectRaw(site.app.url, 'evil\r\n\r\n')
+    await connection.closed
+    expect(connection.received()).toMatch(/^HTTP\/1.1 400 /)
+    const header = 'Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n'
+    expect(connection.received().includes(header)).toBe(site === secure)
+  }
 })
 
 test('the address of a file changes with its content, and that of a script with any of the scripts', async () => {

@@ -14,6 +14,10 @@ afterAll(() => app.close())
 
 const from = (address: string) => ({ 'X-Forwarded-For': address })
 
+/** Addresses of two clients. With IPv6 a client is a /64 network; these two are neighbours in one /56. */
+const crowdAddress = (place = 0) => `2001:db8:0:1::${place}`
+const otherAddress = '2001:db8:0:2::1'
+
 /** Signs in and makes an avatar for each seed. Returns the addresses of the avatars, without extension. */
 async function wearAll(
   look: Record<string, string>,
@@ -62,8 +66,8 @@ test('a client that asks for 48 PNGs at once does not make another client wait f
   const other = await wearAll(still, ['other'])
   const paths = crowd.avatars.flatMap((avatar) => [128, 256, 512, 1024].map((size) => `${avatar}.png?size=${size}`))
   const { inBetween, statuses } = await answersInBetween(
-    paths.map((path) => () => crowd.visitor.get(path).set(from('192.0.2.1'))),
-    () => other.visitor.get(`${other.avatars[0]}.png?size=512`).set(from('192.0.2.2')),
+    paths.map((path, place) => () => crowd.visitor.get(path).set(from(crowdAddress(place)))),
+    () => other.visitor.get(`${other.avatars[0]}.png?size=512`).set(from(otherAddress)),
   )
   // Without shares all 47 others would come first. With shares only a few do, or some more on a busy machine.
   expect(inBetween).toBeLessThan(24)
@@ -74,8 +78,8 @@ test('a client that asks for as many GIFs as it may does not make another client
   const crowd = await wearAll(moving, seeds('crowd', 12))
   const other = await wearAll(moving, ['other'])
   const { inBetween, statuses } = await answersInBetween(
-    crowd.avatars.map((avatar) => () => crowd.visitor.get(`${avatar}.gif`).set(from('192.0.2.1'))),
-    () => other.visitor.get(`${other.avatars[0]}.gif`).set(from('192.0.2.2')),
+    crowd.avatars.map((avatar, place) => () => crowd.visitor.get(`${avatar}.gif`).set(from(crowdAddress(place)))),
+    () => other.visitor.get(`${other.avatars[0]}.gif`).set(from(otherAddress)),
   )
   // After its first answer, four requests of the first client are left.
   expect(inBetween).toBeLessThan(4)
@@ -92,8 +96,8 @@ test.each(['/og.png', '/look.png'])(
         .get(`${path}?style=disco&seed=${encodeURIComponent(seed)}`)
         .set(from(address))
     const { inBetween, statuses } = await answersInBetween(
-      seeds('crowd', 48).map((seed) => ask(seed, '192.0.2.1')),
-      ask('other', '192.0.2.2'),
+      seeds('crowd', 48).map((seed, place) => ask(seed, crowdAddress(place))),
+      ask('other', otherAddress),
     )
     // After its first answer, twenty requests of the first client are left.
     expect(inBetween).toBeLessThan(10)
@@ -115,13 +119,13 @@ test('a client that asks for many previews at once has half of the tasks of the 
   const order: string[] = []
   const ask = (name: string, address: string) =>
     send(app.visitor().get(`/preview.svg?style=rings&seed=${name}`).set(from(address))).then(() => order.push(name))
-  await ask('first', '192.0.2.1')
+  await ask('first', crowdAddress())
   // While the processes are stopped, tasks that are sent to them wait in their order.
   const children = childrenOf(process.pid)
   for (const child of children) process.kill(child, 'SIGSTOP')
-  const crowd = Array.from({ length: 12 }, (_, place) => ask(`crowd-${place}`, '192.0.2.1'))
+  const crowd = Array.from({ length: 12 }, (_, place) => ask(`crowd-${place}`, crowdAddress(place)))
   await app.visitor().get('/healthz')
-  const other = ask('other', '192.0.2.2')
+  const other = ask('other', otherAddress)
   await app.visitor().get('/healthz')
   for (const child of children) process.kill(child, 'SIGCONT')
   await Promise.all([...crowd, other])
