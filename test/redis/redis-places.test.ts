@@ -191,6 +191,11 @@ async function openBoth(redisUrl: string): Promise<[TestApp, TestApp]> {
   return [app, other]
 }
 
+/** Lets a user connect to this server, beside the default user, who needs no password. */
+const addUser = (port: number, name: string) =>
+  tell(port, ['ACL', 'SETUSER', name, 'on', `>${name}'s, word`, '~*', '&*', '+@all'])
+const passwordOf = (name: string) => encodeURIComponent(`${name}'s, word`)
+
 describe('with a cluster of Redis servers', () => {
   let redis: RedisCluster
   let app: TestApp
@@ -210,6 +215,18 @@ describe('with a cluster of Redis servers', () => {
     await expectWholeVisit(other, app)
     await expectTtls(redis.masters.map(({ port }) => port))
     await expectSignOut(visitor)
+  })
+
+  test('each server is spoken to as the user of the addresses', async () => {
+    for (const { port } of redis.nodes) await addUser(port, 'app')
+    const account = `redis://app:${passwordOf('app')}@`
+    const named = await openApp({ redisUrl: redis.url.replaceAll('redis://', account), beside: app })
+    try {
+      await ready(named)
+      for (const { port } of redis.masters) expect(await tell(port, ['CLIENT', 'LIST'])).toContain(' user=app ')
+    } finally {
+      await named.close()
+    }
   })
 
   test(
@@ -252,6 +269,22 @@ describe('with a Redis master behind sentinels', () => {
     await expectWholeVisit(other, app)
     await expectTtls([redis.master.port])
     await expectSignOut(visitor)
+  })
+
+  test('the master is spoken to as the user and in the database of the address, the sentinel as its own user', async () => {
+    await addUser(redis.master.port, 'app')
+    await addUser(redis.sentinel.port, 'watcher')
+    const account = `sentinel://app:${passwordOf('app')}@`
+    const options = `?db=2&sentinelUser=watcher&sentinelPassword=${passwordOf('watcher')}`
+    const named = await openApp({ redisUrl: redis.url.replace('sentinel://', account) + options, beside: app })
+    try {
+      await ready(named)
+      const clients = await tell(redis.master.port, ['CLIENT', 'LIST'])
+      expect(clients.split('\n').filter((line) => / db=2 .* user=app /.test(line))).not.toEqual([])
+      expect(await tell(redis.sentinel.port, ['CLIENT', 'LIST'])).toContain(' user=watcher ')
+    } finally {
+      await named.close()
+    }
   })
 
   test('the master is found even if one sentinel hangs and another is down', async () => {

@@ -6,7 +6,7 @@ import { createSealer } from '../../src/visitor/tokens.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at, type Call, openDiscord } from '../support/doubles.ts'
-import { faults } from '../support/faults.ts'
+import { type Fault, faults } from '../support/faults.ts'
 import {
   clientId,
   clientSecret,
@@ -314,8 +314,6 @@ describe('Redis becomes unreachable', () => {
     const visitor = app.visitor()
     await signInShortly(visitor)
     expectSoonAway(await stopDuring(at.token, () => restyle(visitor)))
-    // The new tokens are lost, but revoking them would end those of the visitor's other devices, too.
-    expect(app.discord.count(at.revoke)).toBe(0)
     redis.resume()
     app.discord.heal()
     // The next restyle is quick, so no lock was left.
@@ -696,6 +694,19 @@ describe.each([
     expectLanding(await comeBack(newcomer, callback))
     expectLanding(await restyle(visitor), 303)
     expectLanding(await signIn(unlimited, unlimited.visitor()))
+  })
+
+  test('new tokens that cannot be stored are not revoked, because that would end those of other devices', async () => {
+    const visitor = unlimited.visitor()
+    app.discord.tokenLifeS = 1
+    expectLanding(await signIn(unlimited, visitor))
+    const refusing: Fault = async (_req, res) => {
+      await db.configSet(setting, value)
+      res.json({ access_token: 'a', refresh_token: 'r', token_type: 'Bearer', expires_in: weekS, scope: 'identify' })
+    }
+    unlimited.discord.fail(at.token, refusing, { times: 1 })
+    expect((await restyle(visitor)).status).toBe(503)
+    expect(unlimited.discord.count(at.revoke)).toBe(0)
   })
 
   test('from the middle of a sign-in on, the visitor gets 503, keeps the choice, and can start again', async () => {
