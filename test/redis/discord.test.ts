@@ -679,6 +679,7 @@ describe('Discord’s 429', () => {
     ['no time, in plain text', () => faults.rateLimitedInPlainText(), '60'],
     ['a word for a time', () => faults.json(429, { retry_after: 'soon' }, { 'retry-after': 'soon' }), '60'],
     ['a negative time', () => faults.json(429, { ...limited, retry_after: -5 }, { 'retry-after': '-5' }), '60'],
+    ['a good time and a malformed scope', () => faults.json(429, { retry_after: 7, global: 'no' }), '7'],
     ['NaN for a time', () => faults.answer(429, '{"retry_after": NaN}', { ...json, 'retry-after': 'NaN' }), '60'],
     ['a date in the past', () => faults.answer(429, '', { 'retry-after': new Date(2000, 1).toUTCString() }), '60'],
     [

@@ -373,6 +373,15 @@ describe('while Redis refuses commands', () => {
     await expectReadiness(app, [200, 'ok'])
   })
 
+  test('because the user may not take a session from a list, a sign-out succeeds all the same', async () => {
+    const visitor = await signedIn(app)
+    await acl('-lrem')
+    onTestFinished(() => void acl('+@all'))
+    expect((await visitor.post('/sign_out')).headers.location).toBe('/?notice=signed-out')
+    expect((await visitor.get('/show_avatar')).status).toBe(303)
+    expect(app.logged.filter((line) => line.includes('still listed') && line.includes('"level":40'))).toHaveLength(1)
+  })
+
   test('because the user lacks any one command, a try of all commands is refused', async () => {
     const address = parseRedisAddress(redis.url.replace('//', '//app:password@'))
     if (address === undefined) throw new Error('no address of Redis')
