@@ -334,6 +334,17 @@ describe('Redis becomes unreachable', () => {
     expect(ms).toBeLessThan(soonMs)
   })
 
+  test('while Discord refuses a visitor’s token: 503 within two seconds, and later a restyle succeeds', async () => {
+    const visitor = app.visitor()
+    await signIn(app, visitor)
+    app.discord.fail(at.user, faults.json(401, { message: '401: Unauthorized', code: 0 }), { times: 1 })
+    expectSoonAway(await stopDuring(at.user, () => restyle(visitor)))
+    redis.resume()
+    app.discord.heal()
+    expectLanding(await restyle(visitor), 303)
+    expect(await hasAvatar(visitor)).toBe(true)
+  })
+
   test('for ever, while a new visitor signs in: 503 within two seconds', async () => {
     for (const place of [at.token, at.user]) {
       const visitor = app.visitor()
