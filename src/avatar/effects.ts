@@ -2,7 +2,7 @@
 // colour of glasses shows only on a face with glasses.
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
-import { colourField, noVariant, type Part, partsOf, variantField } from './parts.ts'
+import { colourField, partsOf, variantField } from './parts.ts'
 
 /** The names of the parts and colours that are visible. */
 export type Effects = { parts: string[]; colours: string[] }
@@ -19,19 +19,9 @@ export async function effectsOf(choice: Choice): Promise<Effects> {
     drawWith(Object.fromEntries(optional.map((part) => [variantField(part), part.variants.join(',')]))),
     drawWith(Object.fromEntries(colours.map((colour, i) => [colourField(colour), sentinel(i)]))),
   ])
-
-  async function isShown(part: Part): Promise<boolean> {
-    // The id of a drawn part begins with its name, unless other parts repeat the drawing under their own names.
-    if (full.includes(`<g id="${part.name}-`)) return true
-    // Otherwise it is visible if two of its variants look different.
-    const choices = part.optional ? [noVariant, ...part.variants] : part.variants
-    const drawPart = (variant = '') => drawWith({ [variantField(part)]: variant })
-    const [first, last] = await Promise.all([drawPart(choices[0]), drawPart(choices.at(-1))])
-    return first !== last
-  }
-  const shown = await Promise.all(parts.map(isShown))
   return {
-    parts: parts.filter((_part, i) => shown[i]).map(({ name }) => name),
+    // The id of a drawn part begins with its name.
+    parts: parts.filter(({ name }) => full.includes(`<g id="${name}-`)).map(({ name }) => name),
     colours: colours.filter((_colour, i) => marked.includes(`#${sentinel(i)}`)).map(({ name }) => name),
   }
 }

@@ -70,6 +70,36 @@ test('the seed picks one of several pinned variants', () => {
   expect(seen).toEqual(new Set(['long01', 'long02', 'short03']))
 })
 
+test.each([
+  ['none', 'none'],
+  [' variant03 , variant01', 'variant01,variant03'],
+  ['none,variant03', 'variant03'],
+  ['nope,none', 'none'],
+  ['nope', undefined],
+])('of the entered variants “%s” these are drawn: %s', (entered, expected) => {
+  expect(choiceOf({ style: 'adventurer', glassesVariant: entered }).pins?.glassesVariant).toBe(expected)
+})
+
+test.each<[string, Record<string, unknown>]>([
+  ['style', { style: 'nope' }],
+  ['mood', { mood: 'furious' }],
+  ['background', { backgroundColor: '#ffd29d' }],
+  ['background', { backgroundColor: 'ffd29d00' }],
+  ['second colour', { backgroundColor2: 'a9d6f500' }],
+  ['gradient', { backgroundColorFill: 'conic' }],
+  ['mirror', { flip: 'twice' }],
+])('a session with a %s that this version does not know counts as none: %o', (_, changes) => {
+  const { avatars: [tuple = []] = [] } = writeVisitor({
+    avatars: [{ id: 'a'.repeat(64), choice: choiceOf({ style: 'rings', scale: '0.9' }), seedTyped: true, kept: false }],
+  })
+  const [seed, style, backgroundColor, mood, animated, flags, rest] = tuple
+  const read = (more: Record<string, unknown>) => {
+    const { style: s, backgroundColor: b, mood: m, ...others } = { style, backgroundColor, mood, ...more }
+    return readVisitor({ avatars: [[seed, s, b, m, animated, flags, { ...rest, ...others }]] }).avatars.length
+  }
+  expect([read({}), read(changes)]).toEqual([1, 0])
+})
+
 test('pinned parts that a style lacks are dropped, and do not change the id of the look', () => {
   const plain = { style: 'adventurer', mood: 'happy', backgroundColor: 'ffd29d', seed: 'fern' }
   const others = {

@@ -109,11 +109,13 @@ describe('an SVG that costs too much', () => {
 })
 
 test('DiceBear’s most costly drawing is rendered as large PNGs and as a GIF, several times in a row', async () => {
+  const failures = renderers.failures.length
   for (const seed of ['one', 'two']) {
     const svg = await renderers.draw({ ...choice, style: 'glass', mood: '', seed, animated: true })
     const pictures = [renderers.png(svg, 1024, true), renderers.gif(svg, true), renderers.png(svg, 512, true)]
     expect(await Promise.all(pictures)).toHaveLength(3)
   }
+  expect(renderers.failures.slice(failures)).toEqual([])
 }, 60_000)
 
 test('work fails if its process ends, and the work that waited behind it is done by a new process', async () => {
@@ -283,6 +285,41 @@ test('a process that cannot be started fails its task, and the next task starts 
   await expect(there.draw(choice)).rejects.toThrow(/renderer process .*ENOENT/)
   process.execPath = execPath
   expect(await there.draw(choice)).toBe(await drawEmbedded(choice))
+})
+
+test('after a failed trial of pictures the next one comes five seconds later, and none follows a good one', async () => {
+  const changes: unknown[] = []
+  const there = openRenderers({
+    program: new URL('../support/failing-renderer.ts', import.meta.url),
+    onState: (state, error) => changes.push([state, error instanceof Error ? error.message : error]),
+  })
+  onTestFinished(there.close)
+  let aheadMs = 0
+  const now = performance.now.bind(performance)
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const states: string[] = []
+  for (const laterMs of [0, 0, 6000, 6000]) {
+    aheadMs += laterMs
+    states.push(await there.picturesState())
+  }
+  expect(states).toEqual(['down', 'down', 'ok', 'ok'])
+  expect(changes).toEqual([
+    ['down', 'out of order'],
+    ['ok', undefined],
+  ])
+})
+
+test('a signal for the whole process group does not end a process that still has work', async () => {
+  const before = childrenOf(process.pid)
+  const there = openRenderers()
+  onTestFinished(there.close)
+  const first = await there.draw(choice)
+  for (const pid of childrenOf(process.pid)) {
+    if (!before.includes(pid)) for (const signal of ['SIGINT', 'SIGTERM']) process.kill(pid, signal)
+  }
+  expect(await there.draw(choice)).toBe(first)
+  expect(there.failures).toEqual([])
 })
 
 test('when renderers are closed, all tasks fail at once, nothing is reported, and no process is left', async () => {

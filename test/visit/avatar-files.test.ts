@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { parse as parseDisposition } from 'content-disposition'
 import sharp from 'sharp'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createAvatars } from '../../src/avatar/avatars.ts'
 import { drawPng } from '../../src/pictures/png.ts'
 import { ask } from '../support/ask.ts'
 import { at } from '../support/doubles.ts'
@@ -462,6 +463,19 @@ describe('the cache folder', () => {
     await rm(fileOf(own, id))
     expect(await pictureOf(visitor, id)).toBe(drawn(look))
     expect((await stat(fileOf(own, id))).size).toBeGreaterThan(0)
+  })
+
+  test('is all that another instance needs to describe the avatar', async () => {
+    const own = await ownApp({ settings: { DICEBEAR_URL: 'embedded' } })
+    const choice = { seed: 'fern', style: 'adventurer', backgroundColor: '', mood: '', animated: false }
+    const avatar = await own.parts.avatars.begin(choice, performance.now() + 1000)('juniper.moss')
+    const unused = { askDiceBear: undefined, onRead: () => undefined, onFallback: () => undefined }
+    const another = createAvatars({ cache: own.parts.cache, ...unused })
+    const drawing = await another.drawing(avatar)
+    expect(drawing).toEqual(await own.parts.avatars.drawing(avatar))
+    expect(drawing?.parts).toContainEqual(expect.objectContaining({ name: 'hair' }))
+    await rm(own.folder, { recursive: true })
+    expect(await createAvatars({ cache: own.parts.cache, ...unused }).drawing(avatar)).toBeUndefined()
   })
 
   test('may be unwritable: every picture is served all the same, and stored afterwards', async () => {
