@@ -210,6 +210,7 @@ describe('with a limit of virtual memory the app', () => {
     onTestFinished(() => app.stop())
     expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
     expect((await ask(app.url, '/og.png?style=rings&seed=fern')).status).toBe(200)
+    expect((await ask(app.url, '/look.png?style=glass&seed=fern&size=1024')).status).toBe(200)
   })
 
   test('does not start with less than 2 GB, and says so in one sentence', async () => {

@@ -114,6 +114,7 @@ describe('the list of styles', () => {
       return moving !== still
     })
     expect(style.animated).toBe(moves)
+    expect(style.title.toLowerCase().replaceAll(' ', '-')).toBe(style.name)
   })
 })
 

@@ -196,6 +196,17 @@ test('a write that fails is reported, and returns the SVG all the same', async (
   expect(existsSync(fileOf(key))).toBe(false)
 })
 
+test('a delete that fails is reported, and throws nothing', async () => {
+  const { cache, errors, fileOf } = await open()
+  await cache.write(key, svg)
+  await cache.delete(key)
+  await cache.delete(key)
+  expect([existsSync(fileOf(key)), errors]).toEqual([false, []])
+  await mkdir(fileOf(key))
+  await cache.delete(key)
+  expect(errors.map(String)).toEqual([expect.stringContaining('EISDIR')])
+})
+
 test('symbolic links are not followed, neither for reading nor for writing nor for deleting', async () => {
   const { cache, folder, errors, fileOf } = await open()
   const elsewhere = await newFolder()

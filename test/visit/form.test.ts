@@ -81,7 +81,7 @@ describe('GET /', () => {
     expect(seeds.size).toBeGreaterThan(4)
   })
 
-  test('offers the most popular styles first, and sizes and colours by name', async () => {
+  test('offers the most popular styles first, others by kind, and sizes and colours by name', async () => {
     const page = await reader.read((await app.visitor().get('/')).text)
     const values = async (selector: string) =>
       (await page.find(`${selector} input`)).map(({ attributes }) => attributes.get('value'))
@@ -89,6 +89,16 @@ describe('GET /', () => {
     expect((await values('.styles .tile')).slice(0, 12).join(' ')).toBe(
       'adventurer lorelei notionists avataaars open-peeps micah fun-emoji bottts pixel-art big-smile toon-head thumbs',
     )
+    expect((await titles('.chip')).slice(0, 8)).toEqual([
+      'Popular 12',
+      'People 17',
+      'Faces 12',
+      'Creatures 9',
+      'Shapes 20',
+      'Text 3',
+      'Moving 19',
+      'All 61',
+    ])
     expect([await values('.scales .tile'), await titles('.scales .tile')]).toEqual([
       ['1.25', '', '0.8'],
       ['Close', 'Normal', 'Roomy'],
