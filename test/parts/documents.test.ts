@@ -69,7 +69,7 @@ test('README.md and .env.example name the same settings, and all that the app re
   expect([...inReadme, 'NODE_ENV']).toEqual(expect.arrayContaining(inConfig))
 })
 
-test('README.md names the defaults of the settings', () => {
+test('README.md names the defaults of the settings, and .env.example has the same', () => {
   const rows = read('README.md').matchAll(/^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (`[^{|]+`) \|/gm)
   const values = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, value = '']) => value)
   const defaults = Object.fromEntries(
@@ -78,6 +78,11 @@ test('README.md names the defaults of the settings', () => {
   expect(Object.keys(defaults).length).toBeGreaterThan(10)
   const secrets = { SESSION_SECRET: sessionSecret, DISCORD_CLIENT_ID: clientId, DISCORD_CLIENT_SECRET: clientSecret }
   expect(readConfig({ ...secrets, ...defaults })).toEqual(readConfig(secrets))
+  const inExample = [...read('.env.example').matchAll(/^#([A-Z_]+)=(.*)$/gm)].map(([, name = '', value]) => [
+    name,
+    value,
+  ])
+  expect(Object.fromEntries(inExample)).toMatchObject(defaults)
 })
 
 test('README.md gives a reason for every dependency, and names no other package', () => {

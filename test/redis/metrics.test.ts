@@ -4,9 +4,10 @@ import { Agent, createServer, get, request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Client } from 'undici'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from '../../src/config.ts'
+import { metricsPage } from '../../src/metrics.ts'
 import { type Asked, ask, formOf } from '../support/ask.ts'
 import { at } from '../support/doubles.ts'
 import { type Fault, faults } from '../support/faults.ts'
@@ -608,6 +609,23 @@ describe('METRICS_PORT', () => {
     app.child.kill('SIGTERM')
     expect(await app.exited).toEqual([0, null])
     expect(performance.now() - since).toBeLessThan(8000)
+  })
+
+  test('answers 500 if the metrics cannot be read, and the next request succeeds', async () => {
+    const metrics = metricsOf(await watchedApp())
+    const server = createServer(metricsPage(metrics)).listen(0, '127.0.0.1')
+    cleanUps.push(async () => void server.close())
+    await once(server, 'listening')
+    const { port } = z.object({ port: z.number() }).parse(server.address())
+    vi.spyOn(metrics.registry, 'metrics').mockRejectedValueOnce(new Error('no file in /proc'))
+    const answers = [
+      await ask(`http://127.0.0.1:${port}`, '/metrics'),
+      await ask(`http://127.0.0.1:${port}`, '/metrics'),
+    ]
+    expect(answers.map(({ status, text }) => [status, text.includes('# HELP')])).toEqual([
+      [500, false],
+      [200, true],
+    ])
   })
 
   test('that is in use ends the start with a message that names the setting', async () => {

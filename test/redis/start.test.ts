@@ -66,6 +66,7 @@ describe('the demo, without any settings', () => {
       visitor.put('/'),
     ])
     for (const { text } of [form, consent, page, ...others]) expect(text).toContain('played by stand-ins here')
+    expect(consent.headers['x-frame-options']).toBe('DENY')
     // The app calls the stand-ins over HTTP, with the client that also calls the real services.
     const asked = linesOf(app).flatMap(({ req }) => (req ? [`${req.method} ${req.path}`] : []))
     expect(asked).toContain('POST /demo/discord/api/v10/oauth2/token')
@@ -371,6 +372,31 @@ describe.concurrent('an uncaught error', { timeout: 60_000 }, () => {
       expect(linesOf(app).at(-1)?.req?.path).toBe('/get_avatar')
     },
   )
+})
+
+describe.concurrent('the exit code after SIGTERM is 1 after', { timeout: 60_000 }, () => {
+  test('an uncaught error meanwhile', async (context) => {
+    const code = `process.on('SIGUSR2', () => { throw new Error('out of the blue') })`
+    const app = await started(context, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
+    const slow = await openRequest(app)
+    app.child.kill('SIGTERM')
+    await context.expect.poll(() => app.output.stdout).toContain('"msg":"closing"')
+    app.child.kill('SIGUSR2')
+    await context.expect.poll(() => app.output.stdout).toContain('"msg":"uncaught"')
+    slow.write('style=rings')
+    expect(String((await once(slow, 'data'))[0])).toMatch(/^HTTP\/1\.1 302 /)
+    expect(await app.exited).toEqual([1, null])
+    expect(linesOf(app).filter(({ msg }) => msg === 'closing')).toHaveLength(1)
+  })
+
+  test('something that cannot be closed, which is logged', async (context) => {
+    const code = `import https from 'node:https'
+      https.Agent.prototype.destroy = () => { throw new Error('stuck') }`
+    const app = await started(context, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
+    app.child.kill('SIGTERM')
+    expect(await app.exited).toEqual([1, null])
+    expect(linesOf(app)).toContainEqual(expect.objectContaining({ level: 60, msg: 'not closed' }))
+  })
 })
 
 describe.concurrent('the end after SIGTERM or SIGINT is not delayed by', () => {
