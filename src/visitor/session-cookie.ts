@@ -46,7 +46,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
 
   /**
    * Loads the session into `req.visitor`. With `rolling` the response renews the session's cookie. The response of a
-   * picture, or an error page, must not: it may arrive late and replace the cookie of a newer session.
+   * picture must not: it may arrive late and replace the cookie of a newer session.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie
@@ -62,7 +62,8 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
 
   /**
    * Adds Max-Age to the session's cookie. express-session sets only Expires, and for a browser whose clock is wrong
-   * that time may already have passed (RFC 6265, 5.3). Removes the cookie from an error page that would only renew it.
+   * that time may already have passed (RFC 6265, 5.3). Removes the cookie from an error page that would only renew it,
+   * because the page may arrive late, too.
    */
   function completeCookie(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
@@ -87,11 +88,11 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     Object.defineProperty(req, 'secure', { value: true })
   }
 
-  const signedId = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
+  const cookieValue = (req: Request) => parseCookie(req.get('cookie') ?? '')[name]
 
   /** The session id in the signed cookie; undefined without a valid one. The session may have ended. */
   function idOf(req: Request): string | undefined {
-    const value = signedId(req) ?? ''
+    const value = cookieValue(req) ?? ''
     if (!value.startsWith('s:')) return undefined
     const ids = config.sessionSecrets.map((secret) => unsign(value.slice(2), secret))
     return ids.find((id) => id !== false)
@@ -102,7 +103,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
     loadNow: promisify(load({ rolling: true })),
 
     /** Whether the browser sent a session cookie, valid or not. */
-    isSent: (req: Request) => signedId(req) !== undefined,
+    isSent: (req: Request) => cookieValue(req) !== undefined,
 
     idOf,
 

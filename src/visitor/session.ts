@@ -45,7 +45,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 
   /** Reads a session, and its successor if it has one. */
   async function read(id: string) {
-    const [text, successor] = await Promise.all([store.get(sessionKey(id)), store.get(successorKey(id))])
+    const [text, successor] = await store.getMany([sessionKey(id), successorKey(id)])
     return { data: parseSession(text), successor }
   }
 
@@ -118,17 +118,20 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
    * tab's session (one of `otherTabs`) is changed instead. Returns the id of the session. Throws NotSignedIn if the
    * visitor has signed out meanwhile.
    */
-  async function signIn(req: Request, res: Response, begun: SignIn, alter: Alter): Promise<string> {
-    const { user, otherTabs = [] } = begun
+  async function signIn(req: Request, res: Response, details: SignIn, alter: Alter): Promise<string> {
+    const { user, otherTabs = [] } = details
     const before = req.session.visitor === undefined ? undefined : req.sessionID
     for (const id of otherTabs) {
-      const changed = id !== before && user && (await changeFrom(req, id, user, alter))
-      if (changed) return changed
+      if (id === before || user === undefined) continue
+      const changed = await changeFrom(req, id, user, alter)
+      if (changed !== undefined) return changed
     }
-    return before === undefined ? create(req, await alter(stranger), begun) : replace(req, res, before, begun, alter)
+    return before === undefined
+      ? create(req, await alter(stranger), details)
+      : replace(req, res, before, details, alter)
   }
 
-  async function create(req: Request, visitor: Visitor, begun: SignIn): Promise<string> {
+  async function create(req: Request, visitor: Visitor, details: SignIn): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       req.session.regenerate((error?: unknown) => (error ? reject(error) : resolve()))
     })
@@ -137,7 +140,8 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     req.visitor = visitor
     const { sessionID } = req
     try {
-      const excess = visitor.user ? await addToUser(visitor.user, sessionID, begun) : []
+      const excess = visitor.user ? await addToUser(visitor.user, sessionID, details) : []
+      // If the user has just been forgotten, the session was found in the list and its key marked as signed out.
       const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
       const isStored = await store.setUnless(key, JSON.stringify(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
@@ -166,18 +170,19 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /** Replaces a session by one with a new id, and deletes it after the response. */
-  async function replace(req: Request, res: Response, old: string, begun: SignIn, alter: Alter): Promise<string> {
+  async function replace(req: Request, res: Response, old: string, details: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
       const { data, successor } = await read(old)
       if (successor !== undefined) return { id: successor, isCreatedHere: false }
-      const id = await create(req, await alter(readVisitor(data?.visitor)), begun)
+      const id = await create(req, await alter(readVisitor(data?.visitor)), details)
       if (await store.setIfAbsent(successorKey(old), id, successorTtlS)) return { id, isCreatedHere: true }
       await store.delete(sessionKey(id))
       return { id: (await store.get(successorKey(old))) ?? signedOut, isCreatedHere: false }
     })
     if (successor.id === signedOut) throw new NotSignedIn('signed out in another tab')
-    const id = successor.isCreatedHere ? successor.id : await changeFrom(req, successor.id, begun.user, alter)
-    const current = id ?? (await replace(req, res, successor.id, begun, alter))
+    const id = successor.isCreatedHere ? successor.id : await changeFrom(req, successor.id, details.user, alter)
+    // A successor that has ended or belongs to another user is replaced by this sign-in, too.
+    const current = id ?? (await replace(req, res, successor.id, details, alter))
     res.once('finish', () => deleteInBackground(old))
     return current
   }
@@ -208,17 +213,14 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
    */
   async function signOut(req: Request, res: Response, { otherTabs, everywhere }: SignOut): Promise<Visitor[]> {
     const visitors: Visitor[] = []
-    const ended = new Set<string>([signedOut])
     const elsewhere = everywhere ? await userSessions.forget(everywhere.id) : []
     const own = cookie.idOf(req)
     // The browser's own session is ended last, so that the visitor can try again if another one cannot be ended.
-    const ids = [...elsewhere, ...otherTabs].filter((id) => id !== own)
-    if (own !== undefined) ids.push(own)
-    for (let id = ids.shift(); id !== undefined; id = ids.shift()) {
-      if (ended.has(id)) continue
-      ended.add(id)
+    const ids = new Set([...elsewhere, ...otherTabs].filter((id) => id !== own))
+    if (own !== undefined) ids.add(own)
+    for (const id of ids) {
       const successor = await markAsSignedOut(id)
-      if (successor !== undefined) ids.push(successor)
+      if (successor !== undefined && successor !== signedOut) ids.add(successor) // this loop reaches it, too
       const data = parseSession(await store.getAndDelete(sessionKey(id)))
       const visitor = readVisitor(data?.visitor)
       visitors.push(visitor)
