@@ -1,5 +1,6 @@
 import { CookieAccessInfo } from 'cookiejar'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createDiscordLimits } from '../../src/discord/rate-limits.ts'
 import { LockLost } from '../../src/errors.ts'
 import { tryLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -78,6 +79,23 @@ test('a lock is held until its owner releases it, by itself or together with a w
   expect(await tryLock(store, 'session:1')).toBeUndefined()
   await next?.release()
   expect(await tryLock(store, 'session:1')).toBeDefined()
+})
+
+test('what must wait for Discord waits for whole seconds, rounded up', async () => {
+  const store = memoryStore()
+  const limits = createDiscordLimits(store)
+  await store.count('invalid:discord', 1999, 500)
+  await limits.recordInvalid()
+  await expect(limits.check(['sign-in'])).rejects.toMatchObject({ retryAfterS: 1 })
+  vi.advanceTimersByTime(1001)
+  await limits.check(['sign-in'])
+  limits.checkSignIn()
+
+  await limits.limit('token', 30)
+  vi.advanceTimersByTime(29_600)
+  await expect(limits.check(['token'])).rejects.toMatchObject({ retryAfterS: 1 })
+  vi.advanceTimersByTime(401)
+  await limits.check(['token'])
 })
 
 test('without Redis a session expires seven days after the last visit', async () => {

@@ -393,7 +393,7 @@ describe('the user endpoint', () => {
 
   test('a username that is longer than Discord allows is cut', async () => {
     const visitor = app.visitor()
-    app.discord.fail(at.user, faults.json(200, { id: '80351110224678912', username: `${'🦊'.repeat(200)}juniper` }))
+    app.discord.fail(at.user, faults.json(200, { id: '18446744073709551615', username: `${'🦊'.repeat(200)}juniper` }))
     expectLanding(await signIn(app, visitor))
     const { text } = await visitor.get('/show_avatar')
     expect(text).toContain('🦊'.repeat(200))

@@ -134,6 +134,19 @@ describe('the avatar’s page', () => {
     expect(await shownOn(page)).toEqual({ ...everything, ...without })
   })
 
+  test.each<[string, Record<string, unknown>, Partial<typeof everything>]>([
+    ['black', { accent_color: 0 }, { accent: '#000000' }],
+    ['white', { accent_color: 0xffffff }, { accent: '#ffffff' }],
+  ])('shows the accent colour %s', async (_, fields, shown) => {
+    const { page } = await pageOf(fields)
+    expect(await shownOn(page)).toMatchObject(shown)
+  })
+
+  test('shows a decoration whose hash has two prefixes', async () => {
+    const { page } = await pageOf({ avatar_decoration_data: { asset: `v2_a_${hash}` } })
+    expect((await shownOn(page)).decoration).toBe(`${cdn}/avatar-decoration-presets/v2_a_${hash}.png`)
+  })
+
   test('shows a tag of four characters, each of which takes two UTF-16 code units', async () => {
     const { page } = await pageOf({ primary_guild: { identity_enabled: true, tag: '🦊🦊🦊🦊' } })
     expect((await shownOn(page)).tag).toBe('🦊🦊🦊🦊')
