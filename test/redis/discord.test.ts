@@ -467,6 +467,14 @@ describe('a cached token that Discord refuses', () => {
     expectLanding(await signIn(app, visitor, restyled))
   })
 
+  test('with 403, as Cloudflare refuses whole servers, is used again', async () => {
+    const visitor = await signInAs()
+    app.discord.fail(at.user, faults.json(403, { message: 'internal network error', code: 40_333 }), { times: 1 })
+    expect((await restyle(visitor)).status).toBe(502)
+    expectLanding(await restyle(visitor), 303)
+    expect([refreshTokensSent(), app.discord.count(at.user)]).toEqual([[], 2])
+  })
+
   test('at a restyle is refreshed once', async () => {
     const visitor = await signInAs()
     app.discord.fail(at.user, unauthorized(), { times: 1 })

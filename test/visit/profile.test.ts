@@ -143,8 +143,8 @@ describe('the avatar’s page', () => {
   })
 
   test('shows a decoration whose hash has two prefixes', async () => {
-    const { page } = await pageOf({ avatar_decoration_data: { asset: `v2_a_${hash}` } })
-    expect((await shownOn(page)).decoration).toBe(`${cdn}/avatar-decoration-presets/v2_a_${hash}.png`)
+    const { page } = await pageOf({ avatar_decoration_data: { asset: `deco_a_${hash}` } })
+    expect((await shownOn(page)).decoration).toBe(`${cdn}/avatar-decoration-presets/deco_a_${hash}.png`)
   })
 
   test('shows a tag of four characters, each of which takes two UTF-16 code units', async () => {
