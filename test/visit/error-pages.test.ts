@@ -19,6 +19,7 @@ import {
   UnknownState,
 } from '../../src/errors.ts'
 import { words } from '../../src/pages/words.ts'
+import { type AskOptions, ask, formOf } from '../support/ask.ts'
 import { look, openApp, type TestApp } from '../support/open-app.ts'
 
 let app: TestApp
@@ -74,6 +75,22 @@ test.each(kinds.map(([error, ...others]) => [error.name, error, ...others] as co
     expect(/<a [^>]*href="\/show_avatar">See your looks<\/a>/.test(answer.text)).toBe(isLost)
   },
 )
+
+test.each<[number, string, AskOptions, { title: string; advice: string }]>([
+  [400, '/preview.svg?style=nope', {}, errors.invalidValues],
+  [400, '/get_avatar?code=x', {}, errors.invalidValues],
+  [403, '/get_avatar', { method: 'POST', headers: { Origin: 'https://evil.example' } }, errors.crossSiteRequest],
+  [404, '/nope', {}, errors.notFound],
+  [405, '/get_avatar', { method: 'PUT' }, errors.methodNotAllowed],
+  [413, '/get_avatar', { ...formOf([]), body: 'x'.repeat(16 * 1024 + 1) }, errors.tooLarge],
+  [415, '/get_avatar', { method: 'POST', body: '{}' }, errors.unsupportedMediaType],
+])('the page for %i says what is wrong with the request: %s', async (status, path, options, { title, advice }) => {
+  const answer = await ask(app.url, path, options)
+  expect([answer.status, answer.headers['retry-after']]).toEqual([status, undefined])
+  expect(answer.text).toContain(`<h1>${title}</h1>\n<p class="lead">${advice}</p>`)
+  const problem = await ask(app.url, path, { ...options, headers: { ...options.headers, Accept: 'application/json' } })
+  expect(JSON.parse(problem.text)).toMatchObject({ type: 'about:blank', status, title, detail: advice })
+})
 
 test('a time to wait is in seconds up to 90 seconds, then in minutes', () => {
   const { advice: inOne } = errors.tooManySignIns(1)
