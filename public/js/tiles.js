@@ -120,9 +120,10 @@ function allowSeveral(card, field, isOn) {
   const pinned = pinsOf(card.form)[field]?.split(',') ?? []
   card.querySelector(`[data-list="${field}"]`)?.remove()
   for (const variant of variants) {
+    // First, because a checked radio button would uncheck the others when it gets their name.
+    variant.checked = isOn ? pinned.includes(variant.value) : variant.value === pinned[0]
     variant.type = isOn ? 'checkbox' : 'radio'
     variant.name = isOn ? '' : field
-    variant.checked = isOn ? pinned.includes(variant.value) : variant.value === pinned[0]
   }
   if (isOn) writeList(card, field)
   else if (!card.querySelector(`[name="${field}"]:checked`))
