@@ -249,9 +249,12 @@ test.each<[settings: Record<string, string>, read: object]>([
   expect(readConfig({ ...good, ...settings })).toMatchObject(read)
 })
 
-test('without SESSION_SECRET each start has a secret of its own', () => {
-  const secrets = [1, 2].flatMap(() => readConfig({ CACHE_DIR: tmpdir() }).sessionSecrets)
-  expect(new Set(secrets).size).toBe(2)
+test('without settings each start has secrets of its own', () => {
+  const secrets = [1, 2].flatMap(() => {
+    const { sessionSecrets, discord } = readConfig({ CACHE_DIR: tmpdir() })
+    return [...sessionSecrets, discord.clientSecret]
+  })
+  expect(new Set(secrets).size).toBe(4)
   for (const secret of secrets) expect(secret.length).toBeGreaterThanOrEqual(32)
 })
 

@@ -175,17 +175,23 @@ test('a chunked body without end is cut off', async () => {
 })
 
 describe('an unusual request target', () => {
-  test.each(['http://[', '*', 'https://evil.example:99999/', '/%', '/avatars/%E0%A4%A.svg', '/avatars/%ff/forget'])(
-    '%s is answered with an error page and the security headers',
-    async (target) => {
-      const answer = await ask(app.url, target)
-      expect(answer.status).toBe(404)
-      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
-      expect(answer.headers['x-frame-options']).toBe('DENY')
-      expect(answer.headers['content-security-policy']).toContain("form-action 'self'")
-      expect(answer.text).toContain('<h1')
-    },
-  )
+  test.each([
+    'http://[',
+    '*',
+    'mailto:a@b',
+    'evil.example:443',
+    'https://evil.example:99999/',
+    '/%',
+    '/avatars/%E0%A4%A.svg',
+    '/avatars/%ff/forget',
+  ])('%s is answered with an error page and the security headers', async (target) => {
+    const answer = await ask(app.url, target)
+    expect(answer.status).toBe(404)
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(answer.headers['x-frame-options']).toBe('DENY')
+    expect(answer.headers['content-security-policy']).toContain("form-action 'self'")
+    expect(answer.text).toContain('<h1')
+  })
 
   test.each(['/licences/', '/show_avatar/', '/healthz/', '/style.css/', '/preview.svg/?style=rings'])(
     '%s is 404 because of the slash at its end',
