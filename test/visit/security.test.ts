@@ -178,8 +178,7 @@ describe('an unusual request target', () => {
   test.each([
     'http://[',
     '*',
-    'mailto:a@b',
-    'evil.example:443',
+    'x://evil.example',
     'https://evil.example:99999/',
     '/%',
     '/avatars/%E0%A4%A.svg',
