@@ -35,13 +35,14 @@ describe('a request', () => {
       onCall: (call) => calls.push(call),
       onBreaker: (change) => changes.push(change),
     })
-    const answers = [200, 404, 429, 503, 302].map((status) => faults.answer(status))
+    const answers = [200, 400, 404, 429, 503, 500, 300, 302].map((status) => faults.answer(status))
     for (const fault of [...answers, faults.hang()]) {
       double.fail(at.svg, fault, { times: 1 })
       await ask(url()).catch(() => undefined)
     }
     await Promise.allSettled([ask(url()), ask(url())])
-    const outcomes = ['ok', 'refused', 'rate-limited', 'unavailable', 'unavailable', 'timeout', 'circuit-open', 'ok']
+    const unavailable = ['unavailable', 'unavailable', 'unavailable', 'unavailable']
+    const outcomes = ['ok', 'refused', 'refused', 'rate-limited', ...unavailable, 'timeout', 'circuit-open', 'ok']
     expect(calls.map(({ upstream, outcome }) => [upstream, outcome])).toEqual(outcomes.map((one) => ['dicebear', one]))
     expect(calls.find(({ outcome }) => outcome === 'timeout')?.durationMs).toBeGreaterThan(290)
     expect(changes).toEqual(['open', 'half-open', 'closed'].map((state) => ({ upstream: 'dicebear', state })))
@@ -197,6 +198,13 @@ describe('a request', () => {
     // Not the timeout of this request, for which its server would be to blame.
     await expect(way()(url(), { deadline: since + 200 })).rejects.toThrow(DeadlineExceeded)
     expect(performance.now() - since).toBeLessThan(longMs / 3)
+  })
+
+  test('may have a response as large as the limit, and no larger', async () => {
+    double.fail(at.svg, faults.answer(200, 'x'.repeat(maxBytes)), { times: 1 })
+    expect((await way()(url())).body).toHaveLength(maxBytes)
+    double.fail(at.svg, faults.answer(200, 'x'.repeat(maxBytes + 1)), { times: 1 })
+    await expect(way()(url())).rejects.toThrow(`response over ${maxBytes} bytes`)
   })
 
   const rowsOfBytes: [string, () => Fault, string][] = [

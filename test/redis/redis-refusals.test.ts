@@ -204,6 +204,9 @@ describe('when a Redis server fails or changes its role', () => {
       expect(performance.now() - since).toBeLessThan(wellAgainMs)
     }
     await expectWell(app, visitor)
+    // The only client that the old master still has is that of this test.
+    const clients = async () => (await tell(first.port, ['CLIENT', 'LIST', 'TYPE', 'normal'])).trim().split('\n')
+    await expect.poll(clients, { timeout: 5000 }).toHaveLength(1)
   })
 
   test('a read-only replica is also noticed by a visitor’s request, if nobody asks /readyz', async () => {

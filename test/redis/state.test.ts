@@ -411,12 +411,17 @@ describe('a callback that is opened twice', () => {
 
   test('still leads to the avatar after another tab has signed in and replaced the session', async () => {
     const visitor = app.visitor()
-    const first = app.discord.codeFor(await leave(visitor))
+    const leaving = await visitor.post('/get_avatar').type('form').send(look)
+    const first = app.discord.codeFor(locationOf(leaving))
     const second = app.discord.codeFor(await leave(visitor))
     expectLanding(await comeBack(visitor, first))
     expectLanding(await comeBack(visitor, second))
     expectLanding(await comeBack(visitor, first))
     expect((await visitor.get('/show_avatar')).status).toBe(200)
+    // A browser that did not receive the answers has only the state's cookie.
+    const reload = await comeBack(app.visitor(), first).set('Cookie', cookiesOf(leaving))
+    expectLanding(reload)
+    await expectSignedIn(reload)
   })
 
   test('after the visitor declined leads to the form both times, with the look', async () => {
@@ -745,11 +750,11 @@ describe('the parameters of a callback', () => {
     ['a state as a list', (state: string) => `code=a&state[]=${state}`],
   ])('lead to a 400 page if they are malformed, and no code is exchanged: %s', async (_, query) => {
     const visitor = app.visitor()
-    const state = stateOf(await leave(visitor))
-    const answer = await visitor.get(`/get_avatar?${query(state)}`)
+    const authorize = await leave(visitor)
+    const answer = await visitor.get(`/get_avatar?${query(stateOf(authorize))}`)
     expect(answer.status).toBe(400)
     expect(answer.headers['content-type']).toMatch(/^text\/html/)
-    expect(exchanges()).toBe(0)
+    await expectUntouched(visitor, app.discord.codeFor(authorize))
   })
 
   test('lead to the form if code, state and error are all missing', async () => {
