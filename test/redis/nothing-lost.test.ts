@@ -18,6 +18,7 @@ beforeAll(async () => {
   await signIn(app, app.visitor(), toCome)
 })
 afterAll(async () => {
+  await Promise.all(idle.map(close))
   await app.close()
   await redis.stop()
 })
@@ -114,24 +115,41 @@ function afterOthers<Prepared>(prepare: () => Promise<Prepared>): Promise<Prepar
   return prepared
 }
 
-/** Opens an instance whose Redis is behind a proxy that can fail, and a visitor just before the step. */
-async function openFaulty(step: Step) {
+type Instance = { proxy: Awaited<ReturnType<typeof openRedisProxy>>; faulty: TestApp }
+/** Instances that are open and have no visitor now. */
+const idle: Instance[] = []
+
+/** Opens an instance whose Redis is behind a proxy that can fail. */
+async function openInstance(): Promise<Instance> {
   const proxy = await openRedisProxy(redis.port)
   const faulty = await openApp({ redisUrl: proxy.url, beside: app, settings: { ...settings, CACHE_DIR: app.folder } })
   await until(async () => (await faulty.parts.store.state()) === 'ok')
+  return { proxy, faulty }
+}
+
+async function close({ proxy, faulty }: Instance): Promise<void> {
+  await faulty.close()
+  proxy.close()
+}
+
+/** Returns such an instance, and a visitor just before the step. */
+async function openFaulty(step: Step) {
+  const instance = idle.pop() ?? (await openInstance())
   visits += 1
   const accountId = people[visits % people.length]?.id ?? ''
   const visitor = await withThreeAvatars(accountId)
-  return { proxy, faulty, visitor, prepared: await step.prepare(visitor, accountId) }
+  return { instance, visitor, prepared: await step.prepare(visitor, accountId) }
 }
 
 /** Runs the step while the write number `place` fails. Returns the lost avatars and all writes of the step. */
 async function during(step: Step, fault: Fault, place = -1, command = '') {
   const { act, kept, mayEndSession } = step
-  const { proxy, faulty, visitor, prepared } = await afterOthers(() => openFaulty(step))
+  const { instance, visitor, prepared } = await afterOthers(() => openFaulty(step))
+  const { proxy, faulty } = instance
+  const hasFault = place >= 0
   try {
     // A killed process sends no answer, except at the DEL of the old session, which comes after the answer.
-    const isAnswered = !fault.kind.startsWith('kill') || place < 0 || command === 'DEL'
+    const isAnswered = !hasFault || !fault.kind.startsWith('kill') || command === 'DEL'
     const browser = isAnswered ? visitor : copyOf(app, visitor)
     proxy.plan(place, fault)
     const { status } = await act(sameBrowserAt(faulty, visitor), prepared)
@@ -142,8 +160,9 @@ async function during(step: Step, fault: Fault, place = -1, command = '') {
     const wrong = [302, 303, 503].includes(status) && again.status !== 503 ? [] : [`answers ${status}, ${again.status}`]
     return { lost: [...wrong, ...lost, ...(await lostBy(browser, kept, mayEndSession))], writes: proxy.writes() }
   } finally {
-    await faulty.close()
-    proxy.close()
+    // A stalled connection may still have commands to send, and a killed one sends nothing.
+    if (hasFault && fault.kind !== 'refuse') await close(instance)
+    else idle.push(instance)
   }
 }
 

@@ -84,8 +84,8 @@ export async function openApp({ settings = {}, redisUrl, accounts, beside }: Ope
     parts,
     /** The lines of the log so far. */
     logged,
-    /** A browser without script: it keeps cookies and follows no redirect by itself. */
-    visitor: () => agent(own).redirects(0),
+    /** A browser without script: it keeps cookies and follows no redirect by itself. Pages are not compressed for it. */
+    visitor: () => agent(own).redirects(0).set('Accept-Encoding', 'identity'),
     async close() {
       server.close()
       server.closeAllConnections()
