@@ -9,6 +9,7 @@ const longest = [
   'faults/faults',
   'visit/form',
   'redis/nothing-lost',
+  'faults/pipelining',
   'redis/state',
   'redis/redis-places',
   'redis/redis-refusals',
@@ -20,8 +21,10 @@ const longest = [
   'deploy/caddy',
   'redis/instances',
   'browser/page-script',
+  'parts/circle',
   'visit/avatar-files',
   'faults/upstream',
+  'faults/fuzz-files',
   'browser/engines',
 ].map((name) => `/test/${name}.test.ts`)
 
@@ -45,6 +48,6 @@ export default defineConfig({
     // No file leaves anything behind in its process, so the next one uses the modules that are loaded already.
     isolate: false,
     // More than the two cores of a small machine: much of the time is waiting, for what is silent or ends by itself.
-    maxWorkers: 4,
+    maxWorkers: 5,
   },
 })
