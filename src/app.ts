@@ -28,7 +28,10 @@ import type { Parts } from './parts.ts'
 
 const viewFolder = join(import.meta.dirname, '../views')
 
-/** The app: all that a request passes, in order. `standIns`, the demo's servers, accept posts from other sites. */
+/**
+ * The app: all that a request passes, in order. `standIns` are the demo's Discord and DiceBear. Like the real servers
+ * they accept posts from other sites.
+ */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
   const app = express()

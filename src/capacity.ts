@@ -6,7 +6,10 @@ type Capacity = {
   pictureCacheMb: number
   /** How many processes render PNGs, GIFs and the pictures of link previews. */
   renderingProcesses: number
-  /** Memory limit of a rendering process. DiceBear's most costly drawing takes 240 MB as a PNG of 1024 pixels. */
+  /**
+   * Memory limit of a rendering process. DiceBear's most costly drawing takes 240 MB as a PNG of 1024 pixels; with a
+   * lower limit that request gets 503.
+   */
   renderingMaxMb: number
   /** Memory limit of the process that checks and draws SVGs. With all of DiceBear's styles loaded it takes 115 MB. */
   drawingMaxMb: number

@@ -15,7 +15,10 @@ export const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 
-/** The URL parser rejects 999.1.1.1, because it treats every host that ends in a number as an IPv4 address. */
+/**
+ * An IP address or a host name. The URL parser rejects names such as 999.1.1.1, because it treats every host that ends
+ * in a number as an IPv4 address.
+ */
 export const host = z
   .string()
   .refine(
@@ -144,8 +147,9 @@ function isProxyAddress(text: string): boolean {
 }
 
 /**
- * The shortest prefix that is accepted. The widest private networks are 10.0.0.0/8 and fc00::/7. Within ::/7 a shorter
- * one than 96 + 8 could contain all IPv4 addresses (::ffff:0:0/96).
+ * The shortest prefix that is accepted for this address: /8 or /7, because the widest private networks are 10.0.0.0/8
+ * and fc00::/7. An IPv6 address below 200::, such as ::ffff:10.0.0.0, may stand for an IPv4 address in ::ffff:0:0/96,
+ * so it needs the prefix of an IPv4 network (8) after these 96 bits.
  */
 function minPrefix(ip: string): number {
   if (isIP(ip) === 4) return 8

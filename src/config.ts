@@ -130,7 +130,7 @@ export function readConfig(environment: NodeJS.ProcessEnv) {
   const baseUrl = new URL(settings.BASE_URL ?? defaultOrigin(settings.HOST, settings.PORT))
   return Object.freeze({
     demo: settings.DISCORD_CLIENT_ID === undefined,
-    /** Whether NODE_ENV is `production` or BASE_URL is public. */
+    /** Whether NODE_ENV is `production` or BASE_URL is public. Also true for a public demo, unlike `isProduction`. */
     production: settings.NODE_ENV === 'production' || isPublic(settings.BASE_URL),
     host: settings.HOST,
     port: settings.PORT,

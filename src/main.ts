@@ -105,7 +105,7 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   // Proxies close idle connections after 60 s. This server waits longer, so that no proxy sends a request on a
   // connection that the server is closing (SECURITY.md, U5).
   server.keepAliveTimeout = 65_000
-  // Limits for slow clients (SECURITY.md, U4).
+  // Limits for slow clients (SECURITY.md, U4). Node checks them every `connectionsCheckingInterval`.
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
   // Idle timeout of a socket. It runs while a response waits for Discord, so it exceeds all upstream timeouts.

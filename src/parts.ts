@@ -24,7 +24,7 @@ import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 import { createUserSessions } from './visitor/user-sessions.ts'
 
-/** Time for Redis, files and rendering, added to the upstream timeout. */
+/** Time for Redis, files and rendering, added to the upstream timeout. The contract allows 2 s for all of it. */
 const marginMs = 1500
 
 /** The start waits at most this long for the first connection to Redis. */
@@ -44,7 +44,7 @@ async function openStore(config: Config, log: Logger, metrics: Metrics | undefin
   return redisStore(redis)
 }
 
-/** Creates everything that lives as long as the process, from the settings. */
+/** Creates the parts of the app, which live as long as the process. (The parts of a face are in avatar/parts.ts.) */
 export async function openParts(config: Config, log: Logger) {
   // prom-client is imported only if METRICS_PORT is set: loading it takes a tenth of the start-up time.
   const metrics = config.metricsPort === undefined ? undefined : (await import('./metrics.ts')).createMetrics()
@@ -75,8 +75,8 @@ export async function openParts(config: Config, log: Logger) {
       metrics?.onBreaker(change)
     },
   }
-  // How long a request waits for another one that has a lock and makes so many calls. A lock whose process was killed
-  // ends after its TTL, so a request that waits for longer than that gets it.
+  // How long a request waits for a lock whose owner makes this many upstream calls. The lock of a killed process ends
+  // after its TTL, so a request must wait for longer than that to get it.
   const lockWaitMs = (calls: number) => Math.max(calls * timeoutMs, lockTtlS * 1000) + marginMs
   const secrets = config.sessionSecrets
   const sealer = createSealer(secrets)

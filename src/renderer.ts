@@ -6,7 +6,10 @@ import type { Task } from './avatar/renderers.ts'
 
 /** Memory limit of this process. The argument is in megabytes. */
 const maxRssBytes = Number(process.argv[2]) * 1024 * 1024
-/** sharp renders in threads, which take at most 4 MB more in each millisecond. */
+/**
+ * How often the memory is compared with the limit. sharp renders in threads, which take at most 4 MB more in each
+ * millisecond, so the limit is exceeded by 12 MB at most.
+ */
 const memoryCheckMs = 3
 
 async function work(task: Task): Promise<unknown> {

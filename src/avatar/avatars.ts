@@ -21,7 +21,7 @@ export type Avatar = z.infer<typeof Avatar>
 /** `fittingScale` is the scale at which Discord's round crop cuts nothing off. */
 export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
 
-/** A part of each hash, because another major version of DiceBear draws another face from the same seed. */
+/** A part of each id. Another major version of DiceBear needs another text here, because its faces are different. */
 const drawnBy = 'dicebear-10'
 
 type AvatarsOptions = {
@@ -61,6 +61,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     drawings.set(id, { fittingScale: fittingScale(choice.style, text), parts: drawnParts(choice, text) })
   }
 
+  /** The library draws in this process, so that visitors get avatars even if no renderer process can be started. */
   async function draw(choice: Choice, deadline?: number): Promise<Buffer> {
     if (askDiceBear === undefined) return Buffer.from(await drawEmbedded(choice))
     return askDiceBear(choice, deadline).catch(async (reason) => {

@@ -41,7 +41,10 @@ const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>
 
-/** The choice as options of DiceBear's API and library. https://www.dicebear.com/guides/core-options/ */
+/**
+ * The choice as options of DiceBear's API and library. A pinned part replaces the same part of the mood.
+ * https://www.dicebear.com/guides/core-options/
+ */
 export function dicebearOptions(choice: Choice): DiceBearOptions {
   return {
     seed: choice.seed,

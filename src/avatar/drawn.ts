@@ -24,7 +24,7 @@ const coloursOfPart: Record<string, readonly string[]> = {
 /** Colours that belong to no part in some styles, with the name of the part in whose group they are drawn, or ''. */
 const otherColours: Record<string, string> = { skin: 'head', base: 'head', shape: 'body', clothing: '' }
 
-/** The parts that an SVG shows, with their colours. Names that are not in the table of parts are ignored. */
+/** The parts that an SVG shows, with their colours. The SVG may come from outside, so unknown names are ignored. */
 export function drawnParts({ style, pins = {} }: Pick<Choice, 'style' | 'pins'>, svg: string): DrawnPart[] {
   const { parts, colours } = partsOf(style)
   const { groups, rest } = contentOf(svg)

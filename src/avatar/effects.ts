@@ -8,8 +8,9 @@ import { colourField, partsOf, variantField } from './parts.ts'
 export type Effects = { parts: string[]; colours: string[] }
 
 /**
- * The visible parts and colours of a choice. The choice is drawn once with every optional part. It is drawn again with
- * colours that no style has, and the colours that occur in that SVG are visible.
+ * The visible parts and colours of a choice. The choice is drawn once with every optional part, and the parts in that
+ * SVG are visible: also glasses that the face does not have yet, but not the print of a shirt that has none. The choice
+ * is drawn again with colours that no style has, and the colours that occur in that SVG are visible.
  */
 export async function effectsOf(choice: Choice): Promise<Effects> {
   const { parts, colours } = partsOf(choice.style)

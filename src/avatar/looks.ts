@@ -2,7 +2,10 @@
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 
-/** One background colour, or two for a gradient; colours by role, such as "skin". `name` is a key of `words.looks`. */
+/**
+ * A ready-made look. `background` has one colour, or two for a gradient. `colours` are by their role, such as "skin".
+ * `name` is a key of `words.looks`.
+ */
 export type ReadyLook = { name: string; background: readonly string[]; colours: Readonly<Record<string, string>> }
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks

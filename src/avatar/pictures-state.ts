@@ -12,7 +12,10 @@ const trialPauseMs = 5000
 const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
-/** Returns a function that tries whether pictures can be rendered, again after a failure, and never rejects. */
+/**
+ * Returns a function that finds out by a trial whether pictures can be rendered, and never rejects. Later calls get the
+ * result of that trial, or after a failed one make another.
+ */
 export function createTrial({ renderPng, onState }: TrialOptions): () => Promise<PicturesState> {
   let state: PicturesState = 'ok'
   let trial: Promise<PicturesState> | undefined

@@ -48,7 +48,10 @@ const environment = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }
-/** Limits the WebAssembly memory of type stripping, which by default is all that `ulimit -v` leaves. See bin/node. */
+/**
+ * Limits the WebAssembly memory of Node's type stripping to 256 MB. By default it reserves all the address space that
+ * `ulimit -v` leaves. See bin/node.
+ */
 const wasmLimit = '--wasm-max-mem-pages=4096'
 /** The memory of a process besides V8's old space, in megabytes: Node itself, V8's young generation and sharp. */
 const besideOldSpaceMb = 90

@@ -28,9 +28,12 @@ export type RenderersOptions = {
   onState?: (state: PicturesState, error?: unknown) => void
 }
 
-/** Time limit for an SVG from outside. Then the embedded library draws, so that a visitor waits three seconds. */
+/**
+ * Time limit for an SVG from outside. After it the embedded library's SVG is used instead. The contract allows three
+ * seconds until then.
+ */
 const timeoutMs = 2500
-/** Time limit for a harmless SVG, drawn by the embedded library. It is long, because a machine may be busy. */
+/** Time limit for an SVG of the embedded library, which is harmless. It is long, because the machine may be busy. */
 const trustedTimeoutMs = 15_000
 
 /** How many tasks are sent to the drawing process ahead, so that it is not idle between two tasks. */

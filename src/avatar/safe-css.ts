@@ -6,7 +6,10 @@ import { UnsafeSvg } from '../errors.ts'
 
 // How tokens are listed: functions and at-keywords by their name, declarations by property and colon (`--:` for every
 // custom property), all other tokens by their type.
-/** Tokens in the value of an attribute such as `fill` or `transform`. Values without a bracket are not checked. */
+/**
+ * Tokens in the value of an attribute such as `fill` or `transform`. A value without "(" is not checked, because it
+ * contains no function, and so no address.
+ */
 export const VALUE_TOKENS = namesIn(`
   )-token EOF-token comma-token matrix( number-token rotate( scale( translate( url-token whitespace-token`)
 /** Tokens in the attribute `style`. */

@@ -41,7 +41,10 @@ const MAX_CSS_LENGTH = 3_000
 /** Limit of one path, because the time to fill it grows with the square of the number of its coordinates. */
 const MAX_COORDINATES = 16_000
 
-/** What is wrong with an SVG from outside; undefined if it is safe. An error would lose its class between processes. */
+/**
+ * What is wrong with an SVG from outside; undefined if it is safe. It is returned and not thrown, because an error
+ * loses its class when it is sent to another process.
+ */
 export function svgProblem(bytes: Uint8Array): string | undefined {
   try {
     checkSvg(decode(bytes))
@@ -154,7 +157,10 @@ function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement):
   }
 }
 
-/** The id in a reference. Escapes are refused, because a browser reads "#%61" as a reference to "a". */
+/**
+ * The id in a reference. Escapes are refused: a browser reads "#%61" as "#a", so the cost of another element would be
+ * counted.
+ */
 function idIn(address: string): string {
   if (!/^#[\w-]+$/.test(address)) refuse('an outside reference')
   return address.slice(1)

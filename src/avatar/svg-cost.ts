@@ -26,7 +26,7 @@ export const MAX_COST = {
   letters: 520,
   /** The colour stops of gradients, counted for each shape that they fill or outline. */
   stops: 2_400,
-  /** A layer is a separate picture into which an element is rendered first, because of its opacity or mask. */
+  /** A layer is a separate picture into which an element is rendered first, for example because of its mask. */
   layers: 60,
   /** Each step of a filter renders another picture, which is four times as large because of its margin. */
   filterSteps: 26,

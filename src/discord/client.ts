@@ -22,8 +22,8 @@ export const issuer = 'https://discord.com'
 const maxResponseBytes = 64 * 1024
 
 /**
- * Only timeouts open the circuit. After a refused connection or a 5xx, which cost a visitor almost no time, the next
- * call may succeed. The pause is short, because visitors get an error page while it lasts.
+ * Only timeouts open the circuit. A refused connection or a 5xx costs a visitor almost no time, and the next call may
+ * succeed; a 429 is remembered by `limits`. The pause is short, because visitors get an error page while it lasts.
  */
 const breaker = { failures: 5, pauseMs: 2000, isFailure: (error: unknown) => error instanceof UpstreamTimeout }
 
@@ -98,9 +98,9 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * The user of an access token. `limitKey` identifies the user in Discord's limit of this endpoint. With `isNew`, for
-   * a new visitor's new token, the limit cannot have been reached yet. Throws TokenRefused if the token is not
-   * accepted.
+   * The user of an access token. `limitKey` identifies the user in Discord's limit of this endpoint. `isNew` says that
+   * the token was just issued to a visitor who is not known yet. The limit cannot have been reached then, so it is not
+   * checked, which saves a Redis command. Throws TokenRefused if the token is not accepted.
    */
   async function fetchUser(accessToken: string, limitKey: string, deadline: number, isNew: boolean): Promise<User> {
     const bucket: Bucket = `user:${limitKey}`

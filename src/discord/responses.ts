@@ -19,7 +19,10 @@ const Scope = z
   .default('identify')
   .refine((scope) => scope.split(' ').includes('identify'))
 
-/** An access or refresh token (RFC 6749, appendix A). Another text would fail later, in the header of a request. */
+/**
+ * An access or refresh token (RFC 6749, appendix A). A text that no header can carry is refused here, because once it
+ * is stored, each later request with it would fail.
+ */
 const Token = z.string().regex(/^[\x21-\x7e]{1,4096}$/)
 
 /** The token response of RFC 6749, 5.1. Other fields, such as an `id_token`, are ignored, as the RFC demands. */

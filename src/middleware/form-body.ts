@@ -9,7 +9,10 @@ const maxFormBytes = 16 * 1024
  */
 const maxReadBytes = 16 * 1024 * 1024
 
-/** Parses a form or query. `maxKeys: 0` is no limit: by default Node ignores all but the first 1,000 fields. */
+/**
+ * Parses a form or query. `maxKeys: 0` is no limit. By default Node ignores all but the first 1,000 fields, so a
+ * repeated field could be overlooked.
+ */
 export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 })
 
 const otherCharset = /;\s*charset=(?!"?utf-?8\b)/i

@@ -25,7 +25,7 @@ function contentPolicy({ discord, https }: Config, otherTarget = ''): string {
 /** Sets the headers of every response (SECURITY.md, H1 to H7); after `closing` also `Connection: close`. */
 export function headers(config: Config, closing: AbortSignal): RequestHandler[] {
   const security = helmet({
-    // Set below: helmet would build it anew for each response, and previews would miss their bound in test/bench.
+    // The policy is set below. helmet would build it for each response, and previews would miss a bound of test/bench.
     contentSecurityPolicy: false,
     // Discord's pictures lack Cross-Origin-Resource-Policy. 'credentialless' loads them all the same, without cookies.
     crossOriginEmbedderPolicy: { policy: 'credentialless' },

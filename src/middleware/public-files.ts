@@ -45,8 +45,9 @@ export function publicFiles(route: AddRoute): void {
 }
 
 /**
- * The Cache-Control of a file. The URL with the current hash may be cached for ever. A URL with another hash belongs to
- * a version of the file that another instance may serve, so it must be revalidated.
+ * The Cache-Control of a file. The URL with the hash of its content may be cached for ever. A URL with another hash
+ * comes from a page of an instance with another version of the app, and would otherwise keep this version's content. A
+ * URL without a hash, such as /favicon.ico, may be cached for an hour.
  */
 function cachingOf(url: string, currentUrl: string): string {
   if (url === currentUrl) return 'public, max-age=31536000, immutable'

@@ -31,7 +31,7 @@ export function createRateLimits(config: Config, store: Store): RateLimits {
   }
 }
 
-/** Rate limits of the demo's stand-ins, which draw pictures. The app's own requests are not counted. */
+/** Rate limits of the demo's stand-ins, because drawing pictures takes time. The app's own requests do not count. */
 export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHandler {
   return (req, res, next) => {
     if (req.get('user-agent') === ownUserAgent) return next()

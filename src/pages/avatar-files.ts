@@ -55,8 +55,8 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   const maxBytes = 2 * capacity.pictureCacheMb * mebibyte
   const pngs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('png', found) })
   const gifs = createPictureCache({ maxBytes, onLookup: (found) => metrics?.onCache('gif', found) })
-  // 50 waiting tasks per client, because a visitor may request twelve avatars in four sizes at once.
   const concurrency = capacity.renderingProcesses
+  // 50 waiting tasks per client, because a visitor may request twelve avatars in four sizes at once.
   const pngQueue = createQueue({ concurrency, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
   // Rendering a GIF takes as long as a hundred PNGs.
   const gifQueue = createQueue({ concurrency: 1, maxWaiting: 12, maxWaitingPerClient: 4 })

@@ -1,4 +1,7 @@
-/** Returns a function that names a colour like the most similar of the `examples`, which are names by colour. */
+/**
+ * Returns a function that names a colour (six hex digits). It gets the name of the most similar colour in `examples`,
+ * which maps colours to their names.
+ */
 export function colourNamer(examples: Readonly<Record<string, string>>): (colour: string) => string {
   const known = Object.entries(examples).map(([colour, name]) => ({ ...oklab(colour), name }))
   return (colour) => {

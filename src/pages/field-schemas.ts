@@ -8,7 +8,7 @@ export type Field = keyof typeof words.problems.fields
 
 const texts = words.problems
 
-// Refused, because they break file names and terminals. White space at both ends has been trimmed before.
+// Control characters are refused, because they break file names and terminals. A line break at an end has been trimmed.
 const controlCharacter = /\p{Cc}/u
 
 /** The text of a field, trimmed, or ''. A repeated field is an error. `name` is how messages call the field. */

@@ -17,7 +17,10 @@ import { exampleSeed, lookUrl, nameOfLook, pictureUrl } from './look.ts'
 import { validPins } from './pins.ts'
 import { words } from './words.ts'
 
-/** The values of a form for views. Pictures are drawn from `fallbackSeed` if the seed is empty or wrong. */
+/**
+ * What was entered in a form, what is wrong with it, and what can be chosen. `fieldsView` adds the parts, the tiles of
+ * the styles and the preview. Pictures are drawn from `fallbackSeed` if the seed is empty or wrong.
+ */
 export function formView(entered: Entered, problems: Problem[], fallbackSeed: string) {
   const problem = new Map(problems.map(({ field, message }) => [field, message]))
   const style = findStyle(entered.style)
@@ -87,7 +90,7 @@ function moodsView(style: Style | undefined, { mood: entered, pins }: Entered) {
   }
 }
 
-/** The twelve faces of a wall in this look; undefined unless `entered` is the number of a wall. */
+/** A wall: twelve faces in this look, each of another seed. Undefined unless `entered` is the number of a wall. */
 export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
   const count = wallCount(words.script)
   const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0

@@ -66,7 +66,7 @@ export function sliderView(
     text: measure(value, words.script.units[name]),
     min: Math.min(min, Number(value) || 0),
     max,
-    // A browser would round an entered number that does not match the step.
+    // If the number does not match the step, any number is allowed, because a browser would round this one.
     step: Number(value) % step === 0 ? step : 'any',
   }
 }

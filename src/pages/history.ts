@@ -3,12 +3,12 @@ import type { AddRoute } from '../middleware/routes.ts'
 import type { Parts } from '../parts.ts'
 import { type Visitor, withKept, withoutAvatar, withRestored } from '../visitor/visitor.ts'
 
-/** POST /avatars/{id}/forget, restore, keep and unkeep: changes of the visitor's history. */
+/** POST /avatars/{id}/forget, restore, keep and unkeep change the visitor's history and redirect to /show_avatar. */
 export function historyActions(route: AddRoute, { sessions }: Parts): void {
   const session = sessions.load({ rolling: false })
 
   addAction('forget', withoutAvatar)
-  // If the avatar is in the history, the button was pressed twice, and the first request has restored the avatar.
+  // An avatar that is in the history is accepted, too: if the button was pressed twice, it has been restored already.
   addAction('restore', withRestored, (visitor, id) => isInHistory(visitor, id) || visitor.removed?.avatar.id === id)
   addAction('keep', (visitor, id) => withKept(visitor, id, true))
   addAction('unkeep', (visitor, id) => withKept(visitor, id, false))

@@ -37,7 +37,8 @@ const maxCachedBytes = 8 * 1024 * 1024
 
 /** GET /: the form, filled in with the valid values in the query. Needs neither a session nor Redis. */
 export function homePage(route: AddRoute, { config, renderers }: Parts): void {
-  // Without this cache the page would miss its bound in test/bench: rendering 61 tiles takes longer than the rest.
+  // A page depends only on its address and the opening seed. Without this cache it would miss its bound in test/bench,
+  // because rendering the tiles of 61 styles takes longer than the rest of the response.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
     sizeCalculation: (page, url) => page.length + url.length,

@@ -24,7 +24,8 @@ export function lookPictures(route: AddRoute, { metrics, renderers, capacity }: 
   route('/og.png', { GET: 'file' }).get(async (req, res) => {
     const choice = choiceIn(req.query)
     const still = { ...choice, seed: choice.seed || exampleSeed, animated: false }
-    // The name is in the key, because looks with different moods have one id if all parts that show it are pinned.
+    // The name is in the key, because looks with different moods have the same id if each part that shows the mood is
+    // pinned.
     const name = nameOfLook(choice)
     const render = async () => renderers.card(await renderers.draw(still), name, words.home.title)
     await send(req, res, `card ${avatarId(still)} ${name}`, render, previewCaching)

@@ -36,7 +36,8 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const since = performance.now()
     const page = await view.pageOf(req, user, avatar)
-    // Only a page that had to wait, for a renderer, costs this second command of Redis.
+    // A page that waited for a renderer may be late. Only then does it take a second command of Redis to find out
+    // whether another tab has replaced the session.
     if (performance.now() - since > 50) await sessions.leaveIfReplaced(req)
     res.render('show-avatar', page)
   })

@@ -126,8 +126,8 @@ function linksTo({ choice, seedTyped }: Avatar, { username }: User) {
 }
 
 /**
- * Twelve other faces in the look of an avatar. The visitor may choose one of them. `entered` is the number of the wall
- * in the query.
+ * The wall: twelve other faces in the look of an avatar, of which the visitor may choose one. `entered` is the number
+ * of the wall in the query; without one the wall is closed.
  */
 function wallOf({ id, choice }: Avatar, entered: unknown) {
   const look = { ...choice, animated: false }

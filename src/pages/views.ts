@@ -30,7 +30,10 @@ export function viewRenderer() {
     return template(needed)
   }
 
-  /** Only the values of the first call become variables. Views read optional values as `locals.name`. */
+  /**
+   * Compiles a view. Its variables are the values of this first call, so views read a value that may be missing as
+   * `locals.name`.
+   */
   function compile(file: string, values: Values): View {
     const text = readFileSync(file, 'utf8')
     const variables = Object.keys(values).filter((name) => new RegExp(`\\b${name}\\b`).test(text))

@@ -78,7 +78,10 @@ function shapeBounds({ name, attribs }: Element): Box | undefined {
   }
 }
 
-/** The box around a transformed box. As in browsers, it may be larger than that of the transformed shape. */
+/**
+ * The bounding box of a transformed box. As in browsers, it may be larger than that of the transformed shape, for
+ * example of a rotated circle.
+ */
 function transformed(box: Box | undefined, transform: string): Box | undefined {
   if (!box || transform === '') return box
   const [left, top, right, bottom] = box

@@ -62,7 +62,10 @@ export function framesOf(svg: string): Frames {
   }
 }
 
-/** The `transform` attribute. It has no origin, so the drawing is moved to the origin and back. */
+/**
+ * The value of the `transform` attribute. Unlike in CSS it has no origin, so the drawing is moved to the origin and
+ * back.
+ */
 function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
   // Without a box there is no width or height for a percentage, so NaN makes `lengthIn` refuse it.
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]

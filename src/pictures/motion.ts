@@ -39,7 +39,7 @@ const easings = new Map<string, Easing>([
   ['step-end', () => 0],
 ])
 
-/** Reads animations, by the element that moves. Throws an Error for CSS that DiceBear's styles do not use. */
+/** Reads the animations in a stylesheet, by the element that moves. Throws an Error for CSS that no style uses. */
 export function readAnimations(css: string, document: Document): Map<Element, Animation> {
   const { keyframes, styles } = readRules(css, document)
   const variables = new Map([...styles].flatMap(([{ name }, style]) => (name === 'svg' ? [...style] : [])))
@@ -82,7 +82,10 @@ function readRules(css: string, document: Document) {
   return { keyframes, styles }
 }
 
-/** The elements of a class for `.name`; the root element for `svg:has(.name)`, if one has that class. */
+/**
+ * The elements that a selector matches. `.name` matches by class; `svg:has(.name)` matches the root element if an
+ * element has that class.
+ */
 function elementsOf(selector: string, document: Document): Element[] {
   const [, ofDrawing, name] = /^(svg:has\()?\.([\w-]+)\)?$/.exec(selector) ?? unsupported(selector)
   const elements = DomUtils.getElementsByTagName('*', document)

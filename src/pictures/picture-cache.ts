@@ -9,7 +9,10 @@ type PictureCacheOptions = {
   onLookup: (found: boolean) => void
 }
 
-/** An LRU cache of pictures. Concurrent requests share a drawing. The key contains all that decides how it looks. */
+/**
+ * An LRU cache of pictures in memory, bounded in bytes. Concurrent requests for one picture share its drawing. The key
+ * must contain everything that decides how the picture looks.
+ */
 export function createPictureCache({ maxBytes, onLookup }: PictureCacheOptions) {
   const pictures = new LRUCache<string, Picture>({
     maxSize: maxBytes,

@@ -9,13 +9,16 @@ type QueueOptions = {
   maxWaitingPerClient?: number
 }
 
-/** How long a task may wait: less than the idle timeout of connections (main.ts), so that there is a response. */
+/**
+ * How long a task may wait. This is shorter than the idle timeout of connections (main.ts), which would close the
+ * connection without a response.
+ */
 const maxWaitMs = 15_000
 
 /** Runs `work` when there is room. Throws Overloaded if the queue is full, or after `maxWaitMs` without room. */
 type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<Result>
 
-/** A client with tasks. `waiting` contains functions that start the waiting ones, the oldest first. */
+/** A client with tasks. `waiting` contains the functions that start its waiting tasks, the oldest first. */
 type Client = { name: string; running: number; waiting: (() => void)[] }
 
 /**

@@ -50,9 +50,9 @@ const shareEveryMs = 100
 /**
  * Returns a function that counts an event in this process. The events are added to the store in the background once
  * they exceed 5 % of what is left of the limit `max`. One process accepts exactly as many events as the limit allows.
- * Several ones together may accept more: a twentieth of the limit for each other process, and what arrives within
- * `shareEveryMs`. To count every event in Redis would be exact, but a Redis command more per request than test/bench
- * allows: none for the page / and one, which reads the session, for an avatar.
+ * Several processes together may accept more: a twentieth of the limit for each other process, and what arrives within
+ * `shareEveryMs`. Counting every event in Redis would be exact, but would cost a Redis command per request. test/bench
+ * allows none for the page /, and only the one that reads the session for an avatar.
  */
 export function createSharedCounter(store: Store, max: number): (key: string) => Count {
   const windowOf = createWindows()

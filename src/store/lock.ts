@@ -4,8 +4,9 @@ import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
 /**
- * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. Visitors wait for that,
- * so the TTL is shorter than the default of UPSTREAM_TIMEOUT_MS.
+ * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. Other requests of the
+ * visitor wait for that, and account.ts takes a wait of 0.8 * UPSTREAM_TIMEOUT_MS for a timeout of Discord. So the TTL
+ * is shorter than that.
  */
 export const lockTtlS = 3
 const renewEveryMs = 1000

@@ -45,7 +45,7 @@ function parseServers(text: string): RedisAddress | undefined {
 }
 
 function parseSentinels(text: string): RedisAddress | undefined {
-  // A URL has only one host, so a URL is made for each host and parsed.
+  // The URL parser refuses an address with several hosts, so the address is split, and each host parsed as a URL.
   const [, protocol, account = '', hosts = '', name = '', query = ''] =
     /^(sentinels?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/([\w.-]+)(?:\?([^#]*))?$/.exec(text) ?? []
   const urls = parseUrls(hosts.split(',').map((host) => `redis://${account && `${account}@`}${host.trim()}`))

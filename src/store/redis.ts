@@ -5,7 +5,7 @@ import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
 import { commandTimeoutMs, createRunner } from './redis-runner.ts'
 
-/** Time limit of connecting. After it a new connection is tried. */
+/** Time limit of connecting. A new connection is tried after it, so that the app works within 5 s of Redis' return. */
 const connectTimeoutMs = 4000
 const superviseEveryMs = 1000
 /** Pings are sent every second. After this many failed ones in a row the connection is replaced. */
@@ -13,7 +13,7 @@ const maxFailedPings = 5
 
 /** How long the result of trying all commands is used again, so that many requests for /readyz cause few tries. */
 const triedForMs = { ok: 1000, failed: 200 }
-/** The keys on which commands are tried, spread over a cluster's slots, so that most masters are tried. */
+/** The keys on which commands are tried: one in each eighth of a cluster's slots, so that most masters are tried. */
 const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
 /** `down` means no connection, or no answer in time. */

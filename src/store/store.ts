@@ -41,9 +41,12 @@ export type Store = {
   remainingMs(key: string): Promise<number>
   extendIfEqual(key: string, value: string, ttlS: number): Promise<boolean>
   deleteIfEqual(key: string, value: string): Promise<boolean>
-  /** Replaces a value under its lock; false if there is none. Throws LockLost if the lock has another owner or none. */
+  /**
+   * Replaces the value of a key under its lock; false if there is no such key. Throws LockLost if the lock has another
+   * owner or none.
+   */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
-  /** Adds `hits`, returns the total. The count begins at 0 again `windowMs` after its first hit, in `resetMs`. */
+  /** Adds `hits` and returns the total. The count ends `windowMs` after its first hit, which is `resetMs` from now. */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Finds out whether the store accepts all commands. Never rejects. */
   state(): Promise<RedisState>
@@ -73,7 +76,7 @@ export function redisStore({ run, noteRefusal, state, close }: Redis): Store {
         try {
           return await redis.getEx(key, expiration(ttlS))
         } catch (error) {
-          // GETEX counts as a write. A Redis that refuses writes can still be read.
+          // GETEX counts as a write, so a Redis that refuses writes refuses it. GET still works.
           if (noteRefusal(error)) return redis.get(key)
           throw error
         }

@@ -4,9 +4,9 @@ export const breakerStates = ['closed', 'open', 'half-open'] as const
 export type BreakerState = (typeof breakerStates)[number]
 
 export type BreakerOptions = {
-  /** The circuit opens after so many errors in a row that `isFailure` accepts, or after a single 429. */
+  /** This many failures in a row open the circuit, or a single 429. Only errors that `isFailure` accepts count. */
   failures: number
-  /** How long the circuit stays open. After a 429 it is Retry-After, if that is shorter. */
+  /** How long the circuit stays open; after a 429 as long as Retry-After says, if that is shorter. */
   pauseMs: number
   isFailure: (error: unknown) => boolean
   onState: (state: BreakerState) => void

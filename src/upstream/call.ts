@@ -39,7 +39,7 @@ function agents(options: https.AgentOptions) {
   return { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
 }
 
-/** Servers keep idle connections longer than this, so few requests meet a connection that is being closed. */
+/** Idle connections are closed after this time. Most servers wait longer, so few requests meet a closing connection. */
 const idleTimeoutMs = 4000
 
 export type CallOptions = {

@@ -24,7 +24,7 @@ type AccountParts = {
   upstreamTimeoutMs: number
 }
 
-/** A user and the tokens that identify the user. `isNew` says that this request has just obtained them. */
+/** A user and the tokens that identify the user. With `isNew` the tokens are new, and not stored in the session yet. */
 type Identity = { user: User; tokens: SealedTokens; isNew: boolean }
 
 /**
@@ -101,8 +101,8 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
       const { tokens } = await sessions.change(req, async (visitor) => {
         const stored = openTokens(sealer, visitor.tokens)
         if (stored && isUsable(stored)) return visitor
-        // If this request has waited that long for the lock, the request before it has waited in vain for Discord. For
-        // the lock of a killed process it waits no longer than `lockTtlS`, and then refreshes the tokens itself.
+        // A request that has waited this long for the lock gives up, because the request that had the lock has waited
+        // in vain for Discord. The lock of a killed process ends sooner, after `lockTtlS`.
         if (performance.now() - since > 0.8 * upstreamTimeoutMs) throw new DiscordTimeout('waited for another refresh')
         const refreshed = await refresh(visitor, deadline)
         newTokens = refreshed && sealTokens(sealer, refreshed)
@@ -110,6 +110,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
       })
       return openTokens(sealer, tokens)
     } catch (error) {
+      // The session ended during the refresh, so a sign-out has not seen the new tokens, and nothing will use them.
       if (error instanceof NotSignedIn && newTokens) await revoke([newTokens])
       throw error
     }

@@ -72,13 +72,13 @@ export function stateCookies(config: Config) {
       return sent(req).find((cookie) => cookie.name === name)
     },
 
-    /** The newest cookies of this browser, as many as it may have. Made-up ones beyond that cause no work. */
+    /** The newest state cookies of this browser, at most `maxStates`, so that many made-up ones cause no work. */
     all: (req: Request): StateCookie[] => sent(req).slice(-maxStates),
 
     /** Clears the oldest cookies if there is no room for one more, and returns those that were cleared. */
     clearOldest: (req: Request, res: Response): StateCookie[] => clear(res, sent(req).slice(0, 1 - maxStates)),
 
-    /** Shortens the cookie's lifetime to that of the outcome, which the browser may request once more. */
+    /** Shortens the cookie's lifetime to that of the outcome. It serves only to request the same callback once more. */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
     },

@@ -36,14 +36,14 @@ type SessionParts = {
  * - At a sign-in the visitor moves to a session with a new id. The new session is written first. Then `successor:{id}`
  *   of the old id is set to the new one, and after the response the old session is deleted. So nothing is lost if the
  *   process is killed at any step.
- * - `successor:{id}` is set by a sign-in or by a sign-out. A request that began with the old id continues in the
- *   successor if it belongs to the same user. A sign-in that finds the value of a sign-out fails.
+ * - A request that began with the old id continues in the successor, if that belongs to the same user.
+ * - A sign-out sets `successor:{id}` to `signedOut`, so that a sign-in that began before it fails.
  */
 export function createSessions({ config, store, userSessions, log, waitMs }: SessionParts) {
   const sessionStore = new SessionStore(store)
   const cookie = sessionCookie(config, sessionStore, log)
 
-  /** Reads a session, and its successor if it has one. */
+  /** Reads a session and the value of `successor:{id}`: the id of its successor, `signedOut`, or undefined. */
   async function read(id: string) {
     const [text, successor] = await store.getMany([sessionKey(id), successorKey(id)])
     return { data: parseSession(text), successor }
@@ -141,7 +141,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { sessionID } = req
     try {
       const excess = visitor.user ? await addToUser(visitor.user, sessionID, details) : []
-      // If the user has just been forgotten, the session was found in the list and its key marked as signed out.
+      // If the user was forgotten after the session was added to the list, the mark is there: see `markAsSignedOut`.
       const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
       const isStored = await store.setUnless(key, JSON.stringify(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')
@@ -258,7 +258,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 }
 export type Sessions = ReturnType<typeof createSessions>
 
-/** Takes the session from the request, so that express-session does not set its cookie in the response. */
+/** Removes the session from the request, so that express-session does not set its cookie in the response. */
 function leave(req: Request): void {
   Object.assign(req, { session: undefined })
 }

@@ -57,7 +57,8 @@ type StatesParts = {
  * 2. `take` locks the record for one request. A second request of the browser waits for the outcome of the first one.
  * 3. `storeOutcome` replaces the record by the outcome, for a minute, in case the first response is lost.
  * 4. `release` unlocks the record for the browser's next request, if neither code nor state was used up.
- * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. `storeOutcome` then fails.
+ * 5. `forget` deletes records: at a sign-out, and the oldest ones if a browser has too many. A sign-in whose record was
+ *    deleted cannot store its outcome, and fails.
  */
 export function createStates({ store, sealer, log, waitMs, isLimited, onStart, onEnd }: StatesParts) {
   const countStart = createSharedCounter(store, maxStartsPerMinute)
@@ -127,7 +128,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
         log.warn({ err }, 'the outcome of a callback was not kept')
         return true // the outcome is still right for this request
       })
-      // The caller of a sign-in that was forgotten stores the outcome `failed` next.
+      // If the record of a sign-in was forgotten, the caller stores the outcome `failed` next, which is then counted.
       if (isKept || outcome.end === 'failed') onEnd?.(outcome.end)
       return isKept ? ended : undefined
     }
@@ -137,7 +138,8 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
 
   /**
    * Runs `work` with the ids of the sessions in which other tabs have just signed in, one callback of a browser after
-   * the other: under the lock of the browser's oldest state. The callback of that state has the lock from `take`.
+   * the other: under the lock of the browser's oldest state. The callback of that state has the lock from `take`. `own`
+   * is the key of this callback's record.
    */
   async function withOtherTabs<T>(
     own: string,

@@ -12,7 +12,7 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 /** A token that expires within this time could expire on its way to Discord. */
 const marginMs = 1000
 
-/** Whether the access token has not expired by this clock. If the clock is wrong, Discord's 401 leads to a refresh. */
+/** Whether the access token has not expired by this server's clock. If that is wrong, a 401 leads to a refresh. */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
 }
@@ -23,7 +23,10 @@ export type Sealer = {
   open(sealed: string): string | undefined
 }
 
-/** Encrypts with the first secret (XChaCha20-Poly1305, nonce in front); decrypts with each, so they can be rotated. */
+/**
+ * Encrypts and authenticates texts (XChaCha20-Poly1305, with the nonce in front), by the first secret. Decrypts texts
+ * of any of the secrets, so that secrets can be rotated.
+ */
 export function createSealer(secrets: string[]): Sealer {
   const ciphers = secrets.map((secret) =>
     managedNonce(xchacha20poly1305)(new Uint8Array(hkdfSync('sha256', secret, '', 'sealed texts', 32))),

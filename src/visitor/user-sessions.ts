@@ -35,8 +35,9 @@ export function createUserSessions({ store, secrets, log }: UserSessionsParts) {
 
   return {
     /**
-     * Adds a session. `excess` are the oldest sessions, which must end because there are too many. `forgottenAt`, in
-     * milliseconds by the store's clock, is missing if no sign-in that began before it can be under way.
+     * Adds a session. `excess` are the oldest sessions, which must end because there are too many. `forgottenAt` is the
+     * time at which the user was last forgotten, in milliseconds by the store's clock. It is missing if that has never
+     * happened, or so long ago that no sign-in from before it can be under way.
      */
     async add(userId: string, sessionId: string): Promise<{ excess: string[]; forgottenAt?: number }> {
       const [user = ''] = hashesOf(userId)
