@@ -69,7 +69,7 @@ export function framesOf(svg: string): Frames {
 function transformAt(animation: Animation, iterations: number, bounds: () => Box | undefined): string {
   // Without a box there is no width or height for a percentage, so NaN makes `lengthIn` refuse it.
   const [left, top, right, bottom] = animation.inBounds ? (bounds() ?? [0, 0, 0, 0]) : [0, 0, Number.NaN, Number.NaN]
-  const [originX = '0', originY = '0'] = animation.origin.replace(/^center$/, '50% 50%').split(' ')
+  const [originX = '50%', originY = '50%'] = animation.origin.replace(/^center$/, '50%').split(' ')
   const x = left + lengthIn(originX, right - left)
   const y = top + lengthIn(originY, bottom - top)
   const steps = stepsAt(animation.transform, animation, iterations).map(svgFunction)

@@ -167,6 +167,7 @@ describe('an animation', () => {
   test.each([
     ['50% 100%', '25 50'],
     ['10px 20px', '30 50'],
+    ['10px', '30 40'], // in CSS a missing second value is the middle
     ['0 0', '20 30'],
   ])('turns around the point %s of its drawing', (origin, point) => {
     const css = `${to('rotate(90deg)')}.a{transform-box:fill-box;transform-origin:${origin}}`
