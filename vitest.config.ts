@@ -41,6 +41,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/support/compile.ts',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['dot'],
