@@ -51,7 +51,13 @@ const bad: [name: string, ...values: string[]][] = [
     'redis://a,rediss://b',
     'redis://a/1,redis://b/1',
   ],
-  ['REDIS_URL', 'redis://:pass@a,redis://:word@b', 'redis://a,sentinel://b/name', 'redis://a:70000,redis://b'],
+  [
+    'REDIS_URL',
+    'redis://:pass@a,redis://:word@b',
+    'redis://u:x@a,redis://v:x@b',
+    'redis://a,sentinel://b/name',
+    'redis://a:70000,redis://b',
+  ],
   ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
   ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
   ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
@@ -160,7 +166,7 @@ test('REDIS_URL names a server, a cluster, or sentinels', () => {
     username: 'user',
     password: 'p@ss',
   })
-  expect(redisAt('sentinel://a:26380,[::1],c/my-master.1')).toEqual({
+  expect(redisAt('sentinel://a:26380, [::1],c/my-master.1')).toEqual({
     kind: 'sentinel',
     name: 'my-master.1',
     sentinels: [

@@ -300,6 +300,7 @@ describe('the user endpoint', () => {
     ['a user whose id is a path', () => faults.json(200, { id: '../5', username: 'a' }), 502],
     ['a user whose id ends in a path', () => faults.json(200, { id: '5/../6', username: 'a' }), 502],
     ['a user without a name', () => faults.json(200, { id: '5', username: '' }), 502],
+    ['a user whose name shows nothing', () => faults.json(200, { id: '5', username: ' \u0001\t ' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
   ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
