@@ -379,7 +379,7 @@ describe('while Redis refuses commands', () => {
   test('because the user may not take a session from a list, a sign-out succeeds all the same', async () => {
     const visitor = await signedIn(app)
     await acl('-lrem')
-    onTestFinished(() => void acl('+@all'))
+    onTestFinished(async () => void (await acl('+@all')))
     expect((await visitor.post('/sign_out')).headers.location).toBe('/?notice=signed-out')
     expect((await visitor.get('/show_avatar')).status).toBe(303)
     expect(app.logged.filter((line) => line.includes('still listed') && line.includes('"level":40'))).toHaveLength(1)
