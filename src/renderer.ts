@@ -1,5 +1,6 @@
-// The program of a renderer process, see avatar/renderers.ts. Modules are imported when they are first needed, because
-// sharp alone takes 25 MB, and the process that only checks and draws never needs it.
+// The program of a renderer process, see avatar/renderers.ts. It is not in avatar/, which may not import pictures/.
+// Modules are imported when they are first needed, because sharp alone takes 25 MB, and the process that only checks
+// and draws never needs it.
 import { writeFile } from 'node:fs/promises'
 import type { Reply } from './avatar/process-pool.ts'
 import type { Task } from './avatar/renderers.ts'

@@ -46,7 +46,7 @@ function enhance(form) {
       fillIn(lookQuery(look))
       writeAddress()
     },
-    onPinned() {
+    onUnpinned() {
       update()
       writeAddress()
     },
@@ -90,7 +90,7 @@ function enhance(form) {
     }
   }
 
-  /** Adds a step to the browser's history. Its `state` is the address of the look. */
+  /** Adds a step with the address of the look to the browser's history. The step's `state` is that address, too. */
   const writeAddress = debounce(() => {
     const url = lookUrl(enteredLook())
     if (url !== history.state) history.pushState(url, '', url)

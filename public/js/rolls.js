@@ -48,7 +48,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     return place
   }
 
-  /** Marks the roll whose seed is in the seed field. */
+  /** Marks the button of this seed, if it is one of the last rolls: its seed is in the seed field. */
   function mark(seed) {
     for (const button of buttons()) {
       if (button.dataset.seed === seed) button.setAttribute('aria-current', 'true')

@@ -112,8 +112,8 @@ export function createMoods(form) {
 export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
 
 /**
- * Allows or ends the choice of several variants of the open part. The tiles become checkboxes, and a hidden field
- * contains the list of chosen variants. If none is chosen, the seed decides.
+ * Allows or ends the choice of several variants of the open part, of which the seed then picks one. The tiles become
+ * checkboxes, and a hidden field contains the list of chosen variants. If none is left, "As rolled" is chosen.
  */
 function allowSeveral(card, field, isOn) {
   const variants = card.querySelectorAll(`[data-variant="${field}"]`)
@@ -149,10 +149,10 @@ function writeList(card, field, chosen) {
 }
 
 /**
- * The card "Parts", which the server renders with one part open. `fillIn` fills in the form with a look. `onPinned` is
- * called after the visitor has removed all pins.
+ * The card "Parts", which the server renders with one part open. `fillIn` fills in the form with a look. `onUnpinned`
+ * is called after the visitor has removed all pins.
  */
-export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }) {
+export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned }) {
   const card = () => form.querySelector('#parts')
   const chips = () => [...form.querySelectorAll('[data-part]')]
   const openPart = () => chips().find((chip) => chip.ariaExpanded === 'true')?.dataset.part ?? ''
@@ -218,7 +218,7 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onPinned }
     if (ready) return fillIn(withReadyColours(enteredLook(), ready))
     setPins({})
     chips()[0].focus({ preventScroll: true })
-    onPinned()
+    onUnpinned()
     announce(texts.unpinned)
   })
 

@@ -1,7 +1,7 @@
 import { Avatar, Style } from '@dicebear/core'
 import { type Choice, dicebearOptions } from './choice.ts'
 
-/** The styles by name, each loaded when it is first needed, because it is up to 300 KB of JSON. */
+/** The styles by name, each loaded when it is first needed, because it is up to 370 KB of JSON. */
 const loadedStyles = new Map<string, Promise<Style>>()
 
 async function loadStyle(name: string): Promise<Style> {

@@ -14,7 +14,7 @@ export type StoredSvg = { svg: Buffer; checksum: string }
 export type FileCache = {
   /** The SVG stored under this key; undefined if there is none or its file is damaged. */
   read(key: string): Promise<StoredSvg | undefined>
-  /** Stores an SVG, in place of any file or folder with its name. Reports errors to `onError`, never throws. */
+  /** Stores an SVG, in place of any file or folder with its name. An error is reported to `onError`, never thrown. */
   write(key: string, svg: Buffer): Promise<StoredSvg>
   /** Deletes the file. A failure is reported to `onError`, never thrown. */
   delete(key: string): Promise<void>

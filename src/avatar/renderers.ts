@@ -38,7 +38,7 @@ const trustedTimeoutMs = 15_000
 
 /** How many tasks are sent to the drawing process ahead, so that it is not idle between two tasks. */
 export const drawingConcurrency = 8
-/** A rendering process ends after this idle time, because sharp takes 25 MB. Loading it takes 0.1 s. */
+/** A rendering process ends after this idle time, because sharp takes 25 MB. Loading it again takes 0.1 s. */
 const renderingIdleMs = 60_000
 
 // The schemas of the tasks' results, made once, because making a schema takes a hundred times as long as using it.

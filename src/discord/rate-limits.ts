@@ -15,6 +15,7 @@ const keyOf = (bucket: Bucket) => `gate:${bucket}`
 const nameOf = (bucket: Bucket) => bucket.split(':')[0]
 
 // Discord blocks an IP address after 10,000 invalid requests (401, 403, 429) in ten minutes. Sign-ins stop at a fifth.
+// https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 const maxInvalid = 2000
 const invalidWindowMs = 600_000
 

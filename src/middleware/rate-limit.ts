@@ -81,7 +81,7 @@ function limitNetwork({ name, max, prefix, store, count = createSharedCounter(st
     limit: max,
     identifier: name,
     keyGenerator: (req) => `limit:${name}:${networkOf(req, prefix)}`,
-    // An IPv4 client has no networks here, because an IPv4 network may belong to many customers.
+    // The limits of wider networks are for IPv6 only, because an IPv4 network may belong to many customers.
     skip: (req) => prefix < 64 && !networkOf(req, prefix).includes('/'),
     standardHeaders: 'draft-8',
     legacyHeaders: false,

@@ -147,7 +147,7 @@ const CallbackQuery = z
 
 type Callback = { state: string; code?: string | undefined; error?: string | undefined }
 
-/** Reads the parameters of Discord's redirect (RFC 6749, 4.1.2), if it has any. Throws InvalidCallback. */
+/** The parameters of Discord's redirect (RFC 6749, 4.1.2); undefined if there are none. Throws InvalidCallback. */
 function readCallback(query: unknown): Callback | undefined {
   const read = CallbackQuery.safeParse(query)
   if (!read.success) throw new InvalidCallback('a wrong, repeated or overlong parameter')

@@ -1,6 +1,6 @@
 // The texts of the browser scripts, in the format of words.ts. Some of them are also in the pages.
 
-/** The text of a link. The text `notCopied` quotes it. */
+/** The text of a link to the form. The text `notCopied` below quotes it. */
 export const change = 'Change style or mood'
 
 /** Moods within a text, such as "Adventurer, in love". */

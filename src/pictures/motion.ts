@@ -26,7 +26,7 @@ export type Animation = Timing & {
 type Declarations = Map<string, string>
 type KeyframeRule = { selector: string; style: Declarations }
 
-/** Limit of the length of a stylesheet. DiceBear's longest one has a tenth of it. */
+/** Limit of the length of a stylesheet. DiceBear's longest one has less than a tenth of it. */
 const maxCssLength = 20_000
 
 /** CSS easing functions by name: https://www.w3.org/TR/css-easing-1/ */

@@ -3,7 +3,7 @@ import type { RedisAddress } from './redis-address.ts'
 import { type Commands, scripts } from './redis-commands.ts'
 
 const clientOptions = {
-  // Commands fail at once while Redis is down, instead of being queued.
+  // While Redis is down, commands fail at once instead of being queued, so that visitors do not wait in vain.
   disableOfflineQueue: true,
   // The client's own timer would outlive the command and hold its memory. redis-runner.ts has the timeout.
   commandOptions: { timeout: 0 },

@@ -74,8 +74,8 @@ export class SessionStore extends RedisStore {
   }
 
   /**
-   * Shortens the lifetime of the cookie that express-session renews, and the TTL, so that they do not outlive the
-   * session.
+   * Called for each session that was read. Shortens the lifetime of the cookie, which express-session renews, and the
+   * TTL, so that they do not outlive the session, which ends after `sessionMaxAgeS`.
    */
   override createSession(req: Request, data: SessionData): Session & SessionData {
     const leftS = secondsLeft(data)
