@@ -104,10 +104,10 @@ describe('the card of the parts', () => {
     await visit({}, async (page) => {
       await open(page, '&part=hair&glassesVariant=variant02')
       await part(page, 'Long 16').check({ force: true })
+      for (const selector of ['.ready img', '.moods img']) await untilDrawn(page, 'hairVariant', 'long16', selector)
       for (const selector of ['.variants img', '.ready img', '.styles .tile img', '.moods img', '.scales img']) {
         await untilDrawn(page, 'glassesVariant', 'variant02', selector)
       }
-      for (const selector of ['.ready img', '.moods img']) await untilDrawn(page, 'hairVariant', 'long16', selector)
       await untilDrawn(page, 'scale', '0.8', '.tile:has([name="scale"][value="0.8"]) img')
       expect((await queryOf(page, '.tile:has([name="scale"][value=""]) img')).has('scale')).toBe(false)
       expect(await chip(page, 'Hair').getAttribute('class')).toBe('chip pinned')
@@ -136,6 +136,11 @@ describe('the card of the parts', () => {
       await open(page, '&part=hair&glassesVariant=variant02')
       await page.locator('#part input[type="color"]').fill('#123456')
       await page.waitForURL(/hairColor=123456/)
+      await page.locator('#part input[type="color"]').fill('#654321')
+      await page.waitForURL(/hairColor=654321/)
+      await page.goBack()
+      await untilSent(page, 'hairColor', '123456')
+      expect(await page.locator('#part [data-own]').isChecked()).toBe(true)
       await part(page, 'Any long').check({ force: true })
       await page.waitForURL(/hairVariant=long/)
       await page.locator('[data-unpin]').click()
@@ -187,6 +192,8 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     expect(await credit.textContent()).toBe('by Micah Lanier')
     await untilDrawn(page, 'mood', null, '.tile:has([name="mood"][value="sleepy"]) img')
     await untilDrawn(page, 'mood', 'sad', '.tile:has([name="mood"][value="sad"]) img')
+    const sad = page.getByRole('radio', { name: 'Sad', exact: true })
+    expect([await sad.isDisabled(), await sad.getAttribute('aria-describedby')]).toEqual([false, null])
     // It stays for as long as it is chosen.
     const own = page.getByRole('radio', { name: home.stylesOwn })
     expect([await own.isVisible(), await own.isChecked()]).toEqual([true, true])
@@ -229,11 +236,15 @@ test('Enter in the seed field redraws the picture and sends nothing; a preview c
       if (!priorities.has(request.url)) priorities.set(request.url, request.initialPriority)
     })
     expect(await page.locator('.update').count()).toBe(0)
+    await page.evaluate(() => {
+      document.title = 'the same page'
+    })
     await page.locator('#seed').fill('otter')
     await page.keyboard.press('Enter')
     await untilDrawn(page, 'seed', 'otter')
     await page.waitForURL(/seed=otter/)
-    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe(home.title)
+    await page.waitForLoadState('networkidle')
+    expect(await page.title()).toBe('the same page')
     const preview = `${app.url}/preview.svg?${await previewOf(page)}`
     expect(priorities.get(preview)).toBe('High')
     await page.locator('#seed').fill('W'.repeat(129))
@@ -310,11 +321,11 @@ test('a form that is not answered can be sent again after 20 seconds, or when th
   })
 })
 
-test('a message that copying failed stays for ten seconds, and nothing is left of the attempt', async () => {
+test('“Copied” takes no less room than the label; that copying failed is said for ten seconds, and leaves nothing', async () => {
   await visit({}, async (page) => {
     await page.addInitScript(() => {
       Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })
-      document.execCommand = () => false
+      document.execCommand = () => true
     })
     await page.clock.install()
     await openAvatar(page, app.url)
@@ -323,13 +334,19 @@ test('a message that copying failed stays for ten seconds, and nothing is left o
     const width = (await copy.boundingBox())?.width ?? 0
     await page.clock.pauseAt(Date.now() + 60_000)
     await copy.click()
+    await copy.getByText(script.copied).waitFor()
+    // The button does not become narrower, so that nothing beside it moves.
+    expect((await copy.boundingBox())?.width).toBeGreaterThanOrEqual(width)
+    await page.evaluate(() => {
+      document.execCommand = () => false
+    })
+    await copy.click()
     await copy.getByText(script.notCopied).waitFor()
     expect(await page.locator('textarea').count()).toBe(fields)
     await page.clock.runFor(9_000)
     expect((await copy.textContent())?.trim()).toBe(script.notCopied)
     await page.clock.runFor(1_500)
     expect((await copy.textContent())?.trim()).toBe(words.show.copy)
-    expect((await copy.boundingBox())?.width).toBeGreaterThanOrEqual(width)
   })
 })
 
