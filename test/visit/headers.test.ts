@@ -189,9 +189,8 @@ describe.each([
     expect(headers.server).toBeUndefined()
     expect(Object.keys(headers).filter((name) => name.startsWith('access-control-'))).toEqual([])
     // H4
-    const [, seconds] = /^max-age=(\d+); includeSubDomains/.exec(String(headers['strict-transport-security'])) ?? []
-    if (scheme === 'https') expect(Number(seconds)).toBeGreaterThanOrEqual(31_536_000)
-    else expect(headers['strict-transport-security']).toBeUndefined()
+    const hsts = scheme === 'https' ? 'max-age=31536000; includeSubDomains' : undefined
+    expect(headers['strict-transport-security']).toBe(hsts)
   })
 
   test.each([...pages, ...redirects, ...machines, ...files, ...refusedFiles])(
@@ -270,7 +269,7 @@ describe.each([
     const otherVersion = await ask(site().app.url, '/style.css?v=0000deadbeef')
     expect(otherVersion.headers['cache-control']).toBe('no-cache')
     const plainly = await ask(site().app.url, '/style.css')
-    expect(plainly.headers['cache-control']).toMatch(/^public, max-age=\d{1,5}$/)
+    expect(plainly.headers['cache-control']).toBe('public, max-age=3600')
     expect(plainly.headers['set-cookie']).toBeUndefined()
   })
 
