@@ -176,6 +176,13 @@ describe('an animation', () => {
     )
   })
 
+  test('turns around a point of the whole picture, if the style does not say otherwise', () => {
+    const css = `${to('rotate(90deg)')}.a{transform-origin:10px 20px}`
+    const rect = '<rect x="20" y="30" width="10" height="20"/>'
+    expect(attributesAt(css, 0.5, rect).transform).toBe('translate(10 20) rotate(45) translate(-10 -20)')
+    expect(attributesAt(to('rotate(90deg)'), 0.5, rect).transform).toBe('rotate(45)')
+  })
+
   test('has the time and the delay that its style sets with a custom property', () => {
     const css =
       'svg:has(.a){--t:.5}@keyframes k{to{opacity:0}}.a{animation:k calc(var(--t,1)*4s) linear infinite calc(var(--u,1)*3s)}'
