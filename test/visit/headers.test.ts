@@ -252,10 +252,16 @@ describe.each([
     },
   )
 
-  test('avatars may be cached by private caches only', async () => {
-    for (const [, , answer] of pictures.slice(0, 2)) {
-      expect((await answer(site())).headers['cache-control']).toMatch(/^private, max-age=\d{6,}/)
-    }
+  test('avatars may be cached by private caches only, other pictures by all caches for a week or a day', async () => {
+    const caching = await Promise.all(
+      pictures.map(async ([, , answer]) => (await answer(site())).headers['cache-control']),
+    )
+    const [avatar, week, day] = [
+      'private, max-age=31536000, immutable',
+      'public, max-age=604800',
+      'public, max-age=86400',
+    ]
+    expect(caching).toEqual([avatar, avatar, week, week, day])
   })
 
   test('a file is cached for ever under the address with its hash, and for a short time under any other', async () => {
