@@ -34,7 +34,7 @@ async function work(task: Task): Promise<unknown> {
   }
 }
 
-/** Ends this process without waiting for running threads, as process.exit() would. */
+/** Ends this process at once. process.exit() would wait for sharp's running threads. */
 const endAtOnce = () => process.kill(process.pid, 'SIGKILL')
 
 async function answer(task: Task): Promise<void> {

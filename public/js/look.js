@@ -214,7 +214,7 @@ export function moodHint(texts, styleTitle, lacking) {
  */
 export function scaleHint(texts, { title, edgeToEdge, bust }, { scale, translateY }) {
   if (edgeToEdge) return fill(texts.edgeToEdge, { style: title })
-  // The distance from the edge of the drawing to that of the picture.
+  // The distance from the lower edge of the drawing to that of the picture, in percent of the picture.
   const percent = Math.round(50 * (1 - Number(scale || 1)))
   return bust && percent > Number(translateY || 0) ? fill(texts.lowerEdge, { percent }) : ''
 }

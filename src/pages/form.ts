@@ -79,9 +79,9 @@ export const isLink = (query: Record<string, unknown>) =>
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * Copies the chosen seed to the field `seed`. The radio buttons `seedFrom` say which it is: `username` means an empty
- * seed, `word` or nothing the field `seed`, any other value the seed of a face. Links and hidden fields have no
- * `seedFrom`.
+ * Copies the chosen seed to the field `seed`. It depends on the radio button `seedFrom`: with `username` the seed is
+ * empty, with `word` it is the text in the field `seed`, and every other value is itself the seed, of a face in the wall.
+ * Links and hidden fields have no `seedFrom`, and only the field `seed`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
