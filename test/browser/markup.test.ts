@@ -66,7 +66,7 @@ beforeAll(async () => {
     'form, edge to edge': await open(
       '/?style=identicon&seed=fern&mood=happy&rotate=1.5&backgroundColor=own&backgroundColorFill=solid&backgroundColorAngle=-45',
     ),
-    'form, roomy pattern': await open('/?style=patchwork&seed=fern&scale=0.8'),
+    'form, roomy pattern': await open('/?style=patchwork&seed=fern&scale=0.8&flip=none'),
     'form, wrong': (
       await app
         .visitor()
@@ -120,6 +120,19 @@ test('each text of the pages is on a page', () => {
   expect(parts.filter((part) => !shown.includes(part))).toEqual([])
 })
 
+/** Elements without an end tag (https://html.spec.whatwg.org/multipage/syntax.html#void-elements). */
+const voidElements = new Set(['br', 'hr', 'img', 'input', 'link', 'meta', 'source'])
+
+/** Returns the first tag that does not fit the tags before it, or the elements that are open at the end. */
+function misplacedTag(html: string): string {
+  const open: string[] = []
+  for (const [tag, slash, name = '', selfClosing] of html.matchAll(/<(\/?)([a-z][a-z0-9]*)\b[^>]*?(\/?)>/g)) {
+    if (slash === '/' && open.pop() !== name) return tag
+    if (slash === '' && selfClosing === '' && !voidElements.has(name)) open.push(name)
+  }
+  return open.join(' ')
+}
+
 describe('every page', () => {
   const names = ['form', 'form, refused', 'licences', 'privacy', 'error', 'first', 'second', 'failed']
 
@@ -144,6 +157,10 @@ describe('every page', () => {
       ['icon', '/favicon.svg', 'image/svg+xml'],
       ['apple-touch-icon', '/icon-180.png', undefined],
     ])
+  })
+
+  test('closes each element that it opens, because a browser would move what follows into an open one', () => {
+    for (const [name, text] of Object.entries(texts)) expect([name, misplacedTag(text)]).toEqual([name, ''])
   })
 
   test('gives each picture a size and a text alternative, which is empty if the picture is beside its name', async () => {
@@ -259,7 +276,7 @@ const places: Record<string, Place[]> = {
     ['failed', '.lead', { text: 'Discord asks us to wait. Try again in 4 minutes; your choices are safe.' }],
   ],
   'a button says that its form is being sent': [
-    ['form', '.panel button.next', { 'data-busy': script.leaving, text: 'Continue with Discord' }],
+    ['form', '.panel button.next', { 'data-busy': 'Off to Discord…', text: 'Continue with Discord' }],
     ['failed', '.ways button', { 'data-busy': script.leaving, text: words.errors.tryAgain }],
     ['kept', '.hero .notice button', { 'data-busy': script.working, text: home.fit }],
     ['second', '.panel button.next', { 'data-busy': script.working, text: show.make }],
@@ -392,6 +409,7 @@ const places: Record<string, Place[]> = {
     ['form, more parts', '#flip', { value: 'both', checked: '' }],
     ['form', '#flip', { value: 'horizontal', checked: undefined }],
     ['form, edge to edge', '.framing details', { open: '' }],
+    ['form, roomy pattern', '.framing details', { open: undefined }],
     ['form, edge to edge', '[data-styles-own]', { hidden: undefined }],
     ['form, edge to edge', '[data-styles-own] input', { checked: '', value: 'own' }],
     ['form, edge to edge', '[name="backgroundColorFill"][checked]', { value: '' }],
@@ -486,6 +504,10 @@ test.each(Object.entries(places))('%s', async (_title, ofThese) => {
       wrong.push({ page, selector, count: found.length, known, expected })
   }
   expect(wrong).toEqual([])
+})
+
+test('the moods are offered in the order of their table, after “any”', async () => {
+  expect((await attributesOf('form', '[name="mood"]', 'value')).flat()).toEqual(['', ...moodMap.moods])
 })
 
 test('a field of the open part is sent once', async () => {

@@ -484,6 +484,8 @@ describe('the form', () => {
         .toEqual(expected)
       const numbers = page.locator('.framing output, .two-colours output')
       expect(await numbers.allTextContents()).toEqual(['45°', '80 %', '0 %', '0 %', '−10°'])
+      // Without a script the page has the colour input of the second colour after the form was sent.
+      expect(await page.locator('.card:has(.two-colours) .own input[type="color"]').count()).toBe(2)
       if (script) await page.waitForURL(/flip=horizontal/)
       await page.reload()
       expect(Object.fromEntries(await pictureQuery(page, preview))).toEqual(expected)

@@ -81,6 +81,17 @@ describe('the message about a wrong field', () => {
     const { problems } = readForm({ style: 'micah', ...sent })
     expect(problems.map((problem) => problem.message)).toEqual([message])
   })
+
+  test('about a part is before that about a colour, as on the page', () => {
+    const { problems } = readForm({
+      style: 'micah',
+      rotate: '46',
+      hairColor: 'red',
+      hairVariant: ['a', 'b'],
+      mood: 'odd',
+    })
+    expect(problems.map(({ field }) => field)).toEqual(['mood', 'hairVariant', 'hairColor', 'rotate'])
+  })
 })
 
 describe('the card of the parts', () => {

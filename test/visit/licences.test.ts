@@ -28,6 +28,11 @@ test('/licences names creator, source and licence of every style', async () => {
   expect(places).toEqual(places.toSorted((one, other) => one - other))
 })
 
+test('/licences names the fonts of the letters in pictures, and their licence', async () => {
+  const { text } = await app.visitor().get('/licences')
+  expect(text).toContain('the DejaVu fonts and with Noto fonts (SIL Open Font License 1.1)')
+})
+
 test('the README has the number of styles under each licence', () => {
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8').replaceAll(/\s+/g, ' ')
   const count = (licence: string) => styles.filter(({ license }) => license.startsWith(licence)).length

@@ -87,6 +87,20 @@ test('“Make it fit” keeps an empty seed, and a long seed is cut in the headi
   expect(long).toContain(` from the seed “<bdi>${seed}</bdi>”</span>`)
 })
 
+test('the faces to pick from are in the style of the avatar that is shown, and so is the link to twelve more', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor, { ...look, style: 'thumbs' })
+  const [older] = await historyOf(visitor)
+  await visitor.post('/show_avatar').type('form').send({ style: 'bottts', seed: 'otter' })
+  const [newer] = await historyOf(visitor)
+  for (const [style, id] of Object.entries({ bottts: newer, thumbs: older })) {
+    const { text } = await visitor.get(`/show_avatar?avatar=${id}`)
+    const [faces = ''] = /<form class="tiles wall-faces".*?#twelve"/s.exec(text) ?? []
+    const styles = [...faces.matchAll(/style=([\w-]+)/g)].map(([, name]) => name)
+    expect([styles.length, new Set(styles), faces.includes(`avatar=${id}`)]).toEqual([12, new Set([style]), true])
+  }
+})
+
 test('the form on the page has the style of the avatar if its address has none that is known', async () => {
   const visitor = app.visitor()
   await signIn(app, visitor, { style: 'thumbs', seed: 'fern' })
