@@ -1,5 +1,6 @@
 // What the fields of the form mean, and the messages about wrong ones.
 import { describe, expect, test } from 'vitest'
+import { lookUrl } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { readForm } from '../../src/pages/form.ts'
 import { partsView } from '../../src/pages/parts-view.ts'
@@ -43,7 +44,10 @@ test('a gradient needs two colours', () => {
   for (const backgroundColor of ['', 'transparent', 'own', 'ffd29d']) {
     expect(choiceOf({ ...fill, backgroundColor })).toEqual(choiceOf({ backgroundColor }))
     if (backgroundColor === 'ffd29d') continue
-    expect(choiceOf({ ...fill, backgroundColor, backgroundColor2: '263239' })).toEqual(choiceOf({ backgroundColor }))
+    const withSecond = { ...fill, backgroundColor, backgroundColor2: '263239' }
+    expect(choiceOf(withSecond)).toEqual(choiceOf({ backgroundColor }))
+    // Neither has the address of the look, so that two addresses of one picture do not differ.
+    expect(lookUrl({ style: 'micah', ...withSecond })).toBe(lookUrl({ style: 'micah', backgroundColor }))
   }
   expect(choiceOf({ backgroundColor: 'ffd29d', backgroundColor2: '263239' })).toEqual(
     choiceOf({ backgroundColor: 'ffd29d' }),

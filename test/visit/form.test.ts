@@ -428,6 +428,10 @@ describe.each([
       const colour = (first.get('backgroundColor') ?? '').replaceAll('\0', '\ufffd')
       expect([colour, colour.replace(/^#/, '')]).toContain(kept.backgroundColor)
     }
+    if (wrong === 'backgroundColor2') {
+      const [second] = await page.find('[name="backgroundColor2"][checked]')
+      expect(second?.attributes.get('value')).toBe(first.get('backgroundColor2'))
+    }
   })
 
   test('a form without a style', async () => {
