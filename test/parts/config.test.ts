@@ -176,15 +176,15 @@ test('REDIS_URL names a server, a cluster, or sentinels', () => {
     ],
     tls: false,
   })
-  const options = 'db=3&sentinelUser=watcher&sentinelPassword=w%26tch'
-  expect(redisAt(`sentinels://user:p%40s,s@a,b/mymaster?${options}`)).toMatchObject({
+  const options = 'db=3&sentinelUser=Watcher&sentinelPassword=W%26tCh'
+  expect(redisAt(`sentinels://User:P%40s,S@a,b/mymaster?${options}`)).toMatchObject({
     kind: 'sentinel',
     tls: true,
-    username: 'user',
-    password: 'p@s,s',
+    username: 'User',
+    password: 'P@s,S',
     db: 3,
-    sentinelUser: 'watcher',
-    sentinelPassword: 'w&tch',
+    sentinelUser: 'Watcher',
+    sentinelPassword: 'W&tCh',
   })
 })
 
