@@ -268,10 +268,12 @@ describe('the field seedFrom', () => {
   })
 })
 
-test('the pages of twelve faces have no seed twice, and the last one leads to the first', () => {
+test('the pages of twelve faces have no seed twice and use all words, and the last one leads to the first', () => {
   const count = wallCount(words.script)
   const seeds = Array.from({ length: count }, (_, i) => wallSeeds(words.script, i + 1)).flat()
   expect(new Set(seeds).size).toBe(12 * count)
+  const pairs = words.script.rollFirst.split(' ').length * words.script.rollSecond.split(' ').length
+  expect(count).toBe(Math.floor(pairs / 12))
   const look = { seed: 'fern', style: 'micah' }
   expect([wallView('1', look)?.next, wallView(String(count), look)?.next]).toEqual([2, 1])
   for (const wrong of ['', '0', '-1', '1.5', String(count + 1), '1e1', ['1'], undefined]) {
