@@ -80,8 +80,8 @@ const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
  * Copies the chosen seed to the field `seed`. It depends on the radio button `seedFrom`: with `username` the seed is
- * empty, with `word` it is the text in the field `seed`, and every other value is itself the seed, of a face in the wall.
- * Links and hidden fields have no `seedFrom`, and only the field `seed`.
+ * empty, with `word` it is the text in the field `seed`, and every other value is itself the seed: that of a chosen
+ * face. Links and hidden fields have no `seedFrom`, only the field `seed`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
