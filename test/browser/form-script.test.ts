@@ -252,6 +252,18 @@ test('Enter in the seed field redraws the picture and sends nothing; a preview c
   })
 })
 
+test.each([true, false])(
+  'what only works with a script is seen only with one (script: %s)',
+  async (javaScriptEnabled) => {
+    await visit({ javaScriptEnabled }, async (page) => {
+      await page.goto(`${app.url}${start}&part=hair`)
+      if (javaScriptEnabled) await page.locator('html.js').waitFor()
+      const seen = await page.locator('.js-only').filter({ visible: true }).count()
+      expect([seen > 3, await page.locator('.update').isVisible()]).toEqual([javaScriptEnabled, !javaScriptEnabled])
+    })
+  },
+)
+
 test('a visitor who asks for reduced motion meanwhile sees a still preview', async () => {
   await visit({}, async (page) => {
     await open(page, '', '/?style=thumbs&seed=fern&animated=on')

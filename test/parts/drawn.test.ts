@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { popular } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
 import { drawnParts } from '../../src/avatar/drawn.ts'
-import { descriptionOf } from '../../src/pages/description.ts'
+import { colourName, descriptionOf } from '../../src/pages/description.ts'
 import { words } from '../../src/pages/words.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { partTable } from '../support/parts.ts'
@@ -105,6 +105,14 @@ test('the text is a short list of plain words', () => {
   for (const style of popular) {
     for (let n = 0; n < 40; n++) expect(textOf({ style, seed: `seed ${n}` }).length).toBeLessThan(160)
   }
+})
+
+test('beards and skin have the colour names of hair and skin, and dark colours are told apart', () => {
+  const beard = { facialHairVariant: 'beardMedium', facialHairColor: 'cb6820' }
+  expect(textOf({ style: 'avataaars', pins: beard })).toContain('a medium-length ginger beard')
+  expect(textOf({ style: 'micah', pins: { baseColor: '763900' } })).toMatch(/ dark brown skin$/)
+  const names = ['2c5a7a', '993300'].map((value) => colourName('shirt', { name: 'shirt', value }))
+  expect(names).toEqual(['dark blue', 'dark red'])
 })
 
 test('the text leaves out the parts that show the chosen mood, unless they are pinned', () => {
