@@ -3,7 +3,7 @@ import { type createClient, defineScript } from 'redis'
 /** Whether a lock is kept or released after the write. */
 export type LockAfter = 'keep' | 'release'
 
-/** A Lua script, which Redis executes in one atomic step. Its first parameters are the keys, which must share a slot. */
+/** A Lua script, which Redis executes in one atomic step. Its first parameters are keys, which must share a slot. */
 function script<Parameters extends (string | number)[], Reply>(keys: number, lua: string) {
   return defineScript({
     NUMBER_OF_KEYS: keys,

@@ -24,7 +24,7 @@ export type Store = {
   delete(key: string): Promise<void>
   /**
    * Adds an item at the front of a list and renews the list's TTL. If the list then has more than `max` items, returns
-   * the oldest ones as `excess`. Also returns when the key `mark` expires, see `expiresAt`. Both keys must share a slot.
+   * the oldest ones as `excess`. Also returns when the key `mark` expires, see `expiresAt`. The keys must share a slot.
    */
   addToList(
     key: string,

@@ -35,8 +35,8 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
   const hashesOf = userHasher(secrets)
   /**
    * Tokens that Discord has just issued, by the PKCE verifier of the code, or by the sealed tokens that were refreshed.
-   * Code and refresh token are then used up. If Redis fails before the new tokens are stored, the visitor's next request
-   * to this process finds them here, for a minute.
+   * Code and refresh token are then used up. If Redis fails before new tokens are stored, the visitor's next request to
+   * this process finds them here, for a minute.
    */
   const issued = new LRUCache<string, Tokens>({ max: 1000, ttl: 60_000 })
 
