@@ -90,8 +90,12 @@ function enhance(form) {
     }
   }
 
-  /** Adds a step with the address of the look to the browser's history. The step's `state` is that address, too. */
+  /**
+   * On the page /, adds a step with the address of the look to the browser's history. The step's `state` is that
+   * address, too.
+   */
   const writeAddress = debounce(() => {
+    if (!hasAddress) return
     const url = lookUrl(enteredLook())
     if (url !== history.state) history.pushState(url, '', url)
   }, settledMs)
@@ -232,7 +236,7 @@ function enhance(form) {
     seedField.value = seed
     chooseWord()
     update(waitMs)
-    if (hasAddress) writeAddress()
+    writeAddress()
   }
 
   form.addEventListener('click', (event) => {
@@ -264,7 +268,7 @@ function enhance(form) {
     if ('scale' in target.dataset) chooseOwn(target.closest('.framing'), String(target.value / 100))
     showNumbers(form)
     update()
-    if (hasAddress) writeAddress()
+    writeAddress()
   })
   if (hasAddress) {
     history.replaceState(lookUrl(enteredLook()), '')

@@ -148,6 +148,21 @@ test.each([true, false])('“Pick another face” stays in its place and keeps t
   })
 })
 
+test('the form on this page does not change the address, so that a reload shows this page again', async () => {
+  await visit({}, async (page) => {
+    await openAvatar(page, app.url)
+    await page.getByRole('link', { name: 'Or change it right here' }).click()
+    await page.locator('html.js').waitFor()
+    const address = page.url()
+    const announced = page.locator('[data-announcements]')
+    await page.locator('.ready summary').click()
+    await page.locator('[data-look-fields]').first().click()
+    // A description is announced a second after the change. On the page / the address changes sooner.
+    await expect.poll(() => announced.textContent(), { timeout: 10_000 }).not.toBe('')
+    expect([page.url(), await page.evaluate(() => history.state)]).toEqual([address, null])
+  })
+})
+
 test('“Make it fit” makes the same avatar at a scale at which the circle cuts nothing off', async () => {
   await visit({}, async (page) => {
     await openAvatar(page, app.url, 'style=fun-emoji&seed=s1')
