@@ -32,7 +32,7 @@ const store: Kept[] = [
   {
     what: 'That one of your requests is changing your session, or signing you in.',
     name: 'lock:',
-    howLong: 'Five seconds',
+    howLong: 'Three seconds',
   },
   {
     what: 'That Discord told us to wait: everybody, or you, under a keyed hash of your Discord id or a hash of the token.',
