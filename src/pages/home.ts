@@ -47,16 +47,21 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   route('/', { GET: 'page' }).get(async (req, res) => {
     const openingSeed = isLink(req.query) ? '' : (randomItem(openingSeeds) ?? '')
     const key = `${openingSeed} ${req.url}`
-    const page = pages.get(key) ?? Buffer.from(await rendered(res, 'home', await pageOf(req.query, openingSeed)))
-    pages.set(key, page)
-    res.type('html').send(page)
+    res.type('html')
+    const cached = pages.get(key)
+    if (cached) return res.send(cached)
+    const { isDrawn, ...values } = await pageOf(req.query, openingSeed)
+    const page = Buffer.from(await rendered(res, 'home', values))
+    if (isDrawn) pages.set(key, page)
+    return res.send(page)
   })
 
+  /** The values of the page. `isDrawn` is false if the look could not be drawn; the next request then tries again. */
   async function pageOf(query: Record<string, unknown>, openingSeed: string) {
     const page = pageWithoutDrawing(query, openingSeed, config)
     const { look, entered, pins, name } = page.form
     const { choice } = readLook(look)
-    if (!choice) return page
+    if (!choice) return { ...page, isDrawn: true }
     // If the look cannot be drawn, every part is offered, and nothing is said about the drawing.
     const [svg, effects] = await Promise.all([
       renderers.draw(choice).catch(() => ''),
@@ -68,7 +73,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
       parts: partsView(look, entered, query.part, pins, effects),
       described: lookWith(words.script, name, descriptionOf(choice, drawnParts(choice, svg))),
     }
-    return { ...page, form: { ...page.form, ...drawn } }
+    return { ...page, form: { ...page.form, ...drawn }, isDrawn: svg !== '' && effects !== undefined }
   }
 }
 

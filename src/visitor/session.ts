@@ -215,7 +215,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const visitors: Visitor[] = []
     const elsewhere = everywhere ? await userSessions.forget(everywhere.id) : []
     const own = cookie.idOf(req)
-    // The browser's own session is ended last, so that the visitor can try again if another one cannot be ended.
+    // The browser's own session is ended after these, so that the visitor can try again if one of them cannot be ended.
     const ids = new Set([...elsewhere, ...otherTabs].filter((id) => id !== own))
     if (own !== undefined) ids.add(own)
     for (const id of ids) {

@@ -87,15 +87,19 @@ describe('when nothing can be drawn', () => {
   })
   afterAll(() => broken.close())
 
-  test('the form offers every part, and the avatar’s page is shown without what a drawing tells', async () => {
+  test('the form offers every part, and the avatar’s page is shown without what a drawing tells, until drawing works again', async () => {
     const visitor = broken.visitor()
     await signIn(broken, visitor, { ...look, style: 'initials', mood: '', animated: 'on' })
+    const working = { ...broken.parts.renderers }
     Object.assign(broken.parts.renderers, { draw: refuse, effects: refuse, moves: refuse, lettersWithoutFont: refuse })
-    const form = await visitor.get('/?style=avataaars&seed=fern&accessoriesVariant=none')
+    const address = '/?style=avataaars&seed=fern&accessoriesVariant=none'
+    const form = await visitor.get(address)
     expect([form.status, form.text.includes('data-fields="accessoriesVariant accessoriesColor"')]).toEqual([200, true])
     expect(form.text).toContain('alt="Your avatar: Avataaars"')
     const page = await visitor.get('/show_avatar?style=avataaars&seed=fern')
     expect([page.status, page.text.includes('.gif')]).toEqual([200, false])
     expect(page.text).toContain('alt="Your avatar: Avataaars"')
+    Object.assign(broken.parts.renderers, working)
+    expect((await visitor.get(address)).text).toContain('alt="Your avatar: Avataaars, with')
   })
 })
