@@ -107,6 +107,7 @@ function expectErrorPage(received: string, status: number, title: string): void 
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'deny',
     'referrer-policy': 'same-origin',
+    'cross-origin-embedder-policy': 'credentialless',
     'cross-origin-opener-policy': 'same-origin',
     'cross-origin-resource-policy': 'same-origin',
     'cache-control': 'no-store',
