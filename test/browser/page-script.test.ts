@@ -100,6 +100,19 @@ describe('the address bar', () => {
   const badLink = (page: Page) => page.getByText(words.notices.badLink).count()
   const addressOf = (page: Page) => Object.fromEntries(new URL(page.url()).searchParams)
 
+  test('changes only when no letter has been typed for a while', async () => {
+    await visit(async (page) => {
+      await openWithStoppedClock(page)
+      for (const seed of ['a', 'ab']) {
+        await seedField(page).fill(seed)
+        await page.clock.runFor(250)
+        expect(addressOf(page).seed).not.toBe(seed)
+      }
+      await page.clock.runFor(250)
+      expect(addressOf(page).seed).toBe('ab')
+    })
+  })
+
   test('contains no mood that the style lacks', async () => {
     await visit(async (page) => {
       await page.goto(`${app.url}/?style=adventurer&mood=sleepy&seed=fern`)
