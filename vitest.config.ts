@@ -44,6 +44,8 @@ export default defineConfig({
     globalSetup: 'test/support/compile.ts',
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // A busy machine may be slow. A poll ends as soon as it succeeds.
+    expect: { poll: { timeout: 5000 } },
     reporters: ['dot'],
     sequence: { sequencer: LongestFirst },
     // No file leaves anything behind in its process, so the next one uses the modules that are loaded already.

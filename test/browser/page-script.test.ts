@@ -523,11 +523,16 @@ describe('the focus', () => {
   test('moves to the picture when “Drawing…” replaces “Try again”', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page)
-      await page.route(otter, (route) => route.abort())
+      const { promise: released, resolve: release } = Promise.withResolvers<void>()
+      let isFailing = true
+      await page.route(otter, async (route) => {
+        if (isFailing) return route.abort()
+        await released
+        return route.continue()
+      })
       await seedField(page).fill('otter')
       await page.getByRole('button', { name: words.script.tryAgain }).focus()
-      await page.unroute(otter)
-      const release = await delay(page, otter)
+      isFailing = false
       await Promise.all([page.waitForRequest(otter), page.keyboard.press('Enter')])
       await page.clock.runFor(150)
       expect(await status(page).textContent()).toBe(words.script.drawing)
