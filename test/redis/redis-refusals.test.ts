@@ -58,7 +58,8 @@ async function expectWell(app: TestApp, visitor: Visitor): Promise<void> {
   await vi.waitFor(() => expectReading(visitor), { timeout: wellAgainMs })
   // Wait, because a lock that could not be released has to expire first.
   await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
-  await signedIn(app)
+  // Wait, because the first server closes connections for some seconds after a failover.
+  await vi.waitFor(() => signedIn(app), { timeout: wellAgainMs })
 }
 
 const State = z.object({ level: z.number(), redis: z.string() })
