@@ -33,7 +33,7 @@ function enhance(form) {
   const find = (selector) => form.querySelector(selector)
   const seedField = find('[name="seed"]')
   const hasAddress = 'address' in form.dataset
-  const chosenStyle = () => find('[name="style"]:checked, [name="style"] option:checked')
+  const chosenStyle = () => find('[name="style"]:checked')
 
   const preview = createPreview(form, { onShown: readPicture, onRetried: () => updateSmallPictures() })
   const moods = createMoods(form)

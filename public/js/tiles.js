@@ -73,7 +73,7 @@ export function keepLastPictures(form) {
 
 /** The tiles of moods. A mood that the style cannot show is disabled, and the hint tells why. */
 export function createMoods(form) {
-  const options = [...form.querySelectorAll('[type="radio"][name="mood"], select[name="mood"] option')]
+  const radios = form.querySelectorAll('[type="radio"][name="mood"]')
   const hint = form.querySelector('#mood-hint')
   /** The mood that the visitor has chosen. It is chosen again when a style that can show it follows one that cannot. */
   let wanted = new FormData(form).get('mood') ?? ''
@@ -90,14 +90,11 @@ export function createMoods(form) {
   function update(style) {
     const lacking = lackingOf(style)
     const mood = moodFor(style)
-    for (const option of options) {
-      option.disabled = lacking.includes(option.value)
-      if (option.type !== 'radio') option.selected = option.value === mood
-      else {
-        option.checked = option.value === mood
-        if (option.disabled) option.setAttribute('aria-describedby', hint.id)
-        else option.removeAttribute('aria-describedby')
-      }
+    for (const radio of radios) {
+      radio.disabled = lacking.includes(radio.value)
+      radio.checked = radio.value === mood
+      if (radio.disabled) radio.setAttribute('aria-describedby', hint.id)
+      else radio.removeAttribute('aria-describedby')
     }
     const text = moodHint(texts, titleOf(style), lacking) + ownPartsHint(texts, pinsOf(form))
     if (hint.textContent === text) return
@@ -108,8 +105,8 @@ export function createMoods(form) {
   return { choose, moodFor, update }
 }
 
-/** The title of a style, from its radio button or option. */
-export const titleOf = (style) => (style.labels?.[0].querySelector('span') ?? style).textContent
+/** The title of a style, from its radio button. */
+export const titleOf = (style) => style.labels[0].querySelector('span').textContent
 
 /**
  * Allows or ends the choice of several variants of the open part, of which the seed then picks one. The tiles become
