@@ -59,6 +59,20 @@ describe('pictures', () => {
     })
   })
 
+  test('are requested once each, although the script reads the preview, too', async () => {
+    await visit(phone, async (page) => {
+      await page.goto(`${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`)
+      await untilMoodsLoaded(page)
+      const requested = await requestedUrls(page)
+      await page.locator('#filter-all').check({ force: true })
+      await page.locator('[name="style"][value="weave"]').check({ force: true })
+      // The script has then read the preview.
+      await page.locator('.crop img[alt*="Weave"]').waitFor()
+      const previews = pictures(requested()).filter((url) => url.includes('style=weave') && !/scale/.test(url))
+      expect(previews).toEqual([`${app.url}/preview.svg?seed=fern&style=weave&backgroundColor=ffd29d`])
+    })
+  })
+
   test('of a changed form are requested at once, without a timer', async () => {
     await visit(phone, async (page) => {
       await page.goto(`${app.url}/?seed=fern&style=adventurer&mood=happy&backgroundColor=ffd29d`)

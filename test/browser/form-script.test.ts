@@ -182,6 +182,10 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     await open(page, '', '/?style=adventurer&mood=sleepy&seed=fern&backgroundColor=ffd29d&rotate=5')
     const credit = page.locator('[data-credit]')
     await page.locator('#filter-all').check({ force: true })
+    await style(page, 'Lorelei')
+    expect(await page.locator('#mood-hint').textContent()).toBe('Lorelei can show them all.')
+    // The chosen mood stays, so the new hint is not announced.
+    expect(await announced(page)).not.toContain('Lorelei')
     await style(page, 'Identicon')
     const roomy = page.getByRole('radio', { name: 'Roomy' })
     expect(await roomy.getAttribute('aria-describedby')).toBe('scale-hint')

@@ -252,6 +252,8 @@ describe('pictures', () => {
     const reduced = '(prefers-reduced-motion: reduce)'
     const small = Array.from({ length: 8 }, () => [reduced, `/avatars/${id}.png?size=128`])
     expect(stills).toEqual([[reduced, `/avatars/${id}.png?size=512`], ...small])
+    // The older avatar in the history does not move.
+    expect(await attributesOf('second', '.looks source', 'srcset')).toEqual([[`/avatars/${id}.png?size=128`]])
   })
 })
 
@@ -510,6 +512,10 @@ test('the moods are offered in the order of their table, after “any”', async
   expect((await attributesOf('form', '[name="mood"]', 'value')).flat()).toEqual(['', ...moodMap.moods])
 })
 
+test('an avatar with a background has no hint about the colours that are behind one without', async () => {
+  expect(await attributesOf('kept', '.where > .hint')).toEqual([])
+})
+
 test('a field of the open part is sent once', async () => {
   expect(await attributesOf('form, filled', '#parts [type="hidden"]', 'name', 'value')).toEqual([
     ['glassesVariant', 'none'],
@@ -549,6 +555,7 @@ test('the tables of what is kept are tables for assistive technology, even where
   expect(await attributesOf('privacy', 'th:not([scope="col"]), tr:not([role="row"]), td:not([role="cell"])')).toEqual(
     [],
   )
+  expect(await textsOf('privacy', 'table:first-of-type th')).toEqual(['What', 'Where', 'How long'])
   expect(texts.privacy).not.toContain('In this demo')
 })
 

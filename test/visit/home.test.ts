@@ -1,5 +1,5 @@
 // The page / beyond its form: notices, links, and what happens when nothing can be drawn.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { look, openApp, signIn, type TestApp } from '../support/open-app.ts'
@@ -77,6 +77,25 @@ test('a page is kept, so that its look is drawn once', async () => {
   } finally {
     app.parts.renderers.draw = draw
   }
+})
+
+test('a page that was opened before is not drawn again, unless later pages have filled the 8 MB of the cache', async () => {
+  const { draw } = app.parts.renderers
+  let drawings = 0
+  const counted: typeof draw = (choice) => {
+    drawings += 1
+    return draw(choice)
+  }
+  Object.assign(app.parts.renderers, { draw: counted })
+  onTestFinished(() => void Object.assign(app.parts.renderers, { draw }))
+  const page = (seed: string) => open(`/?style=rings&seed=${seed}`)
+  const { length } = await page('first')
+  await page('first')
+  expect(drawings).toBe(1)
+  const others = Math.ceil((8 * 1024 * 1024) / length)
+  for (let i = 0; i < others; i += 1) await page(`other-${i}`)
+  await page('first')
+  expect(drawings).toBe(1 + others + 1)
 })
 
 describe('when nothing can be drawn', () => {
