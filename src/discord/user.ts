@@ -62,7 +62,7 @@ const profileFields = {
 }
 
 /**
- * The fields of Discord's user object that this app uses. Only id and username are necessary for a sign-in: any other
+ * The fields of Discord's user object that this app uses. Only id and username are necessary for a sign-in. Any other
  * field that is malformed counts as missing. https://discord.com/developers/docs/resources/user
  */
 export const UserResponse = z
