@@ -106,7 +106,8 @@ function enhance(form) {
   }, smallPicturesWaitMs)
 
   const announceDescription = debounce(() => {
-    if (description) announce(fill(texts.nowDrawn, { drawn: description }))
+    // A problem that was announced meanwhile, such as a seed that is too long, is not replaced.
+    if (description && !form.classList.contains('failed')) announce(fill(texts.nowDrawn, { drawn: description }))
   }, descriptionWaitMs)
 
   /** Updates everything after a change. The small pictures are updated `waitMs` later. */

@@ -221,6 +221,7 @@ describe('the message about a seed that is too long', () => {
       await openWithStoppedClock(page)
       await page.locator('html.js').waitFor()
       await seedField(page).fill(fits)
+      await untilShown(page, 'seed=W')
       expect([await announcements(page).textContent(), await seedField(page).getAttribute('aria-invalid')]).toEqual([
         '',
         null,
@@ -228,6 +229,7 @@ describe('the message about a seed that is too long', () => {
       await seedField(page).fill(long)
       expect(await announcements(page).textContent()).toBe(tooLong)
       expect(await seedField(page).getAttribute('aria-invalid')).toBe('true')
+      await page.clock.runFor(1500) // longer than the description of the picture before waits to be announced
       await seedField(page).fill(`${long}W`)
       expect(await status(page).textContent()).toBe(words.problems.seedTooLong(130, 128))
       expect(await announcements(page).textContent()).toBe(tooLong)
