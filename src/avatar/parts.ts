@@ -29,6 +29,9 @@ export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(
 /** The value that leaves a part out. No optional part has a variant of this name. */
 export const noVariant = 'none'
 
+/** DiceBear refuses longer lists of variants. Only the icons have more. https://www.dicebear.com/guides/core-options/ */
+export const maxVariants = 128
+
 /**
  * The parts and colours that the visitor has chosen instead of leaving them to the seed, by field. A value is a
  * variant, a comma-separated list of variants of which the seed picks one, `none`, or six hex digits.

@@ -1,6 +1,14 @@
 // The form fields for parts and colours. Each style has different ones.
 import { z } from 'zod'
-import { colourField, knownVariants, type Pins, partsOf, pinFieldsOf, variantField } from '../avatar/parts.ts'
+import {
+  colourField,
+  knownVariants,
+  maxVariants,
+  type Pins,
+  partsOf,
+  pinFieldsOf,
+  variantField,
+} from '../avatar/parts.ts'
 import { colourIn, textCalled } from './field-schemas.ts'
 import { words } from './words.ts'
 
@@ -26,7 +34,9 @@ function schemaOf(style: string): z.ZodType<Pins> {
   const { parts, colours } = partsOf(style)
   const ofParts = parts.map((part): [string, z.ZodType<string>] => {
     const field = variantField(part)
-    return [field, textOf(field).transform((entered) => knownVariants(part, entered))]
+    const known = textOf(field).transform((entered) => knownVariants(part, entered))
+    const isShort = (variants: string) => variants.split(',').length <= maxVariants
+    return [field, known.refine(isShort, words.problems.tooManyVariants(maxVariants))]
   })
   const ofColours = colours.map((colour): [string, z.ZodType<string>] => {
     const field = colourField(colour)

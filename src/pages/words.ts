@@ -117,6 +117,7 @@ export const words = {
       `Set ${field} to a number from ${minus(min)} to ${minus(max)}.`,
     notOffered: (field: string): string => `Choose ${field} from what is offered.`,
     repeated: (field: string): string => `The form sent ${field} twice. Choose it once.`,
+    tooManyVariants: (most: number): string => `The dice can choose among ${most} at most. Untick some, or all.`,
     /** How messages call a part or colour, by its form field: "the facial hair", "the skin colour". */
     pins: (field: string): string =>
       `the ${field

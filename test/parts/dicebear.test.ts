@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { createDiceBear } from '../../src/avatar/dicebear.ts'
+import { maxVariants } from '../../src/avatar/parts.ts'
 import { svgProblem } from '../../src/avatar/safe-svg.ts'
 import { DiceBearRefused, DiceBearUnavailable, UnsafeSvg } from '../../src/errors.ts'
 import { readForm } from '../../src/pages/form.ts'
@@ -37,7 +38,9 @@ const Pinned = fc.constantFrom(...styleList).chain(({ name: style, moods }) => {
   const { parts, colours } = partTable[style] ?? { parts: [], colours: [] }
   const ofParts = parts.map(({ name, optional, variants }): [string, fc.Arbitrary<string>] => {
     const one = fc.constantFrom(...variants, ...(optional ? ['none'] : []))
-    const several = fc.subarray(variants, { minLength: 1 }).map((names) => names.join(','))
+    const several = fc
+      .subarray(variants, { minLength: 1, maxLength: Math.min(variants.length, maxVariants) })
+      .map((names) => names.join(','))
     return [`${name}Variant`, fc.oneof(one, several)]
   })
   const ofColours = colours.map(({ name }): [string, fc.Arbitrary<string>] => [
@@ -150,6 +153,15 @@ describe('DiceBear’s HTTP API', () => {
     await fc.assert(property, { numRuns: 300 })
     expect(seen.size).toBeGreaterThan(40)
   }, 60_000)
+
+  test('draws the longest list of variants that the form accepts', async () => {
+    const icons = partTable.icons?.parts[0]?.variants.slice(0, maxVariants) ?? []
+    const { choice } = readForm({ style: 'icons', seed: 'fern', iconVariant: icons.join() })
+    if (choice === undefined) throw new Error('refused')
+    const svg = String(await askDiceBear(choice))
+    expect(svg).toBe(drawn({ style: 'icons', seed: 'fern' }, { iconVariant: icons.join() }))
+    expect(svg).not.toBe(drawn({ style: 'icons', seed: 'fern' }))
+  })
 
   test.each(['a,b', ',', 'fern, moss & co', '100%25', 'a+b c', '🦊&seed=x#y'])(
     'does not split the seed %s',

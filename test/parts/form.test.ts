@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { lookUrl } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
+import { partsOf } from '../../src/avatar/parts.ts'
 import { readForm } from '../../src/pages/form.ts'
 import { partsView } from '../../src/pages/parts-view.ts'
 import { words } from '../../src/pages/words.ts'
@@ -84,6 +85,14 @@ describe('the message about a wrong field', () => {
   ])('%j is: %s', (sent, message) => {
     const { problems } = readForm({ style: 'micah', ...sent })
     expect(problems.map((problem) => problem.message)).toEqual([message])
+  })
+
+  test('about a list of variants that DiceBear would refuse tells its limit', () => {
+    const icons = partsOf('icons').parts[0]?.variants ?? []
+    const { problems } = readForm({ style: 'icons', iconVariant: icons.slice(0, 129).join() })
+    expect(problems).toEqual([
+      { field: 'iconVariant', message: 'The dice can choose among 128 at most. Untick some, or all.' },
+    ])
   })
 
   test('about a part is before that about a colour, as on the page', () => {
