@@ -6,7 +6,8 @@ sharp.cache(false)
 // One thread only, so that rendering takes the same memory on all machines. More threads do not render an SVG faster.
 sharp.concurrency(1)
 
-const fontConfig = fileURLToPath(new URL('fonts.conf', import.meta.url))
+// sharp's fontconfig library reads the file that this variable names, once, before it draws its first letter.
+process.env.FONTCONFIG_FILE = fileURLToPath(new URL('fonts.conf', import.meta.url))
 
 /**
  * Renders a checked SVG as a square PNG, `size` pixels wide. Letters are drawn with the fonts that npm installs, so
@@ -23,8 +24,6 @@ export async function drawPixels(svg: string, size: number): Promise<Buffer> {
 }
 
 async function render(svg: string, size: number): Promise<Sharp> {
-  // sharp's fontconfig library reads the file that this variable names, once, before it draws its first letter.
-  process.env.FONTCONFIG_FILE = fontConfig
   if (svg.includes('<filter')) return renderWithMargin(svg, size)
   return sharp(Buffer.from(svg)).resize(size, size, { fit: 'contain', background: 'transparent' })
 }

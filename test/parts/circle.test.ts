@@ -9,6 +9,7 @@ import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
 import { readForm } from '../../src/pages/form.ts'
 import { formView } from '../../src/pages/form-view.ts'
 import { words } from '../../src/pages/words.ts'
+import '../../src/pictures/png.ts' // so that letters are drawn with the app's fonts, here and in the tests after it
 import { styleList, styleOf } from '../support/drawn.ts'
 import { openApp, signIn, type TestApp } from '../support/open-app.ts'
 

@@ -8,6 +8,7 @@ import sharp from 'sharp'
 import { themeColours } from '../../public/js/look.js'
 import { palette, styles } from '../../src/avatar/catalogue.ts'
 import { isSeeThrough } from '../../src/avatar/choice.ts'
+import '../../src/pictures/png.ts' // so that letters are drawn with the app's fonts
 import { styleOf } from './drawn.ts'
 
 const seeds = ['fern', 'moss', 'river otter', 'amber fox', 'quiet wren', 'juniper', 'kit', 'lena']
