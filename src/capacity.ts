@@ -2,7 +2,7 @@ import { totalmem } from 'node:os'
 
 /** How much memory the parts of the app may use. */
 type Capacity = {
-  /** Size of each of two caches, for form and link previews. Those for PNGs and GIFs may be twice as large. */
+  /** Size of the cache of previews, and of that of /og.png and /look.png. Those of PNGs and GIFs are twice as large. */
   pictureCacheMb: number
   /** How many processes render PNGs, GIFs and the pictures of link previews. */
   renderingProcesses: number
@@ -15,8 +15,8 @@ type Capacity = {
   drawingMaxMb: number
 }
 
-// Each of these fits into the memory, so that Linux need not kill a process: the server takes 100 MB besides the
-// caches, and of each process's memory 60 MB are files that all of them share.
+// The server takes 100 MB besides its caches, and the processes share 60 MB of files. What the processes usually take
+// fits into the memory. If all of them reach their limits at once, Linux kills one, not the server (renderer.ts).
 const from1000: Capacity = { pictureCacheMb: 16, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 250 }
 const from650: Capacity = { pictureCacheMb: 8, renderingProcesses: 2, renderingMaxMb: 260, drawingMaxMb: 200 }
 const from350: Capacity = { pictureCacheMb: 4, renderingProcesses: 1, renderingMaxMb: 260, drawingMaxMb: 160 }

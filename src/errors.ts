@@ -1,4 +1,4 @@
-// The expected errors, each with its own class. pages/error-page.ts assigns a status and a text of words.ts to each.
+// The expected errors, each with its own class. pages/error-page.ts has the status and text of each error page.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -69,7 +69,7 @@ export class PicturesUnavailable extends Failure {}
 export class DiceBearUnavailable extends Failure {}
 /** DiceBear refused the request (a 4xx other than 429), which is therefore wrong: a fault of this app. */
 export class DiceBearRefused extends Failure {}
-/** An SVG that contains more than a drawing. */
+/** An SVG from outside failed the checks of avatar/safe-svg.ts. */
 export class UnsafeSvg extends Failure {}
 
 // Errors of all upstream requests. The clients of Discord and DiceBear turn them into their own errors.

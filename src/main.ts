@@ -67,7 +67,7 @@ async function start(): Promise<void> {
   server.listen(config.port, config.host, () => {
     log.info({ address: config.baseUrl, demo: config.demo }, 'listening')
     notifyWatchdog(log)
-    void parts.renderers.picturesState() // logs now, before a visitor is affected, if pictures cannot be rendered
+    void parts.renderers.picturesState() // an error is logged now, not only at a visitor's first picture
     // In production standard error is collected as a log, whose lines must be JSON.
     if (config.production && !process.stderr.isTTY) return
     process.stderr.write(
@@ -131,7 +131,7 @@ function gracefulClose(server: Server): () => Promise<void> {
   }
 }
 
-/** A signal shuts down gracefully with exit code 0, a second one at once with 1, an uncaught error with 1. */
+/** A signal (exit code 0) or uncaught error (1) shuts down gracefully. A second signal (1) ends the process at once. */
 function closeOnSignal(log: Logger, close: () => Promise<void>): void {
   let closingSince: number | undefined
   let exitCode = 0

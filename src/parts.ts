@@ -65,7 +65,7 @@ export async function openParts(config: Config, log: Logger) {
   // Discord prescribes the format (https://discord.com/developers/docs/reference#user-agent). In the demo a random part
   // distinguishes the app's own calls to the stand-ins from those of other clients.
   const userAgent = `DiscordBot (${config.baseUrl}, ${packageJson.version})${config.demo ? ` ${randomUUID()}` : ''}`
-  const calls = {
+  const callOptions = {
     timeoutMs,
     connections: createConnections(config.proxyEnv),
     userAgent,
@@ -75,8 +75,8 @@ export async function openParts(config: Config, log: Logger) {
       metrics?.onBreaker(change)
     },
   }
-  // How long a request waits for a lock whose owner makes this many upstream calls. The lock of a killed process ends
-  // after its TTL, so a request must wait for longer than that to get it.
+  // How long a request waits for a lock whose owner makes this many upstream calls. It waits for longer than the TTL of
+  // the lock, because the lock of a killed process is free only after that time.
   const lockWaitMs = (calls: number) => Math.max(calls * timeoutMs, lockTtlS * 1000) + marginMs
   const secrets = config.sessionSecrets
   const sealer = createSealer(secrets)
@@ -84,7 +84,7 @@ export async function openParts(config: Config, log: Logger) {
   const sessions = createSessions({ config, store, userSessions, log, waitMs: lockWaitMs(1) })
   const discord = createDiscord({
     ...config.discord,
-    ...calls,
+    ...callOptions,
     redirectUri: `${config.baseUrl}/get_avatar`,
     limits: createDiscordLimits(store),
   })
@@ -107,7 +107,7 @@ export async function openParts(config: Config, log: Logger) {
       store,
       sealer,
       log,
-      // The first request of a callback may take three upstream timeouts, for its calls and for two locks.
+      // A callback may take three upstream timeouts, for its calls and for two locks.
       waitMs: lockWaitMs(3),
       isLimited: config.rateLimit,
       onStart: metrics?.onSignInStart,
@@ -119,7 +119,7 @@ export async function openParts(config: Config, log: Logger) {
       askDiceBear:
         config.dicebearUrl === undefined
           ? undefined
-          : createDiceBear({ ...calls, url: config.dicebearUrl, check: renderers.check }),
+          : createDiceBear({ ...callOptions, url: config.dicebearUrl, check: renderers.check }),
       cache,
       onRead: (found) => metrics?.onCache('file', found),
       onFallback(err) {
@@ -129,7 +129,7 @@ export async function openParts(config: Config, log: Logger) {
       },
     }),
     async close() {
-      calls.connections.close()
+      callOptions.connections.close()
       renderers.close()
       await Promise.all([cache.close(), store.close()])
     },

@@ -23,7 +23,7 @@ import { createRolls, createSeedCheck, isValidSeed } from './rolls.js'
 import { createMoods, createParts, createTiles, keepLastPictures, pinsOf, titleOf } from './tiles.js'
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
-/** A change becomes a step in the browser's history if no other change follows within this time. */
+/** A change gets an entry in the browser's history if no other change follows within this time. */
 const settledMs = 300
 const smallPicturesWaitMs = 180
 /** The description of a picture is announced to screen readers if no other picture follows within this time. */
@@ -91,7 +91,7 @@ function enhance(form) {
   }
 
   /**
-   * On the page /, adds a step with the address of the look to the browser's history. The step's `state` is that
+   * On the page /, adds an entry with the address of the look to the browser's history. The entry's `state` is that
    * address, too.
    */
   const writeAddress = debounce(() => {

@@ -28,7 +28,7 @@ type AvatarsOptions = {
   /** Requests a checked SVG from DiceBear's HTTP API; undefined if the embedded library draws everything. */
   askDiceBear: ((choice: Choice, deadline?: number) => Promise<Buffer>) | undefined
   cache: FileCache
-  /** Called after each read of the cache. */
+  /** Called when an SVG is needed, with whether the cache has it. */
   onRead: (found: boolean) => void
   /** Called with DiceBear's error if the embedded library has to draw instead. */
   onFallback: (reason: unknown) => void
@@ -85,7 +85,7 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)
       const avatar = make(choice, true, deadline)
-      avatar.catch(() => undefined) // the caller gets the error from the function returned
+      avatar.catch(() => undefined) // otherwise an early failure would be an unhandled rejection
       return () => avatar
     },
 

@@ -16,8 +16,8 @@ export type DiceBearOptions = Observers &
   }
 
 /**
- * A 2xx or 4xx without a usable picture is no failure here, because the next picture may be fine. A missed deadline is
- * none either, because the calls to Discord may have used up the time.
+ * A 2xx or 4xx without a usable picture is no failure of the server, because the next picture may be fine. A missed
+ * deadline is no failure either, because the calls to Discord may have used up the time.
  */
 const breaker = {
   failures: 3,

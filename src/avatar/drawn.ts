@@ -8,7 +8,7 @@ export type DrawnPart = { name: string; variant?: string; colour?: DrawnColour |
 /** `value` is six hex digits. */
 export type DrawnColour = { name: string; value: string }
 
-/** By part, the colours that are described. */
+/** The colours that a description names, by part. */
 const coloursOfPart: Record<string, readonly string[]> = {
   hair: ['hair'],
   top: ['hat', 'hair'],
@@ -21,7 +21,7 @@ const coloursOfPart: Record<string, readonly string[]> = {
   clothes: ['clothes', 'clothing', 'shirt'],
 }
 
-/** Colours that belong to no part in some styles, with the name of the part in whose group they are drawn, or ''. */
+/** Colours that belong to no part in some styles. The value is the part in whose group they are drawn, or ''. */
 const otherColours: Record<string, string> = { skin: 'head', base: 'head', shape: 'body', clothing: '' }
 
 /** The parts that an SVG shows, with their colours. The SVG may come from outside, so unknown names are ignored. */

@@ -1,16 +1,15 @@
-// Finds out which parts and colours of a style are visible in a drawing: only one kind of shirt has a print, and the
-// colour of glasses shows only on a face with glasses.
+// Finds out which parts and colours of a style are visible in a drawing. For example, only one kind of shirt has a
+// print, and only a face with glasses shows the colour of glasses.
 import type { Choice } from './choice.ts'
 import { drawEmbedded } from './embedded.ts'
 import { colourField, partsOf, variantField } from './parts.ts'
 
-/** The names of the parts and colours that are visible. */
 export type Effects = { parts: string[]; colours: string[] }
 
 /**
- * The visible parts and colours of a choice. The choice is drawn once with every optional part, and the parts in that
- * SVG are visible: also glasses that the face does not have yet, but not the print of a shirt that has none. The choice
- * is drawn again with colours that no style has, and the colours that occur in that SVG are visible.
+ * The parts that a visitor would see if they were chosen, and the visible colours. The choice is drawn once with every
+ * optional part, so that glasses are included although the face has none yet. It is drawn again with colours that no
+ * style has. The colours that occur in that SVG are visible.
  */
 export async function effectsOf(choice: Choice): Promise<Effects> {
   const { parts, colours } = partsOf(choice.style)

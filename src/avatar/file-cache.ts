@@ -54,7 +54,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
       const stats = await handle.stat()
       const stored = stats.isFile() && stats.size <= maxFileBytes ? checkedSvg(key, await handle.readFile()) : undefined
       if (stored === undefined) throw new Error(`${path(key)} in the avatar cache is damaged`)
-      // The absolute value, because the time is in the future if the clock was wrong when it was written.
+      // If the clock was wrong when the time was written, the time may be in the future, and the difference negative.
       if (Math.abs(Date.now() - stats.mtimeMs) > touchEveryMs)
         await handle.utimes(new Date(), new Date()).catch(onError)
       return stored
@@ -73,7 +73,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
       await makeSubfolder(dirname(file))
       await writeFile(temporary, withChecksum(stored), { flag: 'wx' })
       await moveInto(file, temporary)
-      writtenBytes += onDisk(svg.length)
+      writtenBytes += sizeOnDisk(svg.length)
       if (writtenBytes > maxBytes / 10) void trim()
     } catch (error) {
       onError(error)
@@ -125,7 +125,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
         if (!fileName.test(name)) return
         const file = join(root, subfolder, name)
         const stats = await lstat(file).catch(reportUnlessMissing)
-        if (stats?.isFile()) files.push({ file, bytes: onDisk(stats.size), usedAtMs: stats.mtimeMs })
+        if (stats?.isFile()) files.push({ file, bytes: sizeOnDisk(stats.size), usedAtMs: stats.mtimeMs })
       })
       await Promise.all(found)
     }
@@ -145,7 +145,7 @@ export async function openFileCache({ folder, maxBytes, onError }: Options): Pro
   return { read, write, delete: deleteFile, path, trim, close }
 }
 
-/** Renames a file, and replaces a file or folder that has its new name. */
+/** Renames `temporary` to `file`, in place of a file or folder of that name. */
 async function moveInto(file: string, temporary: string): Promise<void> {
   try {
     await rename(temporary, file)
@@ -175,7 +175,7 @@ function checkedSvg(key: string, content: Buffer): StoredSvg | undefined {
   return content.toString('latin1', svg.length) === comment(checksum) ? { svg, checksum } : undefined
 }
 
-function onDisk(bytes: number): number {
+function sizeOnDisk(bytes: number): number {
   return Math.ceil(bytes / blockBytes) * blockBytes
 }
 

@@ -1,4 +1,4 @@
-// Ready-made looks. Each is a background and colours, and goes with any style.
+// Ready-made looks: a background and colours that fit any style.
 import looksJson from './looks.json' with { type: 'json' }
 import { type Colour, colourField, partsOf } from './parts.ts'
 

@@ -29,7 +29,7 @@ export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(
 /** The value that leaves a part out. No optional part has a variant of this name. */
 export const noVariant = 'none'
 
-/** DiceBear refuses longer lists of variants. Only the icons have more. https://www.dicebear.com/guides/core-options/ */
+/** DiceBear refuses longer lists of variants. Only icons have more. https://www.dicebear.com/guides/core-options/ */
 export const maxVariants = 128
 
 /**
@@ -38,7 +38,7 @@ export const maxVariants = 128
  */
 export type Pins = Readonly<Record<string, string>>
 
-/** The variants in a list that the part has, in its order. For an unknown one DiceBear would leave out the part. */
+/** The entered variants that the part has, in its order. For an unknown variant DiceBear would leave out the part. */
 export function knownVariants({ optional, variants }: Part, entered: string): string {
   const asked = entered.split(',').map((variant) => variant.trim())
   const known = variants.filter((variant) => asked.includes(variant))

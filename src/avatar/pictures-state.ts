@@ -13,8 +13,8 @@ const trialSvg = (content: string) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><text y="24" font-size="24">${content}</text></svg>`
 
 /**
- * Returns a function that finds out by a trial whether pictures can be rendered, and never rejects. Later calls get the
- * result of that trial, or after a failed one make another.
+ * Returns a function that finds out by a trial whether pictures can be rendered. It never rejects. Later calls return
+ * the result of a successful trial, and repeat a failed one.
  */
 export function createTrial({ renderPng, onState }: TrialOptions): () => Promise<PicturesState> {
   let state: PicturesState = 'ok'
@@ -38,8 +38,8 @@ export function createTrial({ renderPng, onState }: TrialOptions): () => Promise
   }
 
   return () => {
-    const isOver = state !== 'ok' && performance.now() - triedAt > trialPauseMs
-    if (trial === undefined || isOver) {
+    const mayRetry = state !== 'ok' && performance.now() - triedAt > trialPauseMs
+    if (trial === undefined || mayRetry) {
       triedAt = performance.now()
       trial = tryRendering()
     }

@@ -5,11 +5,11 @@ import { Overloaded } from '../errors.ts'
 type PoolOptions = {
   /** The module that each process runs. It sends "ready" once, then a reply to each message, in their order. */
   program: URL
-  /** Limit of processes. Up to it a process is started for a job if the others have no room for it. */
+  /** Limit of processes. A process is started only for a job for which the others have no room. */
   maxProcesses: number
   /** Memory limit of a process, in megabytes. The process ends itself when it takes more. */
   maxMb: number
-  /** How many jobs are sent to a process ahead. It does them one after the other. */
+  /** How many jobs a process may have at a time. It does them one after the other. */
   jobsPerProcess: number
   /** A process without jobs ends after this time. */
   idleMs?: number
@@ -44,7 +44,7 @@ const maxStderrLength = 300
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),
-  // With these two glibc returns freed memory at once. Without them a few large PNGs would keep 300 MB allocated.
+  // These variables make glibc return freed memory at once. Otherwise a few large PNGs would keep 300 MB allocated.
   MALLOC_ARENA_MAX: '2',
   MALLOC_MMAP_THRESHOLD_: '131072',
 }

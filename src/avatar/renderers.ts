@@ -36,7 +36,7 @@ const timeoutMs = 2500
 /** Time limit for an SVG of the embedded library, which is harmless. It is long, because the machine may be busy. */
 const trustedTimeoutMs = 15_000
 
-/** How many tasks are sent to the drawing process ahead, so that it is not idle between two tasks. */
+/** How many tasks the drawing process may have at a time, so that it is not idle between two tasks. */
 export const drawingConcurrency = 8
 /** A rendering process ends after this idle time, because sharp takes 25 MB. Loading it again takes 0.1 s. */
 const renderingIdleMs = 60_000
@@ -53,9 +53,9 @@ const PictureBytes = z
 
 /**
  * Child processes that check SVGs from outside, draw new ones with the embedded library and render SVGs as pixels. They
- * have limits of time and memory, because rendering a few kilobytes of SVG can take hours, or all memory. SVGs are
- * drawn there, too, because two bounds of test/bench would be missed otherwise: new previews, and the form page at the
- * same time. Every method throws Overloaded if a limit is reached, and an Error if the work fails.
+ * have limits of time and memory, because rendering a few kilobytes of SVG can take hours, or all memory. Previews are
+ * drawn there, too: if the server drew them, other requests would wait, and test/bench would miss two bounds. Every
+ * method throws Overloaded if a limit is reached, and an Error if the work fails.
  */
 export function createRenderers({ program, onFailure, onState, ...limits }: RenderersOptions) {
   const drawing = createProcessPool({

@@ -5,7 +5,7 @@ import { namesIn, refuse } from './safe-css.ts'
 export type SvgElement = Pick<SaxesTagNS, 'name' | 'attributes'> & {
   children: SvgElement[]
   text: string
-  /** Ids of the elements that are drawn in the place of this one. */
+  /** Ids of the elements that are rendered with this one: the target of a `<use>`, a mask, a clip path or a filter. */
   references: string[]
   /** Ids of the gradients that fill or outline the shapes of this element. */
   paints: string[]

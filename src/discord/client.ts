@@ -49,7 +49,7 @@ export function createDiscord(options: DiscordOptions) {
   const { clientId, clientSecret, apiUrl, redirectUri, userAgent, limits } = options
   const { connections, timeoutMs, onCall, onBreaker } = options
   const calls = { connections, timeoutMs, maxBytes: maxResponseBytes, onCall, onBreaker }
-  // Each endpoint can fail alone, so each has its own breaker, except revocations, for which nobody waits long.
+  // Each endpoint can fail alone, so each has its own breaker. Revocations have none: no visitor waits long for them.
   const endpoints = {
     token: { url: `${apiUrl}/oauth2/token`, call: createUpstream({ ...calls, name: 'discord-token', breaker }) },
     user: { url: `${apiUrl}/users/@me`, call: createUpstream({ ...calls, name: 'discord-user', breaker }) },
@@ -137,7 +137,7 @@ export function createDiscord(options: DiscordOptions) {
     throw new DiscordRefusedClient(`the ${endpoint} endpoint answered ${status}${hint}`)
   }
 
-  /** Makes one request, and tells `limits` of a 401, 403 or 429. */
+  /** Makes one request, and reports a 401, 403 or 429 to `limits`. */
   async function request(
     endpoint: keyof typeof endpoints,
     bucket: Bucket,

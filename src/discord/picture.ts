@@ -1,6 +1,6 @@
 import type { User } from './user.ts'
 
-/** The user's present picture, or Discord's default. https://discord.com/developers/docs/reference#image-formatting */
+/** The picture's address, or that of a default one. https://discord.com/developers/docs/reference#image-formatting */
 export function discordPictureUrl(cdnUrl: string, user: User): string {
   if (user.avatar) return `${cdnUrl}/avatars/${user.id}/${user.avatar}.png?size=128`
   const old = Number(user.discriminator)

@@ -1,4 +1,4 @@
-// The schemas of Discord's responses, except for the user, and of the tokens that the app keeps of them.
+// The schemas of Discord's responses and of the tokens in them. The schema of the user is in user.ts.
 import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
@@ -20,8 +20,8 @@ const Scope = z
   .refine((scope) => scope.split(' ').includes('identify'))
 
 /**
- * An access or refresh token (RFC 6749, appendix A). A text that no header can carry is refused here, because once it
- * is stored, each later request with it would fail.
+ * An access or refresh token (RFC 6749, appendix A). A text that no header can carry is refused here. If it were
+ * stored, each later request with it would fail.
  */
 const Token = z.string().regex(/^[\x21-\x7e]{1,4096}$/)
 

@@ -43,7 +43,7 @@ export function headers(config: Config, closing: AbortSignal): RequestHandler[] 
     onHeaders(res, () => {
       if (closing.aborted) res.setHeader('Connection', 'close')
     })
-    // The default, because pages and redirects are for one visitor. Routes whose responses may be cached replace it.
+    // This is the default, because pages and redirects are for one visitor. Routes with cacheable responses replace it.
     res.setHeader('Cache-Control', 'no-store')
     next()
   }

@@ -14,8 +14,8 @@ type Checked = {
 
 /**
  * GET /healthz tells whether the process is alive, GET /readyz whether it can serve visitors and is not shutting down.
- * /readyz?exclude=dependencies tells only whether it is shutting down. Load balancers use this one: if Redis is down,
- * it is down for all instances, and pages without a session still work.
+ * /readyz?exclude=dependencies tells only whether it is shutting down. Load balancers use this one: Redis is down for
+ * all instances at once, and pages without a session still work then.
  */
 export function health(route: AddRoute, { config, store, renderers, closing: { signal: closing } }: Checked): void {
   route('/healthz', { GET: 'none' }).get((_req, res) => {

@@ -33,7 +33,7 @@ export function isFromOtherName(req: Request, config: Config): boolean {
   const origin = URL.parse(req.get('origin') ?? '')
   const base = new URL(config.baseUrl)
   if (origin === null || origin.origin === base.origin) return false
-  // Only a page's http: may differ: if BASE_URL is plain http, an https page may belong to another program.
+  // An http page of an https site is accepted. An https page of an http site may belong to another program.
   if (origin.protocol !== base.protocol && origin.protocol !== 'http:') return false
   if (siteOf(origin) !== siteOf(base)) return false
   return req.get('sec-fetch-site') === undefined ? origin.hostname === req.hostname : isFromThisSite(req, config)

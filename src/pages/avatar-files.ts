@@ -42,7 +42,7 @@ export function previewFile(route: AddRoute, { metrics, renderers, capacity }: P
       const choice = choiceIn(req.query)
       return previewQueue(async () => previewOf(choice, await renderers.draw(choice)), clientOf(req))
     })
-    // The header of RFC 2045, section 8. The script of the form makes the text alternative of it.
+    // Content-Description is a header of RFC 2045 (section 8). The form's script puts it into the text alternative.
     res.set('Content-Description', encodeURIComponent(preview.description ?? ''))
     sendPicture(res, svgType, preview, previewCaching)
   })
@@ -58,7 +58,7 @@ export function avatarFiles(route: AddRoute, parts: Parts): void {
   const concurrency = capacity.renderingProcesses
   // 50 waiting tasks per client, because a visitor may request twelve avatars in four sizes at once.
   const pngQueue = createQueue({ concurrency, perClient: 1, maxWaiting: 200, maxWaitingPerClient: 50 })
-  // Rendering a GIF takes as long as a hundred PNGs.
+  // Rendering a GIF takes as long as a hundred PNGs, so GIFs have their own short queue.
   const gifQueue = createQueue({ concurrency: 1, maxWaiting: 12, maxWaitingPerClient: 4 })
 
   route('/avatars/:id.svg', { GET: 'file' }).get(session, async (req, res) => {

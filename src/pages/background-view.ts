@@ -49,7 +49,7 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
   }
 }
 
-/** The index of the swatch that is the second colour by default. It differs from the first colour's. */
+/** The index of the swatch that is the second colour by default. It is not the default of the first colour. */
 const secondSwatch = 3
 
 /** The values of the swatches and the colour input for one colour. `initial` is chosen if nothing was entered. */
@@ -57,7 +57,7 @@ function coloursView(entered: string, initial?: string) {
   const colour = hexColour(entered) ?? (entered === '' ? initial : undefined)
   return {
     swatches: palette.map(({ value, name }) => ({ value, title: words.colours[name], isChosen: value === colour })),
-    /** The value of the colour input: the entered colour, or the first swatch. */
+    /** The value of the colour input, which cannot be empty. */
     wellColour: colour ?? palette[0]?.value ?? '',
     ownColour: palette.some(({ value }) => value === colour) ? undefined : colour,
     /** The entered text if it is not a colour. */

@@ -34,7 +34,7 @@ const headers = (config: Config) => ({
   Connection: 'close',
 })
 
-/** How long the socket stays open after the response, which would be lost if the client is still sending. */
+/** How long the socket stays open after the response. A client that is still sending would otherwise not get it. */
 const lingerMs = 1000
 
 /**

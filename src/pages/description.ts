@@ -28,7 +28,7 @@ const otherColour = colourNamer(colours)
 const hairColour = colourNamer({ ...colours, ...hairColours })
 const skinColour = colourNamer({ ...colours, ...skinColours })
 /** Like parts that show the mood, these are described only if pinned, so that descriptions stay short. */
-const unsaid = ['eyebrowsVariant', 'noseVariant']
+const describedIfPinned = ['eyebrowsVariant', 'noseVariant']
 
 /** Draws a look and describes the drawing; '' if the look could not be drawn. */
 export async function describeLook(renderers: Renderers, look: Entered): Promise<string> {
@@ -41,14 +41,14 @@ export async function describeLook(renderers: Renderers, look: Entered): Promise
 /** The description of a drawing, such as "long red hair, round glasses and brown skin". It may be empty. */
 export function descriptionOf({ style, mood, pins = {} }: Choice, drawn: readonly DrawnPart[]): string {
   const optional = partsOf(style).parts.flatMap((part) => (part.optional ? [part.name] : []))
-  const said = Object.keys(phrases).flatMap((name) => {
+  const described = Object.keys(phrases).flatMap((name) => {
     const found = drawn.find((one) => one.name === name)
     const field = `${name}Variant`
-    const isUnsaid = unsaid.includes(field) || (mood !== '' && field in words.script.ownParts)
-    if (found === undefined || (isUnsaid && !pins[field])) return []
+    const mustBePinned = describedIfPinned.includes(field) || (mood !== '' && field in words.script.ownParts)
+    if (found === undefined || (mustBePinned && !pins[field])) return []
     return phraseOf(found, optional.includes(name)) || []
   })
-  return list.format(said)
+  return list.format(described)
 }
 
 /**

@@ -11,7 +11,7 @@ const texts = words.problems
 // Control characters are refused, because they break file names and terminals. A line break at an end has been trimmed.
 const controlCharacter = /\p{Cc}/u
 
-/** The text of a field, trimmed, or ''. A repeated field is an error. `name` is how messages call the field. */
+/** The text of a field, trimmed, or ''. A repeated field is an error. Messages call the field `name`. */
 export const textCalled = (name: string) =>
   z
     .string(texts.repeated(name))
@@ -24,7 +24,7 @@ export const text = (field: Field) => textCalled(texts.fields[field])
 /** How HTML writes a number: https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#floating-point-numbers */
 const numberFormat = /^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i
 
-/** The number in a field; undefined if it is DiceBear's default, `initial`. */
+/** The number in a field; undefined if the field is empty or has DiceBear's default, `initial`. */
 export const number = (field: keyof typeof ranges) =>
   text(field).transform((entered, context) => {
     const { min, max, initial } = ranges[field]

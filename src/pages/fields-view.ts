@@ -42,7 +42,7 @@ export type Query = Readonly<Record<string, unknown>>
 
 /**
  * The values of the cards of a form (views/partials/fields.ejs). The query names the selected filter, the open part and
- * the open wall of faces. The pictures are drawn from `fallbackSeed` if the seed is empty or wrong.
+ * the open wall (see `wallView`). The pictures are drawn from `fallbackSeed` if the seed is empty or wrong.
  */
 export function fieldsView(entered: Entered, problems: Problem[], query: Query, fallbackSeed: string) {
   const form = formView(entered, problems, fallbackSeed)

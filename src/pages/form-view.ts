@@ -90,7 +90,7 @@ function moodsView(style: Style | undefined, { mood: entered, pins }: Entered) {
   }
 }
 
-/** A wall: twelve faces in this look, each of another seed. Undefined unless `entered` is the number of a wall. */
+/** A wall: twelve faces in this look, each with another seed. Undefined unless `entered` is the number of a wall. */
 export function wallView(entered: unknown, look: Look & { seed: string; style: string }) {
   const count = wallCount(words.script)
   const number = typeof entered === 'string' && /^[1-9]\d{0,3}$/.test(entered) ? Number(entered) : 0
@@ -99,7 +99,7 @@ export function wallView(entered: unknown, look: Look & { seed: string; style: s
   return { number, next: (number % count) + 1, faces }
 }
 
-/** A choice in words, with its picture and the address of the form filled in with it. */
+/** A choice in words, and the address of its picture. `url` opens the form with this choice filled in. */
 export function choiceView(choice: Choice) {
   return {
     choice,

@@ -60,7 +60,7 @@ const Form = Fields.superRefine(
     const message = moodProblem(style, mood)
     if (message !== undefined) context.addIssue({ code: 'custom', path: ['mood'], message })
   },
-  // Without `when` zod would check the mood only if no field is wrong, and the visitor would learn of it later.
+  // Without `when` zod would check the mood only when no field is wrong, so some visitors would correct the form twice.
   { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === 'mood') },
 ).transform(normalised)
 
@@ -79,9 +79,9 @@ export const isLink = (query: Record<string, unknown>) =>
 const Sent = z.record(z.string(), z.unknown()).catch({})
 
 /**
- * Copies the chosen seed to the field `seed`. It depends on the radio button `seedFrom`: with `username` the seed is
- * empty, with `word` it is the text in the field `seed`, and every other value is itself the seed: that of a chosen
- * face. Links and hidden fields have no `seedFrom`, only the field `seed`.
+ * Copies the chosen seed to the field `seed`. The radio button `seedFrom` decides: with `username` the seed is empty,
+ * with `word` it is the text in the field `seed`. Every other value of `seedFrom` is the seed of a chosen face. Links
+ * and hidden fields have no `seedFrom`, only the field `seed`.
  */
 function withChosenSeed(given: Record<string, unknown>): Record<string, unknown> {
   const { seedFrom } = given
@@ -132,7 +132,7 @@ function asEntered(given: Record<string, unknown>): Entered {
   const pins = Object.keys(given).filter((field) => pinFields.has(field))
   return Entered.parse({
     ...Object.fromEntries(fields.map(textOf)),
-    // An empty pin is dropped, unless it is repeated: that is a problem, which is shown beside it.
+    // An empty pin is dropped. A repeated one is kept, because its problem is shown beside it.
     pins: Object.fromEntries(pins.map(textOf).filter(([field, value]) => value !== '' || Array.isArray(given[field]))),
   })
 }

@@ -112,7 +112,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     await accounts.revoke([tokens])
   }
 
-  /** Sends the response to a callback. It is the same if the browser requests the callback a second time. */
+  /** Sends the response to a callback. A second request of the same callback gets the same response. */
   async function respond(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice

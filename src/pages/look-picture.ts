@@ -9,7 +9,7 @@ import { choiceIn, etagOf, mebibyte, previewCaching, sendPicture, sizeIn } from 
 import { exampleSeed, nameOfLook } from './look.ts'
 import { words } from './words.ts'
 
-/** Cached for a day only, because sites that embed the picture cannot ask for a newer one. */
+/** A look is cached for a day only, because sites that embed the picture cannot ask for a newer one. */
 const lookCaching = 'public, max-age=86400'
 
 /**

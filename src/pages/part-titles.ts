@@ -17,7 +17,7 @@ export function variantTitle(part: string, variant: string): string {
   return number === undefined ? (variants[variant] ?? readable(variant)) : `${partTitle(part)} ${number}`
 }
 
-/** Makes a title of DiceBear's name: "Rear hair" of "rearHair", "Hill 3" of "hill3", "Long 2" of "long02". */
+/** Makes a title from DiceBear's name: "Rear hair" of "rearHair", "Hill 3" of "hill3", "Long 2" of "long02". */
 function readable(key: string): string {
   const spaced = key.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/([a-z])0*(\d+)$/i, '$1 $2')
   return capitalised(spaced.toLowerCase())

@@ -127,7 +127,7 @@ function kindsOf({ variants }: Part) {
   }))
 }
 
-/** A tile of a ready-made look. The script reads `fields` and fills them in; without script the link `url` does it. */
+/** A tile of a ready-made look. The script fills in `fields`; without script `url` opens the form with them. */
 function readyLookView(ready: ReadyLook, look: PictureLook, entered: Look) {
   const { pins, ...background } = fieldsOfLook(ready, look.style)
   const withReadyColours = <Some extends Look>(some: Some) => ({

@@ -1,6 +1,6 @@
 // The texts of /privacy, in the format of words.ts. A test compares the names with the keys and cookies of a visit.
 
-/** A row of a table of what is kept: `name` is a key in Redis or a cookie, or its beginning; others have a `place`. */
+/** A row of a table of what is kept. `name` is the beginning of a key in Redis or of a cookie's name. */
 type Kept = { what: string; name?: string; place?: string; howLong: string }
 
 const store: Kept[] = [

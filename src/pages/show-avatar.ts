@@ -36,9 +36,9 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     if (avatar === undefined) throw new NotFound('not an avatar of this visitor')
     const since = performance.now()
     const page = await view.pageOf(req, user, avatar)
-    // A page that waited for a renderer may be late. Only then does it take a second command of Redis to find out
-    // whether another tab has replaced the session.
-    if (performance.now() - since > 50) await sessions.leaveIfReplaced(req)
+    // While a page waits for a renderer, another tab may replace the session. The other pages save the Redis command
+    // that finds this out.
+    if (performance.now() - since > 50) await sessions.detachIfReplaced(req)
     res.render('show-avatar', page)
   })
 
@@ -80,7 +80,7 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
     if (!user || !newest) return formRefused(req, res, 'home', homeView(entered, problems))
     const page = await view.pageOf(req, user, newest)
     const fields = await view.fieldsWithAccent(user, entered, problems)
-    await sessions.leaveIfReplaced(req)
+    await sessions.detachIfReplaced(req)
     formRefused(req, res, 'show-avatar', { ...page, ...fields })
   }
 }

@@ -152,7 +152,7 @@ function avatarView(avatar: OwnAvatar, user: User) {
   }
 }
 
-/** The pictures of the other people in the drawn chat and list of members. */
+/** The pictures of two other members in the preview of a chat and of a list of members. */
 const friends = {
   first: pictureUrl({ seed: 'kit', style: 'bottts', backgroundColor: 'a9d6f5' }),
   second: pictureUrl({ seed: 'lena', style: 'notionists', backgroundColor: 'c9c3f5' }),

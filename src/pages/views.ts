@@ -31,8 +31,8 @@ export function viewRenderer() {
   }
 
   /**
-   * Compiles a view. Its variables are the values of this first call, so views read a value that may be missing as
-   * `locals.name`.
+   * Compiles a view with the names in `values` as its variables. A value that is missing in this first call is no
+   * variable, so views read such values as `locals.name`.
    */
   function compile(file: string, values: Values): View {
     const text = readFileSync(file, 'utf8')

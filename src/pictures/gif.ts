@@ -8,9 +8,10 @@ const defaultSize = 256
 /** Size of drawings with a filter such as blur, which are the slowest to render and have no finer details. */
 const sizeWithFilter = 128
 const frameMs = 80
-/** The loop takes 4 to 8 seconds, so that each animation can run a whole number of times, or 6 seconds if none must. */
+/** The loop takes 4 to 8 seconds, in which each animation runs a whole number of times (see `framesInLoop`). */
 const minFrames = 50
 const maxFrames = 100
+/** The loop takes 6 seconds if no animation is adjusted. */
 const defaultFrames = 75
 /**
  * An animation with a longer period keeps its speed. It would jump at the end of the loop, so the last frames of the

@@ -18,7 +18,7 @@ export async function drawPng(svg: string, size: number): Promise<Buffer> {
   return (await render(svg, size)).png().toBuffer()
 }
 
-/** Renders the same picture as red, green, blue and opacity of each pixel, row by row. */
+/** Renders the picture of `drawPng` as red, green, blue and opacity of each pixel, row by row. */
 export async function drawPixels(svg: string, size: number): Promise<Buffer> {
   return (await render(svg, size)).ensureAlpha().raw().toBuffer()
 }
@@ -29,8 +29,8 @@ async function render(svg: string, size: number): Promise<Sharp> {
 }
 
 /**
- * Renders an SVG with a filter such as blur. librsvg crops a drawing before the filter, while browsers crop it after
- * that. So the drawing is rendered with a margin around it, which is cut off afterwards.
+ * Renders an SVG with a filter such as blur. librsvg crops a drawing before it applies the filter, browsers afterwards.
+ * So the drawing is rendered with a margin around it, which is cut off at the end.
  */
 async function renderWithMargin(svg: string, size: number): Promise<Sharp> {
   const { width, height } = await sharp(Buffer.from(svg)).metadata()

@@ -22,8 +22,8 @@ type Queue = <Result>(work: () => Promise<Result>, client?: string) => Promise<R
 type Client = { name: string; running: number; waiting: (() => void)[] }
 
 /**
- * A bounded queue that serves its clients in turn (round robin). When a task ends, its client becomes the last one. So
- * a client that requests one picture waits for at most one task of every other client.
+ * A bounded queue that serves its clients in turn (round robin). When a task ends, its client moves to the end of the
+ * order. So a client that requests one picture waits for at most one task of every other client.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { concurrency, perClient = concurrency, maxWaiting, maxWaitingPerClient = maxWaiting } = options

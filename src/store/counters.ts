@@ -52,7 +52,7 @@ const shareEveryMs = 100
  * they exceed 5 % of what is left of the limit `max`. One process accepts exactly as many events as the limit allows.
  * Several processes together may accept more: a twentieth of the limit for each other process, and what arrives within
  * `shareEveryMs`. Counting every event in Redis would be exact, but would cost a Redis command per request. test/bench
- * allows none for the page /, and only the one that reads the session for an avatar.
+ * allows none for the page /, and only one for an avatar, which reads the session.
  */
 export function createSharedCounter(store: Store, max: number): (key: string) => Count {
   const windowOf = createWindows()

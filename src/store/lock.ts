@@ -4,9 +4,9 @@ import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
 /**
- * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. Other requests of the
- * visitor wait for that, and account.ts takes a wait of 0.8 * UPSTREAM_TIMEOUT_MS for a timeout of Discord. So the TTL
- * is shorter than that.
+ * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. By default the TTL is
+ * shorter than the wait that account.ts takes for a timeout of Discord, so that the visitor's next request can still
+ * refresh the tokens.
  */
 export const lockTtlS = 3
 const renewEveryMs = 1000

@@ -61,7 +61,7 @@ export const scripts = {
     if ARGV[4] == 'release' then redis.call('DEL', KEYS[1]) end
     return 1`,
   ),
-  /** Returns PEXPIRETIME of the key `mark`, and then the oldest items, which are too many. */
+  /** Returns PEXPIRETIME of the key `mark`, and then the oldest items, those beyond `max`. */
   addToList: script<[key: string, mark: string, item: string, max: number, ttlS: number], (string | number)[]>(
     2,
     `redis.call('LPUSH', KEYS[1], ARGV[1])

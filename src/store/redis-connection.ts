@@ -54,7 +54,7 @@ function openCluster({ nodes, tls, ...account }: RedisAddress & { kind: 'cluster
   return connectionOf(client)
 }
 
-/** The client asks the sentinels for the master, and sends it every command. */
+/** The client asks the sentinels which server is the master, and sends every command to that server. */
 function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnError): Connection {
   const { name, sentinels, tls, db = 0, sentinelUser, sentinelPassword, ...account } = address
   const client = createSentinel({

@@ -13,7 +13,7 @@ const maxFailedPings = 5
 
 /** How long the result of trying all commands is used again, so that many requests for /readyz cause few tries. */
 const triedForMs = { ok: 1000, failed: 200 }
-/** The keys on which commands are tried: one in each eighth of a cluster's slots, so that most masters are tried. */
+/** The keys on which commands are tried. They are spread over a cluster's slots, so that most masters are tried. */
 const triedKeys = [21, 72, 20, 73, 23, 70, 22, 71].map((number) => `health:${number}`)
 
 /** `down` means no connection, or no answer in time. */
@@ -52,7 +52,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     state = next
   }
 
-  /** Changes the state if Redis refused a command with this error. Returns whether it did. */
+  /** Returns whether the error means that Redis refused a command. Changes the state then. */
   function noteRefusal(error: unknown): boolean {
     const refusal = refusalOf(error)
     if (refusal !== undefined) changeState(refusal)
@@ -108,7 +108,7 @@ export function openRedis(address: RedisAddress, events: Events) {
     }
   }
 
-  /** Replaces the connection, unless the new one cannot connect in time. Returns whether it did. */
+  /** Replaces the connection, unless the new one cannot connect in time. Returns whether it was replaced. */
   async function reconnect(): Promise<boolean> {
     const next = openConnection(address, onError)
     const isConnected = await connectInTime(next)

@@ -46,7 +46,7 @@ export type Store = {
    * owner or none.
    */
   replace(lock: Lock, value: string, ttlS: number, then?: LockAfter): Promise<boolean>
-  /** Adds `hits` and returns the total. The count ends `windowMs` after its first hit, which is `resetMs` from now. */
+  /** Adds `hits` and returns the total. The count ends `windowMs` after its first hit, and `resetMs` from now. */
   count(key: string, hits: number, windowMs: number): Promise<{ hits: number; resetMs: number }>
   /** Finds out whether the store accepts all commands. Never rejects. */
   state(): Promise<RedisState>

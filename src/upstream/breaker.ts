@@ -4,9 +4,9 @@ export const breakerStates = ['closed', 'open', 'half-open'] as const
 export type BreakerState = (typeof breakerStates)[number]
 
 export type BreakerOptions = {
-  /** This many failures in a row open the circuit, or a single 429. Only errors that `isFailure` accepts count. */
+  /** How many failures in a row open the circuit. A single 429 opens it, too. `isFailure` tells which errors count. */
   failures: number
-  /** How long the circuit stays open; after a 429 as long as Retry-After says, if that is shorter. */
+  /** How long the circuit stays open. After a 429 the time in Retry-After replaces this one if it is shorter. */
   pauseMs: number
   isFailure: (error: unknown) => boolean
   onState: (state: BreakerState) => void

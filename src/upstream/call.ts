@@ -77,8 +77,8 @@ class StaleConnection extends Error {}
 
 /**
  * Sends a request and resolves with the head of the response. If the connection was stale, the request is sent once
- * more on a new one. Node's http client is used instead of fetch, because only its property `reusedSocket` tells this
- * case. https://nodejs.org/api/http.html#requestreusedsocket
+ * more on a new one. Node's http client is used, because fetch does not tell whether a connection was used before.
+ * https://nodejs.org/api/http.html#requestreusedsocket
  */
 async function send(url: URL, request: UpstreamRequest, connections: Connections, signal: AbortSignal) {
   const { kept, single } = connections
@@ -123,7 +123,7 @@ async function readBody(response: IncomingMessage, maxBytes: number): Promise<Bu
   const encoding = headerOf(response, 'content-encoding')
   if (!/^(identity)?$/i.test(encoding)) {
     response.destroy()
-    // A compressed body, for which nobody asked, is refused, because 64 KiB of gzip can expand to 60 MiB.
+    // No compressed body was requested. It is refused, because 64 KiB of gzip can expand to 60 MiB.
     throw new UpstreamUnavailable(`content-encoding ${encoding.slice(0, 20)}`)
   }
   const chunks: Buffer[] = []

@@ -70,11 +70,11 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * To be called before a response that took long: if another tab has replaced the session meanwhile, the response does
-   * not set the cookie of the old one, which would sign the visitor out.
+   * Detaches the session from a request that took long, if another tab has replaced the session meanwhile. The response
+   * would otherwise set the cookie of the old session, which would sign the visitor out.
    */
-  async function leaveIfReplaced(req: Request): Promise<void> {
-    if ((await store.get(successorKey(req.sessionID))) !== undefined) leave(req)
+  async function detachIfReplaced(req: Request): Promise<void> {
+    if ((await store.get(successorKey(req.sessionID))) !== undefined) detach(req)
   }
 
   /**
@@ -85,7 +85,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { user } = req.visitor
     const id = await changeFrom(req, req.sessionID, user, alter)
     if (id !== undefined) return req.visitor
-    leave(req)
+    detach(req)
     throw new NotSignedIn('the session has ended')
   }
 
@@ -149,7 +149,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     } catch (error) {
       // It is not known whether the new session was stored. It is deleted, and the error page must not send its cookie,
       // which would replace the cookie of the old session.
-      leave(req)
+      detach(req)
       deleteInBackground(sessionID)
       throw error
     }
@@ -193,7 +193,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
    */
   async function discard(req: Request): Promise<void> {
     const { sessionID } = req
-    leave(req)
+    detach(req)
     await store.delete(sessionKey(sessionID))
   }
 
@@ -228,7 +228,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
       if (user) await userSessions.remove(user.id, id)
     }
     cookie.clear(res)
-    leave(req)
+    detach(req)
     return visitors
   }
 
@@ -249,7 +249,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     loadNow: cookie.loadNow,
     hasCookie: cookie.isSent,
     continueIn,
-    leaveIfReplaced,
+    detachIfReplaced,
     change,
     signIn,
     discard,
@@ -259,7 +259,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
 export type Sessions = ReturnType<typeof createSessions>
 
 /** Removes the session from the request, so that express-session does not set its cookie in the response. */
-function leave(req: Request): void {
+function detach(req: Request): void {
   Object.assign(req, { session: undefined })
 }
 

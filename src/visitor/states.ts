@@ -126,7 +126,7 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
       const isKept = await lock.replaceAndRelease(JSON.stringify(ended), outcomeTtlS).catch((err) => {
         if (err instanceof LockLost) throw err
         log.warn({ err }, 'the outcome of a callback was not kept')
-        return true // the outcome is still right for this request
+        return true // only a second request needs the stored outcome
       })
       // If the record of a sign-in was forgotten, the caller stores the outcome `failed` next, which is then counted.
       if (isKept || outcome.end === 'failed') onEnd?.(outcome.end)
@@ -137,9 +137,9 @@ export function createStates({ store, sealer, log, waitMs, isLimited, onStart, o
   }
 
   /**
-   * Runs `work` with the ids of the sessions in which other tabs have just signed in, one callback of a browser after
-   * the other: under the lock of the browser's oldest state. The callback of that state has the lock from `take`. `own`
-   * is the key of this callback's record.
+   * Runs `work` with the ids of the sessions in which other tabs have just signed in. The callbacks of a browser run it
+   * one after the other, under the lock of the browser's oldest state. The callback of that state already has the lock.
+   * `own` is the key of this callback's record.
    */
   async function withOtherTabs<T>(
     own: string,

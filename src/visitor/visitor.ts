@@ -62,7 +62,7 @@ export function readVisitor(stored: unknown): Visitor {
   return StoredVisitor.safeParse(stored).data ?? stranger
 }
 
-/** The visitor as a session stores one. */
+/** Converts a visitor to the format that a session stores. */
 export const writeVisitor = (visitor: Visitor) => z.encode(StoredVisitor, visitor)
 
 /** The visitor with a new avatar at the front of the history. If another user has signed in, the history is dropped. */
