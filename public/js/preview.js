@@ -22,9 +22,9 @@ export function createPreview(form, { onShown, onRetried }) {
 
   let wantedUrl = images[0].getAttribute('src')
   let idleText = ''
-  let lastRequest = 0
-  let lastShown = 0
-  let lastRequestMs = 0
+  let requestedNumber = 0
+  let shownNumber = 0
+  let requestedAtMs = 0
   let waiting
   let stale
 
@@ -33,13 +33,13 @@ export function createPreview(form, { onShown, onRetried }) {
     idleText = text
     clearTimeout(waiting)
     if (url !== wantedUrl) requestSoon(url)
-    else if (lastRequest === lastShown) setStatus(idleText)
+    else if (requestedNumber === shownNumber) setStatus(idleText)
   }
 
   /** Shows a problem until the next picture is requested. Responses to earlier requests are ignored. */
   function showProblem(problem) {
     clearTimeout(waiting)
-    lastRequest += 1
+    requestedNumber += 1
     wantedUrl = ''
     unmarkStale()
     setStatus(problem)
@@ -47,7 +47,7 @@ export function createPreview(form, { onShown, onRetried }) {
   }
 
   function requestSoon(url) {
-    const waitMs = lastRequestMs + minIntervalMs - performance.now()
+    const waitMs = requestedAtMs + minIntervalMs - performance.now()
     if (waitMs > 0) waiting = setTimeout(request, waitMs, url)
     else request(url)
   }
@@ -57,8 +57,8 @@ export function createPreview(form, { onShown, onRetried }) {
    * the picture was loaded and is still the one wanted.
    */
   async function request(url) {
-    const number = ++lastRequest
-    lastRequestMs = performance.now()
+    const number = ++requestedNumber
+    requestedAtMs = performance.now()
     wantedUrl = url
     clearTimeout(stale)
     stale = setTimeout(markStale, staleMs)
@@ -69,8 +69,8 @@ export function createPreview(form, { onShown, onRetried }) {
       () => true,
       () => false,
     )
-    if (isLoaded && number > lastShown) showLoaded(url, number)
-    if (number !== lastRequest) return false
+    if (isLoaded && number > shownNumber) showLoaded(url, number)
+    if (number !== requestedNumber) return false
     unmarkStale()
     setStatus(isLoaded ? idleText : texts.failed, { canRetry: !isLoaded })
     if (!isLoaded) announce(texts.failed)
@@ -78,7 +78,7 @@ export function createPreview(form, { onShown, onRetried }) {
   }
 
   function showLoaded(url, number) {
-    lastShown = number
+    shownNumber = number
     for (const image of images) image.src = url
     // The <source> for reduced motion would take precedence over `src`.
     for (const source of form.querySelectorAll('source')) source.remove()
