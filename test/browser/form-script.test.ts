@@ -35,7 +35,7 @@ const untilSent = (page: Page, name: string, value: string | null) =>
 const untilDrawn = (page: Page, name: string, value: string | null, selector = '.crop img') =>
   expect.poll(async () => (await queryOf(page, selector)).get(name), { timeout: 15_000 }).toBe(value)
 
-test('the last four rolls are kept, each once, with the seed from before the first one, and one is marked', async () => {
+test('the last rolls are four different seeds, with the one before the first roll; the current one is marked', async () => {
   await visit({}, async (page) => {
     await page.addInitScript(() => {
       let last = 0

@@ -522,7 +522,7 @@ test('a field of the open part is sent once', async () => {
   ])
 })
 
-test('the script knows the moods that each style lacks, and its tile shows the mood if it does not', async () => {
+test('the script knows the moods that each style lacks; the tiles of the other styles show the mood', async () => {
   const lacking = await attributesOf('form', '[name="style"]', 'value', 'data-lacks')
   const expected = lacking.map(([name]) => {
     const { moods = [] } = styleList.find((style) => style.name === name) ?? {}
@@ -560,7 +560,7 @@ test('the tables of what is kept are tables for assistive technology, even where
 })
 
 describe('the downloads', () => {
-  test('on the avatar’s page are the PNG that Discord needs, other sizes and the SVG, each with a name', async () => {
+  test('on the avatar’s page all have names: the PNG that Discord needs, PNGs of other sizes, and the SVG', async () => {
     const [avatar] = await attributesOf('first', '.portrait', 'src')
     const path = avatar?.[0]?.replace(/\.svg$/, '')
     expect(await attributesOf('first', '.downloads > a, .others a', 'href', 'aria-label')).toEqual([

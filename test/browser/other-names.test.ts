@@ -48,7 +48,7 @@ describe('the form, posted at another host name of the site', () => {
     }
   })
 
-  test('leads to a form that says why, and that has the values', async () => {
+  test('leads to a form that keeps the values and says why the address has changed', async () => {
     const answer = await post(app, '/get_avatar', from(`http://localhost:${port()}`))
     const { pathname, search } = new URL(String(answer.headers.location))
     const form = await ask(app.url, pathname + search)
@@ -100,7 +100,7 @@ test.each(noNames)('a post from a host name that is not the site’s is refused 
   expect([answer.status, answer.headers.location]).toEqual([403, undefined])
 })
 
-test('a post is not redirected because of its Host header alone, because a proxy may have changed it', async () => {
+test('a post is not redirected if only its Host header is another name, which a proxy may have set', async () => {
   for (const headers of [
     {},
     { 'Sec-Fetch-Site': 'same-origin' },

@@ -81,7 +81,7 @@ describe('fast typing', () => {
     })
   })
 
-  test('requests no picture for a seed that has become too long since', async () => {
+  test('requests no picture for a seed that is too long by the time of the request', async () => {
     await visit(async (page) => {
       const requested: string[] = []
       page.on('request', (request) => requested.push(request.url()))
@@ -124,7 +124,7 @@ describe('the address bar', () => {
     })
   })
 
-  test('gets no step in the history for a letter that is deleted at once', async () => {
+  test('gets no entry in the history for a letter that is deleted at once', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page)
       const stepsBefore = await page.evaluate(() => history.length)
@@ -302,7 +302,7 @@ describe('the last rolls', () => {
 describe('pictures that cannot be loaded', () => {
   const refuse = (page: Page, address: RegExp) => page.route(address, (route) => route.fulfill({ status: 429 }))
 
-  test('are replaced by the previous ones in tiles and rolls, even after two failed changes in a row', async () => {
+  test('are replaced by the last loaded ones in tiles and rolls, even after two failed changes', async () => {
     await visit(async (page) => {
       await page.goto(app.url + inYourName)
       await page.getByRole('button', { name: words.script.roll, exact: true }).click()

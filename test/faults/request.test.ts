@@ -76,7 +76,7 @@ describe('a request', () => {
     expect(states).toEqual(['open', 'half-open', 'closed'])
   })
 
-  test('does not change the state of its circuit breaker if it began before this opened', async () => {
+  test('does not change the state of its circuit breaker if it began before the circuit opened', async () => {
     const states: string[] = []
     const ask = way({
       breaker: { failures: 1, pauseMs: 0, isFailure: () => true },
@@ -99,7 +99,7 @@ describe('a request', () => {
     expect(states).toEqual(['open', 'half-open', 'closed'])
   })
 
-  test('does not wait for a hundred others that hang, whose connections are closed in the end', async () => {
+  test('does not wait for a hundred other requests that hang; their connections are closed afterwards', async () => {
     double.fail(at.svg, faults.hang(), { times: 100 })
     const ask = way({ timeoutMs: 3000 })
     const before = double.count(at.svg)

@@ -213,7 +213,7 @@ describe('DiceBear', () => {
     expect(loggedBreakerStates()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
   })
 
-  test('is not blamed when Discord has used up the time for the request', async () => {
+  test('is not counted as failed when Discord has used up the time for the request', async () => {
     const before = app.dicebear.count(at.svg)
     for (const seed of ['late 1', 'late 2', 'late 3', 'late 4', '']) {
       const choice = { ...look, seed, backgroundColor: '', animated: false }

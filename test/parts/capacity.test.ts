@@ -49,7 +49,7 @@ test.each([
   },
 )
 
-test.each([350, 650, 1000])('%i MB of memory allow more than one megabyte less, and nothing less', (memoryMb) => {
+test.each([350, 650, 1000])('one megabyte less than %i MB of memory lowers some limits and raises none', (memoryMb) => {
   const [less, more] = [memoryMb - 1, memoryMb].map((mb) => Object.values(capacityFor(mb)))
   const differences = more?.map((limit, place) => limit - (less?.[place] ?? 0)) ?? []
   expect(Math.min(...differences)).toBeGreaterThanOrEqual(0)

@@ -125,7 +125,7 @@ describe('imports', () => {
     expect(readers.map(({ file }) => file)).toEqual(['main.ts'])
   })
 
-  test('of Express are nowhere in discord, avatar and the folders that they import', () => {
+  test('of Express do not occur in discord, avatar and the folders that these two import', () => {
     const rooms = ['discord', 'avatar', 'pictures', 'upstream', 'store', 'errors.ts', 'config.ts']
     const known = imports.filter(
       ({ file, from }) => rooms.includes(room(file)) && /^(express\b|helmet|compression|connect-)/.test(from),
@@ -133,7 +133,7 @@ describe('imports', () => {
     expect(known).toEqual([])
   })
 
-  test('by a name made at run time are of DiceBear’s styles only', () => {
+  test('whose name is made at run time are imports of DiceBear’s styles', () => {
     const dynamic = files.filter((file) =>
       [...nodesIn(programs.get(file))].some(({ type, source }) => {
         return type === 'ImportExpression' && !Text.safeParse(source).success

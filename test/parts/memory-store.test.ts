@@ -62,7 +62,7 @@ test('a list says which items are too many, and keeps its TTL when one is remove
   expect((await add('fourth')).markExpiresAt).toBe(performance.now() + 60_000)
 })
 
-test('a lock is held until its owner releases it, by itself or together with a write', async () => {
+test('a lock is held until its owner releases it, alone or in the same step as a write', async () => {
   const store = memoryStore()
   await store.set('session:1', 'before', 60)
   const lock = await tryLock(store, 'session:1')

@@ -218,7 +218,7 @@ test.each([
   expect(effects.colours).toEqual(colours.flatMap(({ name }, i) => (changing.colours[i] ? [name] : [])))
 })
 
-test('the form offers no part that would make no difference, unless it is pinned', async () => {
+test('the form offers only parts that make a difference or are pinned', async () => {
   const offered = async (pins: Record<string, string>) => {
     const { choice, entered } = readForm({ style: 'avataaars', seed: 'fern', ...pins })
     if (choice === undefined) throw new Error('refused')

@@ -235,7 +235,7 @@ describe('a GIF of a simple drawing', () => {
     }
   })
 
-  test('fades in its last second into what comes before its beginning', async () => {
+  test('fades in its last second into the frames that come before its beginning', async () => {
     const { lastsMs, redAt } = await read(await drawGif(sliding(20)))
     expect(lastsMs).toBe(6000)
     // At the end of the iteration before, the square is on the right.

@@ -294,7 +294,7 @@ test('a process that cannot be started fails its task, and the next task starts 
   expect(await there.draw(choice)).toBe(await drawEmbedded(choice))
 })
 
-test('after a failed trial of pictures the next one comes five seconds later, and none follows a good one', async () => {
+test('a failed trial of pictures is repeated five seconds later, a successful one never', async () => {
   const changes: unknown[] = []
   const there = openRenderers({
     program: new URL('../support/failing-renderer.ts', import.meta.url),

@@ -395,7 +395,7 @@ describe('POST /sign_out with devices=all', () => {
     await expectSignedIn(stranger)
   })
 
-  test('is needed for this: without it, other devices stay signed in', async () => {
+  test('is necessary: without it, other devices stay signed in', async () => {
     const [phone, desk] = [await signedIn(), await signedIn()]
     await phone.post('/sign_out').expect(303)
     await expectSignedOut(phone)

@@ -104,7 +104,7 @@ describe.each(kinds)('a store %s', (_, open) => {
     expect(leftMs).toBeLessThanOrEqual(1000 * ttlS)
   }
 
-  test('renews a TTL when it is told to, and not when a key is only read', async () => {
+  test('extends a TTL only by the commands for it, not when a key is only read', async () => {
     const store = open()
     await store.set('thing:1', 'one', 10)
     expect(await store.getMany(['thing:2', 'thing:1'])).toEqual([undefined, 'one'])
@@ -127,7 +127,7 @@ describe.each(kinds)('a store %s', (_, open) => {
     expect(await store.remainingMs('thing:2')).toBeLessThanOrEqual(0)
   })
 
-  test('sets a key only on the condition that it is told, and returns what was there before', async () => {
+  test('sets a key only if the condition holds, and returns the previous value', async () => {
     const store = open()
     expect(await store.setIfAbsent('thing:1', 'one', 60)).toBe(true)
     expect(await store.setIfAbsent('thing:1', 'two', 90)).toBe(false)
@@ -184,7 +184,7 @@ test('a visitor whose session was locked by a killed process waits until the loc
   expectLanding(await restyle(visitor), 303)
 })
 
-test('so does a visitor whose token was being refreshed by the killed process, and it is refreshed then', async () => {
+test('a token that a killed process was refreshing is refreshed as soon as the lock expires', async () => {
   const timeoutMs = 5000
   const settings = { UPSTREAM_TIMEOUT_MS: String(timeoutMs) }
   const patient = await openApp({ redisUrl: redis.url, settings, beside: app })

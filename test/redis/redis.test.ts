@@ -549,7 +549,7 @@ describe('what is stored in Redis', () => {
     await expectStranger(other)
   })
 
-  test('expires after 90 days, too, if version 1.0.0 stored a session without the time of its sign-in', async () => {
+  test('expires after 90 days, even a session that version 1.0.0 stored without the time of its sign-in', async () => {
     const visitor = app.visitor()
     const key = `session:${sessionIdIn(cookiesOf(await signIn(app, visitor)))}`
     const Stored = z.looseObject({ signedInAt: z.number(), cookie: z.looseObject({}) })
@@ -630,7 +630,7 @@ describe('commands to Redis', () => {
     expect({ leaving, returning, page, picture }).toEqual({
       leaving: { set: 1 },
       // The lock and record of the state; Discord's rate limits; three scripts, which call others: the first adds the
-      // session to the list of the user's sessions, the second stores the session, the third the outcome of the callback.
+      // session to the list of the user's sessions, the second stores the session, the third its outcome.
       returning: {
         ...{ set: 1, get: 1, mget: 1, evalsha: 3 },
         ...{ lpush: 1, expire: 1, lrange: 1, pexpiretime: 1 },

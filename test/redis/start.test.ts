@@ -162,7 +162,7 @@ describe('settings', () => {
     expect(output).not.toMatch(/^\s+at /m)
   })
 
-  test('are named if the app cannot listen at the port or address that they give', async (context) => {
+  test('are named if the app cannot listen at their port or address', async (context) => {
     const app = await started(context)
     const { port } = new URL(app.url)
     const taken = await startAndFail({ PORT: port })

@@ -601,7 +601,7 @@ describe('two tabs of one browser', () => {
     await expectAllKept(visitor, [look, ...looks.slice(0, 2)])
   })
 
-  test('do not get the old session back through a picture that was requested before', async () => {
+  test('keep the new session when a picture arrives that was requested before the sign-in', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const page = await visitor.get('/show_avatar')
@@ -639,7 +639,7 @@ describe('two tabs of one browser', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
-  test('do not get the old session back through an error that one tab gets after the other has signed in', async () => {
+  test('keep the new session when one tab gets an error page after the other has signed in', async () => {
     const visitor = app.visitor()
     await signIn(app, visitor)
     const callback = app.discord.codeFor(await leave(visitor, looks[0]))

@@ -81,7 +81,7 @@ describe('GET /', () => {
     expect(seeds.size).toBeGreaterThan(4)
   })
 
-  test('offers the most popular styles first, others by kind, and sizes and colours by name', async () => {
+  test('offers popular styles first, groups the others by kind, and names sizes and colours', async () => {
     const page = await reader.read((await app.visitor().get('/')).text)
     const values = async (selector: string) =>
       (await page.find(`${selector} input`)).map(({ attributes }) => attributes.get('value'))
@@ -242,7 +242,7 @@ describe('the field seedFrom', () => {
     )
   })
 
-  test('is turned into the seed in the form that opens for its address', async () => {
+  test('becomes the seed of the form that opens at its address', async () => {
     for (const [seedFrom, seed] of [
       ['username', ''],
       ['amber acorn', 'amber acorn'],
@@ -635,7 +635,7 @@ describe('a body', () => {
     expect(answer.status).toBe(302)
   })
 
-  test('with a known field a thousand times is refused like one with a field twice', async () => {
+  test('that contains a known field a thousand times is refused like one that contains it twice', async () => {
     const answer = await ask(app.url, '/get_avatar', { ...formOf([]), body: 'style=rings&'.repeat(1200) })
     expect(answer.status).toBe(422)
     expect(answer.text).toContain(words.problems.repeated(words.problems.fields.style))

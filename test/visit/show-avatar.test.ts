@@ -58,7 +58,7 @@ async function withLooks(count: number): Promise<{ visitor: Visitor; ids: string
   return { visitor, ids: await historyOf(visitor) }
 }
 
-test('a link is asked about if it holds the username, even if the visitor has typed it as the seed', async () => {
+test('the page asks before it copies a link with the username, even if the visitor typed it as the seed', async () => {
   const ask = async (seed: string) => {
     const visitor = app.visitor()
     await signIn(app, visitor, { ...look, seed })
