@@ -29,8 +29,8 @@ import type { Parts } from './parts.ts'
 const viewFolder = join(import.meta.dirname, '../views')
 
 /**
- * The app: all that a request passes, in order. `standIns` are the demo's Discord and DiceBear. Like the real servers
- * they accept posts from other sites.
+ * Creates the app: everything that a request passes, in order. `standIns` are the demo's Discord and DiceBear. Like the
+ * real servers they accept posts from other sites.
  */
 export function createApp(parts: Parts, standIns?: Router): RequestListener {
   const { config, log, metrics, store, closing } = parts
@@ -67,7 +67,7 @@ function configure(app: Express, { config }: Parts): void {
   app.set('trust proxy', config.trustProxy)
   app.set('query parser', (query: string | null) => parseFields(query ?? ''))
   app.enable('case sensitive routing')
-  app.enable('strict routing') // a path with a slash at its end is another path
+  app.enable('strict routing') // /privacy/ is another path than /privacy
   app.disable('x-powered-by')
   app.set('env', 'production') // if the error page itself fails, Express then sends no stack trace
   app.disable('etag') // pages are never cached; pictures and static files set their own ETag

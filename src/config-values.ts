@@ -27,7 +27,7 @@ export const host = z
   )
 
 /**
- * A folder. The check creates it and a temporary folder inside, so that a failure is reported together with the
+ * A folder. The check creates it and a temporary folder in it, so that a failure is reported together with the
  * problems of other settings. A full disk is accepted, because it may have room later.
  */
 export const writableFolder = z.string().transform((folder, context) => {
@@ -127,7 +127,7 @@ export const metricsPort = z
   })
   .transform((text) => (text === 'off' ? undefined : Number(text)))
 
-/** Express's `trust proxy`. A client at a trusted address can claim any other, so not all can be trusted. */
+/** Express's `trust proxy`. A client at a trusted address can claim any address, so not all addresses are allowed. */
 export const trustedProxies = z
   .string()
   .refine(

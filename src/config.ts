@@ -115,7 +115,7 @@ function defaultOrigin(host: string, port: number): string {
  * names every wrong setting, but no value, because values may be secret.
  */
 export function readConfig(environment: NodeJS.ProcessEnv) {
-  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // these lower-case names are curl's
+  const { https_proxy: HTTPS_PROXY, no_proxy: NO_PROXY } = environment // curl has these names in lower case
   const given = withoutEmpty({ ...environment, ...withoutEmpty({ HTTPS_PROXY, NO_PROXY }) })
   const read = Environment.safeParse(given)
   const wrong = read.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []

@@ -36,7 +36,7 @@ function readIfExists(path: string): Buffer | undefined {
   }
 }
 
-/** Decodes a text in one of these encodings; undefined if the bytes are anything else. */
+/** Decodes UTF-8, or UTF-16 with a byte order mark; undefined if the bytes are anything else. */
 function decode(bytes: Buffer): string | undefined {
   const [first, second] = bytes
   const encoding =

@@ -28,7 +28,7 @@ export class MethodNotAllowed extends Failure {}
 export class RateLimited extends TemporaryFailure {}
 
 // Signing in
-/** Too many sign-ins have started in this minute, so that their records might fill Redis. */
+/** So many sign-ins have started in this minute that their records might fill Redis. */
 export class TooManySignIns extends TemporaryFailure {}
 export class InvalidCallback extends Failure {}
 export class UnknownState extends Failure {}
@@ -67,7 +67,7 @@ export class Overloaded extends Failure {}
 export class PicturesUnavailable extends Failure {}
 /** DiceBear sent no SVG: no connection, an open circuit breaker, an error status, a timeout, or other content. */
 export class DiceBearUnavailable extends Failure {}
-/** DiceBear refused the request (a 4xx other than 429), which is therefore wrong: a fault of this app. */
+/** DiceBear refused the request (a 4xx other than 429). That is a fault of this app. */
 export class DiceBearRefused extends Failure {}
 /** An SVG from outside failed the checks of avatar/safe-svg.ts. */
 export class UnsafeSvg extends Failure {}

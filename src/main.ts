@@ -154,7 +154,7 @@ function closeOnSignal(log: Logger, close: () => Promise<void>): void {
       if (performance.now() - closingSince > sameSignalMs) process.exit(1)
     })
   }
-  // This includes unhandled rejections, which Node raises as uncaught exceptions.
+  // Unhandled rejections end here, too, because Node raises them as uncaught exceptions.
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught')
     exitCode = 1

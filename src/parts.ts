@@ -24,7 +24,7 @@ import { createStates } from './visitor/states.ts'
 import { createSealer } from './visitor/tokens.ts'
 import { createUserSessions } from './visitor/user-sessions.ts'
 
-/** Time for Redis, files and rendering, added to the upstream timeout. The contract allows 2 s for all of it. */
+/** Time for Redis, files and rendering, added to the upstream timeout. The contract allows 2 s. */
 const marginMs = 1500
 
 /** The start waits at most this long for the first connection to Redis. */

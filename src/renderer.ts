@@ -56,8 +56,8 @@ process.on('message', (message) => {
   if (isTask(message)) previous = previous.then(() => answer(message))
 })
 process.on('disconnect', endAtOnce)
-// These signals may be sent to the whole process group at a shutdown, while open requests still need this process. It
-// ends when the server disconnects.
+// These signals may be sent to the whole process group at a shutdown, while open requests still need this process.
+// The process ends when the server disconnects.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
 // If memory runs out, Linux should kill this process rather than the server.
 await writeFile('/proc/self/oom_score_adj', '1000').catch(() => undefined)

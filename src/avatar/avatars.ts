@@ -11,7 +11,7 @@ import type { FileCache, StoredSvg } from './file-cache.ts'
 export const Avatar = z.object({
   /** Hash of the choice, so equal choices have equal ids. The path of the file in the cache follows from the id. */
   id: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Its seed is the one that was drawn: the Discord username if the visitor entered no seed. */
+  /** The choice with the seed that was drawn: the Discord username if the visitor entered no seed. */
   choice: Choice,
   /** Whether the visitor entered the seed. Otherwise it is the Discord username. */
   seedTyped: z.boolean(),
@@ -21,7 +21,7 @@ export type Avatar = z.infer<typeof Avatar>
 /** `fittingScale` is the scale at which Discord's round crop cuts nothing off. */
 export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
 
-/** A part of each id. Another major version of DiceBear needs another text here, because its faces are different. */
+/** This text is a part of each id. It must change with DiceBear's major version, because the faces then change. */
 const drawnBy = 'dicebear-10'
 
 type AvatarsOptions = {
@@ -79,8 +79,8 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   return {
     /**
      * Starts to make an avatar. Returns a function that takes the Discord username and resolves with the avatar, whose
-     * SVG is then in the cache. With a typed seed DiceBear is asked at once, in parallel with Discord, otherwise when
-     * the function is called, because the username becomes the seed. `deadline` is by `performance.now()`.
+     * SVG is then in the cache. With a typed seed DiceBear is asked at once, in parallel with Discord. Without one it
+     * is asked when the function is called, because the username is the seed. `deadline` is by `performance.now()`.
      */
     begin(choice: Choice, deadline: number): (username: string) => Promise<Avatar> {
       if (choice.seed === '') return (username) => make({ ...choice, seed: username }, false, deadline)

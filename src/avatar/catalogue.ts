@@ -38,7 +38,7 @@ type MoodMap = {
   moods: readonly string[]
   /** The options of each mood that a style can show, by style and mood. */
   styles: Readonly<Record<string, Readonly<Record<string, StyleOptions>>>>
-  /** By style, the options for every mood: they leave out glasses and beards, which would hide the mood. */
+  /** The options for every mood of a style. They leave out glasses and beards, which would hide the mood. */
   always: Readonly<Record<string, StyleOptions>>
 }
 const moodMap: MoodMap = moodsJson

@@ -13,7 +13,7 @@ export const Choice = z.object({
   /** Empty if no mood was chosen. */
   mood: z.string().refine((name) => name === '' || moods.includes(name)),
   animated: z.boolean(),
-  /** The kind of gradient from `backgroundColor` to `backgroundColor2`; a single colour without it. */
+  /** The kind of gradient from `backgroundColor` to `backgroundColor2`. If it is missing, there is one colour. */
   backgroundColorFill: z.enum(gradients).optional(),
   backgroundColor2: z
     .string()
@@ -36,7 +36,7 @@ export type Choice = z.infer<typeof Choice>
 /** DiceBear has no option for "no background"; a fully transparent colour has that effect. */
 const transparent = 'ffffff00'
 
-/** Styles that keep DiceBear's background if no colour is chosen. Without it they are nearly invisible. */
+/** Styles that keep DiceBear's background if no colour is chosen. Without a background they are nearly invisible. */
 const stylesWithOwnBackground = new Set(['constellation', 'glass'])
 
 type DiceBearOptions = Record<string, string | number | string[]>

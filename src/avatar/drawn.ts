@@ -33,7 +33,7 @@ export function drawnParts({ style, pins = {} }: Pick<Choice, 'style' | 'pins'>,
     const possible = colours.flatMap((colour) => {
       if (!names.includes(colour.name)) return []
       const pinned = pins[colourField(colour)]
-      // If the style has only one colour here, all its drawings have it, so it is not described.
+      // A colour that all drawings of the style have is not described.
       const values = pinned ? [pinned] : colour.palette.length > 1 ? colour.palette : []
       return values.map((value) => ({ name: colour.name, value }))
     })

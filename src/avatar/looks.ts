@@ -10,7 +10,7 @@ export type ReadyLook = { name: string; background: readonly string[]; colours: 
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
-/** The role of each of a style's colours. A look does not change a colour without one, such as that of teeth. */
+/** The role of each of a style's colours. A look does not change colours without a role, such as that of teeth. */
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
 /** The roles of the numbered colours of patterns, such as "hill1" to "hill4", in this order. */

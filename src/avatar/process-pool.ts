@@ -57,8 +57,8 @@ const wasmLimit = '--wasm-max-mem-pages=4096'
 const besideOldSpaceMb = 90
 
 /**
- * Child processes for work that may take too much time or memory. If it does, its process is killed and another one
- * started. Worker threads would not do, because native code in a thread cannot be stopped.
+ * Child processes for work that may take too much time or memory. If the work does that, its process is killed and
+ * another one is started. Worker threads are not used, because native code in a thread cannot be stopped.
  */
 export function createProcessPool(options: PoolOptions) {
   const { program, maxProcesses, maxMb, jobsPerProcess, idleMs, onFailure } = options
@@ -117,7 +117,7 @@ export function createProcessPool(options: PoolOptions) {
 
   function assign(worker: Worker, job: Job): void {
     worker.jobs.push(job)
-    worker.process.send(job.message, () => undefined) // 'exit' or 'error' reports a failure to send
+    worker.process.send(job.message, () => undefined) // the event 'exit' or 'error' reports a failure
     if (worker.jobs.length === 1) watch(worker)
   }
 

@@ -29,8 +29,8 @@ export type RenderersOptions = {
 }
 
 /**
- * Time limit for an SVG from outside. After it the embedded library's SVG is used instead. The contract allows three
- * seconds until then.
+ * Time limit for an SVG from outside. When it is exceeded, the embedded library's SVG is used instead. The contract
+ * allows three seconds.
  */
 const timeoutMs = 2500
 /** Time limit for an SVG of the embedded library, which is harmless. It is long, because the machine may be busy. */

@@ -43,7 +43,7 @@ export function checkCss(css: string, allowed: ReadonlySet<string>): string[] {
 export function checkStylesheet(css: string): void {
   checkCss(css, STYLESHEET_TOKENS)
   let isInRule = false
-  // Only the tokens `{`, `}` and `;` contain one of these, because strings, comments and escapes are refused.
+  // These characters occur only as tokens of their own, because strings, comments and escapes are refused.
   for (const part of css.split(/(?<=[{};])/)) {
     const text = part.slice(0, -1).trim()
     if (part.endsWith('{') && !AT_RULE.test(text)) {

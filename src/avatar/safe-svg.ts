@@ -158,8 +158,8 @@ function checkAttribute({ name, value }: SaxesAttributeNS, element: SvgElement):
 }
 
 /**
- * The id in a reference. Escapes are refused: a browser reads "#%61" as "#a", so the cost of another element would be
- * counted.
+ * The id in a reference. Escapes are refused: a browser reads "#%61" as "#a", but costOf() would look for another
+ * element.
  */
 function idIn(address: string): string {
   if (!/^#[\w-]+$/.test(address)) refuse('an outside reference')

@@ -40,7 +40,6 @@ export function standInDiscord(options: DiscordOptions) {
     accounts,
     /** Returns the address to which a visitor is redirected after agreeing at the authorize address. */
     agree: (authorizeUrl: string, accountId: string) => agree(options, grants, authorizeUrl, accountId),
-    /** Makes all tokens of an account invalid. */
     revokeAll: grants.revokeAll,
   }
 }

@@ -73,7 +73,7 @@ export function createDiscord(options: DiscordOptions) {
     return url.href
   }
 
-  /** Exchanges an authorization code (RFC 6749, 4.1.3; RFC 7636, 4.5). Throws GrantRefused if it is not accepted. */
+  /** Exchanges an authorization code (RFC 6749, 4.1.3; RFC 7636, 4.5). Throws GrantRefused if Discord refuses it. */
   async function exchangeCode(code: string, verifier: string, deadline: number): Promise<Tokens> {
     await limits.check(['sign-in', 'token'])
     const grant = { grant_type: 'authorization_code', code, redirect_uri: redirectUri, code_verifier: verifier }
@@ -81,8 +81,8 @@ export function createDiscord(options: DiscordOptions) {
   }
 
   /**
-   * Refreshes tokens (RFC 6749, 6); a refresh token can be used once. Nothing is sent while the user endpoint must
-   * wait, because the new tokens could not be used. Throws GrantRefused if the token is not accepted.
+   * Refreshes tokens (RFC 6749, 6); a refresh token can be used once. Nothing is sent while the limit of the user
+   * endpoint is reached, because the new tokens could not be used. Throws GrantRefused if Discord refuses the token.
    */
   async function refresh(refreshToken: string, limitKey: string, deadline: number): Promise<Tokens> {
     await limits.check(['token', `user:${limitKey}`])
@@ -100,7 +100,7 @@ export function createDiscord(options: DiscordOptions) {
   /**
    * The user of an access token. `limitKey` identifies the user in Discord's limit of this endpoint. `isNew` says that
    * the token was just issued to a visitor who is not known yet. The limit cannot have been reached then, so it is not
-   * checked, which saves a Redis command. Throws TokenRefused if the token is not accepted.
+   * checked, which saves a Redis command. Throws TokenRefused if Discord refuses the token.
    */
   async function fetchUser(accessToken: string, limitKey: string, deadline: number, isNew: boolean): Promise<User> {
     const bucket: Bucket = `user:${limitKey}`

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { UpstreamRateLimited } from '../errors.ts'
 import { headerOf, type UpstreamResponse } from '../upstream/call.ts'
 
-/** Discord's tokens in plain text. They are neither stored nor logged like this. */
+/** Discord's tokens in plain text. They are neither stored nor logged in this form. */
 export const Tokens = z.object({
   accessToken: z.string(),
   /** Discord always sends a refresh token, but it is optional in RFC 6749. */
@@ -63,7 +63,7 @@ export function readJsonBody(response: Pick<UpstreamResponse, 'headers' | 'body'
   }
 }
 
-/** How long to wait if a 429 does not say. */
+/** How long to wait after a 429 that names no time. */
 const defaultWaitS = 60
 const maxWaitS = 3600
 

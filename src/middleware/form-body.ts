@@ -17,7 +17,7 @@ export const parseFields = (text: string) => parse(text, '&', '=', { maxKeys: 0 
 
 const otherCharset = /;\s*charset=(?!"?utf-?8\b)/i
 
-/** Throws UnsupportedMediaType unless the body is a urlencoded form in UTF-8. No body is an empty form. */
+/** Throws UnsupportedMediaType unless the body is a urlencoded form in UTF-8. A missing body is an empty form. */
 const requireForm: RequestHandler = (req, _res, next) => {
   const isEmpty = req.is('urlencoded') === null || req.get('content-length') === '0'
   if (isEmpty || (req.is('urlencoded') && !otherCharset.test(req.get('content-type') ?? ''))) return next()

@@ -43,7 +43,7 @@ export function limitDemo(limits: RateLimits, ownUserAgent: string): RequestHand
 /** Identifies a client: by its IPv4 address, or by its IPv6 /64 network, because a household has a whole /64. */
 export const clientOf = (req: Request) => networkOf(req, 64)
 
-/** The network of an IPv6 address; an IPv4 address as it is. */
+/** The network of an IPv6 address, or the IPv4 address itself. */
 const networkOf = (req: Request, prefix: number) => ipKeyGenerator(req.ip ?? '', prefix)
 
 /** Limit of 429s that wait to be sent, because each takes memory. Above it connections are destroyed. */
@@ -61,7 +61,7 @@ async function waitForOwnIteration(): Promise<void> {
 
 /**
  * Counts a request for its client and then for the networks that contain the client. A request that the client's own
- * limit refuses is not counted for the networks, so that it does not use up its neighbours' limit.
+ * limit refuses is not counted for the networks, so that the client does not use up its neighbours' limit.
  */
 function limitClient(name: keyof typeof maxPerMinute, store: Store, count?: Counter): RequestHandler {
   const max = maxPerMinute[name]

@@ -25,9 +25,9 @@ function isFromThisSite(req: Request, { baseUrl }: Config): boolean {
 }
 
 /**
- * Whether this request was sent from and to another name of this site than BASE_URL's, such as one with `www.`. A
- * sign-in must not start there, because its cookies would not be sent to BASE_URL, to which Discord redirects the
- * visitor. The Host header alone does not tell, because a proxy may replace it.
+ * Whether a page at another name of this site, such as one with `www.`, sent this request to that name. A sign-in must
+ * not start there, because its cookies would not be sent to BASE_URL, to which Discord redirects the visitor. The Host
+ * header alone is no proof, because a proxy may replace it.
  */
 export function isFromOtherName(req: Request, config: Config): boolean {
   const origin = URL.parse(req.get('origin') ?? '')

@@ -42,7 +42,7 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
     })),
     second: {
       ...coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
-      // The colour input is only there if a gradient is chosen. Otherwise the script adds it later.
+      // The page has this colour input only if a gradient is chosen. Otherwise the script adds it later.
       hasWell: gradients.some((one) => one === entered.backgroundColorFill),
     },
     angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),

@@ -9,7 +9,7 @@ import { words } from './words.ts'
 
 const texts = words.problems
 
-/** The schema of the form. The fields are in the order of the page, in which their problems are listed. */
+/** The schema of the form. The fields, and so their problems, are in the order of the page. */
 const Fields = z.object({
   style: text('style').superRefine((style, context) => {
     if (style === '') context.addIssue({ code: 'custom', message: texts.styleMissing })

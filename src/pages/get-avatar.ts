@@ -124,7 +124,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
   }
 }
 
-/** Errors after `prompt=none` that ask for `prompt=consent` at the next sign-in (OpenID Connect Core, 3.1.2.6). */
+/** After these errors of `prompt=none` the next sign-in uses `prompt=consent` (OpenID Connect Core, 3.1.2.6). */
 const needsConsent = new Set<unknown>(['login_required', 'consent_required', 'interaction_required'])
 
 // After these errors nothing was sent to Discord, or the result was not stored: code and state may still be valid.

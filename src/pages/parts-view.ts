@@ -118,7 +118,7 @@ function variantsView(part: Part, look: PictureLook) {
 /** Groups of variants such as "long01" to "long26". If the visitor chooses "Any long", the seed picks one of them. */
 function kindsOf({ variants }: Part) {
   const byStem = Map.groupBy(variants, (variant) => variant.replace(/\d+$/, ''))
-  // No group of "variant01" to "variant63": they have nothing in common, and a link with all of them would be long.
+  // "variant01" to "variant63" are no group: they have nothing in common, and a link with all of them would be long.
   const kinds = [...byStem].filter(([stem, members]) => stem !== 'variant' && members.length > 2)
   if (byStem.size < 2) return []
   return kinds.map(([stem, members]) => ({

@@ -77,7 +77,7 @@ export const showWords = {
   removeOne: 'Remove {look}, from the seed “{seed}”',
 }
 
-/** About the visitor's own Discord profile. */
+/** The texts about the visitor's own Discord profile. */
 export const profileWords = {
   accent: 'Your Discord colour',
   compare: 'Which picture to show',
@@ -87,7 +87,7 @@ export const profileWords = {
   nitro: 'You have Nitro, so Discord shows the GIF moving.',
 }
 
-/** "Use it elsewhere". */
+/** The texts of the section "Use it elsewhere". */
 export const elsewhereWords = {
   title: 'Use it elsewhere',
   lead: 'For webhooks (avatar_url), bots and READMEs. These addresses work for everybody, for as long as this site is here.',
@@ -105,7 +105,7 @@ export const elsewhereWords = {
   copyWhat: 'Copy: {what}',
 }
 
-/** "Your data". */
+/** The texts of the section "Your data". */
 export const yourDataWords = {
   title: 'Your data',
   lead: 'We delete it when you have been away for a while. You can also delete it now.',

@@ -24,7 +24,7 @@ export type Bounds = (element: Element) => Box | undefined
 /**
  * Returns a function that measures elements at one moment of an animation. `transformOf` returns the transform of an
  * element at that moment. A box has the coordinates of its element and does not include strokes, as CSS demands for
- * `transform-box: fill-box`. `byId` has the elements by the `href` of a `<use>` that refers to them.
+ * `transform-box: fill-box`. The keys of `byId` are the values of `href` in a `<use>`.
  * https://www.w3.org/TR/SVG2/coords.html#BoundingBoxes
  */
 export function createMeasure(byId: ReadonlyMap<string, Element>) {

@@ -15,7 +15,7 @@ type Frames = {
   at(iterations: (timing: Timing) => number): string
 }
 
-/** Whether anything in this avatar moves. In a style with animations there are seeds whose drawing has none. */
+/** Whether anything in this avatar moves. Some drawings of a style with animations have none. */
 export async function moves(choice: Choice): Promise<boolean> {
   if (!choice.animated || !findStyle(choice.style)?.animated) return false
   return framesOf(await drawEmbedded(choice)).timings.length > 0
@@ -41,7 +41,7 @@ export function framesOf(svg: string): Frames {
       const transforms = new Map<Element, string>()
       const bounds = boundsAt(transformOf)
 
-      // This function is recursive by way of `bounds`, because the origin of a group depends on the positions of the
+      // This function calls itself through `bounds`, because the origin of a group depends on the positions of the
       // animated elements inside the group.
       function transformOf(element: Element): string {
         const animation = animations.get(element)

@@ -43,7 +43,7 @@ export async function drawGif(svg: string): Promise<Buffer> {
   for (let frame = 0; frame < count; frame += 1) {
     const drawn = await drawFrame(frame)
     const fadedShare = (frame - count + fadingFrames) / fadingFrames
-    // `frame - count` is before the start of the loop. Blending with its picture leads smoothly to the start.
+    // `frame - count` is a moment before the loop starts. Blending with that picture leads smoothly to the start.
     if (fadedShare > 0 && adjusted.length < frames.timings.length)
       blend(drawn, await drawFrame(frame - count), fadedShare)
     drawn.copy(pixels, frame * drawn.length)

@@ -4,9 +4,9 @@ import { StoreUnavailable } from '../errors.ts'
 import { type Lock, lockKey, type Store } from './store.ts'
 
 /**
- * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. By default the TTL is
- * shorter than the wait that account.ts takes for a timeout of Discord, so that the visitor's next request can still
- * refresh the tokens.
+ * TTL of a lock. The owner renews the lock; if the owner's process is killed, the lock expires. The TTL is shorter than
+ * the time after which account.ts stops waiting for a lock (4 s by default), so that the visitor's next request can
+ * still refresh the tokens.
  */
 export const lockTtlS = 3
 const renewEveryMs = 1000

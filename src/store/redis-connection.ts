@@ -74,7 +74,7 @@ function openSentinel(address: RedisAddress & { kind: 'sentinel' }, onError: OnE
       socket: { connectTimeout: 1000, socketTimeout: 1000, ...tlsOptions(tls) },
     },
     scripts,
-    // One connection for all commands, so that they are sent in the order of their calls.
+    // All commands use one connection, so that they are sent in the order of their calls.
     reserveClient: true,
     // If there is no master, a command fails at once instead of waiting until the sentinels have chosen one.
     maxCommandRediscovers: 0,

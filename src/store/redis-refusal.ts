@@ -11,7 +11,7 @@ export type Refusal =
   | 'refuses commands'
 
 // The patterns match anywhere in a message: in Redis 6 an error in a script has its code in the middle, and in Redis 7
-// an error because of a missing permission has none.
+// an error because of a missing permission has no code.
 // https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
 const refusals: [RegExp, Refusal][] = [
   [/\b(READONLY|MASTERDOWN)\b/, 'read-only'],

@@ -5,7 +5,7 @@ import { type Connection, openConnection } from './redis-connection.ts'
 import { type Refusal, refusalOf } from './redis-refusal.ts'
 import { commandTimeoutMs, createRunner } from './redis-runner.ts'
 
-/** Time limit of connecting. A new connection is tried after it, so that the app works within 5 s of Redis' return. */
+/** Time limit of connecting. Then another connection is tried, so that the app works within 5 s of Redis' return. */
 const connectTimeoutMs = 4000
 const superviseEveryMs = 1000
 /** Pings are sent every second. After this many failed ones in a row the connection is replaced. */

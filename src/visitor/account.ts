@@ -77,7 +77,7 @@ export function createAccounts({ discord, sessions, sealer, secrets, log, upstre
     }
   }
 
-  /** Asks Discord for the user; undefined if it refuses the tokens. `refused` is a token that was just refused. */
+  /** Asks Discord for the user; undefined if Discord refuses the tokens. `refused` is a token that was just refused. */
   async function identify(req: Request, deadline: number, refused?: string): Promise<User | undefined> {
     const tokens = await usableTokens(req, deadline, refused)
     if (tokens === undefined) return undefined

@@ -78,7 +78,7 @@ export function stateCookies(config: Config) {
     /** Clears the oldest cookies if there is no room for one more, and returns those that were cleared. */
     clearOldest: (req: Request, res: Response): StateCookie[] => clear(res, sent(req).slice(0, 1 - maxStates)),
 
-    /** Shortens the cookie's lifetime to that of the outcome. It serves only to request the same callback once more. */
+    /** Shortens the cookie's lifetime to that of the outcome, which only a second request of the callback needs. */
     expireWithOutcome(res: Response, cookie: StateCookie, endsInMs = outcomeTtlS * 1000): void {
       set(res, cookie, Math.floor(endsInMs / 1000))
     },
@@ -87,7 +87,7 @@ export function stateCookies(config: Config) {
 
 const dayS = 24 * 60 * 60
 
-/** A cookie for `prompt=consent`: set after a sign-out, to choose another account, and after `prompt=none` failed. */
+/** A cookie that causes `prompt=consent`. It is set after a sign-out, and after Discord refused `prompt=none`. */
 export function consentCookie(config: Config) {
   const name = cookieName(config, 'avatar-switch-account')
   const isSet = (req: Request) => cookiesOf(req)[name] !== undefined

@@ -45,8 +45,8 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
   let hasWarned = false
 
   /**
-   * Loads the session into `req.visitor`. With `rolling` the response renews the session's cookie. The response of a
-   * picture must not: it may arrive late and replace the cookie of a newer session.
+   * Loads the session into `req.visitor`. With `rolling` the response renews the session's cookie. Pictures are loaded
+   * without it, because their responses may arrive late and would replace the cookie of a newer session.
    */
   function load({ rolling }: { rolling: boolean }): RequestHandler {
     const handler = rolling ? withCookie : withoutCookie

@@ -6,7 +6,7 @@ import { readJson, type Store } from '../store/store.ts'
 
 const dayS = 24 * 60 * 60
 
-/** Lifetime of a session after its last request. Discord's access tokens are valid as long. */
+/** Lifetime of a session after its last request. Discord's access tokens are valid for the same time. */
 export const sessionTtlS = 7 * dayS
 /** Lifetime of a session after its sign-in, even if it is still used. */
 export const sessionMaxAgeS = 90 * dayS
@@ -81,7 +81,7 @@ export class SessionStore extends RedisStore {
     const leftS = secondsLeft(data)
     const session = super.createSession(req, data)
     session.cookie.maxAge = 1000 * leftS
-    // The command that read the session has set the full TTL, because it could not know when the session ends.
+    // The command that read the session has set the full TTL, because the session's end was not known yet.
     if (leftS < sessionTtlS) this.#store.getAndExtend(sessionKey(req.sessionID), ttlS(data)).catch(() => undefined)
     return session
   }

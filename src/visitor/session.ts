@@ -141,7 +141,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     const { sessionID } = req
     try {
       const excess = visitor.user ? await addToUser(visitor.user, sessionID, details) : []
-      // If the user was forgotten after the session was added to the list, the mark is there: see `markAsSignedOut`.
+      // If the user was forgotten after that, `markAsSignedOut` has set the mark, and the session is not stored.
       const [key, mark] = [sessionKey(sessionID), successorKey(sessionID)]
       const isStored = await store.setUnless(key, JSON.stringify(req.session), sessionTtlS, mark)
       if (!isStored) throw new NotSignedIn('the user was forgotten meanwhile')

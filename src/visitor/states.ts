@@ -13,8 +13,8 @@ import type { Sealer } from './tokens.ts'
 const pollEveryMs = 50
 
 /**
- * How many sign-ins may start per minute, of all clients. Their records live for ten minutes and take less than 60 MB,
- * or 240 MB at worst, if each has 4 KB because of many chosen variants.
+ * How many sign-ins of all clients may start per minute. The records of ten minutes take less than 60 MB, or 240 MB if
+ * each has many chosen variants (4 KB).
  */
 const maxStartsPerMinute = 6000
 

@@ -12,7 +12,7 @@ export type SealedTokens = z.infer<typeof SealedTokens>
 /** A token that expires within this time could expire on its way to Discord. */
 const marginMs = 1000
 
-/** Whether the access token has not expired by this server's clock. If that is wrong, a 401 leads to a refresh. */
+/** Whether the access token has not expired by this server's clock. If the clock is wrong, a 401 leads to a refresh. */
 export function isFresh(tokens: { expiresAt: number }): boolean {
   return Date.now() < tokens.expiresAt - marginMs
 }
