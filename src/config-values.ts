@@ -71,7 +71,7 @@ function isProxyUrl(text: string): boolean {
   return [url.username, url.password].every((part) => !/%(?![\da-f]{2})/i.test(part))
 }
 
-/** Texts that stand for a value in examples: "…", "<your id>", "change-me", "your-client-secret", "xxxx". */
+/** Texts that stand for a value in examples: "…", "<your id>", "change-me", "your-client-secret", "paste it here". */
 const placeholders = [
   /…|\.\.\./,
   /^[<[{].*[>\]}]$/,

@@ -96,7 +96,7 @@ export async function openParts(config: Config, log: Logger) {
     metrics,
     store,
     sessions,
-    /** How long a visitor waits for Discord and DiceBear together, in milliseconds. */
+    /** How long a visitor waits at most for Discord and DiceBear together, in milliseconds. */
     visitTimeoutMs: timeoutMs + marginMs,
     cache,
     renderers,

@@ -9,7 +9,7 @@ import type { FileCache, StoredSvg } from './file-cache.ts'
 
 /** An avatar as a visitor's session remembers it. */
 export const Avatar = z.object({
-  /** Hash of the choice, so equal choices have equal ids. The path of the file in the cache follows from the id. */
+  /** Hash of DiceBear's options, so equal pictures have equal ids. The path of the file follows from the id. */
   id: z.string().regex(/^[0-9a-f]{64}$/),
   /** The choice with the seed that was drawn: the Discord username if the visitor entered no seed. */
   choice: Choice,
@@ -18,7 +18,7 @@ export const Avatar = z.object({
 })
 export type Avatar = z.infer<typeof Avatar>
 
-/** `fittingScale` is the scale at which Discord's round crop cuts nothing off. */
+/** `fittingScale` is the largest scale at which Discord's round crop cuts nothing off. */
 export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
 
 /** This text is a part of each id. It must change with DiceBear's major version, because the faces then change. */

@@ -13,7 +13,7 @@ export type Style = {
   group: string
   /** Whether DiceBear can animate the style. */
   animated: boolean
-  /** Whether the style draws a background of its own if no colour is chosen. */
+  /** Whether DiceBear draws a background of the style's own if no background colour is sent. */
   ownBackground: boolean
   /** Whether the style is a pattern that fills the picture, so that a scale below 1 would show its edges. */
   edgeToEdge: boolean
@@ -91,7 +91,7 @@ export const framings: readonly { name: string; scale: number }[] = [
   { name: 'roomy', scale: 0.8 },
 ]
 
-/** Background colours on the form, light to dark. `name` is a key of `words.colours`. */
+/** Background colours on the form: first the light ones, then four dark ones. `name` is a key of `words.colours`. */
 export const palette: readonly { value: string; name: string }[] = [
   { value: 'ffd29d', name: 'apricot' },
   { value: 'f7a98b', name: 'coral' },

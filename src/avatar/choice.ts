@@ -3,7 +3,7 @@ import { flips, gradients } from '../../public/js/look.js'
 import { findStyle, moodOptions, moods } from './catalogue.ts'
 import { pinOptions } from './parts.ts'
 
-/** What a visitor chose. A field with DiceBear's default is left out, so that equal pictures have equal ids. */
+/** What a visitor chose. An optional field is left out if it has DiceBear's default. */
 export const Choice = z.object({
   /** Empty if the Discord username is to become the seed. */
   seed: z.string(),

@@ -8,7 +8,7 @@ const table = new Map<string, readonly string[]>(Object.entries(faintJson))
 /** The backgrounds on which a style is nearly invisible: swatches of the form, and Discord's themes. */
 export const faintBackgrounds = (style: string): readonly string[] => table.get(style) ?? []
 
-/** The three swatches that differ most in lightness from those on which the style is nearly invisible. */
+/** The three swatches that are, in the palette, farthest from those on which the style is nearly invisible. */
 export function betterSwatches(style: string): string[] {
   const values = palette.map(({ value }) => value)
   const [dark, light] = themeColours

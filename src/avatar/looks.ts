@@ -10,10 +10,10 @@ export type ReadyLook = { name: string; background: readonly string[]; colours: 
 
 export const readyLooks: readonly ReadyLook[] = looksJson.looks
 
-/** The role of each of a style's colours. A look does not change colours without a role, such as that of teeth. */
+/** The roles of colours. A look does not change a colour whose role is '', such as that of teeth. */
 const roleOf = new Map(Object.entries(looksJson.roles).flatMap(([role, names]) => names.map((name) => [name, role])))
 
-/** The roles of the numbered colours of patterns, such as "hill1" to "hill4", in this order. */
+/** The roles of a style's other colours, in this order. These are colours of patterns, such as "hill1" to "hill4". */
 const patternRoles = ['cloth', 'accent', 'hair', 'skin']
 
 /** The form fields that give a style this look. */

@@ -117,7 +117,7 @@ export function createRenderers({ program, onFailure, onState, ...limits }: Rend
       return Svg.parse(await drawing.run({ name: 'draw', choice }, trustedTimeoutMs))
     },
 
-    /** Which parts and colours are visible in this avatar. See `effectsOf` in effects.ts. */
+    /** The parts that would be visible if they were chosen, and the visible colours. See `effectsOf` in effects.ts. */
     async effects(choice: Choice): Promise<Effects> {
       return EffectNames.parse(await drawing.run({ name: 'effects', choice }, trustedTimeoutMs))
     },

@@ -8,7 +8,7 @@ const defaultSize = 256
 /** Size of drawings with a filter such as blur, which are the slowest to render and have no finer details. */
 const sizeWithFilter = 128
 const frameMs = 80
-/** The loop takes 4 to 8 seconds, in which each animation runs a whole number of times (see `framesInLoop`). */
+/** The loop takes 4 to 8 seconds, in which adjusted animations run a whole number of times (see `framesInLoop`). */
 const minFrames = 50
 const maxFrames = 100
 /** The loop takes 6 seconds if no animation is adjusted. */

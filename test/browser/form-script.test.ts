@@ -337,7 +337,7 @@ test('a form that is not answered can be sent again after 20 seconds, or when th
   })
 })
 
-test('“Copied” takes no less room than the label; that copying failed is said for ten seconds, and leaves nothing', async () => {
+test('“Copied” does not make the button narrower; the message that copying failed is shown for ten seconds', async () => {
   await visit({}, async (page) => {
     await page.addInitScript(() => {
       Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })

@@ -262,7 +262,7 @@ test('variants that are called alike are offered together, if there are three or
   expect(tilesOf('adventurer', 'hair')).toContainEqual(['Any long', 26])
 })
 
-test('each part is offered once, and its variants are under the title of its chip', () => {
+test('each part has one button, and its variants are under the title of this button', () => {
   for (const [style, { parts }] of Object.entries(partTable)) {
     const { choice, entered } = readForm({ style, seed: 'fern' })
     if (choice === undefined) throw new Error('refused')

@@ -55,7 +55,7 @@ describe('invalid requests at Discord (401, 403, 429), on all instances together
     expect((await other.visitor().post('/get_avatar').type('form').send(look)).status).toBe(503)
   })
 
-  test('below 2,000 stop nothing', async () => {
+  test('do not stop sign-ins while there are fewer than 2,000', async () => {
     await app.parts.store.count('invalid:discord', 1990, 600_000)
     app.discord.fail(at.token, faults.json(401, { error: 'invalid_client' }), { times: 1 })
     expect((await signIn(app, app.visitor())).status).toBe(502)

@@ -582,7 +582,7 @@ describe('POST /get_avatar accepts', () => {
     expect(app.dicebear.calls.at(-1)?.query.get('backgroundColor')).toBe('ffffff00')
   })
 
-  test.each(['constellation', 'glass'])('no background for %s, which then keeps its own', async (style) => {
+  test.each(['constellation', 'glass'])('a missing background for %s, which then has its own', async (style) => {
     const choice = { style, seed: `no colour for ${style}` }
     await seedDrawn(Object.entries(choice))
     const call = app.dicebear.calls.at(-1)
