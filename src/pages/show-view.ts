@@ -68,7 +68,8 @@ export function createShowView({ config, avatars, renderers }: Parts) {
     const fields = fieldsView(entered, problems, query, user.username)
     const { look, name } = fields.form
     const background = { ...fields.form.background, first: withAccent(fields.form.background.first, user) }
-    const described = lookWith(words.script, name, await describeLook(renderers, look))
+    // Without a style the preview is an example, and has no name.
+    const described = name && lookWith(words.script, name, await describeLook(renderers, look))
     return { ...fields, form: { ...fields.form, background, described } }
   }
 

@@ -28,7 +28,7 @@ async function avatarPages(): Promise<Record<string, string>> {
   const second = await visitor.get(`/show_avatar?${new URLSearchParams({ ...look, scale: '0.8', part: 'hair' })}`)
   firstId = shownAvatar(first.text)
   id = shownAvatar(second.text)
-  const refused = await post({ ...look, style: 'nope' })
+  const refused = await post({ ...look, style: 'nope', hairVariant: 'long01' })
   for (let seed = 1; seed <= 6; seed += 1) {
     await post({ ...look, seed: `kept ${seed}`, translateX: '40' })
     await visitor.post(`/avatars/${shownAvatar((await visitor.get('/show_avatar')).text)}/keep`)
@@ -205,6 +205,32 @@ describe('every page', () => {
     }
   })
 
+  test('refers only to elements that it has, and names each section and group', async () => {
+    const references = ['for', 'aria-labelledby', 'aria-describedby', 'aria-controls']
+    const named = ':is(section, fieldset, form.maker, [role="group"], [role="radiogroup"], [role="img"])'
+    for (const name of Object.keys(pages)) {
+      const ids = new Set((await attributesOf(name, '[id]', 'id')).flat())
+      const links = (await attributesOf(name, 'main [href^="#"]', 'href')).flat().map((href) => href?.slice(1))
+      const selector = references.map((attribute) => `[${attribute}]`).join()
+      const all = (await attributesOf(name, selector, ...references)).flat().flatMap((value) => value?.split(' ') ?? [])
+      expect([name, [...links, ...all].filter((id) => !ids.has(id))]).toEqual([name, []])
+      const unnamed = `${named}:not([aria-label], [aria-labelledby], [hidden], :has(> legend))`
+      expect([name, await attributesOf(name, unnamed, 'class')]).toEqual([name, []])
+    }
+  })
+
+  test('shows no mark or placeholder of its texts, no empty icon, and each colour in its swatch', async () => {
+    for (const name of Object.keys(pages)) {
+      const [text = ''] = await textsOf(name, 'body')
+      expect([name, text.match(/\*\*|\{\w+\}/g)]).toEqual([name, null])
+      expect([name, await attributesOf(name, 'svg:not(:has(*))', 'class')]).toEqual([name, []])
+      const values = await attributesOf(name, 'label.swatch:has(svg:not(.icon)) input', 'value')
+      const fills = await attributesOf(name, 'label.swatch svg:not(.icon) rect', 'fill')
+      expect([name, fills]).toEqual([name, values.map(([value]) => [`#${value}`])])
+    }
+    expect((await attributesOf('form, filled', 'label.swatch rect', 'fill')).length).toBeGreaterThan(25)
+  })
+
   test('has one region for announcements, if it has scripts that announce something', async () => {
     for (const name of ['form', 'form, refused', 'first', 'second', 'refused']) {
       expect(await attributesOf(name, '[data-announcements]', 'role', 'aria-live')).toEqual([['status', 'polite']])
@@ -294,6 +320,8 @@ const places: Record<string, Place[]> = {
   'without script, a wall of faces stays in view when the next one opens': [
     ['form', '.wall > button', { formaction: '/#wall', formmethod: 'get', value: '1', text: home.openFaces }],
     ['form, filled', '.wall > button', { formaction: '/#wall', formmethod: 'get', value: '3', text: home.moreFaces }],
+    ['form', '#wall', { 'data-wall': '/' }],
+    ['second', '#wall', { 'data-wall': '/show_avatar' }],
     ['second', '.wall > button', { formaction: '/show_avatar#wall', formmethod: 'get', value: '1' }],
   ],
   'groups, colours and fields have names for assistive technology': [
@@ -357,7 +385,12 @@ const places: Record<string, Place[]> = {
   'the preview shows what can be drawn of what was entered': [
     ['form, wrong', '.crop img', { src: '/preview.svg?seed=juniper&style=adventurer' }],
     ['form, refused', '.crop img', { src: '/preview.svg?seed=juniper&style=rings' }],
-    ['refused', '.crop img', { src: '/preview.svg?seed=fern&style=adventurer&backgroundColor=ffd29d' }],
+    [
+      'refused',
+      '.crop img',
+      { src: '/preview.svg?seed=fern&style=adventurer&backgroundColor=ffd29d&hairVariant=long01' },
+    ],
+    ['refused', '.crop img', { alt: home.previewAlt.replace('{look}', home.preview) }],
     [
       'form, faint',
       '.crop img',
@@ -440,6 +473,35 @@ const places: Record<string, Place[]> = {
     ['form', '[data-roll-label]', { text: script.roll }],
     ['form, filled', '[data-roll-label]', { text: script.rollRest }],
     ['form', '[data-rolls]', { 'data-rolls': '4' }],
+  ],
+  'a part opens on the same page, in view, and what was chosen for it is kept where there is no style': [
+    ['form', '[data-part="hair"]', { name: 'part', formaction: '/#parts', formmethod: 'get' }],
+    ['form', '[data-part="hair"]', { 'data-fields': 'hairVariant hairColor', class: 'chip' }],
+    ['second', '[data-part="hair"]', { formaction: '/show_avatar#parts', formmethod: 'get' }],
+    ['form, more parts', '.rest [data-part="eyebrows"]', { value: '', 'aria-expanded': 'true', class: 'chip' }],
+    ['form, more parts', '.rest [data-part="eyebrows"]', { 'aria-controls': 'part', formaction: '/#parts' }],
+    ['form', '#parts', { 'data-parts': '/', hidden: undefined }],
+    ['second', '#parts', { 'data-parts': '/show_avatar', hidden: undefined }],
+    ['refused', '#parts input', { type: 'hidden', name: 'hairVariant', value: 'long01' }],
+  ],
+  'a wrong number is shown as it was sent': [
+    ['form, wrong', '.framing details', { open: '' }],
+    ['form, wrong', '#rotate', { type: 'text', value: '99' }],
+  ],
+  'links and buttons lead where they say': [
+    ['form', '.finish .hint a', { href: '/', text: home.startOver }],
+    ['form', '.foot-links a:first-child', { href: '/privacy', text: words.site.privacy }],
+    ['form', '.foot-links a:last-child', { href: '/licences', text: words.site.whoDrew }],
+    ['form', '.foot p:first-child a', { href: 'https://www.dicebear.com/', text: 'DiceBear' }],
+    ['licences', '.ways a', { href: '/', text: words.licences.back }],
+    ['privacy', '.ways a', { href: '/', text: words.privacy.back }],
+    ['error', '.ways a', { href: '/', text: words.errors.start, class: 'button next' }],
+    ['first', '.who form', { method: 'post', action: '/sign_out' }],
+    ['first', '.your-data .soft a', { href: '/privacy', text: words.yourData.more }],
+    ['first', '.your-data .ways form:first-child', { method: 'post', action: '/sign_out' }],
+    ['first', '.your-data .ways form:first-child button', { name: undefined, text: words.yourData.signOut }],
+    ['first', '.your-data .ways form:last-child', { method: 'post', action: '/sign_out' }],
+    ['first', '.your-data [action="/forget_me"]', { method: 'post' }],
   ],
   'a filter tells how many styles it shows, and a style whether it can move': [
     ['form', '.chip:has(#filter-popular)', { text: 'Popular 12' }],

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { styles } from '../../src/avatar/catalogue.ts'
+import { words } from '../../src/pages/words.ts'
 import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
 
 let app: TestApp
@@ -15,11 +16,15 @@ const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll("'", 
 
 test('/licences names creator, source and licence of every style', async () => {
   const { text } = await app.visitor().get('/licences')
-  for (const { name, title, creator, creatorUrl, sourceUrl, license, licenseUrl, attribution } of styles) {
+  for (const { name, title, creator, creatorUrl, sourceTitle, sourceUrl, license, licenseUrl, attribution } of styles) {
     const entry = text.slice(text.indexOf(`id="${name}"`)).split('</li>')[0] ?? ''
-    for (const part of [title, creator, creatorUrl, sourceUrl, license.replace(/\.$/, ''), licenseUrl]) {
-      expect(entry).toContain(escaped(part))
-    }
+    expect(entry).toContain(`<h2>${escaped(title)}</h2>`)
+    const links = [...entry.matchAll(/<a href="([^"]*)" rel="([^"]*)">([^<]*)/g)].map(([, ...parts]) => parts)
+    expect(links).toEqual([
+      [escaped(sourceUrl), 'noreferrer', escaped(words.licences.sourceName.replace('{title}', sourceTitle))],
+      [escaped(creatorUrl), 'noreferrer', escaped(creator)],
+      [escaped(licenseUrl), 'noreferrer license', escaped(license.replace(/\.$/, ''))],
+    ])
     expect(entry.includes('asks for')).toBe(attribution)
   }
   const places = styles
@@ -51,8 +56,9 @@ test.each(['adventurer', 'icons', 'bottts'])(
     const page = await visitor.get('/show_avatar')
     const svg = await visitor.get(`/avatars/${shownAvatar(page.text)}.svg`)
     const style = styles.find((one) => one.name === name)
-    expect(page.text).toContain(`href="${style?.licenseUrl}"`)
-    expect(page.text).toContain(style?.creator)
+    expect(page.text).toContain(
+      `“<a href="${style?.sourceUrl}" rel="noreferrer">${style?.sourceTitle}</a>” by <a href="${style?.creatorUrl}" rel="noreferrer">${style?.creator}</a>, <a href="${style?.licenseUrl}" rel="noreferrer license">`,
+    )
     expect(svg.body.toString()).toContain(`<dc:creator>${style?.creator}</dc:creator>`)
   },
 )

@@ -50,7 +50,7 @@ async function shownOn(page: Page) {
     accent: await attribute('.profile svg.banner rect', 'fill'),
     decoration: await attribute('.decoration img', 'src'),
     nameplate: await attribute('.member.you .plate rect', 'fill'),
-    tag: [...new Set((await page.find('.member.you .tag')).map(({ text }) => text))].join(),
+    tag: [...new Set((await page.find('.member.you .tag bdi')).map(({ text }) => text))].join(),
     swatch: (await page.find('#here .swatch')).filter(({ text }) => text.includes(words.profile.accent)).length,
   }
 }
@@ -91,6 +91,7 @@ describe('the avatar’s page', () => {
     expect([places.length, before.length]).toEqual([8, 8])
     for (const { attributes } of before) expect(attributes.get('src')).toBe(`${cdn}/avatars/${id}/${hash}.png?size=128`)
     expect(await page.find('.where input[name="worn"]')).toHaveLength(2)
+    expect((await page.find('.profile small bdi')).map(({ text }) => text)).toEqual(['nelly', 'nelly'])
   })
 
   test('is complete for a visitor without banner, colour, decoration, nameplate and server tag', async () => {

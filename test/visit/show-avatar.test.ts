@@ -107,6 +107,8 @@ test('the form on the page has the style of the avatar if its address has none t
   for (const query of ['style=nope', 'seed=moss', 'style=']) {
     const { text } = await visitor.get(`/show_avatar?${query}`)
     expect([query, /name="style" value="([\w-]+)"[^>]*? checked/.exec(text)?.[1]]).toEqual([query, 'thumbs'])
+    // The preview is the visitor's own face, also if the seed is the username.
+    expect(/ data-state>([^<]*)/.exec(text)?.[1]).toBe('')
   }
 })
 
