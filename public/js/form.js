@@ -119,10 +119,11 @@ function enhance(form) {
     describe(style)
     showMovesHint(style)
     if (style) limitScales(style)
+    showNumbers(form)
     showFaintNote(style)
     parts.mark()
     if (style && style.value !== shownPartsStyle) updateParts(style.value)
-    if (style) find('[data-styles-own]')?.toggleAttribute('hidden', !offersOwn(style))
+    if (style) find('[data-styles-own]').toggleAttribute('hidden', !offersOwn(style))
     const seed = seedField.value.trim()
     rolls.mark(seed)
     updateSmallPictures(waitMs)
@@ -172,7 +173,7 @@ function enhance(form) {
   /** If the look is hardly visible on its background, offers three better colours. */
   function showFaintNote(style) {
     const note = find('[data-faint-note]')
-    if (!note || !style) return
+    if (!style) return
     const { faint = '', better = '' } = style.dataset
     note.hidden = !isFaint(faint.split(' '), enteredLook().backgroundColor)
     if (note.hidden) return
@@ -189,7 +190,6 @@ function enhance(form) {
   function limitScales(style) {
     const isBound = 'edgeToEdge' in style.dataset
     const hint = find('[data-scale-hint]')
-    if (!hint) return
     for (const radio of form.querySelectorAll('.tile [name="scale"]')) {
       radio.disabled = isBound && radio.value !== '' && radio.value < 1
       if (radio.disabled) radio.setAttribute('aria-describedby', hint.id)
@@ -198,13 +198,12 @@ function enhance(form) {
     if (isBound && find('[name="scale"]:checked').value < 1) find('[name="scale"][value=""]').checked = true
     const about = { title: titleOf(style), edgeToEdge: isBound, bust: 'bust' in style.dataset }
     hint.textContent = scaleHint(texts, about, enteredLook())
-    showNumbers(form)
   }
 
   /** If "Animate" is chosen for a style that cannot move, says so and names some styles that can. */
   function showMovesHint(style) {
     const hint = find('[data-moves]')
-    if (!hint || !style) return
+    if (!style) return
     const isStill = find('[name="animated"]').checked && !style.closest('.moving')
     const text = isStill ? stillHint(texts, titleOf(style), hint.dataset.movers.split(', ')) : hint.dataset.moves
     if (text === hint.textContent) return
@@ -224,13 +223,11 @@ function enhance(form) {
     fillForm(form, query)
     parts.setPins(Object.fromEntries([...query].filter(([name]) => isPin(name))))
     moods.choose(query.get('mood') ?? '')
-    showNumbers(form)
     update()
   }
 
   function chooseWord() {
-    const radio = find('[name="seedFrom"][value="word"]')
-    if (radio) radio.checked = true
+    find('[name="seedFrom"][value="word"]').checked = true
   }
 
   function chooseSeed(seed, waitMs) {
@@ -246,6 +243,7 @@ function enhance(form) {
       event.preventDefault()
       const swatch = find(`[name="backgroundColor"][value="${better.dataset.better}"]`)
       swatch.checked = true
+      find('[name="backgroundColorFill"][value=""]').checked = true
       // The focused link will be hidden, so the focus moves.
       swatch.focus({ preventScroll: true })
       update()
@@ -260,14 +258,12 @@ function enhance(form) {
     writeAddress()
   })
   form.addEventListener('input', ({ target }) => {
-    if (target.name === 'filter') return
     if (target.name === 'mood') moods.choose(target.value)
     if (target === seedField) chooseWord()
     if (target.name === 'seedFrom' && !['word', 'username'].includes(target.value)) seedField.value = target.value
     if (target.name === 'backgroundColorFill' && target.value) addSecondWell(form)
     if ('ownColour' in target.dataset) chooseOwn(target.closest('.own'), target.value.slice(1))
     if ('scale' in target.dataset) chooseOwn(target.closest('.framing'), String(target.value / 100))
-    showNumbers(form)
     update()
     writeAddress()
   })
@@ -277,13 +273,10 @@ function enhance(form) {
       if (!state) return
       fillIn(new URL(state, location.href).searchParams)
     })
-    // This script replaces the button that updates the preview. Enter in the seed field updates it, too, and does not
-    // submit the form.
-    find('.update')?.remove()
+    // This script replaces the button that updates the preview. Enter in the seed field does not submit the form.
+    find('.update').remove()
     seedField.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' || event.isComposing) return
-      event.preventDefault()
-      update()
+      if (event.key === 'Enter' && !event.isComposing) event.preventDefault()
     })
   }
   keepLastPictures(form)
@@ -331,13 +324,11 @@ function showNumbers(form) {
     own.parentElement.querySelector('[data-own-value]').textContent = own.checked ? ` #${hexColour(own.value)}` : ''
   }
   const size = form.querySelector('[data-scale]')
-  if (size) {
-    const scale = form.querySelector('[name="scale"]:checked')
-    size.value = 100 * (scale?.value || 1)
-    scale?.closest('.own-pick')?.removeAttribute('hidden')
-    const ownValue = form.querySelector('.framing [data-own-value]')
-    if ('own' in (scale?.dataset ?? {})) ownValue.textContent = measure(size.value, texts.units.scale)
-  }
+  const scale = form.querySelector('[name="scale"]:checked')
+  size.value = 100 * (scale?.value || 1)
+  scale?.closest('.own-pick')?.removeAttribute('hidden')
+  const ownValue = form.querySelector('.framing [data-own-value]')
+  if ('own' in (scale?.dataset ?? {})) ownValue.textContent = measure(size.value, texts.units.scale)
   for (const slider of form.querySelectorAll('[data-slider]')) {
     const output = slider.querySelector('output')
     const { value } = slider.querySelector('input')
@@ -347,8 +338,7 @@ function showNumbers(form) {
 
 /** Fills in the fields as the server would do for this query. */
 function fillForm(form, query) {
-  const from = form.querySelector(`[name="seedFrom"][value="${query.has('seed') ? 'word' : 'username'}"]`)
-  if (from) from.checked = true
+  form.querySelector(`[name="seedFrom"][value="${query.has('seed') ? 'word' : 'username'}"]`).checked = true
   for (const name of lookFields) {
     const value = (query.get(name) ?? '').replace(/^transparent$/, '')
     const controls = [...form.querySelectorAll(`[name="${name}"]`)]

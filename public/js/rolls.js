@@ -10,7 +10,7 @@ const smallPicturesWaitMs = 500
 export function createRolls(form, { currentLook, chooseSeed }) {
   const seedField = form.querySelector('[name="seed"]')
   const row = form.querySelector('[data-rolls]')
-  const places = row?.querySelector('ul')
+  const places = row.querySelector('ul')
   let seeds = []
 
   const buttons = () => [...form.querySelectorAll('[data-rolls] button')]
@@ -20,7 +20,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
     const before = seedField.value.trim()
     const seed = rolledSeed(texts)
     const isKept = before !== '' && seedLength(before) <= maxSeedLength
-    seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, row?.dataset.rolls)
+    seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, row.dataset.rolls)
     chooseSeed(seed, smallPicturesWaitMs)
     list()
     mark(seed)

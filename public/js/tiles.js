@@ -110,12 +110,12 @@ export const titleOf = (style) => style.labels[0].querySelector('span').textCont
 
 /**
  * Allows or ends the choice of several variants of the open part, of which the seed then picks one. The tiles become
- * checkboxes, and a hidden field contains the list of chosen variants. If none is left, "As rolled" is chosen.
+ * checkboxes, and a hidden field contains the list of chosen variants.
  */
 function allowSeveral(card, field, isOn) {
   const variants = card.querySelectorAll(`[data-variant="${field}"]`)
   const pinned = pinsOf(card.form)[field]?.split(',') ?? []
-  card.querySelector(`[data-list="${field}"]`)?.remove()
+  hiddenField(card, field)?.remove()
   for (const variant of variants) {
     // First, because a checked radio button would uncheck the others when it gets their name.
     variant.checked = isOn ? pinned.includes(variant.value) : variant.value === pinned[0]
@@ -123,27 +123,25 @@ function allowSeveral(card, field, isOn) {
     variant.name = isOn ? '' : field
   }
   if (isOn) writeList(card, field)
-  else if (!card.querySelector(`[name="${field}"]:checked`))
-    card.querySelector(`[name="${field}"][value=""]`).checked = true
 }
 
 /**
- * Writes the list of chosen variants into the hidden field. `chosen` is a tile that is not a variant, such as "As
- * rolled", if the visitor has just chosen it.
+ * Writes the list of chosen variants into the hidden field, or chooses "As rolled" if none is left. `chosen` is a tile
+ * that is not a variant, such as "None", if the visitor has just chosen it.
  */
 function writeList(card, field, chosen) {
   const ticked = [...card.querySelectorAll(`[data-variant="${field}"]:checked`)]
-  card.querySelector(`[data-list="${field}"]`)?.remove()
+  hiddenField(card, field)?.remove()
   for (const other of card.querySelectorAll(`[name="${field}"]`)) other.checked = other === chosen
   if (chosen) for (const variant of ticked) variant.checked = false
   else if (ticked.length === 0) card.querySelector(`[name="${field}"][value=""]`).checked = true
-  else {
-    const list = document.createElement('input')
-    Object.assign(list, { type: 'hidden', name: field, value: ticked.map(({ value }) => value).join(',') })
-    list.dataset.list = field
-    card.append(list)
-  }
+  else hide(card, field, ticked.map(({ value }) => value).join(','))
 }
+
+const hiddenField = (card, name) => card.querySelector(`[type="hidden"][name="${name}"]`)
+
+const hide = (card, name, value) =>
+  card.append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
 
 /**
  * The card "Parts", which the server renders with one part open. `fillIn` fills in the form with a look. `onUnpinned`
@@ -170,7 +168,6 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
 
   /** Sets the chosen parts and colours. */
   function setPins(pins) {
-    if (!card()) return
     for (const several of card().querySelectorAll('[data-several]:checked')) {
       several.checked = false
       allowSeveral(card(), several.dataset.several, false)
@@ -183,7 +180,12 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
       const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset)
       for (const one of radios) one.checked = false
       if (radio) Object.assign(radio, { value, checked: true })
-      else card().append(Object.assign(document.createElement('input'), { type: 'hidden', name, value }))
+      else hide(card(), name, value)
+      const several = card().querySelector(`[data-several="${name}"]`)
+      if (!radio && several) {
+        several.checked = true
+        allowSeveral(card(), name, true)
+      }
     }
   }
 
@@ -221,10 +223,10 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
 
   form.addEventListener('input', ({ target }) => {
     if (target.dataset.several) return allowSeveral(card(), target.dataset.several, target.checked)
-    const { several: field } = card()?.querySelector('[data-several]:checked')?.dataset ?? {}
+    const { several: field } = card().querySelector('[data-several]:checked')?.dataset ?? {}
     if (field && target.dataset.variant === field) writeList(card(), field)
     else if (field && target.name === field) writeList(card(), field, target)
   })
 
-  return { update: () => card() && open(openPart()), setPins, mark }
+  return { update: () => open(openPart()), setPins, mark }
 }

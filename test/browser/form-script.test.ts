@@ -24,13 +24,13 @@ async function open(page: Page, query = '', address = start) {
 const queryOf = async (page: Page, selector: string) =>
   new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
 const previewOf = (page: Page) => queryOf(page, '.crop img')
-/** Waits until the form would send this value. */
-const untilSent = (page: Page, name: string, value: string | null) =>
+/** Waits until the form would send this value, once. */
+const untilSent = (page: Page, name: string, value: string) =>
   expect
     .poll(() =>
-      page.locator('form.maker').evaluate((form: HTMLFormElement, field) => new FormData(form).get(field), name),
+      page.locator('form.maker').evaluate((form: HTMLFormElement, field) => new FormData(form).getAll(field), name),
     )
-    .toBe(value)
+    .toEqual([value])
 /** Waits until the query of a picture has this value. */
 const untilDrawn = (page: Page, name: string, value: string | null, selector = '.crop img') =>
   expect.poll(async () => (await queryOf(page, selector)).get(name), { timeout: 15_000 }).toBe(value)
@@ -60,7 +60,10 @@ test('the last rolls are four different seeds, with the one before the first rol
     await rolls.nth(2).click()
     expect([await seed.inputValue(), await marked()]).toEqual([third, third])
     expect(await page.locator('[data-rolls] img:not([alt=""])').count()).toBe(0)
-    // An empty seed is no roll, and the same roll is not listed twice.
+    // A seed that is empty or too long is no roll, and the same roll is not listed twice.
+    await seed.fill('W'.repeat(129))
+    await roll.click()
+    expect((await seeds()).filter((one) => one.length > 100)).toEqual([])
     await seed.fill('')
     await page.evaluate(() => {
       Math.random = () => 0
@@ -118,6 +121,9 @@ describe('the card of the parts', () => {
       await page.locator('[name="mouthVariant"]').first().waitFor({ state: 'attached' })
       expect(await focus(page, 'data-part')).toBe('mouth')
       expect(await page.locator('.ready').getAttribute('open')).toBe('')
+      await chip(page, 'Mouth').click()
+      await page.locator('#part').waitFor({ state: 'detached' })
+      expect(await focus(page, 'data-part')).toBe('mouth')
       expect((await previewOf(page)).get('hairVariant')).toBe('long16')
 
       await page.locator('[data-unpin]').click()
@@ -155,6 +161,48 @@ describe('the card of the parts', () => {
       await page.goBack()
       await untilSent(page, 'hairColor', '')
       await untilSent(page, 'glassesVariant', 'variant02')
+      await page.getByRole('radio', { name: home.none }).first().check({ force: true })
+      await page.waitForURL(/backgroundColor=transparent/)
+      await page.getByRole('radio', { name: 'Sky' }).first().check({ force: true })
+      await page.waitForURL(/backgroundColor=a9d6f5/)
+      await page.goBack()
+      await untilSent(page, 'backgroundColor', '')
+    })
+  })
+
+  test('keeps the focus when the style changes with Back, and says “Roll the rest” only for a style with the chosen part', async () => {
+    await visit({}, async (page) => {
+      await block(page, '*/preview.svg?*')
+      await open(page, '&part=hair&glassesVariant=variant02')
+      const dice = page.locator('.dice')
+      expect(await dice.getAttribute('aria-label')).toBe(script.rollRestLong)
+      await style(page, 'Bottts')
+      await expect.poll(() => dice.getAttribute('aria-label')).toBe(script.rollLong)
+      await untilSent(page, 'glassesVariant', 'variant02')
+      await page.waitForURL(/style=bottts/)
+      await style(page, 'Micah')
+      await page.waitForURL(/style=micah/)
+      await chip(page, 'Hair').click()
+      await page.locator('[name="hairVariant"][value="pixie"]').waitFor({ state: 'attached' })
+      await page.locator('#part [name="hairColor"][value=""]').focus()
+      await page.evaluate(() => history.go(-2))
+      await page.locator('[name="hairVariant"][value="long01"]').waitFor({ state: 'attached' })
+      expect(await focus(page, 'name')).toBe('hairColor')
+      expect(await dice.getAttribute('aria-label')).toBe(script.rollRestLong)
+    })
+  })
+
+  test('takes ready-made colours for the Discord username and a moving form, too', async () => {
+    await visit({}, async (page) => {
+      await block(page, '*/preview.svg?*')
+      await open(page, '&animated=on')
+      await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
+      await page.getByText(home.readyLooks).click()
+      await page.getByRole('link', { name: 'Neon' }).click()
+      await page.waitForURL(/backgroundColor=1a0b2e/)
+      await untilSent(page, 'seedFrom', 'username')
+      await untilSent(page, 'animated', 'on')
+      expect(new URL(page.url()).searchParams.has('seed')).toBe(false)
     })
   })
 
@@ -170,9 +218,22 @@ describe('the card of the parts', () => {
       await untilSent(page, 'glassesVariant', '')
       expect(await part(page, home.asRolled).isChecked()).toBe(true)
       for (const name of ['Glasses 3', 'Glasses 5']) await part(page, name, 'checkbox').check({ force: true })
+      await page.waitForURL(/variant03%2Cvariant05/)
       await several.uncheck()
       expect(await part(page, 'Glasses 3').isChecked()).toBe(true)
       await untilSent(page, 'glassesVariant', 'variant03')
+      // What was chosen as the only one is one of several, when several may be chosen again.
+      await several.check()
+      await untilSent(page, 'glassesVariant', 'variant03')
+      await page.waitForURL(/variant03(&|$)/)
+      await page.goBack()
+      await untilSent(page, 'glassesVariant', 'variant03,variant05')
+      expect([await several.isChecked(), await part(page, 'Glasses 5', 'checkbox').isChecked()]).toEqual([true, true])
+      await part(page, 'Glasses 1', 'checkbox').check({ force: true })
+      await untilSent(page, 'glassesVariant', 'variant03,variant05,variant01')
+      await page.locator('[data-unpin]').click()
+      await untilSent(page, 'glassesVariant', '')
+      expect([await several.isChecked(), await part(page, 'Glasses 3').isChecked()]).toEqual([false, false])
     })
   })
 })
@@ -181,12 +242,18 @@ test('the form follows the style: credit, moods, sizes, background, and better c
   await visit({}, async (page) => {
     await open(page, '', '/?style=adventurer&mood=sleepy&seed=fern&backgroundColor=ffd29d&rotate=5')
     const credit = page.locator('[data-credit]')
-    await page.locator('#filter-all').check({ force: true })
+    const cards: (string | null)[] = []
+    page.on('request', (request) => {
+      const { searchParams } = new URL(request.url())
+      if (searchParams.has('part')) cards.push(searchParams.get('style'))
+    })
+    // Styles that the filter hides are chosen by an event, because showing all 61 would take long.
+    const hiddenStyle = (name: string) => page.locator(`[name="style"][value="${name}"]`).dispatchEvent('click')
     await style(page, 'Lorelei')
     expect(await page.locator('#mood-hint').textContent()).toBe('Lorelei can show them all.')
     // The chosen mood stays, so the new hint is not announced.
     expect(await announced(page)).not.toContain('Lorelei')
-    await style(page, 'Identicon')
+    await hiddenStyle('identicon')
     const roomy = page.getByRole('radio', { name: 'Roomy' })
     expect(await roomy.getAttribute('aria-describedby')).toBe('scale-hint')
     await page.locator('[name="style"][value="thumbs"]').check({ force: true })
@@ -196,6 +263,21 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     expect(await credit.textContent()).toBe('by Micah Lanier')
     await untilDrawn(page, 'mood', null, '.tile:has([name="mood"][value="sleepy"]) img')
     await untilDrawn(page, 'mood', 'sad', '.tile:has([name="mood"][value="sad"]) img')
+    // Other styles are shown with the mood that they can show.
+    expect((await queryOf(page, '.tile:has([name="style"][value="lorelei"]) img')).get('mood')).toBe('sleepy')
+    expect((await queryOf(page, '.tile:has([name="style"][value="pixel-art"]) img')).get('mood')).toBe(null)
+    // A tile that has got another picture loads it when it is scrolled to.
+    expect(await page.locator('.popular img:not([loading="lazy"])').count()).toBe(0)
+    // Hints that stay the same are announced once.
+    await page.getByRole('checkbox', { name: 'Animate' }).check()
+    expect(await announced(page)).toContain('Micah doesn’t move.')
+    const repeated = await page.evaluate(() => {
+      const region = document.querySelector('[data-announcements]')
+      region?.replaceChildren()
+      for (let i = 0; i < 2; i += 1) document.querySelector<HTMLElement>('#flip')?.click()
+      return region?.textContent
+    })
+    expect(repeated).toBe('')
     const sad = page.getByRole('radio', { name: 'Sad', exact: true })
     expect([await sad.isDisabled(), await sad.getAttribute('aria-describedby')]).toEqual([false, null])
     // It stays for as long as it is chosen.
@@ -207,15 +289,31 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     expect(await value.textContent()).toBe(' #123456')
     await page.getByRole('radio', { name: 'Apricot' }).first().check({ force: true })
     expect(await value.textContent()).toBe('')
-    await page.getByRole('radio', { name: 'Fade across' }).check({ force: true })
-    await page.locator('.two-colours [type="color"]').fill('#654321')
+    for (const name of ['Fade from the middle', 'Fade across'])
+      await page.getByRole('radio', { name }).check({ force: true })
+    const second = page.locator('.two-colours .own')
+    expect(await second.locator('[type="color"]').inputValue()).toBe(
+      `#${await second.locator('[data-own]').getAttribute('value')}`,
+    )
+    await second.locator('[type="color"]').fill('#654321')
     await untilDrawn(page, 'backgroundColor2', '654321')
 
-    await page.locator('[name="style"][value="constellation"]').check({ force: true })
+    await hiddenStyle('constellation')
     const better = await page
       .locator('.faint a')
       .evaluateAll((all) => all.map((one) => [one.getAttribute('title'), one.textContent?.trim()]))
-    expect(better).toHaveLength(3)
+    expect([better.length, new Set(better.map(([title]) => title)).size]).toEqual([3, 3])
+    const colours = await page
+      .locator('.faint a')
+      .evaluateAll((all) =>
+        all.map((one) => [one.firstElementChild?.firstElementChild?.getAttribute('fill'), one.dataset.better]),
+      )
+    for (const [fill, colour] of colours) expect(fill).toBe(`#${colour}`)
+    // As its address says, a better colour is the only one.
+    await page.locator('.faint a').first().click()
+    await page.waitForURL((url) => url.searchParams.get('backgroundColor') === colours[0]?.[1])
+    expect(page.url()).not.toContain('backgroundColorFill')
+    expect(cards).toEqual(['lorelei', 'identicon', 'thumbs', 'micah', 'constellation'])
     for (const [title, text] of better) expect(text).toBe(title)
     expect(better.map(([title]) => title)).toContain('Harbour')
 
@@ -243,14 +341,28 @@ test('Enter in the seed field redraws the picture and sends nothing; a preview c
     await page.evaluate(() => {
       document.title = 'the same page'
     })
-    await page.locator('#seed').fill('otter')
+    await page.locator('#seed').fill(' otter ')
     await page.keyboard.press('Enter')
     await untilDrawn(page, 'seed', 'otter')
-    await page.waitForURL(/seed=otter/)
+    await page.waitForURL(/seed=otter&/)
     await page.waitForLoadState('networkidle')
     expect(await page.title()).toBe('the same page')
     const preview = `${app.url}/preview.svg?${await previewOf(page)}`
     expect(priorities.get(preview)).toBe('High')
+    // Enter that ends the composition of a letter is left to the browser.
+    const isLeft = await page.locator('#seed').evaluate((field) => {
+      const composing = { key: 'Enter', isComposing: true, bubbles: true, cancelable: true }
+      return field.dispatchEvent(new KeyboardEvent('keydown', composing))
+    })
+    expect(isLeft).toBe(true)
+    // A link to a place on the page, such as those in the summary of errors, changes nothing in the form.
+    await page.evaluate(() => {
+      location.hash = 'seed'
+    })
+    await page.goBack()
+    await page.goForward()
+    await untilSent(page, 'seed', 'otter')
+    await untilSent(page, 'style', 'adventurer')
     await page.locator('#seed').fill('W'.repeat(129))
     expect(await page.locator('form.maker').getAttribute('class')).toContain('failed')
   })
@@ -332,8 +444,21 @@ test('a form that is not answered can be sent again after 20 seconds, or when th
     await page.clock.runFor(2_000)
     expect(await isReleased()).toEqual([label, null])
     await press()
-    await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })))
+    // The browser has brought back what was entered.
+    await page.evaluate(() => {
+      const find = (selector: string) => document.querySelector<HTMLInputElement>(selector)
+      Object.assign(find('#seed') ?? {}, { value: 'otter' })
+      Object.assign(find('[name="mood"][value="sad"]') ?? {}, { checked: true })
+      dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))
+    })
     expect(await isReleased()).toEqual([label, null])
+    await untilDrawn(page, 'seed', 'otter')
+    await untilSent(page, 'mood', 'sad')
+    expect((await previewOf(page)).get('mood')).toBe('sad')
+    // A form that only updates the page is not the one that is sent.
+    const update = page.locator('.maker > button')
+    await update.evaluate((button: HTMLButtonElement) => button.form?.requestSubmit(button))
+    expect(await update.getAttribute('aria-disabled')).toBe(null)
   })
 })
 
@@ -376,6 +501,8 @@ test('“Save or share” fetches the file when it is pressed down, and download
         },
       })
     })
+    const errors: string[] = []
+    page.on('pageerror', ({ message }) => errors.push(message))
     await openAvatar(page, app.url)
     expect(await page.locator('[data-download]').getAttribute('class')).toBe('button second')
     const file = /\.png\?size=512$/
@@ -385,12 +512,17 @@ test('“Save or share” fetches the file when it is pressed down, and download
     await Promise.all([page.waitForRequest(file), page.mouse.down()])
     await Promise.all([page.waitForEvent('download'), page.mouse.up()])
     expect(await page.title()).not.toBe('shared')
+    expect(errors).toEqual([])
   })
 })
 
 test('the hint about the GIF is back when the GIF is ready', async () => {
   await visit({}, async (page) => {
+    await page.addInitScript(() => Object.assign(navigator, { canShare: () => true }))
     await openAvatar(page, app.url, 'style=thumbs&animated=on&seed=fern')
+    // Beside “Save or share” the two kinds keep their names.
+    const kinds = page.locator('.kinds .second')
+    expect((await kinds.allTextContents()).map((text) => text.trim())).toEqual([words.show.moving, words.show.still])
     const state = page.locator('[data-gif-state]')
     const hint = await state.textContent()
     await Promise.all([page.waitForEvent('download'), page.locator('[data-gif]').click()])

@@ -198,7 +198,7 @@ describe('the message about a seed that is too long', () => {
       const release = await delay(page, /seed=W{128}&/)
       await openWithStoppedClock(page)
       const [late] = await Promise.all([page.waitForRequest(/seed=W{128}&/), seedField(page).fill(fits)])
-      if (typed === 'after') await page.clock.runFor(150)
+      await page.clock.runFor(typed === 'after' ? 150 : 149)
       expect(await status(page).textContent()).toBe(typed === 'after' ? words.script.drawing : words.script.example)
       await seedField(page).fill(long)
       await page.clock.runFor(1000)
@@ -253,8 +253,17 @@ describe('the message about a seed that is too long', () => {
       const hints = await seedField(page).getAttribute('aria-describedby')
       await seedField(page).fill(long)
       expect(await isDescribed(page)).toBe(true)
+      // It does not matter for somebody whose seed is the Discord username.
+      await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
+      expect(await seedField(page).getAttribute('aria-describedby')).toBe(hints)
+      await expect.poll(() => status(page).textContent()).toBe(words.script.example)
+      await seedField(page).fill(long)
+      expect(await isDescribed(page)).toBe(true)
       await seedField(page).fill(fits)
       expect(await seedField(page).getAttribute('aria-describedby')).toBe(hints)
+      await expect.poll(() => status(page).textContent()).toBe('')
+      await seedField(page).fill('')
+      await expect.poll(() => status(page).textContent()).toBe(words.script.example)
     })
   })
 
@@ -281,6 +290,7 @@ describe('the last rolls', () => {
       await page.goto(app.url + inYourName)
       const roll = page.getByRole('button', { name: words.script.roll, exact: true })
       await roll.click()
+      expect(await page.getByRole('radio', { name: words.home.thisWord }).isChecked()).toBe(true)
       await page.waitForFunction(() => document.querySelector<HTMLImageElement>('[data-rolls] img')?.naturalWidth)
       // All in one task of the event loop, in which no timer can fire.
       const { sources, keptWidth } = await roll.evaluate((button) => {
@@ -367,14 +377,27 @@ describe('pictures that cannot be loaded', () => {
       await seedField(page).fill('fern')
       const query = new URLSearchParams({ seed: rolled, style: 'adventurer', backgroundColor: 'ffd29d', mood: 'happy' })
       await expect.poll(picture).toEqual({ url: `/preview.svg?${query}`, isLoaded: true })
+      // One that fails again, although it was loaded before, is not requested for ever.
+      const isEmpty = await page.locator('[data-rolls] img').evaluate((image) => {
+        image.dispatchEvent(new Event('error'))
+        return !image.hasAttribute('src')
+      })
+      expect(isEmpty).toBe(true)
     })
   })
 
   test('are loaded by “Try again”, in the tiles, too', async () => {
     await visit(async (page) => {
+      const tile = page.locator('.tile img[src*="style=lorelei&"]')
+      // The script runs when the picture is already there.
+      await page.route('**/form.js', async (route) => {
+        await page.waitForFunction(
+          () => document.querySelector<HTMLImageElement>('.tile img[src*="lorelei"]')?.naturalWidth,
+        )
+        await route.continue()
+      })
       await page.goto(`${app.url}/?style=adventurer&seed=fern&backgroundColor=ffd29d`)
       await page.locator('html.js').waitFor()
-      const tile = page.locator('.tile img[src*="style=lorelei&"]')
       const moss = /seed=moss/
       await refuse(page, moss)
       const refused = page.waitForResponse(/seed=moss&style=lorelei&/)
@@ -449,6 +472,34 @@ describe('the text alternative of the picture', () => {
       await untilAlt(page, 'Adventurer, surprised, with long light grey hair')
       await page.clock.runFor(2000)
       expect(await announcements(page).textContent()).toBe('')
+      // Rings are not described in words.
+      await page.locator('[name="style"][value="rings"]').dispatchEvent('click')
+      await page.locator(`${preview}[alt="Your avatar: Rings"]`).waitFor()
+      await page.clock.runFor(2000)
+      expect(await announcements(page).textContent()).toBe('Rings has no face, so no mood.')
+    })
+  })
+
+  test('is not that of an earlier picture that is read late, and has no description if it cannot be read', async () => {
+    await visit(async (page) => {
+      await page.goto(`${app.url}/?style=adventurer&mood=happy&seed=fern&part=hair`)
+      await page.locator('html.js').waitFor()
+      const isRead = (part: string) =>
+        page.waitForRequest((one) => one.resourceType() === 'fetch' && one.url().includes(part))
+      const { promise: held, resolve: release } = Promise.withResolvers<void>()
+      await page.route(/hairVariant=/, async (route) => {
+        const isFetch = route.request().resourceType() === 'fetch'
+        if (isFetch && route.request().url().includes('long01')) return route.abort()
+        if (isFetch) await held
+        await route.continue()
+      })
+      const [late] = await Promise.all([isRead('short03'), tile(page, 'Short 3')])
+      await tile(page, 'Long 1')
+      await page.locator(`${preview}[alt="Your avatar: Adventurer, happy"]`).waitFor()
+      release()
+      await (await late.response())?.finished()
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)))
+      expect(await altOf(page)).toBe('Your avatar: Adventurer, happy')
     })
   })
 
@@ -540,6 +591,9 @@ describe('the focus', () => {
       await page.clock.runFor(150)
       expect(await status(page).textContent()).toBe(words.script.drawing)
       expect(await focused(page)).toContain(alt)
+      // A change that needs no other picture.
+      await page.locator('#filter-all').check({ force: true })
+      expect(await status(page).textContent()).toBe(words.script.drawing)
       release()
       await untilShown(page, 'seed=otter')
     })
@@ -663,5 +717,9 @@ test('in a form refused for a missing style, the preview keeps its alternative t
     await page.getByRole('radio', { name: 'Sky' }).check({ force: true })
     await page.locator('[data-rolls] img[src*="a9d6f5"]').waitFor()
     await page.waitForFunction(isLoaded)
+    // The card of the parts appears with a style, and nothing in it is open.
+    await page.getByRole('radio', { name: 'Lorelei', exact: true }).check({ force: true })
+    await page.locator('.ready').waitFor()
+    expect(await page.locator('.parts :is(.ready, #part)[open]').count()).toBe(0)
   })
 })

@@ -229,6 +229,10 @@ describe('the form', () => {
         backgroundColor: 'a9d6f5',
         mood: 'love',
       })
+      const previews = await page
+        .locator('[data-preview]')
+        .evaluateAll((all) => all.map((one) => one.getAttribute('src')))
+      expect([previews.length, new Set(previews).size]).toEqual([4, 1])
       expect(await page.locator('[data-look]').textContent()).toBe('Bottts, in love')
       await page.waitForURL(/seed=otter/)
       const shared = page.url()
@@ -443,6 +447,7 @@ describe('the form', () => {
       await roll.click()
       await page.getByRole('button', { name: `Back to \u2068${first}\u2069` }).click()
       expect(await seed.inputValue()).toBe(first)
+      await page.waitForURL(({ searchParams }) => searchParams.get('seed') === first)
     })
   })
 
@@ -467,6 +472,11 @@ describe('the form', () => {
         .or(page.locator('.two-colours [role="radiogroup"]'))
       expect(await second.first().isVisible()).toBe(false)
       await page.getByRole('radio', { name: 'Fade across' }).check({ force: true })
+      const missing = page.getByText(words.home.firstColourMissing)
+      expect(await missing.isVisible()).toBe(false)
+      await page.getByRole('radio', { name: words.home.none }).first().check({ force: true })
+      expect(await missing.isVisible()).toBe(true)
+      await page.getByRole('radio', { name: 'Apricot' }).first().check({ force: true })
       await second.getByRole('radio', { name: 'Sky' }).first().check({ force: true })
       await page.locator('#backgroundColorAngle').fill('45')
       await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
@@ -529,8 +539,13 @@ describe('the form', () => {
         expect(await warning.isVisible()).toBe(false)
         if (script) await page.locator('#seed').fill('s1')
         else await page.goto(`${app.url}/?${look}&seed=s1`)
+        await warning.waitFor()
+        expect(
+          await page.locator('[data-cut]:not([hidden]) [data-fit][href*="seed=s1&"][href$="scale=0.9"]').count(),
+        ).toBe(2)
         await fit.click()
         await warning.waitFor({ state: 'hidden' })
+        expect(await page.locator('[data-cut][hidden]').count()).toBe(2)
         await page.waitForURL(/scale=0\.9$/)
         expect((await pictureQuery(page, preview)).get('scale')).toBe('0.9')
         expect(await page.locator('[name="scale"]:checked').inputValue()).toBe('0.9')
@@ -579,6 +594,9 @@ describe('the form', () => {
         .poll(async () => (await pictureQuery(page, preview)).get('style'), { timeout: 15_000 })
         .toBe('identicon')
       expect((await pictureQuery(page, preview)).has('scale')).toBe(false)
+      expect(await page.getByRole('radio', { name: 'Normal' }).isDisabled()).toBe(false)
+      await page.getByRole('radio', { name: 'Close' }).check({ force: true })
+      await expect.poll(async () => (await pictureQuery(page, preview)).get('scale')).toBe('1.25')
       await page.locator('[name="style"][value="micah"]').check({ force: true })
       expect(await roomy.isDisabled()).toBe(false)
     })
@@ -637,6 +655,7 @@ describe('the form', () => {
       await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
       if (!script) await page.getByRole('button', { name: 'Update the picture' }).click()
       expect(await state.textContent()).toBe(words.script.example)
+      if (script) expect(await page.getByRole('textbox', { name: 'Name or word' }).inputValue()).toBe(word)
       if (script) await page.waitForURL((url) => url.search !== '' && !url.searchParams.has('seed'))
       await page.reload()
       expect(await page.getByRole('radio', { name: /^Use my Discord username/ }).isChecked()).toBe(true)
@@ -663,10 +682,14 @@ describe('the form', () => {
       }
       await shows('variant02,variant04')
       await page.waitForURL(/glassesVariant=variant02%2Cvariant04/)
+      const variantOf = async (selector: string) => (await pictureQuery(page, selector)).get('glassesVariant')
+      await expect.poll(() => variantOf('.styles .tile img')).toBe('variant02,variant04')
+      expect(await variantOf('[data-variant][value="variant05"] + img')).toBe('variant05')
       await page.locator('#parts').getByRole('checkbox', { name: 'Glasses 2', exact: true }).uncheck({ force: true })
       await shows('variant04')
       await page.locator('#parts').getByRole('radio', { name: 'None', exact: true }).check({ force: true })
       await shows('none')
+      expect(await page.locator('[data-variant]:checked').count()).toBe(0)
       await page.getByRole('checkbox', { name: words.home.several }).uncheck()
       await page.locator('#parts').getByRole('radio', { name: 'Glasses 1', exact: true }).check({ force: true })
       await shows('variant01')
@@ -732,6 +755,7 @@ describe('the form', () => {
         await shown(page).toSatisfy(
           (query: URLSearchParams) => query.get('hairColor') === '00f0ff' && query.get('backgroundColor') === '1a0b2e',
         )
+        await page.waitForURL(/hairColor=00f0ff/)
         await page.getByRole('button', { name: 'Continue with Discord' }).click()
         await page.getByRole('button', { name: 'Agree and go on' }).click()
         await page.getByRole('heading', { name: /^Looking good/ }).waitFor()

@@ -16,7 +16,7 @@ describe('“Save or share”', () => {
   const withSharing = (page: Page, refusal = '') =>
     page.addInitScript((refusal) => {
       Object.assign(navigator, {
-        canShare: () => true,
+        canShare: ({ files }: { files: File[] }) => files.every(({ type }) => type === 'image/png'),
         async share({ files }: { files: File[] }) {
           document.title = files.map(({ name, type, size }) => `${name} ${type} ${size > 1000}`).join()
           if (refusal) throw new DOMException('no', refusal)
