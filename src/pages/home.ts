@@ -41,7 +41,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
   // because rendering the tiles of 61 styles takes longer than the rest of the response.
   const pages = new LRUCache<string, Buffer>({
     maxSize: maxCachedBytes,
-    sizeCalculation: (page, url) => page.length + url.length,
+    sizeCalculation: (page) => page.length,
   })
 
   route('/', { GET: 'page' }).get(async (req, res) => {

@@ -13,7 +13,7 @@ type PictureLook = Look & { seed: string; style: string; pins?: Pins | undefined
 /** The parts that change a face most. They come first, and the others are under "More". */
 const prominent = [
   ...['hair', 'top', 'head', 'skin', 'base', 'body', 'shape', 'eyes', 'mouth', 'nose', 'glasses', 'accessories'],
-  ...['facialHair', 'beard', 'clothes', 'outfit', 'hat', 'ears', 'plant', 'icon', 'letters'],
+  ...['facialHair', 'beard', 'clothes', 'outfit', 'hat', 'ears', 'plant', 'letters'],
 ]
 const fewestChips = 5
 

@@ -121,8 +121,25 @@ describe('the card of the parts', () => {
       const { chips, rest } = viewOf({ style })
       expect([style, chips.length >= Math.min(5, chips.length + rest.length)]).toEqual([style, true])
     }
-    const { chips, rest } = viewOf({ style: 'micah' })
-    expect(chips.map(({ name }) => name).join(' ')).toBe('hair base eyes mouth nose glasses facialHair clothes ears')
+    const shown = {
+      micah: 'hair base eyes mouth nose glasses facialHair clothes ears',
+      avataaars: 'hair top skin eyes mouth accessories facialHair clothes hat',
+      clay: 'top body eyes mouth pattern',
+      miniavs: 'hair head skin body eyes mouth glasses',
+      squircles: 'body shape accent',
+      sprouts: 'eyes mouth plant pot pattern',
+      'voxel-art': 'hair top skin eyes mouth nose glasses beard outfit hat',
+      initials: 'letters initials text',
+    }
+    for (const [style, names] of Object.entries(shown)) {
+      expect([
+        style,
+        viewOf({ style })
+          .chips.map(({ name }) => name)
+          .join(' '),
+      ]).toEqual([style, names])
+    }
+    const { rest } = viewOf({ style: 'micah' })
     expect(rest.map(({ name }) => name).join(' ')).toBe('earrings eyebrows earring eyeShadow shirt')
   })
 
