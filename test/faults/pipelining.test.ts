@@ -103,6 +103,17 @@ test('a few pipelined requests are all answered, in order', async () => {
   expect(statuses).toEqual(all.map(([, status]) => status))
 })
 
+test('of pipelined requests 32 are answered, and with one more the connection is destroyed', async () => {
+  const statusesOf = async (count: number) => {
+    const { socket, received, closed } = await connectRaw(app.url)
+    socket.write(get('/readyz').repeat(count - 1) + get('/readyz', 'Connection: close'))
+    await closed
+    return [...received().matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status)
+  }
+  expect(await statusesOf(32)).toEqual(Array.from({ length: 32 }, () => '200'))
+  expect(await statusesOf(33)).toEqual([])
+})
+
 test('while a thousand refusals wait, connections with more are destroyed, and others are served', async () => {
   await passLimit('/nope', 601)
   const connections = await Promise.all(Array.from({ length: 100 }, () => connectRaw(app.url)))

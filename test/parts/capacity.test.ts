@@ -63,6 +63,18 @@ test.each([
   expect(capacityFor(memoryMb).renderingProcesses).toBe(processes)
 })
 
+test.each([256, 350, 650, 1000])(
+  'with %i MB the caches may take a tenth, and the processes nine tenths',
+  (memoryMb) => {
+    const { pictureCacheMb, renderingProcesses, renderingMaxMb, drawingMaxMb } = capacityFor(memoryMb)
+    // The previews of the form, those of links, PNGs and GIFs. The latter two caches are twice as large.
+    expect((1 + 1 + 2 + 2) * pictureCacheMb).toBeLessThanOrEqual(memoryMb / 10)
+    // All processes share 60 MB of files.
+    const ownMb = renderingProcesses * (renderingMaxMb - 60) + (drawingMaxMb - 60)
+    expect(ownMb).toBeLessThanOrEqual(0.9 * memoryMb)
+  },
+)
+
 const machineMb = os.totalmem() / 2 ** 20
 
 test.each([

@@ -784,6 +784,30 @@ describe('the answer with a picture', () => {
   })
 })
 
+test('with little memory the latest 2 MB of previews are kept, and not drawn again', async () => {
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(200 * 1024 * 1024)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const own = await ownApp()
+  const { draw } = own.parts.renderers
+  let drawings = 0
+  own.parts.renderers.draw = (choice) => {
+    drawings += 1
+    return draw(choice)
+  }
+  const preview = async (seed: string) => (await ask(own.url, `/preview.svg?style=disco&seed=${seed}`)).body.length
+  let count = 0
+  async function askForOthers(sizeMb: number): Promise<void> {
+    for (let bytes = 0; bytes < sizeMb * 1024 * 1024; count += 1) bytes += await preview(`other-${count}`)
+  }
+  await preview('first')
+  await askForOthers(1.9)
+  await preview('first')
+  expect(drawings).toBe(1 + count)
+  await askForOthers(2)
+  await preview('first')
+  expect(drawings).toBe(1 + count + 1)
+})
+
 describe('the link preview picture', () => {
   const card = (fields: Record<string, string>) => ask(app.url, `/og.png?${query(fields)}`)
 

@@ -106,6 +106,22 @@ test.each(['/og.png', '/look.png'])(
   60_000,
 )
 
+test('three clients can ask for twenty pictures of links each at once, and five cannot', async () => {
+  const askAll = async (name: string, clients: number) => {
+    const asking = Array.from({ length: 20 * clients }, (_, place) =>
+      send(
+        app
+          .visitor()
+          .get(`/look.png?style=rings&size=128&seed=${name}-${place}`)
+          .set(from(`192.0.2.${place % clients}`)),
+      ),
+    )
+    return new Set((await Promise.all(asking)).map(({ status }) => status))
+  }
+  expect(await askAll('three', 3)).toEqual(new Set([200]))
+  expect(await askAll('five', 5)).toEqual(new Set([200, 503]))
+})
+
 test('a client can ask for 150 previews at once, as a form with an open part and twelve faces does', async () => {
   const answers = await Promise.all(
     Array.from({ length: 150 }, (_, n) =>
