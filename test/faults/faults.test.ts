@@ -382,12 +382,15 @@ describe('while Redis is full', () => {
   )
 
   test.each([
-    ['/sign_out', 'signed-out'],
-    ['/forget_me', 'forgotten'],
-  ])('POST %s succeeds all the same', async (path, notice) => {
+    ['/sign_out', 'signed-out', []],
+    ['/forget_me', 'forgotten', [40]],
+  ])('POST %s succeeds all the same, with a warning if the user could not be marked', async (path, notice, levels) => {
     const known = await signedIn()
     await db.configSet('maxmemory', '1')
+    const line = app.logged.length
     expect(locationOf(await known.post(path))).toBe(`/?notice=${notice}`)
+    const warnings = app.logged.slice(line).filter((text) => text.includes('not marked as forgotten'))
+    expect(warnings.map((text) => JSON.parse(text).level)).toEqual(levels)
     expect(locationOf(await known.get('/show_avatar'))).toBe('/?notice=no-looks')
   })
 })

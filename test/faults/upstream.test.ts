@@ -224,18 +224,26 @@ describe('DiceBear', () => {
     expect(app.dicebear.count(at.svg)).toBeGreaterThan(before)
   })
 
-  test.each<[string, Fault, number]>([
-    ['a request that DiceBear refuses (400) is logged as an error of this app', faults.answer(400), 50],
-    ['a style that DiceBear does not know (404) is logged as an error of this app', faults.answer(404), 50],
-    ['a rate limit of DiceBear (429) is logged as a warning', faults.rateLimited(1), 40],
-    ['a failure of DiceBear (500) is logged as a warning', faults.answer(500), 40],
-  ])('%s', async (_, fault, level) => {
+  const refused = { type: 'DiceBearRefused' }
+  const failed = (type: string, more = {}) => ({ type: 'DiceBearUnavailable', cause: { type, ...more } })
+  test.each<[string, Fault, number, object]>([
+    ['a request that DiceBear refuses (400) is logged as an error of this app', faults.answer(400), 50, refused],
+    ['a style that DiceBear does not know (404) is logged as an error of this app', faults.answer(404), 50, refused],
+    ['a rate limit of DiceBear (429) is logged as a warning', faults.rateLimited(1), 40, failed('UpstreamRateLimited')],
+    ['a failure of DiceBear (500) is logged as a warning', faults.answer(500), 40, failed('UpstreamUnavailable')],
+    [
+      'a connection that is reset is logged as a warning, with the code of the error',
+      faults.reset('<svg'),
+      40,
+      failed('UpstreamUnavailable', { cause: { type: 'Error', code: 'ECONNRESET' } }),
+    ],
+  ])('%s', async (_, fault, level, err) => {
     const visitor = await signedIn()
     const before = app.logged.length
     app.dicebear.fail(at.svg, fault)
     await wear(visitor)
     const fallbacks = app.logged.slice(before).filter((line) => line.includes('drawn here'))
-    expect(fallbacks.map((line) => JSON.parse(line))).toMatchObject([{ level }])
+    expect(fallbacks.map((line) => JSON.parse(line))).toMatchObject([{ level, err }])
   })
 
   test('is called each time while it sends unsafe SVGs, which do not count as failures', async () => {

@@ -262,6 +262,13 @@ describe('the token endpoint', () => {
     })
   })
 
+  test('may reset the connection: the log has the code of the error', async () => {
+    const line = app.logged.length
+    await comeBackTo(faults.reset())
+    const causes = app.logged.slice(line).flatMap((text) => JSON.parse(text).err?.cause ?? [])
+    expect(causes).toMatchObject([{ type: 'UpstreamUnavailable', cause: { type: 'Error', code: 'ECONNRESET' } }])
+  })
+
   test('may refuse: a client that accepts JSON gets problem+json', async () => {
     app.discord.fail(at.token, oauthError(401, 'invalid_client'))
     const visitor = app.visitor()
@@ -283,10 +290,13 @@ describe('the user endpoint', () => {
   }
 
   test('may refuse a new token (401): the visitor gets a 502 page, and an error is logged', async () => {
+    const line = app.logged.length
     const { visitor, answer, levels } = await comeBackTo(unauthorized())
     expect(answer.status).toBe(502)
     expect(keepsLook(answer.text)).toBe(true)
     expect(levels).toContain(errorLevel)
+    const causes = app.logged.slice(line).flatMap((text) => JSON.parse(text).err?.cause ?? [])
+    expect(causes).toMatchObject([{ type: 'TokenRefused' }])
     // Discord counts refused requests, so none is repeated.
     expect(app.discord.count(at.user)).toBe(1)
     expect((await visitor.get('/show_avatar')).status).toBe(303)

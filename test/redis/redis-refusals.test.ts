@@ -367,6 +367,9 @@ describe('while Redis refuses commands', () => {
       }
       await expectWell(app, visitor)
       expect(statesIn(app)).toEqual([state, 'ok'])
+      const refused = app.logged.map((line) => JSON.parse(line).err).filter((err) => err?.type === 'StoreUnavailable')
+      const message = `Redis refused a command: ${state}`
+      expect(refused).toContainEqual({ type: 'StoreUnavailable', message, cause: { type: expect.any(String) } })
     },
   )
 

@@ -965,6 +965,24 @@ describe('a callback while Redis does not answer', () => {
     }
   })
 
+  test('leads to the avatar even if Redis refuses to store its outcome, which is logged as a warning', async () => {
+    const proxy = await openRedisProxy(redis.port)
+    const faulty = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      await signIn(faulty, faulty.visitor()) // loads the scripts
+      const visitor = faulty.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      // The fourth write is that of the outcome, after the lock of the state, the list and the session.
+      proxy.plan(3, { kind: 'refuse' })
+      expectLanding(await comeBack(visitor, callback))
+      const warnings = faulty.logged.filter((line) => line.includes('the outcome of a callback was not kept'))
+      expect(warnings.map((line) => JSON.parse(line).level)).toEqual([40])
+    } finally {
+      await faulty.close()
+      proxy.close()
+    }
+  })
+
   test('gets 503 if Redis refuses to return the record, and the same browser can finish later', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
