@@ -443,6 +443,7 @@ const places: Record<string, Place[]> = {
     ['form, more parts', '.framing details', { open: '' }],
     ['form, more parts', '#flip', { value: 'both', checked: '' }],
     ['form', '#flip', { value: 'horizontal', checked: undefined }],
+    ['form', '[name="backgroundColor2"][checked]', { value: 'c9c3f5' }],
     ['form, edge to edge', '.framing details', { open: '' }],
     ['form, roomy pattern', '.framing details', { open: undefined }],
     ['form, edge to edge', '[data-styles-own]', { hidden: undefined }],

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { clientId, clientSecret, sessionSecret } from '../support/open-app.ts'
@@ -149,6 +150,36 @@ test.each(bad.flatMap(([name, ...values]) => values.map((value) => ({ name, valu
     expect(() => readConfig({ ...good, [name]: value })).not.toThrow(/Invalid input/)
   },
 )
+
+test.each<[name: string, value: string, rule: string]>([
+  ['PORT', '0', 'must be a whole number from 1 to 65535'],
+  ['METRICS_PORT', '0', 'must be "off" or a port from 1 to 65535'],
+  ['CACHE_MAX_MB', '0', 'must be a whole number from 1 to 1000000'],
+  ['UPSTREAM_TIMEOUT_MS', '0', 'must be a whole number from 1 to 60000'],
+  ['HOST', 'a b', 'must be an IP address or a host name'],
+  ['BASE_URL', 'https://avatars.example/path', 'must be an origin, without a path'],
+  ['BASE_URL', 'http://avatars.example', 'must begin with https:// in production'],
+  ['DISCORD_API_URL', 'discord.com', 'must be one address that begins with https:// or http://'],
+  ['SESSION_SECRET', 'short', 'must have 32 characters or more'],
+  ['SESSION_SECRET', '…'.repeat(32), 'this is a placeholder'],
+  ['DISCORD_CLIENT_ID', ' ', 'must not be blank'],
+  ['DISCORD_CLIENT_ID', '…', 'this is a placeholder'],
+  ['REDIS_URL', 'a', 'must be redis:// or rediss://'],
+  ['HTTPS_PROXY', 'a b', 'must be the address of a proxy'],
+  ['TRUST_PROXY', 'all', 'a number of proxies from 0 to 9, or their addresses'],
+  ['CONTACT', 'a', 'must be an e-mail address, or the address of a page'],
+  ['PRIVACY_URL', 'a', 'must be the address of a page'],
+  ['RATE_LIMIT', 'yes', 'must be "on" or "off"'],
+  ['LOG_LEVEL', 'loud', 'must be one of pino’s levels'],
+  ['METRICS_PORT', '3000', 'must be another port than PORT'],
+])('%s=%s is refused, because it %s', (name, value, rule) => {
+  expect(() => readConfig({ ...good, [name]: value })).toThrow(new RegExp(`^ {2}${name} [^\n]*${rule}`, 'm'))
+})
+
+test('LOG_LEVEL may be each of pino’s levels, and silent', () => {
+  const names = [...Object.keys(pino.levels.values), 'silent']
+  expect(names.map((LOG_LEVEL) => readConfig({ ...good, LOG_LEVEL }).logLevel)).toEqual(names)
+})
 
 test('REDIS_URL names a server, a cluster, or sentinels', () => {
   const redisAt = (url: string) => readConfig({ ...good, REDIS_URL: url }).redis

@@ -145,3 +145,43 @@ test('every phrase is for a part or a colour that some style has', () => {
     expect([name, Object.keys(phrases).filter((kind) => kind !== 'any' && !kinds.has(kind))]).toEqual([name, []])
   }
 })
+
+/** Returns hue (0 to 360), saturation and lightness (0 to 1) of six hex digits. */
+function hslOf(colour: string) {
+  const [red = 0, green = 0, blue = 0] = [0, 2, 4].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255)
+  const [most, least] = [Math.max(red, green, blue), Math.min(red, green, blue)]
+  const [range, lightness] = [most - least, (most + least) / 2]
+  const sixth =
+    most === red ? (green - blue) / range : most === green ? 2 + (blue - red) / range : 4 + (red - green) / range
+  const saturation = range === 0 ? 0 : range / (1 - Math.abs(2 * lightness - 1))
+  return { hue: range === 0 ? 0 : (60 * sixth + 360) % 360, saturation, lightness }
+}
+
+/** By the last word of a name, the hues that it can have: from and to, clockwise. */
+const huesOf: Record<string, [number, number]> = {
+  ...{ red: [350, 15], brown: [0, 45], auburn: [15, 30], ginger: [20, 35], peach: [15, 30], orange: [20, 35] },
+  ...{ beige: [15, 45], cream: [35, 50], blond: [30, 50], tan: [20, 35], light: [10, 35], yellow: [45, 60] },
+  ...{ olive: [50, 65], green: [70, 160], 'grey-green': [90, 130], turquoise: [165, 180], blue: [180, 220] },
+  ...{ 'grey-blue': [200, 220], lilac: [250, 260], purple: [250, 285], pink: [325, 350] },
+}
+
+test('the names of the example colours are those of their hue and lightness', () => {
+  const { colours, hairColours, skinColours } = words.drawn
+  for (const examples of [colours, hairColours, skinColours]) {
+    const named = Object.entries(examples).map(([value, name]) => ({ name, ...hslOf(value) }))
+    for (const { name, hue, saturation, lightness } of named) {
+      const word = name.split(' ').at(-1) ?? ''
+      const [from, to] = huesOf[word] ?? [0, 360]
+      const isGrey = ['black', 'grey', 'silver', 'white'].includes(word)
+      const isHue = from > to ? hue >= from || hue <= to : hue >= from && hue <= to
+      expect([name, isGrey ? saturation < 0.3 : isHue]).toEqual([name, true])
+      // A name without "dark" or "light" is between the two.
+      const of = (first: string) => named.filter((one) => one.name === `${first} ${word}`).map((one) => one.lightness)
+      if (name === word) expect([name, lightness > Math.max(0, ...of('dark')) - 0.05]).toEqual([name, true])
+      if (name === word) expect([name, lightness < Math.min(1, ...of('light')) + 0.1]).toEqual([name, true])
+    }
+    const lightnessOf = (name: string) => named.filter((one) => one.name === name).map((one) => one.lightness)
+    expect(Math.max(0, ...lightnessOf('black'))).toBeLessThan(0.15)
+    expect(Math.min(1, ...lightnessOf('white'))).toBeGreaterThan(0.95)
+  }
+})

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { escapeHtml } from '../../src/pages/views.ts'
 
 const views = join(import.meta.dirname, '../../views')
 
@@ -19,4 +20,14 @@ test('a view reads its optional values as locals.name only', async () => {
     return used.map((name) => `${file}: ${name}`)
   })
   expect(bare).toEqual([])
+})
+
+test.each([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&#34;'],
+  ["'", '&#39;'],
+])('a text whose only special character is %s is escaped', (character, escaped) => {
+  expect(escapeHtml(`a ${character} b`)).toBe(`a ${escaped} b`)
 })

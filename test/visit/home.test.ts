@@ -47,6 +47,14 @@ test('the picture of the site’s own link has no seed, and that of a look has e
   )
 })
 
+test('the canonical address is that of the look, without what its style ignores, or the site’s own', async () => {
+  const canonical = async (path: string) => /rel="canonical" href="([^"]*)"/.exec(await open(path))?.[1]
+  expect(await canonical('/?notice=signed-out&part=hair')).toBe(`${app.url}/`)
+  expect(await canonical('/?style=thumbs&seed=fern&animated=on&scale=0.8&eyesVariant=happy&wall=2')).toBe(
+    `${app.url}/?seed=fern&amp;style=thumbs&amp;backgroundColor=transparent&amp;scale=0.8&amp;animated=on`,
+  )
+})
+
 test('links that change one thing keep all else that was entered: an empty seed, parts of other styles', async () => {
   const text = await open('/?style=fun-emoji&translateX=40&hairColor=cb6820&eyesVariant=cute')
   const linkOf = (pattern: RegExp) => new URL(pattern.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? '', app.url)
@@ -120,5 +128,17 @@ describe('when nothing can be drawn', () => {
     expect(page.text).toContain('alt="Your avatar: Avataaars"')
     Object.assign(broken.parts.renderers, working)
     expect((await visitor.get(address)).text).toContain('alt="Your avatar: Avataaars, with')
+  })
+
+  test('the form offers every part until it is known which ones are visible', async () => {
+    const offersColour = async () =>
+      (await broken.visitor().get('/?style=avataaars&seed=moss&accessoriesVariant=none')).text.includes(
+        'data-fields="accessoriesVariant accessoriesColor"',
+      )
+    const { effects } = broken.parts.renderers
+    Object.assign(broken.parts.renderers, { effects: refuse })
+    expect(await offersColour()).toBe(true)
+    Object.assign(broken.parts.renderers, { effects })
+    expect(await offersColour()).toBe(false)
   })
 })

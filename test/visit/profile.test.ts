@@ -101,14 +101,22 @@ describe('the avatar’s page', () => {
   })
 
   test('shows each of Discord’s nameplates in a colour of its own', async () => {
-    const palettes = ['crimson', 'berry', 'sky', 'teal', 'forest', 'bubble_gum', 'violet', 'cobalt', 'clover', 'lemon']
-    const shown = [...palettes, 'white'].map(async (palette) => {
+    // Red, green and blue of each colour, the strongest first.
+    const channels = {
+      ...{ crimson: 'rbg', berry: 'brg', sky: 'bgr', teal: 'gbr', forest: 'grb', bubble_gum: 'rbg', violet: 'brg' },
+      ...{ cobalt: 'bgr', clover: 'grb', lemon: 'rgb', white: 'rgb' },
+    }
+    const colours = new Set<string>()
+    for (const [palette, order] of Object.entries(channels)) {
       const { page } = await pageOf({ collectibles: { nameplate: { palette } } })
-      return (await shownOn(page)).nameplate
-    })
-    const colours = await Promise.all(shown)
-    expect(colours.filter((colour) => !/^#[0-9a-f]{6}$/.test(colour))).toEqual([])
-    expect(new Set(colours).size).toBe(11)
+      const colour = (await shownOn(page)).nameplate
+      const [, ...parts] = /^#(..)(..)(..)$/.exec(colour) ?? []
+      const strength = parts.map((part) => Number.parseInt(part, 16))
+      const strongest = [0, 1, 2].sort((a, b) => (strength[b] ?? 0) - (strength[a] ?? 0)).map((place) => 'rgb'[place])
+      expect([palette, strongest.join('')]).toEqual([palette, order])
+      colours.add(colour)
+    }
+    expect(colours.size).toBe(11)
   })
 
   test.each<[keyof typeof nothing | 'none', Record<string, unknown>]>([
