@@ -26,6 +26,10 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
     isNone,
     stylesOwn: { isOffered: isOwn || style?.ownBackground === true, isChosen: isOwn },
   }
+  const isGradient = gradients.some((one) => one === entered.backgroundColorFill)
+  // A gradient without a second colour is ignored. If it were chosen here, the form would send a second colour with it.
+  const isIgnored = entered.backgroundColorFill === 'solid' || (isGradient && entered.backgroundColor2 === '')
+  const chosenFill = isIgnored ? '' : entered.backgroundColorFill
   return {
     isFaint: style !== undefined && isFaint(faintBackgrounds(style.name), entered.backgroundColor),
     better: (style ? betterSwatches(style.name) : []).map((value) => ({
@@ -38,12 +42,12 @@ export function backgroundView(entered: Entered, style: Style | undefined) {
     fills: ['', ...gradients].map((value) => ({
       value,
       title: words.fills[value],
-      isChosen: value === entered.backgroundColorFill.replace('solid', ''),
+      isChosen: value === chosenFill,
     })),
     second: {
       ...coloursView(entered.backgroundColor2, palette[secondSwatch]?.value),
       // The page has this colour input only if a gradient is chosen. Otherwise the script adds it later.
-      hasWell: gradients.some((one) => one === entered.backgroundColorFill),
+      hasWell: isGradient && !isIgnored,
     },
     angle: sliderView('backgroundColorAngle', entered.backgroundColorAngle, { min: 0, step: 15 }),
   }

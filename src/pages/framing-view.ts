@@ -15,7 +15,9 @@ export function framingView(entered: Entered, look: PictureLook, style: Style | 
   const mirror = entered.flip === 'none' ? '' : entered.flip
   const isOwnScale = !framings.some(({ scale: one }) => one === scale)
   const sliders = (['translateX', 'translateY', 'rotate'] as const).map((name) => sliderView(name, entered[name]))
-  const percent = Math.round(100 * scale)
+  const isNumber = Number.isFinite(scale)
+  const percent = Math.round(100 * (isNumber ? scale : ranges.scale.initial))
+  const percentText = measure(String(percent), words.script.units.scale)
   return {
     fields: framingFields,
     hint: style ? scaleHint(words.script, style, entered) : '',
@@ -34,13 +36,13 @@ export function framingView(entered: Entered, look: PictureLook, style: Style | 
     ownScale: {
       value: entered.scale,
       isChosen: isOwnScale,
-      text: isOwnScale ? measure(String(percent), words.script.units.scale) : '',
+      text: isOwnScale ? (isNumber ? percentText : entered.scale) : '',
     },
     size: {
       min: 100 * ranges.scale.min,
       max: 100 * ranges.scale.max,
       value: percent,
-      text: measure(String(percent), words.script.units.scale),
+      text: percentText,
     },
     sliders,
     mirror: { value: flips.find((one) => one === mirror) ?? flips[0], isChosen: flips.some((one) => one === mirror) },

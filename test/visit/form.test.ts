@@ -170,6 +170,15 @@ describe('GET /', () => {
     expect(await page.find('.notice')).toEqual([])
   })
 
+  test('chooses no gradient for a link without a second colour, because its pictures have none either', async () => {
+    const page = await reader.read(
+      (await app.visitor().get(`/?${query({ ...look, backgroundColorFill: 'linear' })}`)).text,
+    )
+    const [chosen] = await page.find('[name="backgroundColorFill"][checked]')
+    expect(chosen?.attributes.get('value')).toBe('')
+    expect(await filled(page, '/get_avatar')).toEqual({ ...look, backgroundColor: 'ffd29d' })
+  })
+
   const good = { seed: 'fern', style: 'adventurer', backgroundColor: 'c9c3f5', mood: 'sad' }
   const without = (field: keyof typeof good, fallback = '') => ({ ...good, [field]: fallback })
 
@@ -588,6 +597,18 @@ describe('POST /get_avatar accepts', () => {
     const call = app.dicebear.calls.at(-1)
     expect([call?.path, call?.query.toString()]).toEqual([`/10.x/${style}/svg`, query({ seed: choice.seed })])
   })
+})
+
+test.each([
+  ['0.49', '49 %'],
+  ['large', 'large'],
+  ['1e999', '1e999'],
+])('a refused form shows the wrong size %s as %s', async (scale, shown) => {
+  const page = await reader.read((await post(app.visitor(), '/get_avatar', { ...look, scale })).text)
+  const [own] = await page.find('label:has([name="scale"][checked])')
+  expect(own?.text.trim()).toBe(`Your own size ${shown}`)
+  const [slider] = await page.find('[data-scale]')
+  expect(Number(slider?.attributes.get('value'))).not.toBeNaN()
 })
 
 describe('a body', () => {
