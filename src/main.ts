@@ -113,7 +113,7 @@ function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   return server
 }
 
-/** Returns a function that stops accepting connections, and resolves when no request is open any more. */
+/** Returns a function that stops accepting connections, and resolves when all connections are closed. */
 function gracefulClose(server: Server): () => Promise<void> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {

@@ -29,7 +29,7 @@ export const pinFields: ReadonlySet<string> = new Set([...table.keys()].flatMap(
 /** The value that leaves a part out. No optional part has a variant of this name. */
 export const noVariant = 'none'
 
-/** DiceBear refuses longer lists of variants. Only icons have more. https://www.dicebear.com/guides/core-options/ */
+/** DiceBear accepts no longer list. Only the style Icons has more. https://www.dicebear.com/guides/core-options/ */
 export const maxVariants = 128
 
 /**

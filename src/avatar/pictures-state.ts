@@ -14,7 +14,7 @@ const trialSvg = (content: string) =>
 
 /**
  * Returns a function that finds out by a trial whether pictures can be rendered. It never rejects. Later calls return
- * the result of a successful trial, and repeat a failed one.
+ * the same result. A failed trial is repeated by the first call after `trialPauseMs`.
  */
 export function createTrial({ renderPng, onState }: TrialOptions): () => Promise<PicturesState> {
   let state: PicturesState = 'ok'

@@ -40,7 +40,7 @@ type Worker = {
 const startTimeoutMs = 10_000
 const maxStderrLength = 300
 
-/** The environment variables that a process inherits. The app's settings are not, because some are secret. */
+/** The environment variables that a process inherits. Settings are not among them, because some are secret. */
 const inherited = new Set(['HOME', 'LD_LIBRARY_PATH', 'NODE_COMPILE_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME'])
 const environment = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => inherited.has(name))),

@@ -112,7 +112,7 @@ export function getAvatarPage(route: AddRoute, parts: Parts): void {
     await accounts.revoke([tokens])
   }
 
-  /** Sends the response to a callback. A second request of the same callback gets the same response. */
+  /** Sends the response for an outcome, to the first request of a callback or to a later one. */
   async function respond(req: Request, res: Response, { choice, outcome }: Ended): Promise<void> {
     if (outcome.end === 'declined') return res.redirect(303, `${lookUrl(choice)}&notice=declined`)
     res.locals.choice = choice

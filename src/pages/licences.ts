@@ -13,7 +13,7 @@ export function licencesPage(route: AddRoute): void {
   route('/licences', { GET: 'page' }).get((_req, res) => res.render('licences', page))
 }
 
-/** The address of an example of the style. It has a background colour unless the style draws its own background. */
+/** The address of an example of the style, with a background colour if the example had no background otherwise. */
 function exampleOf(style: string): string {
   const backgroundColor = isSeeThrough({ style, backgroundColor: '' }) ? (palette[0]?.value ?? '') : ''
   return pictureUrl({ seed: exampleSeed, style, backgroundColor })

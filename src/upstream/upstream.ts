@@ -2,7 +2,7 @@ import { CircuitOpen, UpstreamRateLimited, UpstreamTimeout, UpstreamUnavailable 
 import { type BreakerOptions, type BreakerState, createBreaker } from './breaker.ts'
 import { type CallOptions, call, headerOf, type UpstreamRequest, type UpstreamResponse } from './call.ts'
 
-/** The servers that this app calls, by the names that its log and metrics use. */
+/** The endpoints that this app calls, by the names that its log and metrics use. */
 export const upstreamNames = ['discord-token', 'discord-user', 'discord-revoke', 'dicebear'] as const
 type UpstreamName = (typeof upstreamNames)[number]
 

@@ -169,7 +169,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     throw new NotSignedIn('the user was forgotten meanwhile')
   }
 
-  /** Replaces a session by one with a new id, and deletes it after the response. */
+  /** Replaces a session by one with a new id. The old session is deleted after the response. */
   async function replace(req: Request, res: Response, old: string, details: SignIn, alter: Alter): Promise<string> {
     const successor = await withLock(store, sessionKey(old), { waitMs }, async () => {
       const { data, successor } = await read(old)
@@ -198,7 +198,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
   }
 
   /**
-   * Deletes a session in the background, and then removes it from the list of its user. A failure does not fail the
+   * Deletes a session in the background, and then removes it from the list of `user`. A failure does not fail the
    * request, because the session expires by itself.
    */
   function deleteInBackground(id: string, user?: User): void {
@@ -232,7 +232,7 @@ export function createSessions({ config, store, userSessions, log, waitMs }: Ses
     return visitors
   }
 
-  /** Sets `successor:{id}` to "signed out". Returns the id of the session's successor, if it has one. */
+  /** Sets `successor:{id}` to `signedOut`. Returns the previous value. */
   async function markAsSignedOut(id: string): Promise<string | undefined> {
     try {
       return await store.getAndSet(successorKey(id), signedOut, successorTtlS)

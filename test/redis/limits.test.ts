@@ -172,7 +172,7 @@ test('a rate limit allows new requests after a minute, even if refused ones have
 })
 
 describe('a client is identified by', () => {
-  test('the address of its connection without TRUST_PROXY, whatever its headers say', async () => {
+  test('the address of its connection, whatever its headers say, if TRUST_PROXY is not set', async () => {
     const app = await ownApp()
     for (let i = 1; i <= perMinute.signIns; i += 1) {
       const names = { ...from(`10.0.0.${i}`), 'X-Real-IP': `10.0.1.${i}`, Forwarded: `for=10.0.2.${i}` }
