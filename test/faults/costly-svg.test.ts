@@ -25,9 +25,9 @@ const svgs = costlySvgs(200, 20)
 const rendersPictures = (number: number) => number % 9 === 0
 /** One for each process with which the app renders pictures. */
 const visitorsAtOnce = 2
-const healthMs = 100
-/** The limit while other tests keep the processors busy. */
-const busyHealthMs = 1000
+const healthMs = 300
+/** The limit while other tests keep the processors busy: less than the time after which a costly SVG is given up. */
+const busyHealthMs = 2000
 /** The limit for a picture: the costly SVG is given up after 2.5 s, then the library's own SVG takes about a second. */
 const busyPictureMs = 17_000
 

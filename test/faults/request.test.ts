@@ -116,7 +116,7 @@ describe('a request', () => {
     expect(isEnded).toBe(false)
     for (const { status } of await ended) expect(status).toBe('rejected')
     // A connection that is kept alive, too, is closed after four seconds without a request.
-    await expect.poll(() => double.connections(), { timeout: 2500 }).toBe(0)
+    await expect.poll(() => double.connections()).toBe(0)
   })
 
   test('asks for no content encoding, and refuses a response that has one', async () => {

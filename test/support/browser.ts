@@ -23,9 +23,13 @@ const quiet = [
   '--disable-sync',
 ]
 
-/** Opens Debian's Chromium without a window. */
+/**
+ * Opens Debian's Chromium without a window, with the machine's fonts: png.ts sets a variable that would give it other
+ * fonts, if an earlier test file of this process has loaded it.
+ */
 export async function openBrowser(options: LaunchOptions = {}): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumPath(), args: quiet, ...options })
+  const env = { ...process.env, FONTCONFIG_FILE: undefined }
+  return chromium.launch({ executablePath: chromiumPath(), args: quiet, env, ...options })
 }
 
 /** Returns the path of Chromium. Throws if it is not installed. */

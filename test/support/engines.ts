@@ -131,7 +131,7 @@ async function openWebKit({ width, height }: Viewport): Promise<EnginePage> {
   const screen = spawn(xvfbPath, ['-displayfd', '1', '-nolisten', 'tcp'], { stdio: ['ignore', 'pipe', 'ignore'] })
   const display = await printed(screen.stdout, /^(\d+)\n/)
   const port = await freePort()
-  const env = { ...process.env, DISPLAY: `:${display}` }
+  const env = { ...process.env, DISPLAY: `:${display}`, FONTCONFIG_FILE: undefined }
   const driver = spawn(webKitDriverPath, [`--port=${port}`], { env, stdio: 'ignore' })
   const call = webDriver(`http://127.0.0.1:${port}`)
   await untilReady(() => call('GET', '/status'))

@@ -327,7 +327,7 @@ test('DiceBear is never called with DICEBEAR_URL=embedded', async () => {
 })
 
 describe('DiceBear is asked for the picture', () => {
-  const delayMs = 300
+  const delayMs = 600
   const slow = () => {
     for (const path of [at.token, at.user]) app.discord.delay(path, delayMs)
     app.dicebear.delay(at.svg, delayMs)

@@ -113,7 +113,7 @@ test('an error page that fails itself reveals nothing', async () => {
   app.discord.fail(at.token, faults.answer(500), { times: 1 })
   // Without a seed the error page names the username instead.
   const answer = await signIn(app, app.visitor(), { style: 'rings' })
-  await vi.waitFor(() => expect(printed).toHaveBeenCalledOnce())
+  await expect.poll(() => printed).toHaveBeenCalledOnce()
   expect([answer.status, answer.text]).toEqual([502, expect.stringContaining('Bad Gateway')])
   expect(answer.text).not.toMatch(/TypeError|x of undefined|\.ejs|node_modules/)
 })
@@ -138,7 +138,8 @@ describe('the log line of a request', () => {
       app.discord.fail(at.token, down, { times: 1 })
       expect((await signIn(app, app.visitor())).status).toBe(status)
     }
-    const line = await vi.waitFor(() => Line.parse(JSON.parse(app.logged.slice(before).at(-1) ?? '')))
+    const lastLine = () => Line.parse(JSON.parse(app.logged.slice(before).at(-1) ?? ''))
+    const line = await vi.waitFor(lastLine, 5000)
     const expected = path.startsWith('/') ? path.replace(/\?.*/, '') : '/get_avatar'
     expect(line).toMatchObject({
       level,
