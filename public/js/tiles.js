@@ -159,11 +159,11 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
     const wasReadyOpen = card().querySelector('.ready')?.open === true
     const fresh = await replaceFrom(`${card().dataset.parts}?${lookQuery(currentLook())}&part=${part}`, 'parts')
     fresh?.querySelector('.ready')?.toggleAttribute('open', wasReadyOpen)
-    if (!fresh || !wasFocused) return mark()
+    mark()
+    if (!fresh || !wasFocused) return
     const { part: chip } = focused.dataset
     const again = chip ? `[data-part="${chip}"]` : `[name="${focused.name}"][value="${focused.value}"]`
     fresh.querySelector(again)?.focus({ preventScroll: true })
-    mark()
   }
 
   /** Sets the chosen parts and colours. */
@@ -178,7 +178,6 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
     for (const [name, value] of Object.entries(fields)) {
       const radios = groups.get(name) ?? []
       const radio = radios.find((one) => one.value === value) ?? radios.find((one) => 'own' in one.dataset)
-      for (const one of radios) one.checked = false
       if (radio) Object.assign(radio, { value, checked: true })
       else hide(card(), name, value)
       const several = card().querySelector(`[data-several="${name}"]`)

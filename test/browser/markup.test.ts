@@ -205,20 +205,6 @@ describe('every page', () => {
     }
   })
 
-  test('refers only to elements that it has, and names each section and group', async () => {
-    const references = ['for', 'aria-labelledby', 'aria-describedby', 'aria-controls']
-    const named = ':is(section, fieldset, form.maker, [role="group"], [role="radiogroup"], [role="img"])'
-    for (const name of Object.keys(pages)) {
-      const ids = new Set((await attributesOf(name, '[id]', 'id')).flat())
-      const links = (await attributesOf(name, 'main [href^="#"]', 'href')).flat().map((href) => href?.slice(1))
-      const selector = references.map((attribute) => `[${attribute}]`).join()
-      const all = (await attributesOf(name, selector, ...references)).flat().flatMap((value) => value?.split(' ') ?? [])
-      expect([name, [...links, ...all].filter((id) => !ids.has(id))]).toEqual([name, []])
-      const unnamed = `${named}:not([aria-label], [aria-labelledby], [hidden], :has(> legend))`
-      expect([name, await attributesOf(name, unnamed, 'class')]).toEqual([name, []])
-    }
-  })
-
   test('shows no mark or placeholder of its texts, no empty icon, and each colour in its swatch', async () => {
     for (const name of Object.keys(pages)) {
       const [text = ''] = await textsOf(name, 'body')
@@ -571,6 +557,53 @@ test.each(Object.entries(places))('%s', async (_title, ofThese) => {
   expect(wrong).toEqual([])
 })
 
+/** Where each icon is. */
+const icons: Record<string, [page: string, selector: string][]> = {
+  dice: [
+    ['form', '.dice'],
+    ['form', '.seed [data-roll]'],
+    ['form, filled', '.swatch.rolled'],
+    ['first', '.faces > summary'],
+  ],
+  download: [
+    ['first', '.downloads > a'],
+    ['second', '.kinds a:last-child'],
+    ['kept', '.looks > li:first-child .acts a'],
+  ],
+  share: [['first', '[data-share]']],
+  play: [['second', '[data-gif]']],
+  link: [
+    ['first', '.ask > summary'],
+    ['kept', '.restyle [data-copy]'],
+  ],
+  star: [['kept', '.looks > li:first-child .keep']],
+  cross: [['kept', '.looks > li:first-child .acts form']],
+  alert: [['form, refused', '.problem']],
+  info: [
+    ['form, cut', '.framing .too-wide'],
+    ['form, filled', '.notice[role="status"]'],
+    ['form, filled', '.undo'],
+    ['kept', '.hero .notice'],
+    ['kept', '#removed'],
+    ['kept', '#kept-full'],
+  ],
+  brand: [['form', '.brand']],
+}
+
+test('each icon stands for one thing, and is the same wherever it stands for that', async () => {
+  const shapes: string[] = []
+  for (const [icon, ofThese] of Object.entries(icons)) {
+    const found = ofThese.map(async ([page, selector]) =>
+      JSON.stringify(await attributesOf(page, `${selector} .icon > *`, 'd', 'x', 'cx')),
+    )
+    const [shape = '', ...others] = new Set(await Promise.all(found))
+    expect([icon, others]).toEqual([icon, []])
+    shapes.push(shape)
+  }
+  expect(shapes).not.toContain('[]')
+  expect(new Set(shapes).size).toBe(shapes.length)
+})
+
 test('the moods are offered in the order of their table, after “any”', async () => {
   expect((await attributesOf('form', '[name="mood"]', 'value')).flat()).toEqual(['', ...moodMap.moods])
 })
@@ -620,6 +653,8 @@ test('the tables of what is kept are tables for assistive technology, even where
   )
   expect(await textsOf('privacy', 'table:first-of-type th')).toEqual(['What', 'Where', 'How long'])
   expect(texts.privacy).not.toContain('In this demo')
+  const places = (await textsOf('privacy', 'td:has(code)')).map((text) => text.split(' ')[0])
+  expect([...new Set(places)]).toEqual(['Store', 'Cookie'])
 })
 
 describe('the downloads', () => {

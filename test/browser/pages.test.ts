@@ -208,6 +208,12 @@ describe('the form', () => {
         expect(boxes.filter(([y]) => y === top)).toHaveLength(1)
         await page.getByRole('radio', { name: /^Moving/ }).check({ force: true })
         expect(await tiles.filter({ visible: true }).count()).toBe(20)
+        if (javaScriptEnabled) return // The others take long to be drawn.
+        const kinds = { people: 17, faces: 13, shapes: 21, text: 4, all: 61 }
+        for (const [kind, count] of Object.entries(kinds)) {
+          await page.locator(`#filter-${kind}`).check({ force: true })
+          expect([kind, await tiles.filter({ visible: true }).count()]).toEqual([kind, count])
+        }
       })
     }
   })
@@ -479,6 +485,9 @@ describe('the form', () => {
       await page.getByRole('radio', { name: 'Apricot' }).first().check({ force: true })
       await second.getByRole('radio', { name: 'Sky' }).first().check({ force: true })
       await page.locator('#backgroundColorAngle').fill('45')
+      await page.getByRole('radio', { name: 'Fade from the middle' }).check({ force: true })
+      expect(await page.locator('#backgroundColorAngle').isVisible()).toBe(false)
+      await page.getByRole('radio', { name: 'Fade across' }).check({ force: true })
       await page.getByRole('radio', { name: 'Roomy' }).check({ force: true })
       await page.getByText('Adjust').click()
       await page.getByRole('slider', { name: 'Tilt' }).fill('-10')

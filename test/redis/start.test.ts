@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { agent } from 'supertest'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { z } from 'zod'
+import { demoAccounts } from '../../src/demo/accounts.ts'
+import { words } from '../../src/pages/words.ts'
 import { ask, formOf } from '../support/ask.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at, openDiceBear, openDiscord } from '../support/doubles.ts'
@@ -60,13 +62,31 @@ describe('the demo, without any settings', () => {
     const { origin, pathname: ofPicture } = new URL(picture.replaceAll('&amp;', '&'), app.url)
     expect([origin, (await visitor.get(ofPicture)).status]).toEqual([app.url, 200])
     const others = await Promise.all([
-      ...['/licences', '/nowhere', '/get_avatar?code=x&state=y'].map((path) => visitor.get(path)),
+      ...['/privacy', '/licences', '/nowhere', '/get_avatar?code=x&state=y'].map((path) => visitor.get(path)),
       visitor.post('/get_avatar').type('form').send({ style: 'nope' }),
       visitor.post('/get_avatar').set('Origin', 'https://evil.example'),
       visitor.put('/'),
     ])
     for (const { text } of [form, consent, page, ...others]) expect(text).toContain('played by stand-ins here')
+    expect(others[0]?.text).toContain('<strong>In this demo</strong> stand-ins')
     expect(consent.headers['x-frame-options']).toBe('DENY')
+    // The stand-in's page names the accounts, of which the first is chosen, and what the app may do.
+    const label = /value="(\d+)"( checked)?>.*?<bdi>(.*?)<\/bdi>.*?<bdi>(.*?)<\/bdi>/g
+    expect([...consent.text.matchAll(label)].map(([, ...account]) => account)).toEqual(
+      demoAccounts.map(({ id, globalName, username }, i) => [
+        id,
+        i === 0 ? ' checked' : undefined,
+        globalName ?? username,
+        username,
+      ]),
+    )
+    const lines = [...consent.text.matchAll(/<li( class="yes")?>.*?<span>(.*?)<\/span><\/li>/gs)]
+    expect(lines.map(([, may, text]) => [may !== undefined, text])).toEqual([
+      ...words.consent.may.map((text) => [true, text]),
+      ...words.consent.mayNot.map((text) => [false, text]),
+    ])
+    expect(consent.text).toContain('<strong>A rehearsal, not Discord.</strong>')
+    expect(consent.text).toContain(`data-busy="${words.script.working}">${words.consent.agree}`)
     // The app calls the stand-ins over HTTP, with the client that also calls the real services.
     const asked = linesOf(app).flatMap(({ req }) => (req ? [`${req.method} ${req.path}`] : []))
     expect(asked).toContain('POST /demo/discord/api/v10/oauth2/token')

@@ -32,7 +32,8 @@ test.each([
   await malformed.closed
   expect(malformed.received()).toContain(link)
   expect(malformed.received()).toContain(words.errors.invalidValues.advice)
-  expect(malformed.received()).toMatch(/<a class="button next" href="\/">/)
+  expect(malformed.received()).toContain(`<h1>${words.errors.invalidValues.title}</h1>`)
+  expect(malformed.received()).toContain(`<a class="button next" href="/">${words.errors.start}</a>`)
   expect(malformed.received()).toMatch(/<img class="sorry-face round" src="\/surprised\.svg" alt=""/)
   expect((await ask(url, '/')).text).not.toContain(link)
 })
