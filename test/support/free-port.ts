@@ -3,11 +3,20 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 /**
- * Returns a port that was free a moment ago. It is below the ephemeral ports (from 49152 on in RFC 6335, from 32768 on
- * in Linux), so that no outgoing connection takes it before the caller listens on it.
+ * The ports are below the ephemeral ports (from 49152 on in RFC 6335, from 32768 on in Linux), so that no outgoing
+ * connection takes one before the caller listens on it. Each of vitest's processes has a range of its own and uses its
+ * ports in turn, so that no other caller takes it either.
  */
+const firstPort = 20_000
+const portsPerProcess = 1500
+const ranges = 8
+const range = Number(process.env.VITEST_POOL_ID ?? 0) % ranges
+let used = randomInt(portsPerProcess)
+
+/** Returns a port that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const port = randomInt(20_000, 32_768)
+  used += 1
+  const port = firstPort + range * portsPerProcess + (used % portsPerProcess)
   const server = createServer().listen(port, '127.0.0.1')
   const free = await once(server, 'listening').then(
     () => true,
