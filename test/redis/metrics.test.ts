@@ -216,7 +216,7 @@ describe('the metrics', () => {
     expect(sum(samples, 'http_requests_total', { route: 'other', method: 'other', status: '400' })).toBe(1)
     const lines = app.logged.filter((line) => line.includes('malformed request'))
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-      { res: { statusCode: 400 }, code: 'HPE_INVALID_METHOD' },
+      { level: 30, res: { statusCode: 400 }, code: 'HPE_INVALID_METHOD' },
     ])
     expect(lines.join()).not.toContain('evil')
   })
