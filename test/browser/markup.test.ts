@@ -163,6 +163,17 @@ describe('every page', () => {
     for (const [name, text] of Object.entries(texts)) expect([name, misplacedTag(text)]).toEqual([name, ''])
   })
 
+  test('has a value in the place of each {name} in its texts', async () => {
+    for (const name of Object.keys(pages)) {
+      const seen = await pageOf(name).find('title, body, [alt], [aria-label], [title], [content]')
+      const shown = seen.flatMap(({ text, attributes }) => [
+        text,
+        ...['alt', 'aria-label', 'title', 'content'].map((attribute) => attributes.get(attribute) ?? ''),
+      ])
+      expect([name, shown.join('\n').match(/\{\w+\}/g)]).toEqual([name, null])
+    }
+  })
+
   test('gives each picture a size and a text alternative, which is empty if the picture is beside its name', async () => {
     const described: Record<string, number> = {}
     for (const name of Object.keys(pages)) {

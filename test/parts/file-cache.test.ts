@@ -136,6 +136,13 @@ test('an SVG of 256 KiB, the largest that DiceBear may send, is read back', asyn
   expect(errors).toEqual([])
 })
 
+test('a file that is larger than any SVG counts as damaged, even if its checksum is right', async () => {
+  const { cache, errors } = await open()
+  await cache.write(key, Buffer.alloc(300 * 1024, ' '))
+  expect(await cache.read(key)).toBeUndefined()
+  expect(errors.map(String)).toEqual([expect.stringContaining('damaged')])
+})
+
 test('a file of gigabytes counts as damaged and is not read into memory', async () => {
   const { cache, errors, fileOf } = await open()
   await cache.write(key, svg)

@@ -268,6 +268,18 @@ describe('a cache of pictures', () => {
     expect(drawn).toEqual(['a', 'b', 'c', 'd', 'b'])
   })
 
+  test('counts the keys, which may be longer than the pictures', async () => {
+    const drawn: string[] = []
+    const cache = createPictureCache({ maxBytes: 1000, onLookup: () => undefined })
+    for (const name of ['a', 'b', 'c', 'd', 'a']) {
+      await cache(name.repeat(300), async () => {
+        drawn.push(name)
+        return picture(1)
+      })
+    }
+    expect(drawn.join('')).toBe('abcda')
+  })
+
   test('returns a picture that is larger than its limit, and does not keep it', async () => {
     const found: boolean[] = []
     const cache = createPictureCache({ maxBytes: 1000, onLookup: (one) => found.push(one) })

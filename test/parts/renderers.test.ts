@@ -299,6 +299,14 @@ test('a process that cannot be started fails its task, and the next task starts 
   expect(await there.draw(choice)).toBe(await drawEmbedded(choice))
 })
 
+test('the failure of a renderer process that cannot start has at most 300 characters of its output', async () => {
+  const there = openRenderers({ program: new URL('no-program-of-this-name.ts', import.meta.url) })
+  onTestFinished(there.close)
+  await expect(there.draw(choice)).rejects.toThrow(Overloaded)
+  const [start, message] = ['renderer process ended with 1. ', there.failures[0] ?? '']
+  expect([message.startsWith(start), message.length <= start.length + 300]).toEqual([true, true])
+})
+
 test('a failed trial of pictures is repeated five seconds later, a successful one never', async () => {
   const changes: unknown[] = []
   const there = openRenderers({

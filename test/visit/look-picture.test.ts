@@ -62,7 +62,22 @@ test('the link preview picture names the chosen mood, even if pinned parts make 
   const [happy, sad] = [await card('happy'), await card('sad')]
   expect([happy.status, sad.status]).toEqual([200, 200])
   expect(happy.body.equals(sad.body)).toBe(false)
+  // The name of the look is the title. The title of the site is below it, and the same for all looks.
+  const [title, subtitle] = ['f3f0ea', 'b6c4c9']
+  expect(await pixelsIn(happy.body, title)).not.toEqual(await pixelsIn(sad.body, title))
+  expect(await pixelsIn(happy.body, subtitle)).toEqual(await pixelsIn(sad.body, subtitle))
 })
+
+/** Returns the places of the pixels of a PNG that have this colour, counted from the first one. There are some. */
+async function pixelsIn(png: Buffer, colour: string): Promise<number[]> {
+  const data = await sharp(png).removeAlpha().raw().toBuffer()
+  const wanted = Number.parseInt(colour, 16)
+  const places: number[] = []
+  for (let at = 0; at < data.length; at += 3) if (data.readUIntBE(at, 3) === wanted) places.push(at)
+  const [first] = places
+  if (first === undefined) throw new Error(`no pixel is ${colour}`)
+  return places.map((place) => place - first)
+}
 
 describe('“Use it elsewhere” on the avatar’s page', () => {
   async function elsewhereOf(visitor: Visitor) {

@@ -146,6 +146,7 @@ describe('the avatar’s page', () => {
   test.each<[string, Record<string, unknown>, Partial<typeof everything>]>([
     ['black', { accent_color: 0 }, { accent: '#000000' }],
     ['white', { accent_color: 0xffffff }, { accent: '#ffffff' }],
+    ['of a swatch, which is not offered twice', { accent_color: 0xffd29d }, { accent: '#ffd29d', swatch: 0 }],
   ])('shows the accent colour %s', async (_, fields, shown) => {
     const { page } = await pageOf(fields)
     expect(await shownOn(page)).toMatchObject(shown)
