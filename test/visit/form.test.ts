@@ -1027,7 +1027,7 @@ describe('random fields', () => {
         expect(new Set(scripts)).toEqual(new Set(['script type src integrity']))
       }),
       // The fuzz tests send five hundred forms to each route.
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
   })
 
@@ -1056,7 +1056,7 @@ describe('random fields', () => {
         }
       }),
       // A seed holds up to twelve of the texts above.
-      { numRuns: 30 },
+      { numRuns: 15 },
     )
   })
 
@@ -1081,7 +1081,7 @@ describe('random fields', () => {
         const svg = await visitor.get(`/avatars/${id}.svg`)
         expect(svg.body.toString()).toBe(drawn({ ...choice, seed: choice.seed || 'juniper.moss' }))
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     )
   })
 
@@ -1115,7 +1115,7 @@ describe('random fields', () => {
         expect(answer.headers.get('content-type')).toBe(type)
         await answer.arrayBuffer()
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
     expect(seen).toEqual(new Set([200, 400]))
   })
