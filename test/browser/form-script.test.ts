@@ -391,12 +391,13 @@ test('a visitor who asks for reduced motion meanwhile sees a still preview', asy
   })
 })
 
-test('“Make it fit” moves the focus to the size', async () => {
+test('“Make it fit” moves the focus to the size, and shows its new number', async () => {
   await visit({}, async (page) => {
     await open(page, '', '/?style=fun-emoji&seed=s1&backgroundColor=ffd29d')
     await page.locator('[data-fit]').first().click()
     await page.waitForURL(/scale=0\.9/)
     expect(await focus(page, 'name')).toBe('scale')
+    expect(await page.locator('[data-slider="scale"] output').allTextContents()).toEqual(['90 %'])
   })
 })
 

@@ -130,6 +130,15 @@ describe('an animation that is not supported is refused', () => {
     expect(() => framesOf(square(css, '<text>a</text>')).at(() => 0.5)).toThrow('cannot measure <text>')
     expect(framesOf(square(css)).at(() => 0.5)).toContain('translate(2 2) rotate(45) translate(-2 -2)')
   })
+
+  test.each(['clipPath', 'defs', 'filter', 'linearGradient', 'mask', 'metadata', 'radialGradient', 'style'])(
+    'not because of <%s>, which is not rendered and does not count in a bounding box',
+    (name) => {
+      const css = `${turn} .a { animation: turn 2s linear infinite; transform-box: fill-box; transform-origin: center }`
+      const inside = `<${name}>${name === 'style' ? '' : '<rect width="8" height="8"/>'}</${name}><rect width="4" height="4"/>`
+      expect(framesOf(square(css, inside)).at(() => 0.5)).toContain('translate(2 2) rotate(45) translate(-2 -2)')
+    },
+  )
 })
 
 test('an SVG without animations has no timings and is returned as it is', () => {

@@ -947,6 +947,7 @@ describe('a callback while Redis does not answer', () => {
     const proxy = await openRedisProxy(redis.port)
     const slow = await openApp({ redisUrl: proxy.url, beside: app })
     try {
+      proxy.plan(0, { kind: 'stall', ms: 500 }) // the first command, too, may take so long
       await signIn(slow, slow.visitor()) // loads the scripts
       const before = await db.keys('session:*')
       const visitor = slow.visitor()

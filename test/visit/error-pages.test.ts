@@ -62,7 +62,7 @@ const kinds: [Failure, number, { title: string; advice: string }, string?][] = [
   [new DiscordCircuitOpen('odd'), 504, errors.discordCircuitOpen],
 ]
 
-test.each(kinds.map(([error, ...others]) => [error.name, error, ...others] as const))(
+test.each(kinds.map(([error, ...others]) => [error.constructor.name, error, ...others] as const))(
   '%s has a status, a page and a time to wait of its own, and only faults of this site are errors in the log',
   async (name, error, status, { title, advice }, retryAfter) => {
     const { answer, line } = await failed(error)
@@ -71,6 +71,9 @@ test.each(kinds.map(([error, ...others]) => [error.name, error, ...others] as co
     expect(answer.text.includes(` data-wait="${retryAfter}"`)).toBe(retryAfter !== undefined)
     const isOurs = name === 'DiscordRefusedClient' || name === 'PicturesUnavailable'
     expect([name, Object(line).level >= 50]).toEqual([name, isOurs])
+    // An error of a known kind needs no stack in the log.
+    expect(line).toMatchObject({ err: { type: name, message: 'odd' } })
+    expect(Object(line).err).not.toHaveProperty('stack')
     const isLost = name === 'UnknownState' || name === 'NotSignedIn'
     expect(/<a [^>]*href="\/show_avatar">See your looks<\/a>/.test(answer.text)).toBe(isLost)
   },
