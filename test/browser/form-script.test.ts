@@ -240,13 +240,15 @@ describe('the card of the parts', () => {
 
 test('the form follows the style: credit, moods, sizes, background, and better colours by their names', async () => {
   await visit({}, async (page) => {
+    const cards: string[] = []
+    const described: string[] = []
+    page.on('request', (request) => {
+      const { pathname, searchParams } = new URL(request.url())
+      const styles = pathname === '/' ? cards : described
+      if (request.resourceType() === 'fetch') styles.push(searchParams.get('style') ?? '')
+    })
     await open(page, '', '/?style=adventurer&mood=sleepy&seed=fern&backgroundColor=ffd29d&rotate=5')
     const credit = page.locator('[data-credit]')
-    const cards: (string | null)[] = []
-    page.on('request', (request) => {
-      const { searchParams } = new URL(request.url())
-      if (searchParams.has('part')) cards.push(searchParams.get('style'))
-    })
     // Styles that the filter hides are chosen by an event, because showing all 61 would take long.
     const hiddenStyle = (name: string) => page.locator(`[name="style"][value="${name}"]`).dispatchEvent('click')
     await style(page, 'Lorelei')
@@ -313,6 +315,7 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     await page.locator('.faint a').first().click()
     await page.waitForURL((url) => url.searchParams.get('backgroundColor') === colours[0]?.[1])
     expect(page.url()).not.toContain('backgroundColorFill')
+    expect(described[0]).toBe('lorelei') // The first picture was described by the server.
     expect(cards).toEqual(['lorelei', 'identicon', 'thumbs', 'micah', 'constellation'])
     for (const [title, text] of better) expect(text).toBe(title)
     expect(better.map(([title]) => title)).toContain('Harbour')

@@ -619,6 +619,12 @@ test('the moods are offered in the order of their table, after “any”', async
   expect((await attributesOf('form', '[name="mood"]', 'value')).flat()).toEqual(['', ...moodMap.moods])
 })
 
+test('the present picture at Discord is in the header, beside the new one, and in each place for “Before”', async () => {
+  const pictures = (await attributesOf('first', '.who img, .now img, .where .before', 'src')).flat()
+  expect([pictures.length, new Set(pictures).size]).toEqual([10, 1])
+  expect(pictures[0]).toMatch(/\/avatars\/\d+\/\w+\.png/)
+})
+
 test('an avatar with a background has no hint about the colours that are behind one without', async () => {
   expect(await attributesOf('kept', '.where > .hint')).toEqual([])
 })

@@ -222,6 +222,23 @@ test.each([
   },
 )
 
+const centred = { translateX: 0, translateY: 0 }
+test.each<[Parameters<typeof fittingFraming>[0], number, ReturnType<typeof fittingFraming>]>([
+  [{}, 1.9, undefined],
+  [{ scale: '0.9' }, 0.9, undefined],
+  [{ scale: '0.95' }, 0.9, { scale: 0.9 }],
+  [{ translateX: '25' }, 1, undefined],
+  [{ translateX: '26' }, 1, centred],
+  [{ translateX: '-26', translateY: '5' }, 0.9, { scale: 0.9, ...centred }],
+  [{ translateX: '18', translateY: '-17' }, 1, undefined],
+  [{ translateX: '18', translateY: '-18' }, 1, centred],
+  [{ scale: '2', translateX: '25' }, 2, undefined],
+  [{ scale: '0.5', translateX: '37' }, 1, undefined],
+  [{ scale: '0.5', translateX: '38' }, 1, centred],
+])('a framing of %j, for a face that fits at a scale of %d, is changed to %j', (framing, largest, expected) => {
+  expect(fittingFraming(framing, largest)).toEqual(expected)
+})
+
 let app: TestApp
 beforeAll(async () => {
   app = await openApp()
