@@ -1,9 +1,10 @@
 // The schemas of a Discord user: of Discord's response, and of what the app keeps of it.
 import { z } from 'zod'
+import { maxSeedLength } from '../../public/js/look.js'
 
-/** The longest name, in characters. Discord's own limit is 32. */
+/** The longest display name and tag, in characters. Discord's own limit is 32. */
 const maxNameLength = 200
-/** A username longer than `maxNameLength` is cut, so that its owner can sign in. Above this length it is refused. */
+/** A username longer than a seed may be is cut, because it may become one. Above this length it is refused. */
 const maxUncutLength = 1000
 
 /** A name without control characters and lone surrogates, as it is shown in pages and sent to DiceBear. */
@@ -19,7 +20,7 @@ const nameUpTo = (maxLength: number) =>
     )
 
 const Username = nameUpTo(maxUncutLength)
-  .transform((name) => [...name].slice(0, maxNameLength).join(''))
+  .transform((name) => [...name].slice(0, maxSeedLength).join('').trim())
   .pipe(z.string().min(1))
 
 /** A visible character: no space, control or format character, Hangul filler or blank Braille pattern. */

@@ -402,13 +402,17 @@ describe('the user endpoint', () => {
     expect(text).not.toContain(`<bdi>${name}</bdi>`)
   })
 
-  test('a username that is longer than Discord allows is cut', async () => {
+  test('a username that is too long for a seed is cut, so that links with it lead to the same look', async () => {
     const visitor = app.visitor()
-    app.discord.fail(at.user, faults.json(200, { id: '18446744073709551615', username: `${'🦊'.repeat(200)}juniper` }))
-    expectLanding(await signIn(app, visitor))
+    const seed = '🦊'.repeat(127)
+    app.discord.fail(at.user, faults.json(200, { id: '18446744073709551615', username: `${seed} juniper` }))
+    expectLanding(await signIn(app, visitor, noSeed))
     const { text } = await visitor.get('/show_avatar')
-    expect(text).toContain('🦊'.repeat(200))
-    expect(text).not.toContain('🦊juniper')
+    expect(text).toContain(`<bdi>${seed}</bdi>`)
+    expect(text).not.toContain('juniper</bdi>')
+    const query = /href="\/(\?seed=[^"]*)"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+    expect(new URLSearchParams(query).get('seed')).toBe(seed)
+    expect((await visitor.get(`/preview.svg${query}`)).status).toBe(200)
   })
 
   test('half a surrogate pair in the username becomes U+FFFD, in the seed too', async () => {
