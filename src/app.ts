@@ -10,7 +10,7 @@ import { limitPipelining } from './middleware/pipelining.ts'
 import { assetOf, publicFiles } from './middleware/public-files.ts'
 import { createRateLimits, limitDemo } from './middleware/rate-limit.ts'
 import { requestLog } from './middleware/request-log.ts'
-import { withRequestTarget } from './middleware/request-target.ts'
+import { requireHost, withRequestTarget } from './middleware/request-target.ts'
 import { guardedRoutes, nameRoute } from './middleware/routes.ts'
 import { avatarFiles, previewFile } from './pages/avatar-files.ts'
 import { errorPage, isOurFault, notFound } from './pages/error-page.ts'
@@ -43,6 +43,7 @@ export function createApp(parts: Parts, standIns?: Router): RequestListener {
   app.use(requestLog(log, isOurFault))
   if (metrics) app.use(metrics.countRequest)
   app.use(headers(config, closing.signal))
+  app.use(requireHost(limits.page))
   if (standIns) app.use('/demo', nameRoute('demo'), limitDemo(limits, parts.userAgent), standIns, notFound)
   // Compression is safe against BREACH: pages contain no secrets.
   app.use(compression())

@@ -97,7 +97,8 @@ function notifyWatchdog(log: Logger): void {
 
 function createAppServer(parts: Parts, standIns: Router | undefined): Server {
   const app = createApp(parts, standIns)
-  const server = createServer({ connectionsCheckingInterval: 5000 }, app)
+  // The app itself refuses requests without a Host header.
+  const server = createServer({ connectionsCheckingInterval: 5000, requireHostHeader: false }, app)
   // Without this listener Node would answer an unknown Expect header with 417, without our headers (SECURITY.md, H8).
   // The header may be ignored (RFC 9110, 10.1.1).
   server.on('checkExpectation', app)

@@ -1,4 +1,14 @@
 import type { RequestListener } from 'node:http'
+import type { RequestHandler } from 'express'
+import { InvalidValues } from '../errors.ts'
+
+/** Refuses requests without a Host header (RFC 9112, 3.2). Node would answer them without our headers and rate limits. */
+export function requireHost(limit: RequestHandler): RequestHandler {
+  return (req, res, next) => {
+    if (req.headers.host !== undefined || req.httpVersion === '1.0') return next()
+    limit(req, res, (error?: unknown) => next(error ?? new InvalidValues('no Host header')))
+  }
+}
 
 /** A path that matches no route, so it gets our 404. */
 const noPage = '/%'

@@ -94,6 +94,14 @@ test('an unknown Expect header is ignored, and the answer has the security heade
   expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
 })
 
+test('a request without a Host header gets an error page with the security headers', async () => {
+  const connection = await connectRaw(app.url, 'GET /licences HTTP/1.1\r\nConnection: close\r\n\r\n')
+  await connection.closed
+  expect(connection.received()).toMatch(/^HTTP\/1\.1 400 /)
+  expect(connection.received()).toContain("\r\nContent-Security-Policy: default-src 'none';")
+  expect(connection.received()).toContain(words.errors.invalidValues.title)
+})
+
 /** Checks that exactly one answer was received: an error page with the security headers and `Connection: close`. */
 function expectErrorPage(received: string, status: number, title: string): void {
   const [head = '', page = '', ...more] = received.split('\r\n\r\n')
