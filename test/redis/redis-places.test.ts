@@ -109,6 +109,12 @@ async function expectNoneLost(
   for (const { visitor } of before) expect((await visitor.get('/show_avatar')).status).toBe(200)
 }
 
+/** Checks that commands failed at once while the server was down: if they were queued, most would time out. */
+function expectNotQueued({ logged }: TestApp): void {
+  const linesWith = (text: string) => logged.filter((line) => line.includes(text)).length
+  expect(linesWith('Redis is down')).toBeGreaterThan(linesWith('Redis did not answer in time'))
+}
+
 /** Checks everything that a visitor can do, whichever server has the keys. */
 async function expectWholeVisit(app: TestApp, other: TestApp): Promise<Visitor> {
   const visitor = app.visitor()
@@ -236,6 +242,7 @@ describe('with a cluster of Redis servers', () => {
       const [lost] = redis.masters
       const isReplicated = () => Promise.all(redis.masters.map(({ port }) => untilReplicated(port)))
       await expectNoneLost(app, { count: 80, isReplicated, begin: async () => lost?.kill() })
+      expectNotQueued(app)
       await ready(app)
       await ready(other)
       await expectWholeVisit(app, other)
@@ -331,6 +338,7 @@ describe('with a Redis master behind sentinels', () => {
     async () => {
       const { port, kill } = redis.master
       await expectNoneLost(app, { count: 80, isReplicated: () => untilReplicated(port), begin: kill })
+      expectNotQueued(app)
       await ready(app)
       await ready(other)
       await expectWholeVisit(app, other)
