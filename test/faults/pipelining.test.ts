@@ -87,7 +87,7 @@ describe('8 MB of pipelined requests on one connection', () => {
   )
 })
 
-test('a few pipelined requests are all answered, in order', async () => {
+test('up to 32 pipelined requests are all answered, in order', async () => {
   const targets: [path: string, status: number][] = [
     ['/readyz', 200],
     ['/preview.svg?style=adventurer&seed=not-drawn-before', 200],
@@ -101,17 +101,14 @@ test('a few pipelined requests are all answered, in order', async () => {
   await closed
   const statuses = [...received().matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
   expect(statuses).toEqual(all.map(([, status]) => status))
-})
 
-test('of pipelined requests 32 are answered, and with one more the connection is destroyed', async () => {
-  const statusesOf = async (count: number) => {
+  const answersTo = async (count: number) => {
     const { socket, received, closed } = await connectRaw(app.url)
     socket.write(get('/readyz').repeat(count - 1) + get('/readyz', 'Connection: close'))
     await closed
-    return [...received().matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status)
+    return received().match(/HTTP\/1\.1 200 /g)?.length ?? 0
   }
-  expect(await statusesOf(32)).toEqual(Array.from({ length: 32 }, () => '200'))
-  expect(await statusesOf(33)).toEqual([])
+  expect([await answersTo(32), await answersTo(33)]).toEqual([32, 0])
 })
 
 test('while a thousand refusals wait, connections with more are destroyed, and others are served', async () => {

@@ -192,6 +192,7 @@ describe('the token endpoint', () => {
     ['a refresh token of 60 KB', () => faults.json(200, { ...tokens, refresh_token: 'a'.repeat(60_000) }), 502],
     ['tokens in 70 KB', () => faults.json(200, { ...tokens, unused: 'a'.repeat(70_000) }), 502],
     ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
+    ['tokens and the status 201', () => faults.json(201, tokens), 502],
   ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
@@ -313,6 +314,7 @@ describe('the user endpoint', () => {
     ['a user whose name shows nothing', () => faults.json(200, { id: '5', username: ' \u0001\t ' }), 502],
     ['a name of 60 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(60_000) }), 502],
     ['a name of 10 KB', () => faults.json(200, { id: '5', username: 'a'.repeat(10_000) }), 502],
+    ['a user and the status 201', () => faults.answer(201, nelly, json), 502],
   ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
@@ -572,6 +574,14 @@ describe('the clock of one instance', () => {
 })
 
 describe('an expired token', () => {
+  test('is one that ends within a second: one with ten seconds left is used', async () => {
+    app.discord.tokenLifeS = 10
+    const visitor = await signInAs()
+    app.discord.tokenLifeS = weekS
+    expectLanding(await restyle(visitor), 303)
+    expect(refreshTokensSent()).toEqual([])
+  })
+
   test('is refreshed at a restyle; the next refresh uses the new refresh token', async () => {
     const visitor = app.visitor()
     await signInShortly(visitor)

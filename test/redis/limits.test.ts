@@ -348,6 +348,7 @@ test('every answer has RateLimit headers, except those of health checks', async 
     const [first, second] = [await send(), await send()]
     expect([left(first), left(second)]).toEqual([most - 1, most - 2])
     expect(first.headers['ratelimit-policy']).toMatch(new RegExp(`; q=${most}; w=60\\b`))
+    expect(Object.keys(first.headers).filter((name) => name.startsWith('x-ratelimit'))).toEqual([])
   }
   expect((await ask(app.url, '/healthz')).headers.ratelimit).toBeUndefined()
 })

@@ -243,25 +243,26 @@ describe('the metrics', () => {
   test('count sign-ins that were declined or failed, and requests that were refused', async () => {
     const app = await watchedApp()
     await leave(app.visitor())
-    const visitor = app.visitor()
-    const state = new URL(await leave(visitor)).searchParams.get('state') ?? ''
-    for (const _ of ['declines', 'reloads']) await visitor.get('/get_avatar').query({ error: 'access_denied', state })
+    for (const visitor of [app.visitor(), app.visitor()]) {
+      const state = new URL(await leave(visitor)).searchParams.get('state') ?? ''
+      for (const _ of ['declines', 'reloads']) await visitor.get('/get_avatar').query({ error: 'access_denied', state })
+    }
     app.discord.fail(at.user, faults.answer(500))
     expect((await signIn(app, app.visitor())).status).toBe(502)
     await app.visitor().get('/get_avatar').query({ code: 'x', state: 'never-seen' })
     const tooLarge = 'x'.repeat(20_000)
-    await app.visitor().post('/get_avatar').type('form').send({ seed: tooLarge }).expect(413)
+    for (const _ of [1, 2]) await app.visitor().post('/get_avatar').type('form').send({ seed: tooLarge }).expect(413)
     // An unexpected error, as a bug in the app would throw it.
     app.parts.states.start = () => Promise.reject(new TypeError('not a function'))
     await app.visitor().post('/get_avatar').type('form').send(look).expect(500)
 
     const samples = await read(app)
-    expect(sum(samples, 'sign_ins_started_total')).toBe(3)
+    expect(sum(samples, 'sign_ins_started_total')).toBe(4)
     const outcomes = ['signed-in', 'declined', 'failed']
-    expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 1, 1])
+    expect(outcomes.map((outcome) => sum(samples, 'sign_ins_total', { outcome }))).toEqual([0, 2, 1])
     expect(sum(samples, 'http_failures_total', { failure: 'UnknownState' })).toBe(1)
     expect(sum(samples, 'http_failures_total', { failure: 'DiscordUnavailable' })).toBe(1)
-    expect(sum(samples, 'http_failures_total', { failure: 'Refused' })).toBe(1)
+    expect(sum(samples, 'http_failures_total', { failure: 'Refused' })).toBe(2)
     expect(sum(samples, 'http_failures_total', { failure: 'Unexpected' })).toBe(1)
   })
 
@@ -301,6 +302,7 @@ describe('the metrics', () => {
     const fallbacks = async (reason: string) => sum(await read(app), 'avatar_fallbacks_total', { reason })
     const reasons: [string, Fault][] = [
       ['DiceBearUnavailable', faults.answer(500)],
+      ['DiceBearUnavailable', faults.answer(503)],
       ['UnsafeSvg', faults.answer(200, '<svg onload="x"/>', { 'content-type': 'image/svg+xml' })],
       ['DiceBearRefused', faults.json(400, { statusCode: 400, error: 'Bad Request' })],
       ['DiceBearUnavailable', faults.rateLimited(1)],
@@ -316,7 +318,7 @@ describe('the metrics', () => {
     const outcomes = ['ok', 'refused', 'unavailable', 'rate-limited']
     const calls = (upstream: string) =>
       outcomes.map((outcome) => sum(samples, 'upstream_requests_total', { upstream, outcome }))
-    expect(calls('dicebear')).toEqual([1, 1, 1, 1])
+    expect(calls('dicebear')).toEqual([1, 1, 2, 1])
     expect(calls('discord-token')).toEqual([reasons.length, 0, 0, 0])
     // After a 429 the circuit is open.
     expect(sum(samples, 'upstream_breaker_state', { upstream: 'dicebear', state: 'open' })).toBe(1)
@@ -380,14 +382,19 @@ describe('the metrics', () => {
     expect(samples).toHaveLength(combinations)
   })
 
-  test.each(['other', '/get_avatar'])('have server errors of the route %s from the start, at 0', async (route) => {
+  test.each([
+    ['other', ['GET', 'POST']],
+    ['/get_avatar', ['GET', 'POST']],
+    ['/licences', ['GET']],
+    ['/forget_me', ['POST']],
+  ])('have server errors of the route %s from the start, at 0, for the methods %j', async (route, methods) => {
     const app = await watchedApp()
     const samples = (await read(app)).filter(
       ({ name, labels }) => name === 'http_requests_total' && labels.route === route,
     )
     const keys = samples.map(({ labels, value }) => `${labels.method} ${labels.status}: ${value}`)
     const statuses = [500, 502, 503, 504]
-    expect(keys).toEqual(['GET', 'POST'].flatMap((method) => statuses.map((status) => `${method} ${status}: 0`)))
+    expect(keys).toEqual(methods.flatMap((method) => statuses.map((status) => `${method} ${status}: 0`)))
   })
 
   test('have every kind of failure from the start, at 0', async () => {

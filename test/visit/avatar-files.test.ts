@@ -795,17 +795,14 @@ test('with little memory the latest 2 MB of previews are kept, and not drawn aga
     return draw(choice)
   }
   const preview = async (seed: string) => (await ask(own.url, `/preview.svg?style=disco&seed=${seed}`)).body.length
-  let count = 0
-  async function askForOthers(sizeMb: number): Promise<void> {
-    for (let bytes = 0; bytes < sizeMb * 1024 * 1024; count += 1) bytes += await preview(`other-${count}`)
-  }
-  await preview('first')
-  await askForOthers(1.9)
-  await preview('first')
-  expect(drawings).toBe(1 + count)
-  await askForOthers(2)
-  await preview('first')
-  expect(drawings).toBe(1 + count + 1)
+  const sizes: number[] = []
+  const sizeMb = (from: number) => sizes.slice(from).reduce((sum, bytes) => sum + bytes, 0) / 2 ** 20
+  while (sizeMb(1) <= 2) sizes.push(await preview(`number-${sizes.length}`))
+  const oldestKept = sizes.findIndex((_, place) => sizeMb(place) < 1.95)
+  await preview(`number-${oldestKept}`)
+  expect(drawings).toBe(sizes.length)
+  await preview('number-0')
+  expect(drawings).toBe(sizes.length + 1)
 })
 
 describe('the link preview picture', () => {
