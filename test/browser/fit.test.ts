@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { moodHint } from '../../public/js/look.js'
 import { words } from '../../src/pages/words.ts'
-import { openBrowser, screenshot } from '../support/browser.ts'
+import { lazyPicturesInView, openBrowser, screenshot } from '../support/browser.ts'
 import { at } from '../support/doubles.ts'
 import { moodMap, styleList } from '../support/drawn.ts'
 import { faults } from '../support/faults.ts'
@@ -90,7 +90,11 @@ async function openPages(): Promise<typeof pages> {
 }
 
 beforeAll(async () => {
-  ;[app, demo, browser] = await Promise.all([openApp({ accounts }), startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+  ;[app, demo, browser] = await Promise.all([
+    openApp({ accounts }),
+    startApp({ RATE_LIMIT: 'off' }),
+    openBrowser(lazyPicturesInView),
+  ])
   pages = await openPages()
 }, 120_000)
 afterAll(async () => {

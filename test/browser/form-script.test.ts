@@ -2,10 +2,10 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { block, openAvatar } from '../support/browser.ts'
+import { block, lazyPicturesInView, openAvatar } from '../support/browser.ts'
 import { app, useDemo, visit } from '../support/demo-in-browser.ts'
 
-useDemo()
+useDemo(lazyPicturesInView)
 
 const { home, script } = words
 const start = '/?style=adventurer&mood=happy&seed=fern&backgroundColor=ffd29d'

@@ -2,11 +2,11 @@ import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { words } from '../../src/pages/words.ts'
-import { openAvatar } from '../support/browser.ts'
+import { lazyPicturesInView, openAvatar } from '../support/browser.ts'
 import { app, useDemo, visit } from '../support/demo-in-browser.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 
-useDemo()
+useDemo(lazyPicturesInView)
 
 const preview = '.crop img[data-preview]'
 const style = (page: Page, name: string) => page.getByRole('radio', { name, exact: true })

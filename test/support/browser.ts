@@ -23,6 +23,11 @@ const quiet = [
   '--disable-sync',
 ]
 
+/** Lets Chromium load lazy pictures only in the window and not far below it, too, because drawing them takes time. */
+export const lazyPicturesInView: LaunchOptions = {
+  args: [...quiet, '--blink-settings=lazyLoadingImageMarginPx4G=0,lazyLoadingImageMarginPxUnknown=0'],
+}
+
 /**
  * Opens Debian's Chromium without a window, with the machine's fonts: png.ts sets a variable that would give it other
  * fonts, if an earlier test file of this process has loaded it.

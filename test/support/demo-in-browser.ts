@@ -1,5 +1,5 @@
 // The demo and a browser.
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, LaunchOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll } from 'vitest'
 import { inPage, openBrowser } from './browser.ts'
 import { type StartedApp, startApp } from './start-app.ts'
@@ -8,9 +8,9 @@ export let app: StartedApp
 export let browser: Browser
 
 /** Opens them for the tests of this file. */
-export function useDemo(): void {
+export function useDemo(options: LaunchOptions = {}): void {
   beforeAll(async () => {
-    ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser()])
+    ;[app, browser] = await Promise.all([startApp({ RATE_LIMIT: 'off' }), openBrowser(options)])
   })
   afterAll(async () => {
     await browser.close()
