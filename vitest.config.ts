@@ -31,9 +31,14 @@ const longest = [
   'browser/form-script',
   'deploy/runtime',
   'redis/instances',
-  'faults/fuzz-files',
+  'parts/address',
+  'redis/locks',
+  'visit/letters',
   'browser/engines',
+  'faults/fuzz',
   'parts/circle',
+  'browser/whole-way',
+  'parts/gif',
 ].map((name) => `/test/${name}.test.ts`)
 
 class LongestFirst extends BaseSequencer {
