@@ -172,7 +172,8 @@ export function createParts(form, { currentLook, enteredLook, fillIn, onUnpinned
       several.checked = false
       allowSeveral(card(), several.dataset.several, false)
     }
-    for (const input of card().querySelectorAll('[type="hidden"]')) input.remove()
+    // The text fields are those of values that the server has refused.
+    for (const input of card().querySelectorAll('[type="hidden"], .field')) input.remove()
     const groups = Map.groupBy(card().querySelectorAll('[type="radio"]'), ({ name }) => name)
     const fields = { ...Object.fromEntries([...groups.keys()].map((name) => [name, ''])), ...pins }
     for (const [name, value] of Object.entries(fields)) {

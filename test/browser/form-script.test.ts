@@ -203,6 +203,16 @@ describe('the card of the parts', () => {
       await untilSent(page, 'seedFrom', 'username')
       await untilSent(page, 'animated', 'on')
       expect(new URL(page.url()).searchParams.has('seed')).toBe(false)
+      // They also replace a colour that was refused.
+      await page.locator('#parts [type="hidden"][name="hairColor"]').evaluate((field: HTMLInputElement) => {
+        field.value = 'red'
+      })
+      await page.getByRole('button', { name: home.next }).click()
+      await page.locator('#hairColor[aria-invalid]').waitFor()
+      await page.locator('html.js').waitFor()
+      await page.getByText(home.readyLooks).click()
+      await page.getByRole('link', { name: 'Neon' }).click()
+      await untilSent(page, 'hairColor', '00f0ff')
     })
   })
 
@@ -425,6 +435,10 @@ test('the countdown of an error page is in minutes down to 90 seconds, then in s
     expect(steps.slice(0, 3)).toEqual(['Try again in 3 min', 'Try again in 2 min', 'Try again in 89 s'])
     await page.clock.runFor(120_000)
     expect([await button.textContent(), await button.isDisabled()]).toEqual([tryAgain, false])
+    // It no longer changes, so it can say that the form is being sent.
+    await button.evaluate((one, text) => one.replaceChildren(text), script.leaving)
+    await page.clock.runFor(5_000)
+    expect(await button.textContent()).toBe(script.leaving)
   })
 })
 

@@ -72,7 +72,7 @@ beforeAll(async () => {
         .visitor()
         .post('/get_avatar')
         .type('form')
-        .send('style=adventurer&seed=&seed=fern&mood=odd&backgroundColor=odd&rotate=99')
+        .send('style=adventurer&seed=&seed=fern&mood=odd&backgroundColor=odd&rotate=5%25')
     ).text,
     licences: await open('/licences'),
     privacy: await open('/privacy'),
@@ -482,9 +482,9 @@ const places: Record<string, Place[]> = {
     ['second', '#parts', { 'data-parts': '/show_avatar', hidden: undefined }],
     ['refused', '#parts input', { type: 'hidden', name: 'hairVariant', value: 'long01' }],
   ],
-  'a wrong number is shown as it was sent': [
+  'what was sent for a number is shown again if it is none': [
     ['form, wrong', '.framing details', { open: '' }],
-    ['form, wrong', '#rotate', { type: 'text', value: '99' }],
+    ['form, wrong', '#rotate', { type: 'text', value: '5%' }],
   ],
   'links and buttons lead where they say': [
     ['form', '.finish .hint a', { href: '/', text: home.startOver }],
