@@ -85,7 +85,7 @@ describe('the avatar’s page', () => {
   })
 
   test('shows the present picture in the same places for “Before”', async () => {
-    const { page } = await pageOf({})
+    const { page } = await pageOf({ global_name: 'Nelly the elephant' })
     const places = await page.find('.where .worn')
     const before = await page.find('.where .worn img.before')
     expect([places.length, before.length]).toEqual([8, 8])
