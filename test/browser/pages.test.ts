@@ -979,6 +979,8 @@ describe('the avatar’s page', () => {
       expect(await copied(page, 'Copy link to this look')).toBe(link)
       await openChange(page)
       await page.getByRole('radio', { name: /^Use my Discord username/ }).check()
+      // The preview is drawn from it, so it is no example.
+      expect(await page.locator('[data-state]').textContent()).toBe('')
       await page.getByRole('button', { name: 'Make this one' }).click()
       await page.getByText('from the seed “juniper.moss”').first().waitFor()
       await page.locator('.ask > summary').click()
