@@ -111,6 +111,13 @@ test('beards and skin have the colour names of hair and skin, and dark colours a
   const beard = { facialHairVariant: 'beardMedium', facialHairColor: 'cb6820' }
   expect(textOf({ style: 'avataaars', pins: beard })).toContain('a medium-length ginger beard')
   expect(textOf({ style: 'micah', pins: { baseColor: '763900' } })).toMatch(/ dark brown skin$/)
+  const hair = ['hair', 'headContrast', 'facialHair'].map((name) => colourName('head', { name, value: 'd0661c' }))
+  expect([...hair, colourName('hat', { name: 'hat', value: 'd0661c' })]).toEqual([
+    'ginger',
+    'ginger',
+    'ginger',
+    'orange',
+  ])
   const names = ['2c5a7a', '993300'].map((value) => colourName('shirt', { name: 'shirt', value }))
   expect(names).toEqual(['dark blue', 'dark red'])
 })

@@ -342,7 +342,7 @@ test('every answer has RateLimit headers, except those of health checks', async 
   const left = (answer: Asked) => Number(/^"[\w-]+"; r=(\d+); t=\d+$/.exec(String(answer.headers.ratelimit))?.[1])
   for (const [most, send] of [
     [perMinute.signIns, () => start(app)],
-    [perMinute.files, () => ask(app.url, '/style.css')],
+    [perMinute.files, () => ask(app.url, '/style.css', { method: 'HEAD' })],
     [perMinute.others, () => ask(app.url, '/nope')],
   ] as const) {
     const [first, second] = [await send(), await send()]
