@@ -226,7 +226,9 @@ describe('the metrics', () => {
     const visitor = app.visitor()
     await signIn(app, visitor, { style: 'sprouts', seed: 'fern', animated: 'on' })
     const id = shownAvatar((await visitor.get('/show_avatar')).text)
-    for (const _ of ['miss', 'hit']) await visitor.get(`/avatars/${id}.gif`).expect(200)
+    await visitor.get(`/avatars/${id}.gif`).expect(200)
+    // The file to download has its own extension.
+    await visitor.get(`/avatars/${id}.gif?download`).expect('Content-Disposition', /^attachment; filename=.+\.gif$/)
     const samples = await read(app)
     expect(sum(samples, 'avatar_cache_total', { cache: 'gif', result: 'miss' })).toBe(1)
     expect(sum(samples, 'avatar_cache_total', { cache: 'gif', result: 'hit' })).toBe(1)
