@@ -180,6 +180,9 @@ describe('the app, where something is missing in node_modules', () => {
     expect((await ask(app.url, '/readyz?exclude=dependencies')).status).toBe(200)
     const { status, headers, text } = await ask(app.url, card)
     expect([status, headers['retry-after'], text]).toEqual([503, '60', expect.stringContaining('PNGs')])
+    await expect
+      .poll(() => errorsIn(app.output.stdout).join())
+      .toMatch(/"PicturesUnavailable".*"cause":{"type":"Error"/)
     expect((await ask(app.url, '/preview.svg?style=rings&seed=fern')).status).toBe(200)
   })
 

@@ -103,6 +103,8 @@ test('a GIF for which the queue has no room is answered with 503 and Retry-After
   for (let roll = 1; roll < 6; roll += 1) gifs.push(await change(visitor, { ...quick, seed: `roll ${roll}` }))
   const answers = await Promise.all(gifs.map((gif) => visitor.get(gif).set('Accept', 'text/html')))
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 503])
+  const pictures = answers.flatMap(({ status, body }) => (status === 200 ? [body.toString('base64')] : []))
+  expect(new Set(pictures).size).toBe(5) // each look has its own
   const late = answers.findIndex(({ status }) => status === 503)
   expect(Number(answers[late]?.headers['retry-after'])).toBeGreaterThan(0)
   expect(answers[late]?.text).toContain('Many pictures at once')

@@ -341,6 +341,8 @@ describe('the user endpoint', () => {
   test.each([
     ['1337', 2],
     ['0', 5],
+    ['13370', 5],
+    ['13a', 5],
     [null, 5],
   ])(
     'a user without a picture and with discriminator %o is shown with Discord’s default picture',

@@ -461,6 +461,9 @@ describe('what is stored in Redis', () => {
     await comeBack(visitor, await agreeAtDiscord(await leave(visitor), { decision: 'decline' }))
     app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
     expect((await restyle(visitor)).status).toBe(503)
+    // A visitor who is not known yet is limited by the token.
+    app.discord.fail(at.user, faults.rateLimited(30), { times: 1 })
+    expect((await signIn(app, app.visitor())).status).toBe(503)
     const leaver = app.visitor()
     await signIn(app, leaver, look, app.discord.accounts[1]?.id)
     await leaver.post('/sign_out')

@@ -966,6 +966,27 @@ describe('a callback while Redis does not answer', () => {
     }
   })
 
+  test('gets 503 if Redis hangs and then lacks the script, which is not sent again after that', async () => {
+    const proxy = await openRedisProxy(redis.port)
+    const slow = await openApp({ redisUrl: proxy.url, beside: app })
+    try {
+      await signIn(slow, slow.visitor())
+      const before = await db.keys('session:*')
+      const visitor = slow.visitor()
+      const callback = app.discord.codeFor(await leave(visitor))
+      await db.scriptFlush()
+      // The script that writes the session is the first one that a callback of a stranger runs.
+      proxy.plan(2, { kind: 'stall', ms: 1200 })
+      expect((await comeBack(visitor, callback)).status).toBe(503)
+      await expect.poll(() => proxy.writes(), { timeout: 5000 }).toContain('DEL')
+      await signIn(slow, slow.visitor())
+      expect(await db.keys('session:*')).toHaveLength(before.length + 1)
+    } finally {
+      await slow.close()
+      proxy.close()
+    }
+  })
+
   test('leads to the avatar even if Redis refuses to store its outcome, which is logged as a warning', async () => {
     const proxy = await openRedisProxy(redis.port)
     const faulty = await openApp({ redisUrl: proxy.url, beside: app })
