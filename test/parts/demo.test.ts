@@ -268,6 +268,13 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
   const pageWith = (parameters: Record<string, string>) =>
     `discord/oauth2/authorize?${new URLSearchParams({ code_challenge: challenge, state: 'a state', ...parameters })}`
   const registered = { client_id: clientId, redirect_uri: redirectUri }
+  const credentials = { client_id: clientId, client_secret: clientSecret }
+  const tokensFor = async (code: string) => {
+    const grant = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: redirectUri }
+    return (await post('discord/api/v10/oauth2/token', { ...credentials, ...grant })).json()
+  }
+  const askForUser = ({ access_token: token }: { access_token: string }) =>
+    fetch(`${url}/discord/api/v10/users/@me`, { headers: { authorization: `Bearer ${token}` } })
 
   test('remember a visitor’s account for a week, in a cookie for them alone', async () => {
     const agreed = await post(pageWith(registered), { decision: 'agree', account: ozzy ?? '' })
@@ -287,6 +294,13 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
     }
   })
 
+  test('sign the visitor in again with the account in their cookie, without a page', async () => {
+    const headers = { cookie: `another=1; stand_in_discord=${ozzy}` }
+    const back = await fetch(`${url}/${pageWith({ ...registered, prompt: 'none' })}`, { headers, redirect: 'manual' })
+    const code = new URL(back.headers.get('location') ?? '').searchParams.get('code') ?? ''
+    expect(await (await askForUser(await tokensFor(code))).json()).toMatchObject({ id: ozzy })
+  })
+
   test.each([
     ['another client', { ...registered, client_id: '1' }],
     ['another redirect URI', { ...registered, redirect_uri: 'https://evil.example/get_avatar' }],
@@ -304,11 +318,8 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
       'location',
     )
     const code = new URL(location ?? '').searchParams.get('code') ?? ''
-    const credentials = { client_id: clientId, client_secret: clientSecret }
-    const grant = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: redirectUri }
-    const tokens = await (await post('discord/api/v10/oauth2/token', { ...credentials, ...grant })).json()
-    const user = () =>
-      fetch(`${url}/discord/api/v10/users/@me`, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+    const tokens = await tokensFor(code)
+    const user = () => askForUser(tokens)
     expect(await (await user()).json()).toMatchObject({
       id: ozzy,
       accent_color: 0xb3450e,

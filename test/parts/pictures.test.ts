@@ -183,6 +183,10 @@ describe('an animation', () => {
     expect(attributesAt(to('rotate(90deg)'), 0.5, rect).transform).toBe('rotate(45)')
   })
 
+  test('with a transform that is no function is refused', () => {
+    expect(() => attributesAt(to('none'), 0.5)).toThrow('unsupported animation: none')
+  })
+
   test('has the time and the delay that its style sets with a custom property', () => {
     const css =
       'svg:has(.a){--t:.5}@keyframes k{to{opacity:0}}.a{animation:k calc(var(--t,1)*4s) linear infinite calc(var(--u,1)*3s)}'

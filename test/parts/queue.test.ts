@@ -164,6 +164,25 @@ test('work that has waited for 15 s is refused, and the work behind it still run
   expect(await Promise.all([first, inTime, last])).toEqual([1, 3, 4])
 })
 
+test('waiting too long does not give a client more running work than its limit', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const run = createQueue({ concurrency: 2, perClient: 1, maxWaiting: 10 })
+  const { begun, work, endNext } = controlledWork()
+  const results = [run(work(1), 'first')]
+  const tooLate = expect(run(work(2), 'first')).rejects.toThrow(Overloaded)
+  vi.advanceTimersByTime(15_000)
+  await tooLate
+  results.push(run(work(3), 'first'))
+  await settle()
+  expect(begun).toEqual([1])
+  for (const _ of results) {
+    endNext()
+    await settle()
+  }
+  expect(await Promise.all(results)).toEqual([1, 3])
+})
+
 test('a queue keeps nothing of a client whose work is done', async () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc')

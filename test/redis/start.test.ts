@@ -415,7 +415,8 @@ describe.concurrent('the exit code after SIGTERM is 1 after', { timeout: 60_000 
     const app = await started(context, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` })
     app.child.kill('SIGTERM')
     expect(await app.exited).toEqual([1, null])
-    expect(linesOf(app)).toContainEqual(expect.objectContaining({ level: 60, msg: 'not closed' }))
+    const err = expect.objectContaining({ message: 'stuck' })
+    expect(linesOf(app)).toContainEqual(expect.objectContaining({ level: 60, msg: 'not closed', err }))
   })
 })
 
