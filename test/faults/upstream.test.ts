@@ -213,6 +213,14 @@ describe('DiceBear', () => {
     expect(loggedBreakerStates()).toEqual(['open', 'half-open', 'closed'].map((state) => `40 dicebear ${state}`))
   })
 
+  test('answers 429 to requests at the same time: only the first one opens the circuit', async () => {
+    const visitors = [await signedIn(), await signedIn()]
+    app.dicebear.fail(at.svg, faults.rateLimited(3600))
+    app.dicebear.delay(at.svg, 200)
+    await Promise.all(visitors.map(wear))
+    expect(loggedBreakerStates()).toEqual(['40 dicebear open'])
+  })
+
   test('is not counted as failed when Discord has used up the time for the request', async () => {
     const before = app.dicebear.count(at.svg)
     for (const seed of ['late 1', 'late 2', 'late 3', 'late 4', '']) {

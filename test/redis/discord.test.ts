@@ -193,6 +193,12 @@ describe('the token endpoint', () => {
     ['tokens in 70 KB', () => faults.json(200, { ...tokens, unused: 'a'.repeat(70_000) }), 502],
     ['an access token as a number', () => faults.json(200, { ...tokens, access_token: 5 }), 502],
     ['tokens and the status 201', () => faults.json(201, tokens), 502],
+    ['tokens in JSON lines', () => faults.answer(200, goodTokens, { 'content-type': 'application/jsonl' }), 502],
+    [
+      'tokens in x-application/json',
+      () => faults.answer(200, goodTokens, { 'content-type': `x-${json['content-type']}` }),
+      502,
+    ],
   ] satisfies Row[])('may answer with %s: the visitor gets a 502 page and can try again', async (_, fault, status) => {
     const { visitor, callback, answer, ms, levels } = await comeBackTo(fault())
     expect(answer.status).toBe(status)
@@ -442,7 +448,9 @@ describe('the user endpoint', () => {
   })
 
   test('tokens are kept when it fails, so that the next try exchanges no code', async () => {
+    const line = app.logged.length
     const { visitor } = await comeBackTo(faults.json(500, { message: '500: Internal Server Error', code: 0 }))
+    expect(app.logged.slice(line).join('')).toContain('at the user endpoint')
     app.discord.heal()
     expectLanding(await signIn(app, visitor))
     expect(app.discord.count(at.token)).toBe(1)
