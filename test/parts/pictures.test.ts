@@ -147,6 +147,7 @@ describe('an animation', () => {
     ['an ellipse', '<ellipse cx="20" cy="30" rx="5" ry="9"/>', '20 30'],
     ['a rectangle', '<rect x="20" y="30" width="10" height="20"/>', '25 40'],
     ['two shapes', '<circle r="5"/><circle cx="20" cy="30" r="5"/>', '10 15'],
+    ['two shapes in another order', '<circle cx="20" cy="30" r="5"/><circle r="5"/>', '10 15'],
     ['a transformed shape', '<g transform="translate(9 9)"><circle r="5"/></g>', '9 9'],
     ['a repeated drawing', '<defs><circle id="c" cx="2" r="5"/></defs><use href="#c" x="10" y="20"/>', '12 20'],
     [

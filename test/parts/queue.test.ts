@@ -183,7 +183,9 @@ test('waiting too long does not give a client more running work than its limit',
   expect(await Promise.all(results)).toEqual([1, 3])
 })
 
-test('a queue keeps nothing of a client whose work is done', async () => {
+test('a queue keeps nothing of a client whose work is done, or has waited too long', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
   setFlagsFromString('--expose-gc')
   const collectGarbage = runInNewContext('gc')
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })
@@ -195,4 +197,15 @@ test('a queue keeps nothing of a client whose work is done', async () => {
   const before = usedBytes()
   for (let client = 0; client < 50_000; client += 1) await run(async () => undefined, `client ${client}`)
   expect(usedBytes() - before).toBeLessThan(1_000_000)
+
+  const { work, endNext } = controlledWork()
+  const first = run(work(1))
+  for (let client = 0; client < 20_000; client += 10) {
+    const waiting = Array.from({ length: 10 }, (_, i) => run(work(2), `late client ${client + i}`))
+    vi.advanceTimersByTime(15_000)
+    await Promise.allSettled(waiting)
+  }
+  expect(usedBytes() - before).toBeLessThan(1_000_000)
+  endNext()
+  await first
 })

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { drawEmbedded } from '../../src/avatar/embedded.ts'
+import { drawEmbedded, styleOf } from '../../src/avatar/embedded.ts'
 import { Overloaded } from '../../src/errors.ts'
 import { costlySvg } from '../support/costly-svg.ts'
 import { styleList } from '../support/drawn.ts'
@@ -56,6 +56,10 @@ test('a drawing that fails does not affect others', async () => {
     reason: expect.objectContaining({ message: expect.stringMatching('nobody-s') }),
   })
   expect(good).toEqual({ status: 'fulfilled', value: await drawEmbedded(choice) })
+})
+
+test('a style is loaded once', async () => {
+  expect(await styleOf('rings')).toBe(await styleOf('rings'))
 })
 
 test('a style that could not be loaded is loaded at the next request', async () => {

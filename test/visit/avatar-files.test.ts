@@ -476,6 +476,11 @@ describe('the cache folder', () => {
     expect(drawing?.parts).toContainEqual(expect.objectContaining({ name: 'hair' }))
     await rm(own.folder, { recursive: true })
     expect(await createAvatars({ cache: own.parts.cache, ...unused }).drawing(avatar)).toBeUndefined()
+    // The instance that has drawn an avatar needs no file.
+    await writeFile(own.folder, 'no folder')
+    const unwritten = await own.parts.avatars.begin({ ...choice, seed: 'moss' }, performance.now() + 1000)('')
+    const { parts } = (await own.parts.avatars.drawing(unwritten)) ?? {}
+    expect(parts).toContainEqual(expect.objectContaining({ name: 'hair' }))
   })
 
   test('may be unwritable: every picture is served all the same, and stored afterwards', async () => {
