@@ -163,6 +163,25 @@ describe('every page', () => {
     for (const [name, text] of Object.entries(texts)) expect([name, misplacedTag(text)]).toEqual([name, ''])
   })
 
+  test('has each id once; a link or form with a fragment leads to an element', async () => {
+    const ids: Record<string, string[]> = {}
+    for (const name of Object.keys(pages)) ids[name] = (await attributesOf(name, '[id]', 'id')).flat().map(String)
+    for (const [name, ofPage] of Object.entries(ids)) {
+      expect([name, ofPage.filter((one, i) => ofPage.indexOf(one) !== i)]).toEqual([name, []])
+      const places = await attributesOf(
+        name,
+        '[href*="#"], [action*="#"], [formaction]',
+        'href',
+        'action',
+        'formaction',
+      )
+      const lost = places
+        .map((addresses) => addresses.find((address) => address !== undefined)?.split('#') ?? [])
+        .filter(([path, id]) => id && !(path ? Object.values(ids).flat() : ofPage).includes(id))
+      expect([name, lost]).toEqual([name, []])
+    }
+  })
+
   test('has a value in the place of each {name} in its texts', async () => {
     for (const name of Object.keys(pages)) {
       const seen = await pageOf(name).find('title, body, [alt], [aria-label], [title], [content]')
@@ -295,7 +314,8 @@ const places: Record<string, Place[]> = {
     ['form', '[property="og:description"]', { content: home.lead }],
     ['form', '[name="twitter:card"]', { content: 'summary_large_image' }],
   ],
-  'the error page of a visitor who must wait counts in seconds or minutes': [
+  'the error page of a visitor who must wait looks sorry, and counts in seconds or minutes': [
+    ['failed', '.sorry-face[src^="/surprised.svg?"]', { class: 'sorry-face round', alt: '' }],
     ['failed', '.ways button', { 'data-wait': '200', 'data-seconds': words.errors.tryAgainInSeconds }],
     ['failed', '.ways button', { 'data-minutes': words.errors.tryAgainInMinutes }],
     ['failed', '.lead', { text: 'Discord asks us to wait. Try again in 4 minutes; your choices are safe.' }],
@@ -323,6 +343,9 @@ const places: Record<string, Place[]> = {
   ],
   'groups, colours and fields have names for assistive technology': [
     ['form', 'form.maker', { 'aria-label': home.form }],
+    ['second', 'form.maker', { 'aria-label': show.here }],
+    ['form', '.card:has(.moods)', { role: 'radiogroup', 'aria-labelledby': 'mood-title' }],
+    ['form', '#mood-title', { text: home.mood }],
     ['form', '.sizes [role="img"]', { 'aria-label': home.sizes, text: '80 40 32' }],
     ['form, filled', '.wall-faces', { role: 'radiogroup', 'aria-label': home.faces }],
     ['form', '.swatch.none', { title: home.none, text: home.none }],
@@ -457,6 +480,7 @@ const places: Record<string, Place[]> = {
     ['form', '#backgroundColor', { 'data-none': '', value: '' }],
     ['form, filled', '.parts .rest', { open: undefined }],
     ['form, more parts', '.parts .rest', { open: '' }],
+    ['form, more parts', '.parts .rest > div', { class: 'chips' }],
     ['second', '.framing details', { open: undefined }],
   ],
   'the card of the parts tells which part is open, and which parts are the visitor’s own': [
@@ -524,6 +548,7 @@ const places: Record<string, Place[]> = {
       '.there-dark .member:not(.you) img',
       { src: '/preview.svg?seed=lena&style=notionists&backgroundColor=c9c3f5' },
     ],
+    ['first', '.there-dark .members > .member:not(.you)', { text: 'lena' }],
     [
       'first',
       '.there-dark .chat > div:first-child img',

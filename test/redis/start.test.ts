@@ -87,6 +87,7 @@ describe('the demo, without any settings', () => {
     ])
     expect(consent.text).toContain('<strong>A rehearsal, not Discord.</strong>')
     expect(consent.text).toContain(`data-busy="${words.script.working}">${words.consent.agree}`)
+    expect(consent.text).toContain(`value="decline">${words.consent.decline}`)
     // The app calls the stand-ins over HTTP, with the client that also calls the real services.
     const asked = linesOf(app).flatMap(({ req }) => (req ? [`${req.method} ${req.path}`] : []))
     expect(asked).toContain('POST /demo/discord/api/v10/oauth2/token')
