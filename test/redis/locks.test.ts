@@ -1,5 +1,6 @@
 import { agent } from 'supertest'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { createSharedCounter } from '../../src/store/counters.ts'
 import { lockTtlS, tryLock, withLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { lockKey, type Store } from '../../src/store/store.ts'
@@ -172,6 +173,18 @@ describe.each(kinds)('a store %s', (_, open) => {
     expect(resetMs).toBeLessThanOrEqual(60_000)
     expect((await store.count('count:2', 1, 1000)).hits).toBe(1)
   })
+})
+
+test('what a process has counted stays counted there if Redis loses its count', async () => {
+  const count = createSharedCounter(app.parts.store, 100)
+  const countTimes = (times: number) => Array.from({ length: times }, () => count('limit:lost').hits).at(-1)
+  const inRedis = () => db.get('limit:lost')
+  expect(countTimes(50)).toBe(50)
+  await expect.poll(inRedis).toBe('50')
+  await db.del('limit:lost')
+  expect(countTimes(20)).toBe(70)
+  await expect.poll(inRedis).toBe('20')
+  expect(countTimes(1)).toBe(71)
 })
 
 test('a visitor whose session was locked by a killed process waits until the lock expires', async () => {

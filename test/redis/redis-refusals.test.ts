@@ -220,6 +220,9 @@ describe('when a Redis server fails or changes its role', () => {
     await tell(first.port, ['REPLICAOF', '127.0.0.1', String(second.port)])
     proxy.leadTo(second.port)
     await expectReading(visitor)
+    // The one read is enough: then the app looks for the master, and the log says when it has found it.
+    const firstAndLast = () => [statesIn(app).at(0), statesIn(app).at(-1)]
+    await expect.poll(firstAndLast, { timeout: wellAgainMs }).toEqual(['read-only', 'ok'])
     await expect.poll(async () => (await restyle(visitor)).status, { timeout: wellAgainMs }).toBe(303)
   })
 
