@@ -1,9 +1,10 @@
 import { createClient } from 'redis'
 import type { Response } from 'supertest'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { createSealer } from '../../src/visitor/tokens.ts'
 import { type AskOptions, ask, formOf } from '../support/ask.ts'
+import { movableClocks } from '../support/clock.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { at, type Call, openDiscord } from '../support/doubles.ts'
 import { type Fault, faults } from '../support/faults.ts'
@@ -597,6 +598,7 @@ describe('what is stored in Redis', () => {
 
 describe('commands to Redis', () => {
   let frugal: TestApp
+  const timePasses = movableClocks()
 
   beforeAll(async () => {
     frugal = await openApp({ redisUrl: redis.url, beside: app })
@@ -653,6 +655,24 @@ describe('commands to Redis', () => {
     })
     expect(tried.getdel).toBeGreaterThan(0)
     expect(tried.getdel).toBeLessThan(10)
+  })
+
+  test('are tried for /readyz once a second, or five times a second after a failed try', async () => {
+    const triesOf = async () => (await commandsFor(() => frugal.visitor().get('/readyz'))).getdel ?? 0
+    timePasses(1.1)
+    expect(await triesOf()).toBe(1)
+    timePasses(0.5)
+    expect(await triesOf()).toBe(0)
+    timePasses(0.6)
+    expect(await triesOf()).toBe(1)
+
+    onTestFinished(async () => void (await db.configSet('maxmemory', '0')))
+    await db.configSet('maxmemory', '1')
+    timePasses(1.1)
+    expect((await frugal.visitor().get('/readyz')).status).toBe(503)
+    await db.configSet('maxmemory', '0')
+    timePasses(0.4)
+    expect((await frugal.visitor().get('/readyz')).status).toBe(200)
   })
 
   test('store a session with twelve avatars in at most 2 KB', async () => {

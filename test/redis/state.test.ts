@@ -283,6 +283,16 @@ describe('a callback gets 400, and no code is exchanged', () => {
     expect((await visitor.get('/show_avatar')).status).toBe(200)
   })
 
+  test('if it has succeeded, but the browser lacks the session’s cookie, and Redis has lost the session', async () => {
+    const visitor = app.visitor()
+    const leaving = await visitor.post('/get_avatar').type('form').send(look)
+    const callback = app.discord.codeFor(locationOf(leaving))
+    expectLanding(await comeBack(visitor, callback))
+    await forget('session:*')
+    expect((await comeBack(app.visitor(), callback).set('Cookie', cookiesOf(leaving))).status).toBe(400)
+    expect(exchanges()).toBe(1)
+  })
+
   test('if an older version of the app has stored its state in another format', async () => {
     const visitor = app.visitor()
     const callback = app.discord.codeFor(await leave(visitor))
