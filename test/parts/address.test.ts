@@ -1,5 +1,8 @@
+import { tmpdir } from 'node:os'
 import { agent } from 'supertest'
 import { expect, type TestContext, test } from 'vitest'
+import { readConfig } from '../../src/config.ts'
+import { isOtherName } from '../../src/middleware/same-origin.ts'
 import { agreeAtDiscord } from '../support/consent.ts'
 import { freePort } from '../support/free-port.ts'
 import { clientId, clientSecret, comeBack, leave, sessionSecret } from '../support/open-app.ts'
@@ -57,4 +60,20 @@ test('in production the app prints nothing but JSON lines, one of them with the 
     const lines = output.stdout.trim().split('\n')
     expect(lines.map((line) => JSON.parse(line).msg)).toContain('listening')
   }
+})
+
+test.each<[host: string | undefined, baseUrl: string, isOther: boolean]>([
+  ['www.avatars.example', 'https://avatars.example', true],
+  ['avatars.example', 'https://www.avatars.example', true],
+  ['avatars.example.', 'https://avatars.example', true],
+  ['127.0.0.1:3000', 'http://localhost:3000', true],
+  ['127.0.0.1', 'http://localhost:3000', false],
+  ['avatars.example', 'https://avatars.example', false],
+  ['AVATARS.EXAMPLE:443', 'https://avatars.example', false],
+  ['example', 'https://avatars.example', false],
+  ['www.example', 'https://avatars.example', false],
+  ['[', 'https://avatars.example', false],
+  [undefined, 'https://avatars.example', false],
+])('the Host header %s is another name of %s: %s', (host, baseUrl, isOther) => {
+  expect(isOtherName(host, { ...readConfig({ CACHE_DIR: tmpdir() }), baseUrl })).toBe(isOther)
 })

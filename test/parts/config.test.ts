@@ -90,6 +90,14 @@ const bad: [name: string, ...values: string[]][] = [
   ],
   ['DISCORD_CLIENT_SECRET', 'your client secret', 'replace_me', 'insert-your-secret', 'placeholder', 'secret_here'],
   ['DISCORD_CLIENT_SECRET', 'enter this', 'paste it here', 'Put-Your-Secret', 'fill in', ' change-me ', 'SECRET HERE'],
+  [
+    'DISCORD_CLIENT_SECRET',
+    'replace with yours',
+    'paste the secret',
+    'put it in .env',
+    'change this',
+    'enter your own',
+  ],
   ['DISCORD_CLIENT_SECRET', 'tbd', 'FIXME', 'example', 'none', 'null', 'undefined', 'a secret of …', 'abc...'],
   [
     'SESSION_SECRET',
@@ -133,6 +141,7 @@ const bad: [name: string, ...values: string[]][] = [
     'http://%zz:p@a',
     'http://proxy.example#x',
     'socks+http://proxy.example/',
+    'http://proxy.example ',
   ],
   ['CONTACT', 'somebody', 'a b@avatars.example', 'mailto:', 'mailto:nobody', 'javascript:alert(1)', 'ftp://a/b', '"@a'],
   ['CONTACT', 'http://', 'https://u:p@avatars.example', 'https://avatars.example/a b', '<a@b.example>', ' '],

@@ -295,7 +295,7 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
   })
 
   test('sign the visitor in again with the account in their cookie, without a page', async () => {
-    const headers = { cookie: `another=1; stand_in_discord=${ozzy}` }
+    const headers = { cookie: `not_stand_in_discord=${juniper}; stand_in_discord=${ozzy}` }
     const back = await fetch(`${url}/${pageWith({ ...registered, prompt: 'none' })}`, { headers, redirect: 'manual' })
     const code = new URL(back.headers.get('location') ?? '').searchParams.get('code') ?? ''
     expect(await (await askForUser(await tokensFor(code))).json()).toMatchObject({ id: ozzy })
