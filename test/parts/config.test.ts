@@ -270,6 +270,7 @@ test.each<Record<string, string>>([
   { HTTPS_PROXY: 'http://user:p%40ss@proxy.example:3128/', NO_PROXY: '.example,10.0.0.1-10.0.0.9' },
   { HTTPS_PROXY: 'proxy.example:3128', NO_PROXY: '*' },
   { HTTPS_PROXY: 'https://[2001:db8::1]' },
+  { HTTPS_PROXY: 'HTTP://proxy.example' },
   { CONTACT: 'jo+avatars@mail.avatars.example', PRIVACY_URL: 'https://avatars.example/privacy?lang=en#cookies' },
   { CONTACT: 'mailto:jo@avatars.example', PRIVACY_URL: 'http://localhost' },
   { CONTACT: 'https://discord.gg/avatars', PRIVACY_URL: '' },
@@ -364,6 +365,12 @@ describe('production', () => {
     [{ ...withoutNodeEnv, DEMO: 'off', DISCORD_CLIENT_ID: '', DISCORD_CLIENT_SECRET: '' }, rules.slice(2)],
   ])('is assumed with %o, and its rules apply', (settings, named) => {
     expect(namedBy(settings)).toEqual(named.toSorted())
+  })
+
+  test('is not assumed for a loopback address without a scheme, which is the only problem then', () => {
+    for (const BASE_URL of ['localhost:3000', '127.0.0.1', '[::1]:3000']) {
+      expect([BASE_URL, namedBy({ BASE_URL })]).toEqual([BASE_URL, ['BASE_URL']])
+    }
   })
 
   test('is given as the reason if BASE_URL alone means it', () => {

@@ -196,6 +196,23 @@ describe('the stand-in Discord', () => {
   })
 })
 
+test('the accounts of the demo are of all kinds: with and without a display name, a picture, an old discriminator', () => {
+  const kinds = demoAccounts.map(({ discriminator, globalName, avatar, profile = {} }) => ({
+    isOld: /^[1-9]\d{3}$/.test(discriminator),
+    hasName: globalName !== null,
+    picture: avatar === null ? 'default' : avatar.startsWith('a_') ? 'animated' : 'still',
+    hasBanner: 'banner' in profile,
+    hasDecoration: 'avatar_decoration_data' in profile,
+  }))
+  const ordinary = { isOld: false, hasName: true, picture: 'still', hasBanner: false, hasDecoration: false }
+  expect(kinds).toEqual([
+    { ...ordinary, hasBanner: true, hasDecoration: true },
+    { ...ordinary, hasDecoration: true },
+    { ...ordinary, isOld: true, hasName: false, picture: 'animated' },
+    { ...ordinary, picture: 'default' },
+  ])
+})
+
 describe('the stand-in DiceBear', () => {
   let dicebear: DiceBearDouble
   beforeAll(async () => {

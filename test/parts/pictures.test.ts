@@ -184,6 +184,12 @@ describe('an animation', () => {
     expect(attributesAt(to('rotate(90deg)'), 0.5, rect).transform).toBe('rotate(45)')
   })
 
+  test('may have a name that ends like a time', () => {
+    const css = '@keyframes k4s{to{opacity:0}}.a{animation:k4s 2s linear infinite}'
+    expect(framesOf(moving(css)).timings).toMatchObject([{ periodMs: 2000, delayMs: 0 }])
+    expect(attributesAt(css, 0.5).opacity).toBe('0.5')
+  })
+
   test('with a transform that is no function is refused', () => {
     expect(() => attributesAt(to('none'), 0.5)).toThrow('unsupported animation: none')
   })

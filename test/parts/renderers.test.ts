@@ -336,7 +336,9 @@ test('a failed trial of pictures is repeated five seconds later, a successful on
 
 test('when renderers are closed, all tasks fail at once, nothing is reported, and no process is left', async () => {
   const before = childrenOf(process.pid)
-  const there = openRenderers()
+  const states: string[] = []
+  const there = openRenderers({ onState: (state) => states.push(state) })
+  const trial = there.picturesState()
   // Eight tasks are sent to the process, the others wait here.
   const tasks = Array.from({ length: 10 }, () => there.draw(choice))
   there.close()
@@ -344,7 +346,7 @@ test('when renderers are closed, all tasks fail at once, nothing is reported, an
   expect(outcomes.map((outcome) => 'reason' in outcome && outcome.reason)).toEqual(
     outcomes.map(() => expect.any(Overloaded)),
   )
-  expect(there.failures).toEqual([])
+  expect([await trial, states, there.failures]).toEqual(['down', [], []])
   await expect.poll(() => childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([])
 })
 
