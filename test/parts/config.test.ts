@@ -61,6 +61,7 @@ const bad: [name: string, ...values: string[]][] = [
   ],
   ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
   ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
+  ['REDIS_URL', 'redis://a/12345', 'sentinel://a/name?db=12345'],
   ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
   [
     'DISCORD_CLIENT_ID',
