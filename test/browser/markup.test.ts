@@ -182,6 +182,24 @@ describe('every page', () => {
     }
   })
 
+  test('has a label for each field, a heading in each named section, and what other attributes refer to', async () => {
+    for (const name of Object.keys(pages)) {
+      const ids = new Set((await attributesOf(name, '[id]', 'id')).flat())
+      const references = ['aria-labelledby', 'aria-describedby', 'aria-controls']
+      const all = await attributesOf(name, references.map((one) => `[${one}]`).join(), ...references)
+      const referred = all.flat().flatMap((value) => value?.split(' ') ?? [])
+      const labels = (await attributesOf(name, 'label[for]', 'for')).flat()
+      const fields = ':is(input, textarea):not([type="hidden"], [aria-label], label *)'
+      const unlabelled = (await attributesOf(name, fields, 'id')).flat().filter((id) => !labels.includes(id))
+      const sections = (await attributesOf(name, 'section[aria-labelledby]', 'aria-labelledby')).flat()
+      const named = await Promise.all(
+        sections.map((id) => attributesOf(name, `section[aria-labelledby="${id}"] :is(h1, h2)#${id}`, 'id')),
+      )
+      expect([name, referred.filter((id) => !ids.has(id)), unlabelled]).toEqual([name, [], []])
+      expect([name, named.flat(2)]).toEqual([name, sections])
+    }
+  })
+
   test('has a value in the place of each {name} in its texts', async () => {
     for (const name of Object.keys(pages)) {
       const seen = await pageOf(name).find('title, body, [alt], [aria-label], [title], [content]')

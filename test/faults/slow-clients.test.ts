@@ -124,6 +124,8 @@ function expectErrorPage(received: string, status: number, title: string): void 
   expect(page).toContain(`<h1>${title}</h1>`)
   expect(page).toContain('href="/">Go to the form</a>')
   expect(page).toMatch(/Demo\..+stand-ins/)
+  expect(page).toContain('<img class="sorry-face round" src="/surprised.svg" alt=""')
+  expect(page).toMatch(/href="\/privacy".+<\/html>\s*$/s)
 }
 
 describe('a malformed request is answered with an error page', () => {
