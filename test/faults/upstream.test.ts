@@ -221,6 +221,18 @@ describe('DiceBear', () => {
     expect(loggedBreakerStates()).toEqual(['40 dicebear open'])
   })
 
+  test('is asked again after the time that its 429 names, if that is shorter than half a minute', async () => {
+    const visitor = await signedIn()
+    app.dicebear.fail(at.svg, faults.rateLimited(20), { times: 1 })
+    await wear(visitor)
+    timePasses(19)
+    await wear(visitor)
+    expect(loggedBreakerStates()).toEqual(['40 dicebear open'])
+    timePasses(1)
+    await wear(visitor)
+    expect(loggedBreakerStates().slice(1)).toEqual(['40 dicebear half-open', '40 dicebear closed'])
+  })
+
   test('is not counted as failed when Discord has used up the time for the request', async () => {
     const before = app.dicebear.count(at.svg)
     for (const seed of ['late 1', 'late 2', 'late 3', 'late 4', '']) {
