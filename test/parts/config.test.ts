@@ -238,6 +238,34 @@ test('REDIS_URL names a server, a cluster, or sentinels', () => {
   })
 })
 
+test.each<[settings: Record<string, string>, why: string, problems: string[]]>([
+  [
+    { BASE_URL: 'http://avatars.example', METRICS_PORT: '3000', LOG_LEVEL: 'loud' },
+    ' (a public BASE_URL means production)',
+    [
+      'LOG_LEVEL must be one of pino’s levels',
+      'METRICS_PORT must be another port than PORT, where visitors come',
+      'DISCORD_CLIENT_ID is needed in production, unless DEMO=on allows a public demo',
+      'DISCORD_CLIENT_SECRET is needed in production, unless DEMO=on allows a public demo',
+      'SESSION_SECRET is needed in production',
+      'REDIS_URL is needed in production',
+      'BASE_URL must begin with https:// in production',
+    ],
+  ],
+  [
+    { DISCORD_CLIENT_ID: clientId, DEMO: 'on' },
+    '',
+    [
+      'DISCORD_CLIENT_SECRET is missing beside the client id',
+      'DEMO must be off where Discord’s client id or secret is set: a demo has none',
+    ],
+  ],
+  [{ DISCORD_CLIENT_SECRET: clientSecret }, '', ['DISCORD_CLIENT_ID is missing beside the client secret']],
+])('the message for %j says why production is assumed, and what is wrong', (settings, why, problems) => {
+  const lines = [`Cannot start. Please correct these settings${why}:`, ...problems.map((problem) => `  ${problem}`)]
+  expect(() => readConfig({ CACHE_DIR: tmpdir(), ...settings })).toThrow(new Error(lines.join('\n')))
+})
+
 test('all wrong settings are named at once, without their values', () => {
   const wrong = Object.fromEntries(bad.map(([name]) => [name, `wrong value of ${name.toLowerCase()}`]))
   Object.assign(wrong, { DISCORD_CLIENT_ID: ' ', CACHE_DIR: '/dev/null/wrong value' })

@@ -387,6 +387,8 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
       expect((await get(path)).headers.get('cache-control')).toBe('no-store')
     }
     const texts = [decoration, `${decoration}?passthrough=false`].map(async (path) => (await get(path)).text())
+    const leaves = (await Promise.all(texts)).map((text) => text.match(/(?<=<path [^>]*rotate\()\d+/g)?.join())
+    expect(new Set(leaves)).toEqual(new Set(['0,30,60,90,120,150,180,210,240,270,300,330']))
     const turns = (await Promise.all(texts)).map((text) => /<animateTransform [^>]*from="0" to="360"/.test(text))
     expect(turns).toEqual([true, false])
     expect(await (await get(`${decoration}?passthrough=false`)).text()).not.toContain('<animate')

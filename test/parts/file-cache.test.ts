@@ -351,6 +351,8 @@ test('the files of other processes count towards the limit within a minute', asy
   for (let i = 0; i < 300; i++) put(fileOf(keyOf(i)), hourMs)
   vi.advanceTimersByTime(60_000)
   await expect.poll(() => bytesIn(folder)).toBeLessThanOrEqual(100 * block)
+  cache.close()
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('a symbolic link counts neither as an avatar nor by the size of its target', async () => {
