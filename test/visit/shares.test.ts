@@ -123,10 +123,15 @@ test('three clients can ask for twenty pictures of links each at once, but not f
   expect(count(503)).toBeGreaterThan(0)
 })
 
-test('a client can ask for 150 previews at once, as a form with an open part and twelve faces does', async () => {
+test('three clients can ask for 150 previews each at once, as a form with an open part and twelve faces does', async () => {
   const answers = await Promise.all(
-    Array.from({ length: 150 }, (_, n) =>
-      send(app.visitor().get(`/preview.svg?style=disco&seed=form-${n}`).set(from('192.0.2.1'))),
+    Array.from({ length: 450 }, (_, n) =>
+      send(
+        app
+          .visitor()
+          .get(`/preview.svg?style=rings&seed=form-${n}`)
+          .set(from(`192.0.2.${n % 3}`)),
+      ),
     ),
   )
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
