@@ -102,6 +102,12 @@ test('a request without a Host header gets an error page with the security heade
   expect(connection.received()).toContain(words.errors.invalidValues.title)
 })
 
+test('a request of HTTP/1.0 needs no Host header', async () => {
+  const connection = await connectRaw(app.url, 'GET /healthz HTTP/1.0\r\n\r\n')
+  await connection.closed
+  expect(connection.received()).toMatch(/^HTTP\/1\.1 200 /)
+})
+
 /** Checks that exactly one answer was received: an error page with the security headers and `Connection: close`. */
 function expectErrorPage(received: string, status: number, title: string): void {
   const [head = '', page = '', ...more] = received.split('\r\n\r\n')

@@ -311,6 +311,12 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
     }
   })
 
+  test('refuse what is no form', async () => {
+    const send = (path: string) => fetch(`${url}/${path}`, { method: 'POST', body: '[]', redirect: 'manual' })
+    expect((await send('discord/api/v10/oauth2/token')).status).toBe(401)
+    expect((await send(pageWith(registered))).headers.get('location')).toMatch(/[?&]error=access_denied/)
+  })
+
   test('sign the visitor in again with the account in their cookie, without a page', async () => {
     const headers = { cookie: `not_stand_in_discord=${juniper}; stand_in_discord=${ozzy}` }
     const back = await fetch(`${url}/${pageWith({ ...registered, prompt: 'none' })}`, { headers, redirect: 'manual' })

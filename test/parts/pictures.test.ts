@@ -60,6 +60,13 @@ describe('the picture of a link preview', () => {
     // The title has two lines, and its letters are larger.
     expect(first.bottom - first.top).toBeGreaterThan(3 * (second.bottom - second.top))
   })
+
+  test('has its title in bold', async () => {
+    const { colourAt, width, height } = await pixelsOf(await drawCard(svg(''), 'l', 'l'))
+    const columns = Array.from({ length: width }, (_, x) => x)
+    // At this height is the stroke of the title's letter, 9 pixels wide. Without bold it would be 5.
+    expect(columns.filter((x) => colourAt(x, height / 2 - 20) === title).length).toBeGreaterThan(7)
+  })
 })
 
 describe('a PNG', () => {
