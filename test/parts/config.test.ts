@@ -291,7 +291,7 @@ test.each<Record<string, string>>([
   { SESSION_SECRET: `${sessionSecret}, ${sessionSecret.toUpperCase()}` },
   { SESSION_SECRET: '0123456789abcdef0123456789abcdef' },
   // These are not placeholders, though each contains one.
-  { DISCORD_CLIENT_ID: '11', DISCORD_CLIENT_SECRET: 'Exchange-me7yours-whereof-todo_none' },
+  { DISCORD_CLIENT_ID: '11', DISCORD_CLIENT_SECRET: 'Exchange-me7yours-whereof-todo_none-hereafter' },
   { HOST: '0.0.0.0' },
   { HOST: '::1' },
   { HOST: 'my_app.example' },

@@ -179,6 +179,19 @@ describe('the stand-in Discord', () => {
     expect((await post(at.token, grant)).status).toBe(status)
   })
 
+  test('accepts tokens for a week', async () => {
+    const { access_token, refresh_token } = await (await post(at.token, codeGrant())).json()
+    const user = async () =>
+      fetch(`${discord.apiUrl}/users/@me`, { headers: { ...headers, authorization: `Bearer ${access_token}` } })
+    const another = await (await post(at.token, codeGrant())).json()
+    const refresh = (token: string) =>
+      post(at.token, { ...credentials, grant_type: 'refresh_token', refresh_token: token })
+    timePasses(7 * 24 * 3600 - 60)
+    expect([(await user()).status, (await refresh(refresh_token)).status]).toEqual([200, 200])
+    timePasses(120)
+    expect([(await user()).status, (await refresh(another.refresh_token)).status]).toEqual([401, 400])
+  })
+
   test('refuses a repeated field, JSON, and requests from a browser', async () => {
     const twice: [string, string][] = [...Object.entries(codeGrant()), ['code', newCode()]]
     expect((await post(at.token, twice)).status).toBe(400)
@@ -272,7 +285,7 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
   let server: Server
   let url: string
   beforeAll(async () => {
-    const app = express().set('view', PlainConsentPage)
+    const app = express().set('view', PlainConsentPage).set('trust proxy', true)
     app.use('/demo/discord', standInDiscord(options).router).use('/demo/dicebear', standInDiceBear())
     server = createServer(app)
     url = `http://127.0.0.1:${await listen(server, 0)}/demo`
@@ -301,6 +314,14 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
     expect(attributes).toEqual(
       expect.arrayContaining(['Max-Age=604800', 'Path=/demo/discord', 'HttpOnly', 'SameSite=Lax']),
     )
+    expect(attributes).not.toContain('Secure')
+    const overHttps = await fetch(`${url}/${pageWith(registered)}`, {
+      method: 'POST',
+      body: new URLSearchParams({ decision: 'agree', account: ozzy ?? '' }),
+      headers: { 'x-forwarded-proto': 'https' },
+      redirect: 'manual',
+    })
+    expect(overHttps.headers.getSetCookie().join().split('; ')).toContain('Secure')
     for (const sent of [
       { decision: 'decline', account: ozzy ?? '' },
       { decision: 'agree', account: '1' },
