@@ -243,6 +243,11 @@ describe('with a cluster of Redis servers', () => {
       const isReplicated = () => Promise.all(redis.masters.map(({ port }) => untilReplicated(port)))
       await expectNoneLost(app, { count: 80, isReplicated, begin: async () => lost?.kill() })
       expectNotQueued(app)
+      // The errors of that server's connection are logged, as a warning with its address.
+      const lines = app.logged
+        .map((line) => JSON.parse(line))
+        .filter(({ msg, level }) => msg === 'redis' && level === 40)
+      expect(lines.map(({ err }) => String(err?.message)).join()).toContain(`ECONNREFUSED 127.0.0.1:${lost?.port}`)
       await ready(app)
       await ready(other)
       await expectWholeVisit(app, other)
