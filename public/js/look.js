@@ -280,12 +280,14 @@ export function wallSeeds(texts, wall) {
 }
 
 /**
- * A random seed of two words.
+ * A random seed of two words. It differs from the current seed, so that every roll shows another avatar.
  * @param {SeedTexts} texts
+ * @param {string} current
  */
-export function rolledSeed(texts) {
+export function rolledSeed(texts, current) {
   const { firsts, seconds } = wordsOf(texts)
-  return `${randomItem(firsts)} ${randomItem(seconds)}`
+  const others = seconds.filter((second) => !current.endsWith(` ${second}`))
+  return `${randomItem(firsts)} ${randomItem(others)}`
 }
 
 /**

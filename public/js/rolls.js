@@ -18,7 +18,7 @@ export function createRolls(form, { currentLook, chooseSeed }) {
 
   function roll() {
     const before = seedField.value.trim()
-    const seed = rolledSeed(texts)
+    const seed = rolledSeed(texts, before)
     const isKept = before !== '' && seedLength(before) <= maxSeedLength
     seeds = [...new Set([seed, ...(isKept ? [before] : []), ...seeds])].slice(0, row.dataset.rolls)
     chooseSeed(seed, smallPicturesWaitMs)
