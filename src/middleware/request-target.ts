@@ -2,11 +2,19 @@ import type { RequestListener } from 'node:http'
 import type { RequestHandler } from 'express'
 import { InvalidValues } from '../errors.ts'
 
-/** Refuses requests without a Host header (RFC 9112, 3.2). Node would answer them without our headers and rate limits. */
+/** A host name or address, with or without a port (RFC 3986, 3.2.2). */
+const hostFormat = /^(\[[\w.:]+\]|[\w.~!$&'()*+,;=%-]+)(:\d*)?$/
+
+/**
+ * Refuses requests without one valid Host header (RFC 9112, 3.2), which only HTTP/1.0 may lack. Node would answer
+ * those without a Host header itself, without our headers and rate limits.
+ */
 export function requireHost(limit: RequestHandler): RequestHandler {
   return (req, res, next) => {
-    if (req.headers.host !== undefined || req.httpVersion === '1.0') return next()
-    limit(req, res, (error?: unknown) => next(error ?? new InvalidValues('no Host header')))
+    const [host, another] = req.headersDistinct.host ?? []
+    const isValid = host === undefined ? req.httpVersion === '1.0' : hostFormat.test(host)
+    if (isValid && another === undefined) return next()
+    limit(req, res, (error?: unknown) => next(error ?? new InvalidValues('not one valid Host header')))
   }
 }
 

@@ -94,12 +94,26 @@ test('an unknown Expect header is ignored, and the answer has the security heade
   expect(answer.headers['content-security-policy']).toContain("default-src 'none'")
 })
 
-test('a request without a Host header gets an error page with the security headers', async () => {
-  const connection = await connectRaw(app.url, 'GET /licences HTTP/1.1\r\nConnection: close\r\n\r\n')
+test.each([
+  ['no Host header', ''],
+  ['two Host headers', 'Host: localhost\r\nHost: localhost\r\n'],
+  ['an empty Host header', 'Host:\r\n'],
+  ['a Host header with a path', 'Host: localhost/evil\r\n'],
+  ['a Host header with a user', 'Host: evil@localhost\r\n'],
+  ['a Host header with a space', 'Host: local host\r\n'],
+  ['a Host header whose port is no number', 'Host: localhost:evil\r\n'],
+])('a request with %s gets an error page with the security headers', async (_what, host) => {
+  const connection = await connectRaw(app.url, `GET /licences HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
   await connection.closed
   expect(connection.received()).toMatch(/^HTTP\/1\.1 400 /)
   expect(connection.received()).toContain("\r\nContent-Security-Policy: default-src 'none';")
   expect(connection.received()).toContain(words.errors.invalidValues.title)
+})
+
+test('a Host header may have a port, an IPv6 address, or any letter of a host name', async () => {
+  for (const host of ['[::1]:3000', '127.0.0.1', 'my_app:', 'www.Avatars-2.example.']) {
+    expect([host, (await ask(app.url, '/healthz', { headers: { Host: host } })).status]).toEqual([host, 200])
+  }
 })
 
 test('a request of HTTP/1.0 needs no Host header', async () => {
