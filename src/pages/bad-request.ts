@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Config } from '../config.ts'
+import { lastOpenResponse } from '../middleware/pipelining.ts'
 import type { Parts } from '../parts.ts'
 import { viewRenderer } from './views.ts'
 import { words } from './words.ts'
@@ -59,10 +60,17 @@ export function answerBadRequest({ config, log, metrics }: Pick<Parts, 'config' 
     })
   }
 
-  return (error: Error, socket: Duplex): void => {
+  return function answer(error: Error, socket: Duplex): void {
     if (!socket.writable) {
       // The response has been sent already. Data that still arrives is discarded.
       if (!socket.writableEnded) socket.destroy()
+      return
+    }
+    const open = lastOpenResponse(socket)
+    if (open) {
+      // The client expects the answers to earlier requests first. Meanwhile nothing more is read.
+      socket.pause()
+      open.once('close', () => answer(error, socket))
       return
     }
     const code = 'code' in error ? error.code : undefined

@@ -178,6 +178,18 @@ describe('a malformed request is answered with an error page', () => {
     expectErrorPage(received().slice(before.length), 400, invalidValues.title)
   })
 
+  test.each([
+    ['not HTTP', 'evil\r\n\r\n'],
+    ['a malformed chunk', `${chunked}evil\r\n`],
+  ])('after the answers to the requests before it: %s', async (_what, sent) => {
+    const before = 'GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2)
+    const { received, closed } = await connectRaw(app.url, before + sent)
+    await closed
+    const [first, second, third = ''] = received().split(/(?=HTTP\/1\.1 )/)
+    for (const answer of [first, second]) expect(answer).toMatch(/^HTTP\/1\.1 200 .+"status":"ok"/s)
+    expectErrorPage(third, 400, invalidValues.title)
+  })
+
   test('and its connection is closed, even if the client keeps sending', async () => {
     const socket = connect({ port: Number(new URL(app.url).port), host: '127.0.0.1', allowHalfOpen: true })
     onTestFinished(() => void socket.destroy())
