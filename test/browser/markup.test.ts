@@ -159,6 +159,14 @@ describe('every page', () => {
     ])
   })
 
+  test('leads to the form and the visitor’s avatars at its top, to /privacy and /licences at its foot, and is no demo', async () => {
+    for (const name of Object.keys(pages)) {
+      const links = await attributesOf(name, 'header a, .foot-links a', 'href')
+      expect([name, links.flat()]).toEqual([name, ['/', '/show_avatar', '/privacy', '/licences']])
+      expect([name, await textsOf(name, '.demo')]).toEqual([name, []])
+    }
+  })
+
   test('closes each element that it opens, because a browser would move what follows into an open one', () => {
     for (const [name, text] of Object.entries(texts)) expect([name, misplacedTag(text)]).toEqual([name, ''])
   })
@@ -244,6 +252,18 @@ describe('every page', () => {
       ['123456'],
       ['123456'],
     ])
+  })
+
+  test('has one chosen radio button in each group, if what was sent is known', async () => {
+    const unknown: Record<string, string[]> = { 'form, wrong': ['mood'], refused: ['style'] }
+    for (const name of Object.keys(pages)) {
+      const groups = new Map<string, number>()
+      for (const [group = '', checked] of await attributesOf(name, '[type="radio"]', 'name', 'checked')) {
+        groups.set(group, (groups.get(group) ?? 0) + (checked === undefined ? 0 : 1))
+      }
+      const others = [...groups].filter(([, count]) => count !== 1)
+      expect([name, others]).toEqual([name, (unknown[name] ?? []).map((group) => [group, 0])])
+    }
   })
 
   test('marks links to licences', async () => {
@@ -512,8 +532,15 @@ const places: Record<string, Place[]> = {
     ['form, filled', '[data-part="hair"]', { 'aria-controls': 'part' }],
     ['form, filled', '[data-part="glasses"]', { class: 'chip pinned', value: 'glasses', 'aria-expanded': 'false' }],
     ['form, filled', '[data-part="mouth"]', { class: 'chip', value: 'mouth', 'aria-controls': undefined }],
+    [
+      'form, filled',
+      '.yours',
+      { hidden: undefined, text: `${home.yours.replace('{parts}', 'Hair, Glasses')} ${home.unpin}` },
+    ],
+    ['form', '.yours', { hidden: '' }],
     ['form, filled', '.swatch.rolled input', { checked: undefined }],
-    ['form, filled', '#part .tile:first-child input', { checked: '', value: '' }],
+    ['form, filled', '#part .tile:first-child input', { checked: '', value: '', 'data-variant': undefined }],
+    ['form, filled', '#part .tile:last-child input', { name: 'hairVariant', 'data-variant': 'hairVariant' }],
     ['form', '.dice', { 'aria-label': script.rollLong }],
     ['form, filled', '.dice', { 'aria-label': script.rollRestLong }],
     ['form', '[data-roll-label]', { text: script.roll }],
@@ -559,9 +586,12 @@ const places: Record<string, Place[]> = {
     ['form', '#filter-popular', { checked: '' }],
     ['form', '.tile:has([value="thumbs"])', { text: 'Thumbs, can move' }],
     ['form', '.tile:has([value="adventurer"])', { text: 'Adventurer' }],
+    ['form', '.tick:has(#animated) .hint', { text: '(19 styles; Discord needs Nitro)' }],
   ],
   'the avatar’s page shows the picture, its places and its credit': [
     ['first', '.now p', { text: `${show.now} ${show.nowHint}` }],
+    ['first', '#download-hint', { text: show.downloadHint }],
+    ['first', 'details.faces', { open: undefined }],
     ['first', '.portrait', { width: '288', height: '288' }],
     ['first', '.credit', { text: '“Adventurer” by Lisa Wischofsky, CC BY 4.0, remixed.' }],
     ['first', '.where > .hint', { text: show.none }],
@@ -597,6 +627,7 @@ const places: Record<string, Place[]> = {
     ['second', '.wall-faces [aria-current="true"]', { value: 'amber acorn' }],
     ['kept', '.looks [aria-current="true"] .name', { text: 'Adventurer, happy from the seed “kept 6”' }],
     ['kept', '#removed', { role: 'status', text: 'Removed Thumbs, from the seed “amber acorn”. Undo' }],
+    ['kept', '#removed bdi', { text: 'amber acorn' }],
     ['first', '.your-data [name="devices"]', { value: 'all', text: words.yourData.signOutEverywhere }],
     ['failed', '.kept img', { src: '/preview.svg?seed=juniper&style=adventurer&backgroundColor=ffd29d&mood=happy' }],
     ['failed', '.kept dl', { text: 'StyleAdventurer MoodHappy BackgroundApricot Seedyour username' }],
@@ -648,6 +679,7 @@ const icons: Record<string, [page: string, selector: string][]> = {
     ['kept', '.hero .notice'],
     ['kept', '#removed'],
     ['kept', '#kept-full'],
+    ['first', '.elsewhere .notice'],
   ],
   brand: [['form', '.brand']],
 }
@@ -670,6 +702,12 @@ test('the moods are offered in the order of their table, after “any”', async
   expect((await attributesOf('form', '[name="mood"]', 'value')).flat()).toEqual(['', ...moodMap.moods])
 })
 
+test('only pages of a look have a picture for chat programs, and only the form has an address of its own', async () => {
+  for (const name of ['licences', 'privacy', 'error', 'form, refused', 'first']) {
+    expect([name, await attributesOf(name, '[property^="og:"], [rel="canonical"]', 'content')]).toEqual([name, []])
+  }
+})
+
 test('the present picture at Discord is in the header, beside the new one, and in each place for “Before”', async () => {
   const pictures = (await attributesOf('first', '.who img, .now img, .where .before', 'src')).flat()
   expect([pictures.length, new Set(pictures).size]).toEqual([10, 1])
@@ -678,6 +716,27 @@ test('the present picture at Discord is in the header, beside the new one, and i
 
 test('an avatar with a background has no hint about the colours that are behind one without', async () => {
   expect(await attributesOf('kept', '.where > .hint')).toEqual([])
+})
+
+test('what a page has no cause to show is not on it', async () => {
+  // The seed of these avatars is not the username, or there are no more parts, or the form is open already.
+  for (const [name, selector] of [
+    ['kept', '.elsewhere .notice'],
+    ['form, moving', '.parts .rest'],
+    ['second', '.restyle > p:last-child a'],
+    ['form', '.summary'],
+  ] as const) {
+    expect([selector, await textsOf(name, selector)]).toEqual([selector, []])
+  }
+  // The last button of this page leads back to the form.
+  expect(await attributesOf('failed', '.ways a', 'href')).toHaveLength(1)
+  expect(await attributesOf('error', '.ways a', 'href')).toEqual([['/']])
+})
+
+test('the words to press are bold in the steps', async () => {
+  expect(await textsOf('first', '.steps strong')).toEqual(
+    [...show.onPhone.steps, ...show.onComputer.steps].flatMap((step) => step.split('**').filter((_, i) => i % 2)),
+  )
 })
 
 test('a field of the open part is sent once', async () => {
@@ -698,6 +757,20 @@ test('the script knows the moods that each style lacks; the tiles of the other s
   expect(shown).toEqual(lacking.map(([, lacks = '']) => (lacks.split(' ').includes('happy') ? '' : 'happy')))
 })
 
+test('the script knows which styles have a background of their own, fill the picture, are busts, or may be hardly visible', async () => {
+  const about = ['value', 'data-own-background', 'data-edge-to-edge', 'data-bust', 'data-faint', 'data-better']
+  const some = ['adventurer', 'avataaars', 'constellation', 'identicon']
+  const selector = some.map((name) => `[name="style"][value="${name}"]`).join()
+  const styles = await attributesOf('form', selector, ...about)
+  const [light, better] = ['ffd29d f6b8c6 c9c3f5 a9d6f5 b8e0c8 f4e9c9', '263239 7a3f5c 2c5a7a']
+  expect(styles).toEqual([
+    ['adventurer', undefined, undefined, undefined, undefined, undefined],
+    ['avataaars', undefined, undefined, '', undefined, undefined],
+    ['constellation', '', undefined, undefined, light, better],
+    ['identicon', undefined, '', undefined, undefined, undefined],
+  ])
+})
+
 test('a style that adds no credit of its own is credited to DiceBear by the script', async () => {
   const by = await attributesOf('form', '[name="style"]:is([value="adventurer"], [value="thumbs"])', 'value', 'data-by')
   expect(by).toEqual([
@@ -709,6 +782,7 @@ test('a style that adds no credit of its own is credited to DiceBear by the scri
 test('the licences page counts the styles that ask for a credit', async () => {
   const [count] = await textsOf('licences', 'h1 ~ .soft')
   expect(count).toBe('15 of the 61 styles ask for a credit; we give one to all of them.')
+  expect(await textsOf('licences', 'li .hint')).toEqual(Array(15).fill(`· ${words.licences.asks}`))
 })
 
 test('the tables of what is kept are tables for assistive technology, even where the stylesheet makes them a list', async () => {
@@ -752,6 +826,6 @@ test('the star of an avatar shows whether it is kept, stays in view, and is disa
   const kept = ['small starred', undefined, undefined]
   expect(stars).toEqual([kept, kept, kept, kept, kept, kept, ['small', '', 'kept-full']])
   const items = await attributesOf('kept', '.looks > li', 'id')
-  const targets = (await attributesOf('kept', '.keep', 'action')).map(([action]) => action?.split('#')[1])
-  expect(targets).toEqual(items.map(([item]) => item))
+  const actions = (await attributesOf('kept', '.keep', 'action')).map(([action]) => action?.split(/[/#]/).slice(-2))
+  expect(actions).toEqual(items.map(([item], i) => [i < 6 ? 'unkeep' : 'keep', item]))
 })

@@ -80,8 +80,9 @@ describe('the demo, without any settings', () => {
         username,
       ]),
     )
-    const lines = [...consent.text.matchAll(/<li( class="yes")?>.*?<span>(.*?)<\/span><\/li>/gs)]
-    expect(lines.map(([, may, text]) => [may !== undefined, text])).toEqual([
+    const lines = [...consent.text.matchAll(/<li( class="yes")?><svg .*?<path d="(.*?)".*?<span>(.*?)<\/span><\/li>/gs)]
+    expect(new Set(lines.map(([, may, icon]) => `${may} ${icon}`)).size).toBe(2)
+    expect(lines.map(([, may, , text]) => [may !== undefined, text])).toEqual([
       ...words.consent.may.map((text) => [true, text]),
       ...words.consent.mayNot.map((text) => [false, text]),
     ])

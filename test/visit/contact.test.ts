@@ -34,6 +34,7 @@ test.each([
   expect(malformed.received()).toContain(words.errors.invalidValues.advice)
   expect(malformed.received()).toContain(`<h1>${words.errors.invalidValues.title}</h1>`)
   expect(malformed.received()).toContain(`<a class="button next" href="/">${words.errors.start}</a>`)
+  expect(malformed.received()).toMatch(/<header>.*<a class="brand" href="\/".*<footer>.*<a href="\/privacy">/s)
   expect(malformed.received()).toMatch(/<img class="sorry-face round" src="\/surprised\.svg" alt=""/)
   expect((await ask(url, '/')).text).not.toContain(link)
 })

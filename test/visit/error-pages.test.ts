@@ -130,5 +130,7 @@ describe('the look that an error page keeps', () => {
     expect(answer.text).toContain('src="/preview.svg?seed=juniper&amp;style=thumbs"')
     expect(answer.text).toContain('href="/?style=thumbs&amp;backgroundColor=transparent&amp;animated=on"')
     expect(answer.text).toContain('<input type="hidden" name="animated" value="on">')
+    // Without a time to wait the button works at once.
+    expect(answer.text).not.toContain('data-wait')
   })
 })

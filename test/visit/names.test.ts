@@ -85,8 +85,10 @@ test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
     for (const page of [shown, refused, older]) {
       expect(textsOf(page, 'h1')).toEqual([`Looking good, ${name}!`])
       expect(textsOf(page, 'title')[0]).toContain(`Looking good, ${isolated(`${name}!`)}`)
-      expect(textsOf(page, 'bdi').filter((text) => text === `${name}!`).length).toBeGreaterThanOrEqual(6)
-      expect(textsOf(page, 'bdi')).toContain(name)
+      // In the header, the heading and four places in each of Discord's themes.
+      expect(textsOf(page, 'bdi').filter((text) => text === `${name}!`)).toHaveLength(10)
+      // In the sentence below the heading, a profile in each theme, and the history of two avatars.
+      expect(textsOf(page, 'bdi').filter((text) => text === name)).toHaveLength(5)
       const seed = `from the seed “${isolated(name)}”`
       expect(labelsOf(page)).toEqual(
         expect.arrayContaining([`Download Bottts, ${seed}`, `Keep Bottts, ${seed}`, `Remove Rings, ${seed}`]),
@@ -98,5 +100,7 @@ test.each(names.map((name, i) => ({ name, id: String(2 + i) })))(
 test.each(names)('a typed seed never becomes markup, on the avatar’s page and on an error page: %s', async (seed) => {
   const [pages, plainPages] = [await pagesOfSeed(seed), await pagesOfSeed('nothing odd')]
   expect(pages.map(outline)).toEqual(plainPages.map(outline))
-  for (const page of pages) expect(textsOf(page, 'bdi')).toContain(seed)
+  const [shown = '', failed = ''] = pages
+  expect(textsOf(shown, 'bdi').filter((text) => text === seed)).toHaveLength(2)
+  expect(textsOf(failed, 'bdi')).toContain(seed)
 })

@@ -97,7 +97,7 @@ describe('the avatar’s page', () => {
   test('is complete for a visitor without banner, colour, decoration, nameplate and server tag', async () => {
     const { page } = await pageOf({})
     expect(await shownOn(page)).toEqual(nothing)
-    expect(await page.find('#with-decoration')).toEqual([])
+    expect(await page.find('#with-decoration, .decoration, .banner, .plate, .tag')).toEqual([])
   })
 
   test('shows each of Discord’s nameplates in a colour of its own', async () => {
