@@ -24,12 +24,15 @@ export const text = (field: Field) => textCalled(texts.fields[field])
 /** How HTML writes a number: https://html.spec.whatwg.org/multipage/common-microsyntaxes.html#floating-point-numbers */
 const numberFormat = /^-?(\d+(\.\d+)?|\.\d+)(e[-+]?\d+)?$/i
 
+/** The entered number, or NaN. JavaScript alone would also accept "0x1", "+1" and an empty text. */
+export const numberIn = (entered: string): number => (numberFormat.test(entered) ? Number(entered) : Number.NaN)
+
 /** The number in a field; undefined if the field is empty or has DiceBear's default, `initial`. */
 export const number = (field: keyof typeof ranges) =>
   text(field).transform((entered, context) => {
     const { min, max, initial } = ranges[field]
     if (entered === '') return undefined
-    const value = numberFormat.test(entered) ? Number(entered) : Number.NaN
+    const value = numberIn(entered)
     if (value >= min && value <= max) return value === initial ? undefined : value
     context.addIssue({ code: 'custom', message: texts.outOfRange(texts.fields[field], min, max) })
     return z.NEVER

@@ -1,7 +1,7 @@
 // The card "Framing" of the form, and its sliders.
 import { flips, measure, ranges, scaleHint } from '../../public/js/look.js'
 import { framings, type Style } from '../avatar/catalogue.ts'
-import type { Field } from './field-schemas.ts'
+import { type Field, numberIn } from './field-schemas.ts'
 import type { Entered } from './form.ts'
 import { pictureUrl } from './look.ts'
 import { words } from './words.ts'
@@ -11,7 +11,7 @@ const framingFields = ['scale', 'translateX', 'translateY', 'rotate', 'flip'] as
 export function framingView(entered: Entered, look: PictureLook, style: Style | undefined) {
   /** Whether the style is a pattern. At a smaller scale the edges of the pattern would be visible. */
   const isEdgeToEdge = style?.edgeToEdge === true
-  const scale = entered.scale === '' ? ranges.scale.initial : Number(entered.scale)
+  const scale = entered.scale === '' ? ranges.scale.initial : numberIn(entered.scale)
   const mirror = entered.flip === 'none' ? '' : entered.flip
   const isOwnScale = !framings.some(({ scale: one }) => one === scale)
   const sliders = (['translateX', 'translateY', 'rotate'] as const).map((name) => sliderView(name, entered[name]))

@@ -377,6 +377,7 @@ const refusals: [what: string, fields: Fields, wrong: string][] = [
   ['the size 0', [['scale', '0']], 'scale'],
   ['a size that is not a number', [['scale', 'NaN']], 'scale'],
   ['a size in hex', [['scale', '0x1']], 'scale'],
+  ['a size with a plus sign', [['scale', '+0.80']], 'scale'],
   ['two sizes in one field', [['scale', '0.8,1.2']], 'scale'],
   ['a shift too far to the left', [['translateX', '-50.1']], 'translateX'],
   ['a shift too far to the right', [['translateX', '50.1']], 'translateX'],
@@ -444,6 +445,11 @@ describe.each([
     if (wrong === 'backgroundColor2') {
       const [second] = await page.find('[name="backgroundColor2"][checked]')
       expect(second?.attributes.get('value')).toBe(first.get('backgroundColor2'))
+    }
+    // Nothing is chosen that was not entered. An empty size is the size 1.
+    const entered = (first.get(wrong) ?? '').trim().replace(/^#/, '').replace('\0', '\ufffd')
+    for (const { attributes } of await page.find(`[name="${wrong}"]:checked`)) {
+      expect(attributes.get('value')?.replace(/^#/, '') || (wrong === 'scale' ? '1' : '')).toBe(entered)
     }
   })
 
