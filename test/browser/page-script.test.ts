@@ -165,6 +165,27 @@ describe('the address bar', () => {
   })
 })
 
+test('a refused form shows every field that is wrong, also those of a gradient that is not chosen', async () => {
+  await visit(async (page) => {
+    await page.goto(`${app.url}/?style=micah&seed=fern&backgroundColor=ffd29d`)
+    const names = ['backgroundColor2', 'backgroundColorAngle', 'rotate', 'flip']
+    for (const name of names) {
+      await page
+        .locator(`[name="${name}"]`)
+        .first()
+        .evaluate((field) => {
+          Object.assign(field, { type: 'text', value: 'nope' })
+        })
+    }
+    await page.getByRole('button', { name: words.home.next }).click()
+    await page.getByRole('alert').waitFor()
+    for (const name of names) {
+      expect([name, await page.locator(`#${name}`).isVisible()]).toEqual([name, true])
+      expect([name, await page.locator(`#${name}-problem`).isVisible()]).toEqual([name, true])
+    }
+  })
+})
+
 test('with reduced motion no moving picture is loaded, not even before the script runs', async () => {
   await visit(
     async (page) => {
