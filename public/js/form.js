@@ -325,10 +325,14 @@ function showNumbers(form) {
   }
   const size = form.querySelector('[data-scale]')
   const scale = form.querySelector('[name="scale"]:checked')
-  size.value = 100 * (scale?.value || 1)
+  const percent = Math.round(100 * Number.parseFloat(scale?.value || '1'))
+  size.value = percent || 100
   scale?.closest('.own-pick')?.removeAttribute('hidden')
   const ownValue = form.querySelector('.framing [data-own-value]')
-  if ('own' in (scale?.dataset ?? {})) ownValue.textContent = measure(size.value, texts.units.scale)
+  // A size that is not a number, and was refused for it, is shown as it was entered.
+  if ('own' in (scale?.dataset ?? {})) {
+    ownValue.textContent = percent ? measure(String(percent), texts.units.scale) : scale.value
+  }
   for (const slider of form.querySelectorAll('[data-slider]')) {
     const output = slider.querySelector('output')
     const { value } = slider.querySelector('input')

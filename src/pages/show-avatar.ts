@@ -7,7 +7,7 @@ import type { Parts } from '../parts.ts'
 import { stateCookies } from '../visitor/cookies.ts'
 import { withNewAvatar } from '../visitor/visitor.ts'
 import { formRefused } from './error-page.ts'
-import { type ReadForm, readForm } from './form.ts'
+import { type ReadForm, readForm, readLook } from './form.ts'
 import { validEntered } from './form-view.ts'
 import { homeView } from './home.ts'
 import { lookUrl } from './look.ts'
@@ -85,6 +85,9 @@ export function showAvatarPage(route: AddRoute, parts: Parts): void {
   }
 }
 
+/** The address keeps only what the chosen style knows, because browsers and proxies refuse a long Location. */
 function signInAgain(res: Response, read: ReadForm): void {
-  res.redirect(303, `${lookUrl(read.choice ?? validEntered(read))}&notice=sign-in`)
+  const valid = validEntered(read)
+  const kept = read.choice ?? readLook(valid).choice ?? { ...valid, pins: {} }
+  res.redirect(303, `${lookUrl(kept)}&notice=sign-in`)
 }

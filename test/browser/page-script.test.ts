@@ -165,10 +165,10 @@ describe('the address bar', () => {
   })
 })
 
-test('a refused form shows every field that is wrong, also those of a gradient that is not chosen', async () => {
+test('a refused form shows each wrong value, also of a gradient that is not chosen', async () => {
   await visit(async (page) => {
     await page.goto(`${app.url}/?style=micah&seed=fern&backgroundColor=ffd29d`)
-    const names = ['backgroundColor2', 'backgroundColorAngle', 'rotate', 'flip']
+    const names = ['backgroundColor2', 'backgroundColorAngle', 'scale', 'rotate', 'flip']
     for (const name of names) {
       await page
         .locator(`[name="${name}"]`)
@@ -183,6 +183,8 @@ test('a refused form shows every field that is wrong, also those of a gradient t
       expect([name, await page.locator(`#${name}`).isVisible()]).toEqual([name, true])
       expect([name, await page.locator(`#${name}-problem`).isVisible()]).toEqual([name, true])
     }
+    await page.locator('html.js').waitFor()
+    expect(await page.getByRole('radio', { name: 'Your own size nope' }).isChecked()).toBe(true)
   })
 })
 

@@ -196,11 +196,34 @@ test('a visitor without a refresh token can restyle until the access token expir
   ])
 })
 
-test('a restyle without a session leads to the form, which is filled with its valid values', async () => {
-  const sent = { ...look, style: 'none of ours', seed: 'x'.repeat(9000) }
-  const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
-  expect([restyled.status, restyled.headers.location]).toEqual([
-    303,
-    '/?backgroundColor=%23ffd29d&mood=happy&notice=sign-in',
-  ])
-})
+const foreignParts = { bodyVariant: 'x'.repeat(12_000), topVariant: 'nope', hatColor: 'ffd29d' }
+
+test.each<[what: string, sent: Record<string, string>, query: string]>([
+  ['a choice', look, 'seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy'],
+  [
+    'parts of other styles',
+    { ...look, ...foreignParts },
+    'seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy',
+  ],
+  [
+    'parts of other styles beside a wrong value',
+    { ...look, ...foreignParts, hairVariant: 'long01,nope', rotate: '99' },
+    'seed=fern&style=adventurer&backgroundColor=ffd29d&mood=happy&hairVariant=long01',
+  ],
+  [
+    'a long mood for a style without a face beside a wrong value',
+    { style: 'rings', seed: 'fern', mood: 'x'.repeat(12_000), rotate: '99' },
+    'seed=fern&style=rings&backgroundColor=transparent',
+  ],
+  [
+    'an unknown style, a long seed and parts',
+    { ...look, ...foreignParts, hairColor: 'ffd29d', style: 'none of ours', seed: 'x'.repeat(200) },
+    'backgroundColor=%23ffd29d&mood=happy',
+  ],
+])(
+  'a restyle without a session leads to the form, which is filled with the valid values: %s',
+  async (_, sent, query) => {
+    const restyled = await app.visitor().post('/show_avatar').type('form').send(sent)
+    expect([restyled.status, restyled.headers.location]).toEqual([303, `/?${query}&notice=sign-in`])
+  },
+)
