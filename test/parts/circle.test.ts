@@ -173,7 +173,7 @@ test.each(Object.entries(cutVariants))('%s: the variants in the table are recogn
       expect(fitting !== undefined).toBe(hasCutVariant)
       if (fitting) expect(fittingFraming(fitting, fittingScale(style, svg))).toBe(undefined)
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   )
   expect([...seen]).toHaveLength(2)
 })
