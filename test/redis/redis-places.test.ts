@@ -328,6 +328,14 @@ describe('with a Redis master behind sentinels', () => {
     expect(errors.filter(({ message }) => !message)).toEqual([])
   })
 
+  test('commands are executed in the order of their calls', async () => {
+    const { store } = app.parts
+    const before = ['first', 'second'].map((value) => store.set('order', value, 60))
+    await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all([...before, store.set('order', 'third', 60)])
+    expect(await store.get('order')).toBe('third')
+  })
+
   test('commands that read go to the master only', async () => {
     const visitor = app.visitor()
     await flow(app)

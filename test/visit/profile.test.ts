@@ -187,6 +187,8 @@ describe('the avatar’s page', () => {
       [1, 'gif'],
       [2, 'gif'],
       [3, 'gif'],
+      [4, 'png'],
+      [-1, 'png'],
     ] as const) {
       const { page, text } = await pageOf({ premium_type }, moving)
       const [download] = await page.find('.downloads a[data-download]')
