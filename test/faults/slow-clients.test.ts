@@ -47,7 +47,11 @@ test('clients that send a byte per second, or nothing, are disconnected; others 
     served += 1
   }
   expect(served).toBeGreaterThan(5)
-  for (const ms of await durations) expect(ms).toBeLessThan(maxRequestMs + slackMs)
+  for (const [place, ms] of (await durations).entries()) {
+    expect(ms).toBeLessThan(maxRequestMs + slackMs)
+    // Clients on slow networks have this long.
+    expect(ms).toBeGreaterThan(place < 520 ? 9500 : 14_500)
+  }
   for (const { received } of connections) expectErrorPage(received(), 408, words.errors.requestTimeout.title)
 }, 60_000)
 
@@ -61,6 +65,7 @@ test('a connection is kept for longer than a proxy’s 60 s, and for a thousand 
       expect(answer.statusCode).toBe(200)
       const keepAliveS = Number(/timeout=(\d+)/.exec(String(answer.headers['keep-alive']))?.[1])
       expect(keepAliveS).toBeGreaterThan(60)
+      expect(keepAliveS).toBeLessThan(120)
     }
   } finally {
     agent.destroy()

@@ -61,7 +61,7 @@ const bad: [name: string, ...values: string[]][] = [
   ],
   ['REDIS_URL', 'sentinel://a', 'sentinel://a/', 'sentinel:///name', 'sentinel://a,/name', 'sentinel://a:x/name'],
   ['REDIS_URL', 'sentinel://a/name/1', 'sentinel://a/name?db=one', 'sentinel://a/name?database=1'],
-  ['REDIS_URL', 'redis://a/12345', 'sentinel://a/name?db=12345'],
+  ['REDIS_URL', 'redis://a/12345', 'sentinel://a/name?db=12345', 'redis://%zz:p@a', 'redis://a#x'],
   ['REDIS_URL', 'sentinel://a/name?db=1&db=2', 'sentinel://:%zz@a/name', 'sentinel://a/na me', 'sentinel://a/name#1'],
   [
     'DISCORD_CLIENT_ID',
@@ -75,6 +75,7 @@ const bad: [name: string, ...values: string[]][] = [
     'YOUR_CLIENT_ID',
     'changeme',
     '000',
+    ' xxx ',
   ],
   [
     'DISCORD_CLIENT_SECRET',
@@ -131,7 +132,7 @@ const bad: [name: string, ...values: string[]][] = [
   ['TRUST_PROXY', '10', 'true', 'all', '*', '0.0.0.0/0', 'loopback,::/0', '10.0.0.0/33', 'proxy.example', '1,,2'],
   ['TRUST_PROXY', '0.0.0.0/1,128.0.0.0/1', '10.0.0.0/7', '::/1', '2000::/3', 'fc00::/6', '10.0.0.0/8,::/8'],
   ['TRUST_PROXY', '::ffff:0:0/96', '::ffff:128.0.0.0/97', '::ffff:10.0.0.0/103', '::/80', '::ffff:10.0.0.1/8'],
-  ['TRUST_PROXY', '1ff::/8', '2001:db8::/129'],
+  ['TRUST_PROXY', '1ff::/8', '2001:db8::/129', '/10.0.0.0/8', '10.0.0.0/8x'],
   ['HTTPS_PROXY', 'socks5://proxy.example', 'ftp://proxy.example', 'a b', 'http://', 'http://a b', ' '],
   [
     'HTTPS_PROXY',
@@ -300,7 +301,7 @@ test.each<Record<string, string>>([
   { TRUST_PROXY: 'linklocal,uniquelocal,fc00::/7,200::/7,2001:db8::/32' },
   { TRUST_PROXY: '203.0.113.7,2001:db8::1,::ffff:203.0.113.7,::ffff:10.0.0.0/104' },
   { DICEBEAR_URL: 'embedded' },
-  { HTTPS_PROXY: 'http://user:p%40ss@proxy.example:3128/', NO_PROXY: '.example,10.0.0.1-10.0.0.9' },
+  { HTTPS_PROXY: 'http://user:p%4Ass@proxy.example:3128/', NO_PROXY: '.example,10.0.0.1-10.0.0.9' },
   { HTTPS_PROXY: 'proxy.example:3128', NO_PROXY: '*' },
   { HTTPS_PROXY: 'https://[2001:db8::1]' },
   { HTTPS_PROXY: 'HTTP://proxy.example' },
@@ -446,5 +447,11 @@ describe('production', () => {
     expect(namedBy({ ...good, DEMO: 'on', DISCORD_CLIENT_ID: '' })).toEqual(['DEMO', 'DISCORD_CLIENT_ID'])
     expect(namedBy({ ...good, DEMO: 'on', DISCORD_CLIENT_SECRET: '' })).toEqual(['DEMO', 'DISCORD_CLIENT_SECRET'])
     expect(namedBy({ ...good, DEMO: 'on', BASE_URL: 'http://avatars.example' })).toEqual(['BASE_URL', 'DEMO'])
+    const publicDemo = { DEMO: 'on', BASE_URL: 'https://avatars.example' }
+    const named = ['DEMO', 'REDIS_URL', 'SESSION_SECRET']
+    expect(namedBy({ ...publicDemo, DISCORD_CLIENT_ID: clientId })).toEqual(['DISCORD_CLIENT_SECRET', ...named].sort())
+    expect(namedBy({ ...publicDemo, DISCORD_CLIENT_SECRET: clientSecret })).toEqual(
+      ['DISCORD_CLIENT_ID', ...named].sort(),
+    )
   })
 })
