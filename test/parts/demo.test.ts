@@ -282,11 +282,12 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
   const young = { ...old, id: String(11n << 22n), username: 'young', discriminator: '0' }
   const accounts = [...demoAccounts, old, young]
   const options = { clientId, clientSecret, redirectUri, accounts }
+  const discord = standInDiscord(options)
   let server: Server
   let url: string
   beforeAll(async () => {
     const app = express().set('view', PlainConsentPage).set('trust proxy', true)
-    app.use('/demo/discord', standInDiscord(options).router).use('/demo/dicebear', standInDiceBear())
+    app.use('/demo/discord', discord.router).use('/demo/dicebear', standInDiceBear())
     server = createServer(app)
     url = `http://127.0.0.1:${await listen(server, 0)}/demo`
   })
@@ -336,6 +337,17 @@ describe('the stand-ins under a path of the app, without the doubles’ strictne
     const send = (path: string) => fetch(`${url}/${path}`, { method: 'POST', body: '[]', redirect: 'manual' })
     expect((await send('discord/api/v10/oauth2/token')).status).toBe(401)
     expect((await send(pageWith(registered))).headers.get('location')).toMatch(/[?&]error=access_denied/)
+  })
+
+  test('keep a thousand codes at most, and read no form of more than 16 KB', async () => {
+    const newCode = () => new URL(discord.agree(`${url}/${pageWith(registered)}`, ozzy ?? '')).searchParams.get('code')
+    const [first, second] = Array.from({ length: 1001 }, newCode)
+    expect(await tokensFor(first ?? '')).toEqual({ error: 'invalid_grant' })
+    expect(await tokensFor(second ?? '')).toMatchObject({ token_type: 'Bearer' })
+    const large = { unused: 'x'.repeat(17 * 1024) }
+    for (const path of ['discord/api/v10/oauth2/token', pageWith(registered)]) {
+      expect((await post(path, large)).status).toBe(413)
+    }
   })
 
   test('sign the visitor in again with the account in their cookie, without a page', async () => {

@@ -41,6 +41,7 @@ describe('a file that cannot be read as text is refused', () => {
     ['UTF-32', Buffer.from([0xff, 0xfe, 0, 0, 0x41, 0, 0, 0, 0x3d, 0, 0, 0, 0x31, 0, 0, 0])],
     ['UTF-16 that is cut off', utf16le.subarray(0, -1)],
     ['Latin-1', Buffer.from('PORT=8080\nREDIS_URL=redis://:Zo\xeb@localhost', 'latin1')],
+    ['Latin-1 that begins with ÿ', Buffer.from('ÿA=1', 'latin1')],
     ['no text at all', Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0])],
   ])('%s', async (_what, content) => {
     await writeFile(file, content)

@@ -28,6 +28,9 @@ test('the log has the stack of an unexpected error', () => {
 test('the log has the type of a thrown value that is no error, and the text that the Redis client throws', () => {
   expect(logSerializers.err('no sentinel answers')).toEqual({ type: 'string', message: 'no sentinel answers' })
   expect(logSerializers.err({ secret })).toEqual({ type: 'object' })
+  expect(logSerializers.err(new StoreUnavailable('down', { cause: Object.assign(new Error(), { code: 5 }) }))).toEqual({
+    ...{ type: 'StoreUnavailable', message: 'down', cause: { type: 'Error' } },
+  })
   expect(logSerializers.err(new Error('failed', { cause: secret }))).toMatchObject({ cause: { type: 'string' } })
   expect(JSON.stringify(logSerializers.err(new Error('failed', { cause: secret })))).not.toContain(secret)
 })

@@ -112,6 +112,8 @@ describe('POST /forget_me', () => {
     expect([...kinds].sort()).toEqual(['forgotten', 'session', 'sessions', 'state', 'successor'])
     expect(await db.keys('session:*')).toHaveLength(1)
     expect(await db.keys('sessions:*')).toHaveLength(1)
+    // Longer than the ten minutes that a visitor may be away at Discord.
+    for (const key of await db.keys('forgotten:*')) expect(await db.ttl(key)).toBeGreaterThan(600)
     // The file that is left belongs to the other visitor.
     expect(await avatarFiles(app)).toHaveLength(1)
     expect(await hasAvatar(stranger, { seed: 'other' })).toBe(true)

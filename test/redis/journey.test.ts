@@ -196,6 +196,18 @@ test('a visitor without a refresh token can restyle until the access token expir
   ])
 })
 
+test('a visitor without a refresh token signs out: the access token is revoked', async () => {
+  const visitor = app.visitor()
+  const tokens = { access_token: 'an-access-token', token_type: 'Bearer', expires_in: 60, scope: 'identify' }
+  app.discord.fail(at.token, faults.json(200, tokens), { times: 1 })
+  app.discord.fail(at.user, faults.json(200, { id: '816822249063055437', username: 'juniper.moss' }), { times: 1 })
+  await signIn(app, visitor)
+  const before = app.discord.count(at.revoke)
+  await visitor.post('/sign_out').expect(303)
+  const revocations = app.discord.calls.filter(({ path }) => path === at.revoke).slice(before)
+  expect(revocations.map(({ body }) => new URLSearchParams(body).get('token'))).toEqual(['an-access-token'])
+})
+
 const foreignParts = { bodyVariant: 'x'.repeat(12_000), topVariant: 'nope', hatColor: 'ffd29d' }
 
 test.each<[what: string, sent: Record<string, string>, query: string]>([

@@ -147,13 +147,17 @@ describe('tokens that Discord has issued are not lost if Redis refuses to store 
     [2, 'the session'],
   ])('a first callback can be reloaded: write %i, %s', async (place) => {
     const { app, plan } = await openRefused()
-    const visitor = app.visitor()
-    const callback = app.discord.codeFor(await leave(visitor))
-    plan(place)
-    expect((await comeBack(visitor, callback)).status).toBe(503)
-    expectLanding(await comeBack(visitor, callback))
-    expect(app.discord.count(at.token)).toBe(1)
-    await expectReading(visitor)
+    const visitors = [app.visitor(), app.visitor()]
+    const callbacks: string[] = []
+    for (const visitor of visitors) callbacks.push(app.discord.codeFor(await leave(visitor)))
+    for (const [index, visitor] of visitors.entries()) {
+      await until(async () => (await app.parts.store.state()) === 'ok')
+      plan(place)
+      expect((await comeBack(visitor, callbacks[index] ?? '')).status).toBe(503)
+    }
+    for (const [index, visitor] of visitors.entries()) expectLanding(await comeBack(visitor, callbacks[index] ?? ''))
+    expect(app.discord.count(at.token)).toBe(2)
+    for (const visitor of visitors) await expectReading(visitor)
   })
 
   test('a restyle whose token was refreshed can be repeated, and the visitor need not sign in again', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { at } from '../support/doubles.ts'
 import type { Fault } from '../support/faults.ts'
 import { comeBack, leave, look, openApp, signIn, type Visitor } from '../support/open-app.ts'
@@ -178,6 +178,17 @@ test('a sign-out with an earlier session id ends the session that replaced it, a
   expect((await old.post('/sign_out')).status).toBe(303)
   await expectSignedOut(visitor, old)
   await expectTokensRevoked()
+})
+
+test('a sign-out with an earlier session id does the same while Redis is full', async () => {
+  const visitor = app.visitor()
+  await signIn(app, visitor)
+  const old = copyOf(app, visitor)
+  await signIn(app, visitor, { ...look, seed: 'later' })
+  onTestFinished(async () => void (await db.configSet('maxmemory', '0')))
+  await db.configSet('maxmemory', '1')
+  expect((await old.post('/sign_out')).status).toBe(303)
+  await expectSignedOut(visitor, old)
 })
 
 test('a sign-out in a browser that has not received the answer to its callback ends that session', async () => {

@@ -322,6 +322,16 @@ describe('cookies', () => {
     },
   )
 
+  test('have 80, the port of plain http, in their names if BASE_URL has no port', async () => {
+    const app = await openApp({ settings: { BASE_URL: 'http://localhost' }, beside: plain.app })
+    onTestFinished(() => app.close())
+    const signedOut = await ask(app.url, '/sign_out', { method: 'POST' })
+    expect(cookiesSet(signedOut).map(({ name, attributes }) => [name, attributes[0]])).toContainEqual([
+      'avatar-switch-account-80',
+      'Max-Age=86400', // until then, another account can be chosen
+    ])
+  })
+
   test.each([
     ['http', '', () => plain],
     ['https', '__Host-', () => secure],
