@@ -96,7 +96,7 @@ async function send(url: URL, request: UpstreamRequest, connections: Connections
       })
       sent.on('response', resolve)
       sent.on('error', (cause) => {
-        const isStale = sent.reusedSocket && sent.socket?.bytesRead === bytesBefore && !signal.aborted
+        const isStale = sent.reusedSocket && sent.socket?.bytesRead === bytesBefore
         reject(isStale ? new StaleConnection('closed by the server', { cause }) : cause)
       })
       sent.end(body)

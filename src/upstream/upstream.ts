@@ -57,8 +57,7 @@ export function createUpstream({ name, breaker, onCall, onBreaker, ...options }:
 function checkStatus(response: UpstreamResponse): UpstreamResponse {
   const { status } = response
   if (status === 429) throw new UpstreamRateLimited('answered 429', response, retryAfterS(response))
-  if (status < 200 || (status >= 300 && status < 400) || status >= 500)
-    throw new UpstreamUnavailable(`answered ${status}`)
+  if ((status >= 300 && status < 400) || status >= 500) throw new UpstreamUnavailable(`answered ${status}`)
   return response
 }
 
