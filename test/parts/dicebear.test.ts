@@ -186,9 +186,9 @@ describe('DiceBear’s HTTP API', () => {
     ],
     [
       'another type',
-      faults.wrongType(small, `text/html; charset=${'x'.repeat(99)}`),
+      faults.wrongType(small, `text/html; not=image/svg+xml; ${'x'.repeat(99)}`),
       DiceBearUnavailable,
-      `answered 200, text/html; charset=${'x'.repeat(21)}`,
+      `answered 200, text/html; not=image/svg+xml; ${'x'.repeat(10)}`,
     ],
     ['a status of 500', faults.answer(500, small, svgType), DiceBearUnavailable, 'no picture'],
     [

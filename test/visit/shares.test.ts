@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { ask } from '../support/ask.ts'
 import { openApp, shownAvatar, signIn, type TestApp, type Visitor } from '../support/open-app.ts'
 import { childrenOf } from '../support/renderers.ts'
 import { send } from '../support/visits.ts'
@@ -123,18 +124,30 @@ test('three clients can ask for twenty pictures of links each at once, but not f
   expect(count(503)).toBeGreaterThan(0)
 })
 
-test('three clients can ask for 150 previews each at once, as a form with an open part and twelve faces does', async () => {
-  const answers = await Promise.all(
-    Array.from({ length: 450 }, (_, n) =>
-      send(
-        app
-          .visitor()
-          .get(`/preview.svg?style=rings&seed=form-${n}`)
-          .set(from(`192.0.2.${n % 3}`)),
-      ),
-    ),
-  )
-  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+test('a client can ask for 304 previews at once, and all clients together for 1008', async () => {
+  const refused: number[] = []
+  const askForPreviews = (count: number, client: number) =>
+    Array.from({ length: count }, async (_, place) => {
+      const path = `/preview.svg?style=rings&seed=${client}-${place}`
+      const { status } = await ask(app.url, path, { headers: from(`192.0.2.${client}`) })
+      if (status === 503) refused.push(client)
+      return status
+    })
+  await app.visitor().get('/preview.svg?style=rings')
+  // While the processes are stopped, nothing is drawn.
+  const children = childrenOf(process.pid)
+  const signal = (name: string) => children.forEach((child) => void process.kill(child, name))
+  signal('SIGSTOP')
+  onTestFinished(() => signal('SIGCONT'))
+  const statuses: Promise<number>[] = []
+  // The first two clients have four tasks each that the drawing process may do, and 300 that wait.
+  for (const [client, most] of [304, 304, 300, 100].entries()) {
+    statuses.push(...askForPreviews(most + 1, client))
+    await expect.poll(() => refused).toContain(client)
+  }
+  signal('SIGCONT')
+  const counts = Map.groupBy(await Promise.all(statuses), (status) => status)
+  expect([counts.size, counts.get(200)?.length, refused]).toEqual([2, 1008, [0, 1, 2, 3]])
 })
 
 test('a client that asks for many previews at once has half of the tasks of the drawing process at most', async () => {
