@@ -67,7 +67,7 @@ export function sessionCookie(config: Config, store: SessionStore, log: Logger) 
    */
   function completeCookie(req: Request, res: Response): void {
     const cookies = [res.get('Set-Cookie') ?? []].flat()
-    const isOurs = (cookie: string) => cookie.startsWith(`${name}=s`) && !cookie.includes('Max-Age')
+    const isOurs = (cookie: string) => cookie.startsWith(`${name}=s`)
     if (!cookies.some(isOurs)) return
     const isUnwanted = res.err !== undefined && req.sessionID === idOf(req)
     const complete = (cookie: string) => (isUnwanted ? [] : `${cookie}; Max-Age=${secondsLeft(req.session)}`)

@@ -475,6 +475,7 @@ describe('the metrics also have', () => {
     const samples = await read(app)
     expect(sum(samples, 'store_failures_total')).toBeGreaterThan(failed)
     expect(sum(samples, 'http_failures_total', { failure: 'StoreUnavailable' })).toBe(1)
+    expect(sum(samples, 'sign_ins_started_total')).toBe(0)
     await redis.restart()
     await expect.poll(isUp, { timeout: 5000 }).toBe(1)
   })

@@ -80,6 +80,13 @@ describe('the demo, without any settings', () => {
         username,
       ]),
     )
+    const [, ozzy] = demoAccounts
+    const Cookie = `stand_in_discord=${ozzy?.id}`
+    const known = await ask(app.url, pathname + search.replace('prompt=none', 'prompt=consent'), {
+      headers: { Cookie },
+    })
+    const chosen = [...known.text.matchAll(label)].filter(([, , checked]) => checked)
+    expect(chosen.map(([, id]) => id)).toEqual([ozzy?.id])
     const lines = [...consent.text.matchAll(/<li( class="yes")?><svg .*?<path d="(.*?)".*?<span>(.*?)<\/span><\/li>/gs)]
     expect(new Set(lines.map(([, may, icon]) => `${may} ${icon}`)).size).toBe(2)
     expect(lines.map(([, may, , text]) => [may !== undefined, text])).toEqual([

@@ -224,6 +224,8 @@ describe('keeping an avatar', () => {
     expect((await historyOf(visitor))[0]).toBe(oldest)
     expect(await keptPlaces(visitor)).toEqual([0])
     await act(visitor, oldest, 'unkeep')
+    await make(visitor, 1)
+    expect(await keptPlaces(visitor)).toEqual([])
     for (let seed = 20; seed < 32; seed += 1) await make(visitor, seed)
     expect(await historyOf(visitor)).not.toContain(oldest)
   })
