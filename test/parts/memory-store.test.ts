@@ -2,6 +2,7 @@ import { CookieAccessInfo } from 'cookiejar'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createDiscordLimits } from '../../src/discord/rate-limits.ts'
 import { LockLost } from '../../src/errors.ts'
+import { createSharedCounter } from '../../src/store/counters.ts'
 import { tryLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { openApp, signIn } from '../support/open-app.ts'
@@ -63,6 +64,7 @@ test('a list says which items are too many, and keeps its TTL when one is remove
 })
 
 test('a lock is held until its owner releases it, alone or in the same step as a write', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'Date', 'setInterval', 'clearInterval'] })
   const store = memoryStore()
   await store.set('session:1', 'before', 60)
   const lock = await tryLock(store, 'session:1')
@@ -78,7 +80,20 @@ test('a lock is held until its owner releases it, alone or in the same step as a
   await lock.release()
   expect(await tryLock(store, 'session:1')).toBeUndefined()
   await next?.release()
-  expect(await tryLock(store, 'session:1')).toBeDefined()
+  const last = await tryLock(store, 'session:1')
+  expect(last).toBeDefined()
+  await last?.release()
+  expect(vi.getTimerCount()).toBe(0) // no lock is renewed after its release
+})
+
+test('a count that is shared late in its window does not make the window longer', async () => {
+  const store = memoryStore()
+  const count = createSharedCounter(store, 20)
+  count('limit:1')
+  vi.advanceTimersByTime(40_000)
+  expect(count('limit:1')).toEqual({ hits: 2, endsInMs: 20_000 })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(await store.count('limit:1', 1, 60_000)).toEqual({ hits: 3, resetMs: 20_000 })
 })
 
 test('what must wait for Discord waits for whole seconds, rounded up', async () => {
