@@ -74,6 +74,7 @@ test('a lock is held until its owner releases it, alone or in the same step as a
   expect(await store.replace(lock, 'during', 60)).toBe(true)
   expect(await tryLock(store, 'session:1')).toBeUndefined()
   expect(await lock.replaceAndRelease('after', 60)).toBe(true)
+  expect(vi.getTimerCount()).toBe(0)
   expect(await store.get('session:1')).toBe('after')
   const next = await tryLock(store, 'session:1')
   // A late release by the first owner does not release the lock of the next owner.
@@ -83,7 +84,8 @@ test('a lock is held until its owner releases it, alone or in the same step as a
   const last = await tryLock(store, 'session:1')
   expect(last).toBeDefined()
   await last?.release()
-  expect(vi.getTimerCount()).toBe(0) // no lock is renewed after its release
+  // No lock is renewed after its release.
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('a count that is shared late in its window does not make the window longer', async () => {
