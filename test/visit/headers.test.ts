@@ -477,7 +477,9 @@ function readPolicy(text: string): Map<string, string[]> {
 test('no answer reveals a version', async () => {
   for (const [, , answer] of everything) {
     const { headers, text } = await answer(plain)
-    expect(JSON.stringify(headers)).not.toMatch(/express|node|undici|sharp|redis/i)
+    // Cookies and redirects contain random letters, in which any short word may occur.
+    const { 'set-cookie': _cookies, location: _location, ...others } = headers
+    expect(JSON.stringify(others)).not.toMatch(/express|node|undici|sharp|redis/i)
     expect(text).not.toMatch(/\bexpress\b|node_modules|undici|\bat .*\.ts:\d+/i)
   }
 })

@@ -127,7 +127,7 @@ describe('the log line of a request', () => {
     ['/healthz', 200, 20],
     ['/readyz?exclude=dependencies', 200, 20],
     ['/licences', 200, 30],
-    ['/nowhere?code=c0de', 404, 30],
+    ['/nowhere?code=the-code', 404, 30],
     ['/preview.svg?style=nope', 400, 30],
     ['a callback while Discord fails', 502, 40],
   ])('for %s (%i) has the level %i, the path without the query, and the time', async (path, status, level) => {
@@ -149,7 +149,7 @@ describe('the log line of a request', () => {
     })
     expect(Number.isInteger(line.responseTime)).toBe(true)
     expect(line.responseTime).toBeLessThanOrEqual(Math.ceil(performance.now() - since))
-    expect(JSON.stringify(line)).not.toContain('c0de')
+    expect(JSON.stringify(line)).not.toContain('the-code')
   })
 })
 
