@@ -25,7 +25,9 @@ async function avatarPages(): Promise<Record<string, string>> {
   const first = await visitor.get('/show_avatar')
   const post = (fields: Record<string, string>) => visitor.post('/show_avatar').type('form').send(fields)
   await post({ style: 'thumbs', animated: 'on', seed: 'amber acorn' })
-  const second = await visitor.get(`/show_avatar?${new URLSearchParams({ ...look, scale: '0.8', part: 'hair' })}`)
+  const second = await visitor.get(
+    `/show_avatar?${new URLSearchParams({ ...look, scale: '0.8', part: 'hair', hairColor: '0e0e0e' })}`,
+  )
   firstId = shownAvatar(first.text)
   id = shownAvatar(second.text)
   const refused = await post({ ...look, style: 'nope', hairVariant: 'long01' })
@@ -140,6 +142,7 @@ describe('every page', () => {
     const head = async (selector: string, ...attributes: string[]) => attributesOf(name, selector, ...attributes)
     expect(await head('html', 'lang', 'dir')).toEqual([['en', 'ltr']])
     expect((await textsOf(name, 'title')).map((text) => text.endsWith(` · ${words.site.name}`))).toEqual([true])
+    expect(await head('meta[charset]', 'charset')).toEqual([['utf-8']])
     expect(await head('meta[name="viewport"]', 'content')).toEqual([['width=device-width, initial-scale=1']])
     expect(await head('meta[name="description"]', 'content')).toEqual([[words.site.description]])
     expect(await head('meta[name="color-scheme"]', 'content')).toEqual([['dark light']])
@@ -279,8 +282,8 @@ describe('every page', () => {
       expect([name, text.match(/\*\*|\{\w+\}/g)]).toEqual([name, null])
       expect([name, await attributesOf(name, 'svg:not(:has(*))', 'class')]).toEqual([name, []])
       const values = await attributesOf(name, 'label.swatch:has(svg:not(.icon)) input', 'value')
-      const fills = await attributesOf(name, 'label.swatch svg:not(.icon) rect', 'fill')
-      expect([name, fills]).toEqual([name, values.map(([value]) => [`#${value}`])])
+      const fills = await attributesOf(name, 'label.swatch svg:not(.icon) rect', 'fill', 'width', 'height')
+      expect([name, fills]).toEqual([name, values.map(([value]) => [`#${value}`, '100%', '100%'])])
     }
     expect((await attributesOf('form, filled', 'label.swatch rect', 'fill')).length).toBeGreaterThan(25)
   })
@@ -338,6 +341,7 @@ describe('pictures', () => {
 })
 
 const { home, show, script } = words
+const moves = '(19 styles; Discord needs Nitro)'
 /** A place on a page: a selector, and the attributes of the only element there. `text` is its text. */
 type Place = [page: string, selector: string, expected: Record<string, string | undefined>]
 
@@ -351,6 +355,13 @@ const places: Record<string, Place[]> = {
     ['form', '[property="og:site_name"]', { content: words.site.name }],
     ['form', '[property="og:description"]', { content: home.lead }],
     ['form', '[name="twitter:card"]', { content: 'summary_large_image' }],
+    [
+      'form',
+      '[property="og:image"]',
+      { content: 'the address of the app/og.png?style=adventurer&backgroundColor=ffd29d&mood=happy' },
+    ],
+    ['form', '[property="og:image:width"]', { content: '1200' }],
+    ['form', '[property="og:image:height"]', { content: '630' }],
   ],
   'the error page of a visitor who must wait looks sorry, and counts in seconds or minutes': [
     ['failed', '.sorry-face[src^="/surprised.svg?"]', { class: 'sorry-face round', alt: '' }],
@@ -395,8 +406,12 @@ const places: Record<string, Place[]> = {
     ['form', '.swatch.none', { title: home.none, text: home.none }],
     ['form', '.swatch:has([value="a9d6f5"][name="backgroundColor"])', { title: 'Sky', text: 'Sky' }],
     ['form, faint', '.faint a:last-of-type', { title: 'Harbour', text: 'Harbour', 'data-better': '2c5a7a' }],
+    ['form, faint', '.faint a:last-of-type rect', { fill: '#2c5a7a', width: '100%', height: '100%' }],
     ['form, faint', '.faint a:last-of-type', { href: '/?seed=fern&style=constellation&backgroundColor=2c5a7a' }],
     ['form, filled', '.own:has([name="backgroundColor"]) [type="color"]', { 'aria-label': home.ownColour }],
+    ['second', '#part .swatch:has([value="0e0e0e"])', { title: 'black, #0e0e0e', text: 'black, #0e0e0e' }],
+    ['form', '[data-rolls] ul', { 'aria-labelledby': 'rolls-name' }],
+    ['first', '.who button', { text: `${words.site.signOut}${words.site.signOutHint}` }],
     ['form, filled', '#part [type="color"]', { 'aria-label': home.ownColour, value: '#123456' }],
     ['form, filled', '#part [role="radiogroup"]:first-child', { 'aria-label': 'Hair colour' }],
     ['form, filled', '#part [role="radiogroup"]:last-child', { 'aria-label': 'Hair' }],
@@ -480,6 +495,7 @@ const places: Record<string, Place[]> = {
       { src: '/preview.svg?seed=juniper&style=avataaars&flip=both' },
     ],
     ['second', '.maker', { 'data-example': 'juniper.moss' }],
+    ['form, filled', '.maker', { 'data-example': 'juniper' }],
     ['licences', '#adventurer img', { src: '/preview.svg?seed=juniper&style=adventurer&backgroundColor=ffd29d' }],
     ['licences', '#glass img', { src: '/preview.svg?seed=juniper&style=glass' }],
   ],
@@ -586,7 +602,8 @@ const places: Record<string, Place[]> = {
     ['form', '#filter-popular', { checked: '' }],
     ['form', '.tile:has([value="thumbs"])', { text: 'Thumbs, can move' }],
     ['form', '.tile:has([value="adventurer"])', { text: 'Adventurer' }],
-    ['form', '.tick:has(#animated) .hint', { text: '(19 styles; Discord needs Nitro)' }],
+    ['form', '.tick:has(#animated) .hint', { 'data-moves': moves, text: moves }],
+    ['form', '[data-moves]', { 'data-movers': 'Thumbs, Blobs, Clay' }],
   ],
   'the avatar’s page shows the picture, its places and its credit': [
     ['first', '.now p', { text: `${show.now} ${show.nowHint}` }],

@@ -23,7 +23,7 @@ test.each([
   const escaped = (value: string) => value.replaceAll('&', '&amp;')
   const link = `<a href="${escaped(href)}">${escaped(text)}</a>`
   const missing = await ask(url, '/nowhere')
-  expect(missing.text).toMatch(/<bdi>404-[0-9a-f]{8}<\/bdi>/)
+  expect(missing.text).toMatch(/The number of this error is <bdi>404-[0-9a-f]{8}<\/bdi>\./)
   for (const page of [missing, await ask(url, '/get_avatar?code=x')]) expect(page.text).toContain(link)
   const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
   expect(JSON.parse(problem.text)).toMatchObject({ errorNumber: expect.stringMatching(/^404-/), contact: href })
