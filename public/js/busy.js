@@ -8,7 +8,7 @@ const sending = new Map()
 
 document.addEventListener('submit', (event) => {
   const { target: form, submitter: button } = event
-  if (event.defaultPrevented || button?.formMethod === 'get') return
+  if (button?.formMethod === 'get') return
   if (sending.has(form)) return event.preventDefault()
   const label = button?.dataset.busy ? [...button.childNodes] : undefined
   if (label) button.replaceChildren(button.dataset.busy)

@@ -59,7 +59,7 @@ test('the last rolls are four different seeds, with the one before the first rol
     expect(newest).toBe(await seed.inputValue())
     await rolls.nth(2).click()
     expect([await seed.inputValue(), await marked()]).toEqual([third, third])
-    expect(await page.locator('[data-rolls] img:not([alt=""])').count()).toBe(0)
+    expect(await page.locator('[data-rolls] img:not([alt=""][width="44"][height="44"])').count()).toBe(0)
     // A seed that is empty or too long is no roll. A roll is never the current seed, and is not listed twice.
     await seed.fill('W'.repeat(129))
     await roll.click()
@@ -293,6 +293,13 @@ test('the form follows the style: credit, moods, sizes, background, and better c
       return region?.textContent
     })
     expect(repeated).toBe('')
+    // The hint that is always there is not announced when it comes back.
+    await page.getByRole('checkbox', { name: 'Animate' }).uncheck()
+    expect(await page.locator('[data-moves]').textContent()).toContain('19 styles')
+    expect(await announced(page)).not.toContain('19 styles')
+    // After a mood, “Any” can be chosen again.
+    for (const name of ['Sad', home.anyMood]) await style(page, name)
+    await untilDrawn(page, 'mood', null, '.tile:has([name="style"][value="lorelei"]) img')
     const sad = page.getByRole('radio', { name: 'Sad', exact: true })
     expect([await sad.isDisabled(), await sad.getAttribute('aria-describedby')]).toEqual([false, null])
     // It stays for as long as it is chosen.
@@ -410,8 +417,12 @@ test('a visitor who asks for reduced motion meanwhile sees a still preview', asy
 test('“Make it fit” moves the focus to the size, and shows its new number', async () => {
   await visit({}, async (page) => {
     await open(page, '', '/?style=fun-emoji&seed=s1&backgroundColor=ffd29d')
-    await page.locator('[data-fit]').first().click()
+    await page.locator('[data-fit]').last().scrollIntoViewIfNeeded()
+    const top = await page.evaluate(() => scrollY)
+    await page.locator('[data-fit]').last().click()
     await page.waitForURL(/scale=0\.9/)
+    // The button is beside the preview, so the page does not scroll to the size.
+    expect(await page.evaluate(() => scrollY)).toBe(top)
     expect(await focus(page, 'name')).toBe('scale')
     expect(await page.locator('[data-slider="scale"] output').allTextContents()).toEqual(['90 %'])
   })

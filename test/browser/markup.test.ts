@@ -280,7 +280,9 @@ describe('every page', () => {
     for (const name of Object.keys(pages)) {
       const [text = ''] = await textsOf(name, 'body')
       expect([name, text.match(/\*\*|\{\w+\}/g)]).toEqual([name, null])
-      expect([name, await attributesOf(name, 'svg:not(:has(*))', 'class')]).toEqual([name, []])
+      const empty = 'svg:not(:has(*)), svg.icon:not([viewBox="0 0 24 24"])'
+      const shapeless = 'path:not([d]), circle:not([cx][cy][r]), rect:not([width][height])'
+      expect([name, await attributesOf(name, `${empty}, ${shapeless}`, 'class')]).toEqual([name, []])
       const values = await attributesOf(name, 'label.swatch:has(svg:not(.icon)) input', 'value')
       const fills = await attributesOf(name, 'label.swatch svg:not(.icon) rect', 'fill', 'width', 'height')
       expect([name, fills]).toEqual([name, values.map(([value]) => [`#${value}`, '100%', '100%'])])
@@ -298,6 +300,10 @@ describe('every page', () => {
 test('the module that the countdown of the error page imports is preloaded', async () => {
   const modules = await attributesOf('failed', '[rel="modulepreload"]', 'href')
   expect(modules.map(([href]) => href?.replace(/.*\//, ''))).toEqual(['look.js'])
+  for (const name of ['form', 'first', 'failed']) {
+    const integrity = await attributesOf(name, '[rel="modulepreload"], script', 'integrity')
+    for (const [hash] of integrity) expect(hash).toMatch(/^sha\d+-[\w+/]{43,}=*$/)
+  }
 })
 
 describe('pictures', () => {
@@ -342,6 +348,7 @@ describe('pictures', () => {
 
 const { home, show, script } = words
 const moves = '(19 styles; Discord needs Nitro)'
+const reducedMotion = '(prefers-reduced-motion: reduce)'
 /** A place on a page: a selector, and the attributes of the only element there. `text` is its text. */
 type Place = [page: string, selector: string, expected: Record<string, string | undefined>]
 
@@ -391,8 +398,14 @@ const places: Record<string, Place[]> = {
     ['second', '.wall > button', { formaction: '/show_avatar#wall', formmethod: 'get', value: '1' }],
   ],
   'groups, colours and fields have names for assistive technology': [
-    ['form', 'form.maker', { 'aria-label': home.form }],
-    ['second', 'form.maker', { 'aria-label': show.here }],
+    ['form', 'form.maker', { 'aria-label': home.form, novalidate: '' }],
+    ['second', 'form.maker', { 'aria-label': show.here, novalidate: '' }],
+    ['second', '#here-title', { text: show.here }],
+    ['form', 'h1', { text: home.title }],
+    ['form', '.lead', { text: home.lead }],
+    ['licences', 'h1', { text: words.licences.title }],
+    ['privacy', 'h1', { text: words.privacy.title }],
+    ['privacy', '#kept', { text: words.privacy.kept }],
     ['form', '.card:has(.moods)', { role: 'radiogroup', 'aria-labelledby': 'mood-title' }],
     ['form', '#mood-title', { text: home.mood }],
     ['form', '.styles [role="radiogroup"]', { 'aria-labelledby': 'style-title' }],
@@ -477,7 +490,11 @@ const places: Record<string, Place[]> = {
         src: `/preview.svg?seed=fern&style=constellation&${new URLSearchParams({ backgroundColor: 'ffd29d', backgroundColorFill: 'linear', backgroundColor2: 'a9d6f5' })}`,
       },
     ],
-    ['form, moving', '.crop source', { srcset: '/preview.svg?seed=fern&style=thumbs' }],
+    ['form, moving', '.crop source', { srcset: '/preview.svg?seed=fern&style=thumbs', media: reducedMotion }],
+    ...['80', '40', '32'].map((size): Place => {
+      const source = `.sizes source:has(+ [width="${size}"])`
+      return ['form, moving', source, { srcset: '/preview.svg?seed=fern&style=thumbs', media: reducedMotion }]
+    }),
     ['form, moving', '.crop img', { src: '/preview.svg?seed=fern&style=thumbs&animated=on' }],
     [
       'form, edge to edge',
@@ -555,6 +572,10 @@ const places: Record<string, Place[]> = {
     ],
     ['form', '.yours', { hidden: '' }],
     ['form, filled', '.swatch.rolled input', { checked: undefined }],
+    ['form, filled', '.swatch.rolled', { title: home.asRolled, text: home.asRolled }],
+    ['form, filled', '#part .own', { text: `${home.ownColour} #123456` }],
+    ['form', '.parts .rest > summary', { text: home.moreParts }],
+    ['form', '.parts h2', { text: home.parts }],
     ['form, filled', '#part .tile:first-child input', { checked: '', value: '', 'data-variant': undefined }],
     ['form, filled', '#part .tile:last-child input', { name: 'hairVariant', 'data-variant': 'hairVariant' }],
     ['form', '.dice', { 'aria-label': script.rollLong }],
@@ -645,6 +666,21 @@ const places: Record<string, Place[]> = {
     ['kept', '.looks [aria-current="true"] .name', { text: 'Adventurer, happy from the seed “kept 6”' }],
     ['kept', '#removed', { role: 'status', text: 'Removed Thumbs, from the seed “amber acorn”. Undo' }],
     ['kept', '#removed bdi', { text: 'amber acorn' }],
+    ['kept', '.hero .notice', { text: `${home.cut} ${home.fit}` }],
+    ['first', '.hero .lead', { text: 'Adventurer, happy, from the seed “juniper.moss”.' }],
+    ['first', '.ask > summary', { text: show.copy }],
+    ['first', '.others a:last-child', { text: show.svg }],
+    ['first', '.there-dark .chat > div:first-child b', { text: show.friend }],
+    ['licences', '#adventurer p:first-of-type', { text: '“Adventurer” by Lisa Wischofsky' }],
+    ['licences', '#adventurer h2', { text: 'Adventurer' }],
+    ['licences', '#adventurer p:last-of-type', { text: `CC BY 4.0 · ${words.licences.asks}` }],
+    [
+      'privacy',
+      '[aria-labelledby="ask"] [href^="mailto:"]',
+      { href: `mailto:${settings.CONTACT}`, text: settings.CONTACT },
+    ],
+    ['privacy', '[aria-labelledby="ask"] [rel]', { href: settings.PRIVACY_URL, text: settings.PRIVACY_URL }],
+    ['form', '.brand svg', { class: 'icon brand-mark' }],
     ['first', '.your-data [name="devices"]', { value: 'all', text: words.yourData.signOutEverywhere }],
     ['failed', '.kept img', { src: '/preview.svg?seed=juniper&style=adventurer&backgroundColor=ffd29d&mood=happy' }],
     ['failed', '.kept dl', { text: 'StyleAdventurer MoodHappy BackgroundApricot Seedyour username' }],
@@ -750,6 +786,12 @@ test('what a page has no cause to show is not on it', async () => {
   expect(await attributesOf('error', '.ways a', 'href')).toEqual([['/']])
 })
 
+test('each field in “Use it elsewhere” has a label and a button that copies it', async () => {
+  const { picture, dicebear, options, copy } = words.elsewhere
+  expect(await textsOf('first', '.elsewhere label')).toEqual([picture, dicebear, options])
+  expect(await textsOf('first', '.elsewhere button')).toEqual([copy, copy, copy])
+})
+
 test('the words to press are bold in the steps', async () => {
   expect(await textsOf('first', '.steps strong')).toEqual(
     [...show.onPhone.steps, ...show.onComputer.steps].flatMap((step) => step.split('**').filter((_, i) => i % 2)),
@@ -843,6 +885,8 @@ test('the star of an avatar shows whether it is kept, stays in view, and is disa
   const kept = ['small starred', undefined, undefined]
   expect(stars).toEqual([kept, kept, kept, kept, kept, kept, ['small', '', 'kept-full']])
   const items = await attributesOf('kept', '.looks > li', 'id')
-  const actions = (await attributesOf('kept', '.keep', 'action')).map(([action]) => action?.split(/[/#]/).slice(-2))
-  expect(actions).toEqual(items.map(([item], i) => [i < 6 ? 'unkeep' : 'keep', item]))
+  const pictures = (await attributesOf('kept', '.looks .thumb img', 'src')).map(([src]) => src?.replace('.svg', ''))
+  const actions = (await attributesOf('kept', '.keep', 'action')).flat()
+  expect(actions).toEqual(items.map(([item], i) => `${pictures[i]}/${i < 6 ? 'unkeep' : 'keep'}#${item}`))
+  expect(await attributesOf('kept', '#removed form', 'action')).toEqual([[`/avatars/${id}/restore#looks`]])
 })

@@ -70,6 +70,8 @@ describe('fast typing', () => {
   test('does not dim the picture because an earlier one is late', async () => {
     await visit(async (page) => {
       await openWithStoppedClock(page)
+      const tiles: string[] = []
+      page.on('request', (request) => tiles.push(...(request.url().match(/seed=\w+&style=lorelei/) ?? [])))
       const release = await delay(page, /seed=a&/)
       await seedField(page).fill('a')
       await page.clock.runFor(100)
@@ -77,6 +79,8 @@ describe('fast typing', () => {
       await untilShown(page, 'seed=ab&')
       await page.clock.runFor(200)
       expect(await page.locator('form.stale').count()).toBe(0)
+      // The tiles wait a little longer than the preview.
+      await expect.poll(() => tiles).toEqual(['seed=ab&style=lorelei'])
       release()
     })
   })
@@ -594,6 +598,7 @@ describe('the focus', () => {
       await untilShown(page, 'seed=otter')
       await again.waitFor({ state: 'detached' })
       expect(await focused(page)).toContain(alt)
+      expect(await page.locator(preview).getAttribute('tabindex')).toBe('-1') // not in the order of the tab key
     })
   })
 

@@ -560,6 +560,10 @@ describe('the form', () => {
         expect(await page.locator('[name="scale"]:checked').inputValue()).toBe('0.9')
         // A face that was moved to the side goes back to the middle.
         await page.goto(`${app.url}/?style=adventurer&seed=fern&scale=0.8&translateX=40`)
+        if (script) {
+          await page.locator('#seed').fill('moss')
+          await page.locator('.framing [data-fit][href*="seed=moss&"]').waitFor()
+        }
         await fit.click()
         await page.waitForURL(/backgroundColor=transparent&scale=0\.8$/)
         expect(await page.locator('#translateX').inputValue()).toBe('0')

@@ -29,8 +29,13 @@ describe('“Save or share”', () => {
       await withSharing(page)
       await openAvatar(page, app.url)
       expect((await download(page).textContent())?.trim()).toBe('Download')
+      let fetched = 0
+      page.on('request', (request) => {
+        if (request.resourceType() === 'fetch' && request.url().includes('.png?size=512')) fetched += 1
+      })
       await share(page).click()
       await page.waitForFunction(() => document.title === 'juniper.moss-adventurer-happy.png image/png true')
+      expect(fetched).toBe(1)
     })
   })
 
@@ -194,7 +199,7 @@ test.each([true, false])(
 
 test('the steps for this kind of device are open, and fold when the others are opened', async () => {
   for (const [width, open, other] of [
-    [360, 'On a phone', 'On a computer'],
+    [620, 'On a phone', 'On a computer'],
     [768, 'On a computer', 'On a phone'],
   ] as const) {
     await visit({ viewport: { width, height: 800 } }, async (page) => {

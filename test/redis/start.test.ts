@@ -94,6 +94,7 @@ describe('the demo, without any settings', () => {
       ...words.consent.mayNot.map((text) => [false, text]),
     ])
     expect(consent.text).toContain('<strong>A rehearsal, not Discord.</strong>')
+    expect(consent.text).toContain(`<fieldset role="radiogroup">\n<legend class="unseen">${words.consent.accounts}<`)
     expect(consent.text).toContain(`data-busy="${words.script.working}">${words.consent.agree}`)
     expect(consent.text).toContain(`value="decline">${words.consent.decline}`)
     // The app calls the stand-ins over HTTP, with the client that also calls the real services.

@@ -24,7 +24,10 @@ test.each([
   const link = `<a href="${escaped(href)}">${escaped(text)}</a>`
   const missing = await ask(url, '/nowhere')
   expect(missing.text).toMatch(/The number of this error is <bdi>404-[0-9a-f]{8}<\/bdi>\./)
-  for (const page of [missing, await ask(url, '/get_avatar?code=x')]) expect(page.text).toContain(link)
+  const [before, after] = words.errors.ask.split('{contact}')
+  for (const page of [missing, await ask(url, '/get_avatar?code=x')]) {
+    expect(page.text).toContain(`${before}${link}${after}`)
+  }
   const problem = await ask(url, '/nowhere', { headers: { Accept: 'application/json' } })
   expect(JSON.parse(problem.text)).toMatchObject({ errorNumber: expect.stringMatching(/^404-/), contact: href })
   // A request that Node cannot parse gets a page from another part of the app.

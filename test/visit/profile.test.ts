@@ -77,6 +77,7 @@ describe('the avatar’s page', () => {
       expect(attributes.get('media')).toBe('(prefers-reduced-motion: reduce)')
     }
     expect(await page.find('#with-decoration')).toHaveLength(1)
+    expect(await page.find('.where rect[width="100%"][height="100%"]')).toHaveLength(4)
     for (const { attributes } of await page.find(`img[src^="${cdn}"]`)) {
       expect(attributes.get('referrerpolicy')).toBe('no-referrer')
     }
