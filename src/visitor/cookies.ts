@@ -47,7 +47,7 @@ export function stateCookies(config: Config) {
   function sent(req: Request): StateCookie[] {
     return Object.entries(cookiesOf(req)).flatMap(([fullName, value = '']) => {
       const name = fullName.slice(prefix.length)
-      return fullName.startsWith(prefix) && stateCookie.test(name) && value !== '' ? [{ name, value }] : []
+      return fullName.startsWith(prefix) && stateCookie.test(name) ? [{ name, value }] : []
     })
   }
 

@@ -207,14 +207,14 @@ test('REDIS_URL names a server, a cluster, or sentinels', () => {
     kind: 'server',
     url: 'rediss://user:a%2Cb,c@redis.example:6380/2',
   })
-  expect(redisAt('rediss://user:p%40ss@a:7000, rediss://user:p%40ss@[::1]')).toEqual({
+  expect(redisAt('rediss://us%40er:p%40ss@a:7000, rediss://us%40er:p%40ss@[::1]')).toEqual({
     kind: 'cluster',
     nodes: [
       { host: 'a', port: 7000 },
       { host: '::1', port: 6379 },
     ],
     tls: true,
-    username: 'user',
+    username: 'us@er',
     password: 'p@ss',
   })
   expect(redisAt('sentinel://a:26380, [::1],c/my-master.1')).toEqual({
