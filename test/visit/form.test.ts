@@ -876,6 +876,10 @@ describe('addresses', () => {
   test.each([
     '/nope',
     '/get_avatar/x',
+    '/get_avatar/',
+    '/privacy/',
+    '/healthz/',
+    '/style.css/',
     '/avatars',
     '/avatars/',
     `/avatars/${id}`,
