@@ -503,6 +503,14 @@ describe('the cache folder', () => {
     expect(await filesIn(own.folder)).toEqual([fileOf(own, during.id)])
   })
 
+  test('takes no more than CACHE_MAX_MB', async () => {
+    const own = await ownApp({ settings: { CACHE_MAX_MB: '1' } })
+    for (const digit of '012345') await own.parts.cache.write(digit.repeat(64), Buffer.alloc(250 * 1024, '<svg/>'))
+    await own.parts.cache.trim()
+    // Four files fit. If there are more, files are deleted until they take nine tenths of it.
+    expect((await filesIn(own.folder)).length).toBeOneOf([3, 4])
+  })
+
   test('is reported by /readyz if it is read-only', async () => {
     const own = await ownApp()
     const cache = async () => (await own.visitor().get('/readyz')).body.dependencies.cache
