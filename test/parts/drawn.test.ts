@@ -153,6 +153,59 @@ test('every phrase is for a part or a colour that some style has', () => {
   }
 })
 
+/** What a phrase says, if it has no word of the variant's name. Without a part it is a hairstyle. */
+const saidOtherwise: Record<string, Record<string, string>> = {
+  '': {
+    ...{ bald: 'no hair', balndess: 'no hair', mrClean: 'no hair', balding: 'thinning', dougFunny: 'a few' },
+    ...{ elvis: 'quiff', fonze: 'quiff', mrT: 'mohawk', slaughter: 'at the sides only' },
+  },
+  top: { frida: 'with flowers', longButNotTooLong: 'shoulder-length', miaWallace: 'bob with bangs' },
+  eyes: {
+    ...{ eva: 'on a screen', frame: 'on a screen', love: 'hearts', pissed: 'annoyed', shades: 'sunglasses' },
+    ...{ robocop: 'striped visor', shade: 'a visor', default: '', eyes: '', normal: '', plain: '' },
+  },
+  mouth: {
+    ...{ agape: 'an open mouth', bite: 'pointed teeth', diagram: 'waveform', eating: 'full of food', kawaii: 'cute' },
+    ...{ pissed: 'annoyed', twinkle: 'faint smile', default: '' },
+  },
+  expression: { any: '{variant} look', concernedFear: 'frightened', cyclops: 'single eye' },
+  eyebrows: {
+    ...{ down: 'lowered', up: 'raised', upDown: 'one raised', upDownNatural: 'one raised', unibrowNatural: 'joined' },
+    ...{ default: '', defaultNatural: '', neutral: '' },
+  },
+  glasses: { dark: 'sunglasses', light: '{colour} glasses' },
+  accessories: { kurt: 'oval {colour} sunglasses', mustache: 'moustache', prescription: '{colour} glasses' },
+  facialHair: { pyramid: 'moustache', scruff: 'stubble', shadow: 'stubble' },
+  details: { mustache: 'moustache' },
+  clothes: { rounded: 'a {colour} top', squared: 'a {colour} top' },
+  clothesGraphic: { electric: 'lightning' },
+  gesture: { hand: 'thumb', pointLongArm: 'raised finger', waveLongArm: 'a waving hand', waveLongArms: 'two waving' },
+  texture: { grunge: 'scratches' },
+  shape: { any: '{variant} {colour} body' },
+  base: { any: '{colour} skin' },
+}
+
+/** Whether a phrase says what the name of a variant says, or `otherwise` if this is given. */
+function says(phrase: string, name: string, otherwise: string | undefined): boolean {
+  if (otherwise !== undefined) return otherwise === '' ? phrase === '' : phrase.includes(otherwise)
+  const stems = (name.match(/[A-Z]?[a-z]+/g) ?? []).map((word) => word.slice(0, 4).toLowerCase())
+  return stems.some((stem) => phrase.toLowerCase().replaceAll('-', ' ').includes(stem))
+}
+
+test('a phrase has a word of the variant’s name, or one that means the same', () => {
+  const { hairstyles, phrases } = words.drawn
+  const wrong = Object.entries({ '': hairstyles, ...phrases }).flatMap(([part, ofPart]) =>
+    Object.entries<string>(ofPart).filter(
+      ([kind, phrase]) => !says(phrase, kind === 'any' ? part : kind, saidOtherwise[part]?.[kind]),
+    ),
+  )
+  expect(wrong).toEqual([])
+  // All other hairstyles have a colour.
+  const colourless = Object.entries(hairstyles).filter(([, phrase]) => !phrase.includes('{colour}'))
+  const noColour = ['bald', 'balndess', 'beanie', 'buzzcut', 'cap', 'mrClean']
+  expect(colourless.map(([kind]) => kind)).toEqual(noColour)
+})
+
 /** Returns hue (0 to 360), saturation and lightness (0 to 1) of six hex digits. */
 function hslOf(colour: string) {
   const [red = 0, green = 0, blue = 0] = [0, 2, 4].map((at) => Number.parseInt(colour.slice(at, at + 2), 16) / 255)

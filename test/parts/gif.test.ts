@@ -134,22 +134,25 @@ describe('a GIF', { timeout: 60_000 }, () => {
   }
 
   test.each([
-    ['clay', 'ffd29d'], // the speed of every animation is changed a little, so that all end together
-    ['loops', 'ffd29d'], // no speed is changed; the end fades into the beginning
-    ['glass', ''], // has blurs
-  ])('of %s on %o loops without a jump, in 4 to 8 seconds, and is under a megabyte', async (style, backgroundColor) => {
-    expect(moving).toContain(style)
-    const gif = await drawGif(drawn({ seed: 'kit', style, backgroundColor, animated: 'on' }))
-    expect(gif.length).toBeLessThan(1_000_000)
-    const { pages = 0, delay = [], loop } = await sharp(gif, { animated: true }).metadata()
-    expect(loop).toBe(0)
-    const lastsMs = delay.reduce((sum, one) => sum + one, 0)
-    expect(lastsMs).toBeGreaterThanOrEqual(4_000)
-    expect(lastsMs).toBeLessThanOrEqual(8_000)
-    const all = steps(await sharp(gif, { animated: true }).ensureAlpha().raw().toBuffer(), pages)
-    expect(pages).toBeGreaterThan(20)
-    expect(all.at(-1)).toBeLessThanOrEqual(1.25 * Math.max(...all.slice(0, -1)))
-  })
+    ['clay', 'ffd29d', 256], // the speed of every animation is changed a little, so that all end together
+    ['loops', 'ffd29d', 256], // no speed is changed; the end fades into the beginning
+    ['glass', '', 128], // has blurs
+  ])(
+    'of %s on %o is %i pixels wide, loops without a jump, in 4 to 8 seconds, and is under a megabyte',
+    async (style, backgroundColor, size) => {
+      expect(moving).toContain(style)
+      const gif = await drawGif(drawn({ seed: 'kit', style, backgroundColor, animated: 'on' }))
+      expect(gif.length).toBeLessThan(1_000_000)
+      const { pages = 0, delay = [], loop, width, pageHeight } = await sharp(gif, { animated: true }).metadata()
+      expect({ loop, width, pageHeight }).toEqual({ loop: 0, width: size, pageHeight: size })
+      const lastsMs = delay.reduce((sum, one) => sum + one, 0)
+      expect(lastsMs).toBeGreaterThanOrEqual(4_000)
+      expect(lastsMs).toBeLessThanOrEqual(8_000)
+      const all = steps(await sharp(gif, { animated: true }).ensureAlpha().raw().toBuffer(), pages)
+      expect(pages).toBeGreaterThan(20)
+      expect(all.at(-1)).toBeLessThanOrEqual(1.25 * Math.max(...all.slice(0, -1)))
+    },
+  )
 
   test('has no half-transparent pixels: a translucent drawing is put on white, others stay transparent', async () => {
     const [translucent, opaque] = await Promise.all(

@@ -2,6 +2,7 @@ import { CookieAccessInfo } from 'cookiejar'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createDiscordLimits } from '../../src/discord/rate-limits.ts'
 import { LockLost } from '../../src/errors.ts'
+import { words } from '../../src/pages/words.ts'
 import { createSharedCounter } from '../../src/store/counters.ts'
 import { tryLock } from '../../src/store/lock.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -152,6 +153,8 @@ test('a session ends 90 days after the sign-in, however often it is used, and co
         200,
         expect.stringMatching(new RegExp(`; Max-Age=(${left}|${left - 1})$`)),
       ])
+      const hints = [left, left - 1].map((leftS) => words.show.historyHint(new Date(Date.now() + 1000 * leftS)))
+      expect([day, hints.some((hint) => page.text.includes(hint))]).toEqual([day, true])
     }
     const cookie = visitor.jar.getCookies(CookieAccessInfo.All).map(String).join('; ')
     vi.advanceTimersByTime(5 * dayMs - 5000)

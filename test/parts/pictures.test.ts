@@ -201,10 +201,30 @@ describe('an animation', () => {
     expect(() => attributesAt(to('none'), 0.5)).toThrow('unsupported animation: none')
   })
 
-  test('has the time and the delay that its style sets with a custom property', () => {
+  test.each(['k 2s linear infinite alternate', 'k 0s linear infinite', 'k linear infinite'])(
+    'that is not understood is refused: %s',
+    (animation) => {
+      const css = `@keyframes k{to{opacity:0}}.a{animation:${animation}}`
+      expect(() => framesOf(moving(css))).toThrow(`unsupported animation: ${animation}`)
+    },
+  )
+
+  test.each([
+    ['rotate(9deg)', 'scale(2)'],
+    ['translate(8px)', 'translate(8px,4px)'],
+  ])('from one function to another is refused: from %s to %s', (from, last) => {
+    const css = `@keyframes k{from{transform:${from}}to{transform:${last}}}.a{animation:k 2s linear infinite}`
+    expect(() => attributesAt(css, 0.5)).toThrow(
+      /^unsupported animation: from (rotate to scale|translate to translate)$/,
+    )
+  })
+
+  test('has the time and the delay that its style sets with a custom property of the whole picture', () => {
     const css =
-      'svg:has(.a){--t:.5}@keyframes k{to{opacity:0}}.a{animation:k calc(var(--t,1)*4s) linear infinite calc(var(--u,1)*3s)}'
-    expect(framesOf(moving(css)).timings).toMatchObject([{ periodMs: 2000, delayMs: 3000 }])
+      'svg:has(.a){--t:.5}.b{--t:9}@keyframes k{to{opacity:0}}.a{animation:k calc(var(--t,1)*4s) linear infinite calc(var(--u,1)*3s)}'
+    // The classes of the shapes begin like that of the group, but are others.
+    const content = '<path class="b" d="M0 0h9v9z"/><path class="ab" d="M0 0h9v9z"/>'
+    expect(framesOf(moving(css, content)).timings).toMatchObject([{ periodMs: 2000, delayMs: 3000 }])
   })
 })
 

@@ -40,6 +40,12 @@ describe('GET /look.png', () => {
     expect((await png({ ...sprouts, animated: 'on' })).body).toEqual((await png(sprouts)).body)
   })
 
+  test('and the picture of a link preview are not animated; without a seed the latter shows an example', async () => {
+    const card = async (query: string) => (await ask(app.url, `/og.png?style=sprouts${query}`)).headers.etag
+    const [still, moving] = [await card('&seed=juniper'), await card('&seed=juniper&animated=on')]
+    expect([moving, await card('')]).toEqual([still, still])
+  })
+
   test.each([
     ['size=100', 'size=0512', 'size=', 'size=1e3', 'size=128&size=128', 'size[]=128&size=-1'],
     ['style=nope', 'style=', 'style=rings&style=rings', 'style=micah&mood=sleepy', 'style=rings&backgroundColor=red'],

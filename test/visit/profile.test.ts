@@ -181,6 +181,9 @@ describe('the avatar’s page', () => {
     const chosen = await page.find('#here .swatch:has([checked])')
     expect(chosen.filter(({ text }) => text.includes(words.profile.accent))).toHaveLength(1)
     expect(await page.find('#here [name="backgroundColor"][checked]')).toHaveLength(1)
+    const titles = (await page.find('#here .swatch')).map(({ text }) => text)
+    const placeOf = (title: string) => titles.findIndex((text) => text.includes(title))
+    expect(placeOf(words.profile.accent)).toBe(placeOf('Apricot') - 1)
     expect(await page.filled('#here form')).toMatchObject({ backgroundColor: '00ff7f' })
   })
 
