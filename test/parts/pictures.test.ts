@@ -57,6 +57,8 @@ describe('the picture of a link preview', () => {
     expect(second.top - first.bottom).toBeLessThan(50)
     expect(Math.abs(first.top + second.bottom - height)).toBeLessThan(20)
     expect(second.right - second.left).toBeLessThan(200)
+    // Of letters of 34 pixels, without those that reach below the line.
+    expect(second.bottom - second.top).toBeGreaterThan(22)
     // The title has two lines, and its letters are larger.
     expect(first.bottom - first.top).toBeGreaterThan(3 * (second.bottom - second.top))
   })
@@ -128,6 +130,13 @@ describe('an animation', () => {
     ])
     // A negative number is a moment before the start.
     expect(attributesAt(css, -0.5)).toEqual({ opacity: '0.75' })
+  })
+
+  test('may change place and opacity at once, and be in a stylesheet of its own', () => {
+    const css = '@keyframes k{to{transform:rotate(90deg);opacity:0}}.a{animation:k 2s linear infinite}'
+    expect(attributesAt(css, 0.5)).toEqual({ transform: 'rotate(45)', opacity: '0.5' })
+    const second = '<style>.b{animation:k 3s linear infinite}</style><path class="b" d="M0 0h9v9z"/>'
+    expect(framesOf(moving(css, second)).timings).toMatchObject([{ periodMs: 2000 }, { periodMs: 3000 }])
   })
 
   // Compare https://cubic-bezier.com
