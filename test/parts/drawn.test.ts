@@ -99,6 +99,8 @@ test('the text is a short list of plain words', () => {
   const pins = { hairVariant: 'short03', glassesVariant: 'variant02', hairColor: '0e0e0e', skinColor: '763900' }
   expect(textOf({ ...adventurer, pins })).toBe('short black hair, glasses and dark brown skin')
   expect(textOf({ ...adventurer, pins: { hairColor: '00d0ff' } })).toMatch(/^long light blue hair/)
+  const bun = { name: 'hair', variant: 'bunUndercut', colour: { name: 'hair', value: 'a55728' } }
+  expect(descriptionOf(choiceOf({ style: 'micah' }), [bun])).toBe('an undercut with an auburn bun')
   expect(textOf({ style: 'micah', mood: 'happy', pins: { glassesVariant: 'round', hairVariant: 'fonze' } })).toMatch(
     /a light blue quiff, round light blue glasses, /,
   )

@@ -147,10 +147,17 @@ test('work that has waited for 15 s is refused, and the work behind it still run
   const run = createQueue({ concurrency: 1, maxWaiting: 10 })
   const { begun, work, endNext } = controlledWork()
   const first = run(work(1))
-  const tooLate = expect(run(work(2))).rejects.toThrow(Overloaded)
+  let isRefused = false
+  const second = run(work(2)).finally(() => {
+    isRefused = true
+  })
+  const tooLate = expect(second).rejects.toThrow(Overloaded)
   vi.advanceTimersByTime(10_000)
   const inTime = run(work(3))
-  vi.advanceTimersByTime(5000)
+  vi.advanceTimersByTime(4999)
+  await settle()
+  expect(isRefused).toBe(false)
+  vi.advanceTimersByTime(1)
   await tooLate
   endNext()
   await settle()

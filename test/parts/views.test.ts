@@ -31,3 +31,7 @@ test.each([
 ])('a text whose only special character is %s is escaped', (character, escaped) => {
   expect(escapeHtml(`a ${character} b`)).toBe(`a ${escaped} b`)
 })
+
+test('a value that is missing is an empty text', () => {
+  expect([undefined, null, 0, false].map(escapeHtml)).toEqual(['', '', '0', 'false'])
+})
