@@ -55,6 +55,7 @@ describe('networks of IPv6', () => {
     const app = await ownApp()
     const policies = (await start(app, '2001:db8::1')).headers['ratelimit-policy']
     expect(String(policies).match(/q=\d+/g)).toEqual([30, 120, 480].map((most) => `q=${most}`))
+    expect(String(policies).match(/"[^"]+"/g)).toEqual(['"sign-in"', '"sign-in-56"', '"sign-in-48"'])
     expect(String((await start(app, '192.0.2.1')).headers['ratelimit-policy']).match(/q=\d+/g)).toEqual(['q=30'])
     expect(String((await start(app, '::ffff:192.0.2.1')).headers.ratelimit)).toMatch(/^"[\w-]+"; r=28;/)
   })
