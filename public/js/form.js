@@ -4,6 +4,7 @@ import {
   backgroundOf,
   fill,
   hexColour,
+  isEmptyDrawing,
   isFaint,
   isPin,
   lookFields,
@@ -141,12 +142,13 @@ function enhance(form) {
     find('[data-credit]').textContent = style ? fill(texts.by, { creator: style.dataset.by ?? 'DiceBear' }) : ''
   }
 
-  /** Describes the picture at this address, and warns if the circle cuts it. */
+  /** Describes the picture at this address, and warns if it is empty or the circle cuts it. */
   async function readPicture(url) {
     const { svg, description: newDescription } = await contentOf(url)
     if (url !== preview.images[0].getAttribute('src')) return
     setDescription(newDescription)
     checkCircle(svg)
+    find('[data-empty]').hidden = !isEmptyDrawing(enteredLook().style, svg)
   }
 
   /** Sets the text alternative of the picture, and announces the description if it has changed. */

@@ -117,6 +117,15 @@ export function isFaint(faintBackgrounds, backgroundColor) {
 }
 
 /**
+ * Whether an SVG shows nothing but its background. This happens in the style Initials if the seed has no letters. All
+ * other styles always show something.
+ * @param {string} style
+ * @param {string} svg
+ */
+export const isEmptyDrawing = (style, svg) =>
+  style === 'initials' && svg !== '' && !/<text\b[^>]*>\s*[^<\s\p{Default_Ignorable_Code_Point}]/u.test(svg)
+
+/**
  * The address of a look's picture for the form and its live preview.
  * @param {Look & { seed: string, style: string }} look
  */

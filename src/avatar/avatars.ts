@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { fittingScale } from '../../public/js/circle.js'
+import { isEmptyDrawing } from '../../public/js/look.js'
 import { Choice, dicebearOptions } from './choice.ts'
 import { type DrawnPart, drawnParts } from './drawn.ts'
 import { drawEmbedded } from './embedded.ts'
@@ -19,7 +20,7 @@ export const Avatar = z.object({
 export type Avatar = z.infer<typeof Avatar>
 
 /** `fittingScale` is the largest scale at which Discord's round crop cuts nothing off. */
-export type Drawing = { fittingScale: number; parts: readonly DrawnPart[] }
+export type Drawing = { fittingScale: number; parts: readonly DrawnPart[]; isEmpty: boolean }
 
 /** This text is a part of each id. It must change with DiceBear's major version, because the faces then change. */
 const drawnBy = 'dicebear-10'
@@ -58,7 +59,11 @@ export function createAvatars({ askDiceBear, cache, onRead, onFallback }: Avatar
   function remember(id: string, choice: Choice, { svg }: StoredSvg): void {
     if (drawings.has(id)) return
     const text = svg.toString()
-    drawings.set(id, { fittingScale: fittingScale(choice.style, text), parts: drawnParts(choice, text) })
+    drawings.set(id, {
+      fittingScale: fittingScale(choice.style, text),
+      parts: drawnParts(choice, text),
+      isEmpty: isEmptyDrawing(choice.style, text),
+    })
   }
 
   /** The library draws in this process, so that visitors get avatars even if no renderer process can be started. */

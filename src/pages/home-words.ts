@@ -18,6 +18,7 @@ export const homeWords = {
   none: 'See-through',
   stylesOwn: 'The style’s own',
   faint: 'Hard to see on this background. Better:',
+  noLetters: 'This picture is empty: the style draws letters, and the word has none.',
   gradient: '{first} and {second}',
   fill: 'One colour or two',
   secondColour: 'Second colour',

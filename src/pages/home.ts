@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { fittingFraming, fittingScale } from '../../public/js/circle.js'
-import { lookWith, randomItem, wallSeeds } from '../../public/js/look.js'
+import { isEmptyDrawing, lookWith, randomItem, wallSeeds } from '../../public/js/look.js'
 import { drawnParts } from '../avatar/drawn.ts'
 import type { Config } from '../config.ts'
 import type { AddRoute } from '../middleware/routes.ts'
@@ -69,6 +69,7 @@ export function homePage(route: AddRoute, { config, renderers }: Parts): void {
     ])
     const fitting = fittingFraming(choice, fittingScale(choice.style, svg))
     const drawn = {
+      isEmpty: isEmptyDrawing(choice.style, svg),
       fitUrl: fitting && lookUrl({ ...entered, ...fitting }),
       parts: partsView(look, entered, query.part, pins, effects),
       described: lookWith(words.script, name, descriptionOf(choice, drawnParts(choice, svg))),

@@ -30,15 +30,17 @@ export function createShowView({ config, avatars, renderers }: Parts) {
   }
 
   /**
-   * The description of the drawing and, if Discord's round crop cuts something off, the avatar's choice with a framing
-   * that fits.
+   * The description of the drawing, whether it shows anything and, if Discord's round crop cuts something off, the
+   * avatar's choice with a framing that fits.
    */
   async function drawn(avatar: Avatar) {
     const { choice } = avatar
-    const { fittingScale = Number.POSITIVE_INFINITY, parts = [] } = (await avatars.drawing(avatar)) ?? {}
+    const drawing = await avatars.drawing(avatar)
+    const { fittingScale = Number.POSITIVE_INFINITY, parts = [], isEmpty = false } = drawing ?? {}
     const fitting = fittingFraming(choice, fittingScale)
     return {
       described: lookWith(words.script, nameOfLook(choice), descriptionOf(choice, parts)),
+      isEmpty,
       fitting: fitting && { ...choiceOf(avatar), ...fitting },
     }
   }

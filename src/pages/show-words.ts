@@ -26,6 +26,7 @@ export const showWords = {
   others: 'Other sizes',
   gifHint: 'With Nitro, Discord shows the GIF moving; without, it keeps the first frame only.',
   noFont: 'No font here has {letters}. The PNG leaves that out, even if your browser shows it above.',
+  noLetters: 'This picture is empty: the style draws letters, and the seed has none.',
   remixed: ', remixed.',
   creditBy: ' by ',
   none: 'See-through: dark in Discord’s dark theme, white in its light one.',

@@ -109,7 +109,8 @@ const textsIn = (value: unknown): string[] =>
 
 /** Texts that only other settings, another profile, a seed of odd letters or a wrong colour show. */
 const elsewhere = [
-  ...[words.site.demo, words.privacy.demo, words.privacy.embedded, words.privacy.noContact, words.show.noFont],
+  ...[words.site.demo, words.privacy.demo, words.privacy.embedded, words.privacy.noContact],
+  ...[words.show.noFont, words.show.noLetters],
   ...[words.home.severalOf, words.home.otherColour, words.home.gradient, words.profile.accent, words.show.gifHint],
 ]
 

@@ -192,6 +192,26 @@ test('a refused form shows each wrong value, also of a gradient that is not chos
   })
 })
 
+test.each([true, false])('the form says that a picture without letters is empty (script: %s)', async (script) => {
+  await visit(
+    async (page) => {
+      const note = page.getByText(words.home.noLetters)
+      await page.goto(`${app.url}/?style=initials&seed=1234`)
+      await note.waitFor()
+      await seedField(page).fill('12 moss')
+      if (!script) await page.locator('.update').click()
+      await note.waitFor({ state: 'hidden' })
+      await seedField(page).fill('?!')
+      if (!script) await page.locator('.update').click()
+      await note.waitFor()
+      await page.locator('[name="style"][value="thumbs"]').check({ force: true })
+      if (!script) await page.locator('.update').click()
+      await note.waitFor({ state: 'hidden' })
+    },
+    { javaScriptEnabled: script },
+  )
+})
+
 test('with reduced motion no moving picture is loaded, not even before the script runs', async () => {
   await visit(
     async (page) => {

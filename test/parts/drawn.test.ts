@@ -2,11 +2,13 @@
 // tests the text that is made of them.
 import { Avatar } from '@dicebear/core'
 import { expect, test } from 'vitest'
+import { isEmptyDrawing } from '../../public/js/look.js'
 import { popular } from '../../src/avatar/catalogue.ts'
 import { type Choice, dicebearOptions } from '../../src/avatar/choice.ts'
 import { drawnParts } from '../../src/avatar/drawn.ts'
 import { colourName, descriptionOf } from '../../src/pages/description.ts'
 import { words } from '../../src/pages/words.ts'
+import { drawPixels } from '../../src/pictures/png.ts'
 import { styleList, styleOf } from '../support/drawn.ts'
 import { partTable } from '../support/parts.ts'
 
@@ -139,6 +141,17 @@ test('a part in an SVG that the style does not have is ignored', () => {
     '<svg><defs><g id="hair-<b>-1"/><g id="hair-bald-1"/><g id="hat-top-1"/><g id="__proto__-x-1"/></defs></svg>'
   expect(drawnParts(choice, svg)).toEqual([])
   expect(drawnParts(choice, 'not a drawing')).toEqual([])
+})
+
+test('a drawing that shows nothing but its background is recognised in every style', async () => {
+  for (const { name } of styleList) {
+    for (const seed of ['fern', '12', '🦊', '\u3164']) {
+      const { svg } = draw(choiceOf({ style: name, seed }))
+      const pixels = await drawPixels(svg, 32)
+      expect([name, seed, isEmptyDrawing(name, svg)]).toEqual([name, seed, pixels.every((value) => value === 0)])
+    }
+  }
+  expect(isEmptyDrawing('initials', '')).toBe(false)
 })
 
 test('every phrase is for a part or a colour that some style has', () => {

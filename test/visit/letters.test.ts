@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { words } from '../../src/pages/words.ts'
 import { ask } from '../support/ask.ts'
 import { drawn } from '../support/drawn.ts'
 import { openApp, shownAvatar, signIn, type TestApp } from '../support/open-app.ts'
@@ -95,6 +96,19 @@ describe('letters that no font has', () => {
   test('a Hangul filler is not one of them, because it is invisible', async () => {
     expect((await wear({ ...initials, seed: '\u3164' })).page).not.toContain('No font here has')
   })
+})
+
+test('the page says that a picture is empty if its seed has no letters and the style draws nothing else', async () => {
+  const notice = words.show.noLetters
+  for (const seed of [noLetters, '…!', '🦊', '\u3164']) {
+    const { page } = await wear({ ...initials, seed })
+    expect([seed, page.split(notice).length - 1]).toEqual([seed, 1])
+    expect(page.indexOf(notice)).toBeGreaterThan(page.indexOf('Download for Discord'))
+  }
+  const others = [initials, { ...initials, style: 'initial-face' }, { ...initials, style: 'glyphs' }]
+  for (const [i, look] of others.entries()) {
+    expect((await wear({ ...look, seed: i === 0 ? '1a' : noLetters })).page).not.toContain(notice)
+  }
 })
 
 // The renderers draw it without the app, because on a busy machine the app may give up an SVG from outside. They have
