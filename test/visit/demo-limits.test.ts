@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { demoAccounts } from '../../src/demo/accounts.ts'
 import { look } from '../support/open-app.ts'
-import { connectRaw } from '../support/raw-connection.ts'
 import { type StartedApp, startApp } from '../support/start-app.ts'
 import { expectLanding, locationOf } from '../support/visits.ts'
 
@@ -64,10 +63,4 @@ test('the app’s own calls to the stand-ins are not limited, even if others com
   const agreed = await visitor.post(pathOf(leaving)).type('form').send(consent)
   expectLanding(await visitor.get(pathOf(agreed)))
   expect(app.output.stdout).not.toContain('drawn here instead')
-})
-
-test('the page for a request that cannot be read says that this is a demo, as every page does', async () => {
-  const { closed, received } = await connectRaw(app.url, 'GET / HTTP/1.1\r\nHost: a\r\nb c\r\n\r\n')
-  await closed
-  expect(received()).toContain('<p class="demo">')
 })

@@ -50,6 +50,8 @@ test('the picture of the site’s own link has no seed, and that of a look has e
 test('the canonical address is that of the look, without what its style ignores, or the site’s own', async () => {
   const canonical = async (path: string) => /rel="canonical" href="([^"]*)"/.exec(await open(path))?.[1]
   expect(await canonical('/?notice=signed-out&part=hair')).toBe(`${app.url}/`)
+  const face = `${app.url}/?seed=otter&amp;style=adventurer&amp;backgroundColor=transparent`
+  expect(await canonical('/?seedFrom=otter')).toBe(face)
   expect(await canonical('/?style=thumbs&seed=fern&animated=on&scale=0.8&eyesVariant=happy&wall=2')).toBe(
     `${app.url}/?seed=fern&amp;style=thumbs&amp;backgroundColor=transparent&amp;scale=0.8&amp;animated=on`,
   )
