@@ -1,6 +1,6 @@
 // What the fields of the form mean, and the messages about wrong ones.
 import { describe, expect, test } from 'vitest'
-import { lookUrl } from '../../public/js/look.js'
+import { isPin, lookUrl, measure, moodHint, stillHint } from '../../public/js/look.js'
 import { avatarId } from '../../src/avatar/avatars.ts'
 import { partsOf } from '../../src/avatar/parts.ts'
 import { readForm } from '../../src/pages/form.ts'
@@ -38,6 +38,36 @@ test('DiceBear’s defaults, written out, give the same choice as an empty field
   expect(avatarId(choiceOf({ ...written, ...background }))).toBe(avatarId(choiceOf({})))
   const gradient = { backgroundColor: 'ffd29d', backgroundColorFill: 'radial', backgroundColor2: '263239' }
   expect(choiceOf({ ...gradient, backgroundColorAngle: '0' })).toEqual(choiceOf(gradient))
+})
+
+test('the address of a look has none of DiceBear’s defaults, however they are written, and no part without a value', () => {
+  const written = { scale: '1.0', translateX: '0', translateY: '-0', rotate: '0.0', flip: 'none', mood: '' }
+  const look = { seed: 'fern', style: 'micah', backgroundColor: 'ffd29d' }
+  const address = '/?seed=fern&style=micah&backgroundColor=ffd29d'
+  expect(lookUrl({ ...look, ...written, pins: { hairVariant: '' } })).toBe(address)
+  expect(lookUrl({ ...look, flip: 'both', pins: { hairVariant: 'full' } })).toBe(
+    `${address}&flip=both&hairVariant=full`,
+  )
+})
+
+test.each([
+  ['hairVariant', true],
+  ['hairColor', true],
+  ['backgroundColor', false],
+  ['backgroundColor2', false],
+  ['HairColor', false],
+  ['_hairColor', false],
+  ['Color', false],
+])('the field %s is for a part or a colour: %s', (field, expected) => {
+  expect(isPin(field)).toBe(expected)
+})
+
+test('numbers and lists in the texts of the form are as in English', () => {
+  expect([measure('-5', '°'), measure('120', ' %')]).toEqual(['−5°', '120 %'])
+  expect(stillHint(words.script, 'Micah', ['Thumbs', 'Blobs', 'Clay'])).toBe(
+    'Micah doesn’t move. Thumbs, Blobs and Clay do.',
+  )
+  expect(moodHint(words.script, 'Micah', ['love', 'sleepy'])).toBe('Micah can’t look in love or sleepy.')
 })
 
 test('a gradient needs two colours', () => {
