@@ -216,10 +216,18 @@ test('the accounts of the demo are of all kinds: with and without a display name
     picture: avatar === null ? 'default' : avatar.startsWith('a_') ? 'animated' : 'still',
     hasBanner: 'banner' in profile,
     hasDecoration: 'avatar_decoration_data' in profile,
+    hasNitro: profile.premium_type === 2,
   }))
-  const ordinary = { isOld: false, hasName: true, picture: 'still', hasBanner: false, hasDecoration: false }
+  const ordinary = {
+    isOld: false,
+    hasName: true,
+    picture: 'still',
+    hasBanner: false,
+    hasDecoration: false,
+    hasNitro: false,
+  }
   expect(kinds).toEqual([
-    { ...ordinary, hasBanner: true, hasDecoration: true },
+    { ...ordinary, hasBanner: true, hasDecoration: true, hasNitro: true },
     { ...ordinary, hasDecoration: true },
     { ...ordinary, isOld: true, hasName: false, picture: 'animated' },
     { ...ordinary, picture: 'default' },

@@ -234,6 +234,8 @@ describe('with Redis', () => {
       const leftS = await client.ttl(key)
       expect(leftS).toBeGreaterThan(0)
       expect(leftS).toBeLessThanOrEqual(60)
+      await client.pExpire(key, 20_000)
+      for (const app of both) expect(Number((await start(app)).headers['retry-after'])).toBeLessThanOrEqual(20)
       await client.pExpire(key, 1)
     }
     await expect.poll(() => client.keys('limit:*')).toEqual([])
