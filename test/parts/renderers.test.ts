@@ -372,6 +372,8 @@ test('renderer processes end when their parent is killed, and do not inherit its
     const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
     expect(environment.join()).not.toContain('secret')
     expect(environment).toEqual(expect.arrayContaining(Object.entries(folders).map((pair) => pair.join('='))))
+    // With these variables glibc returns freed memory, so that a few large PNGs do not take up the limit.
+    expect(environment).toEqual(expect.arrayContaining(['MALLOC_ARENA_MAX=2', 'MALLOC_MMAP_THRESHOLD_=131072']))
     // Of 250 MB, 90 are for what is outside JavaScript's heap. So garbage is collected before the limit is reached.
     expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')).toContain('--max-old-space-size=160')
   }

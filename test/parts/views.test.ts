@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { glob } from 'node:fs/promises'
+import { glob, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
-import { escapeHtml } from '../../src/pages/views.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { escapeHtml, viewRenderer } from '../../src/pages/views.ts'
 
 const views = join(import.meta.dirname, '../../views')
 
@@ -34,4 +35,13 @@ test.each([
 
 test('a value that is missing is an empty text', () => {
   expect([undefined, null, 0, false].map(escapeHtml)).toEqual(['', '', '0', 'false'])
+})
+
+test('an optional value that the first rendering of a view lacks is shown by later ones', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'views-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const view = join(folder, 'view.ejs')
+  await writeFile(view, '<%= name %>:<%= locals.note %>')
+  const render = viewRenderer()
+  expect([render(view, { name: 'a' }), render(view, { name: 'b', note: '<' })]).toEqual(['a:', 'b:&lt;'])
 })
