@@ -298,6 +298,18 @@ describe('every page', () => {
   })
 })
 
+test('each class in the stylesheet is on a page, is set by a script, or is on the stand-in’s page of Discord', async () => {
+  const { text } = await ask(app.url, '/style.css')
+  const rules = text.replace(/\/\*.*?\*\/|"[^"]*"/gs, '')
+  const styled = new Set([...rules.matchAll(/\.([a-z][a-z-]*)(?=[^{}]*\{)/g)].map(([, name]) => name))
+  const shown = await Promise.all(Object.keys(pages).map((name) => attributesOf(name, '[class]', 'class')))
+  const onPages = new Set(shown.flat(2).flatMap((names) => names?.split(' ') ?? []))
+  expect(styled.size).toBeGreaterThan(80)
+  const ofScripts = ['failed', 'js', 'stale']
+  const ofConsent = ['account', 'accounts', 'demo', 'may', 'rehearsal', 'tape', 'yes']
+  expect([...styled].filter((name) => name && !onPages.has(name)).sort()).toEqual([...ofScripts, ...ofConsent].sort())
+})
+
 test('the module that the countdown of the error page imports is preloaded', async () => {
   const modules = await attributesOf('failed', '[rel="modulepreload"]', 'href')
   expect(modules.map(([href]) => href?.replace(/.*\//, ''))).toEqual(['look.js'])

@@ -260,6 +260,8 @@ describe('nginx.conf, with instances,', () => {
       })
     }
     expect(new Set(requests.map(({ socket }) => socket)).size).toBe(2)
+    const keptS = /^ {4}keepalive_timeout (\d+)s;$/m.exec(await read('deploy/nginx.conf'))?.[1]
+    expect(Number(keptS)).toBeLessThan(60) // less than the app keeps them, see slow-clients.test.ts
   })
 })
 
