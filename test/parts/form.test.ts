@@ -146,6 +146,14 @@ describe('the card of the parts', () => {
     return view
   }
 
+  test('lets visitors tick several variants, but not “As rolled”, “None” or “Any long” beside them', () => {
+    const tiles = viewOf({ style: 'adventurer' }, 'hair').open?.flatMap((card) => ('tiles' in card ? card.tiles : []))
+    const ticked = tiles?.flatMap(({ value, isVariant }) => (isVariant ? [value] : []))
+    const { variants = [] } = partsOf('adventurer').parts.find(({ name }) => name === 'hair') ?? {}
+    expect(ticked?.toSorted()).toEqual(variants.toSorted())
+    expect(tiles?.length).toBeGreaterThan(variants.length)
+  })
+
   test('shows the parts that change a face most, but five at least, and the others under “More”', () => {
     for (const { name: style } of styleList) {
       const { chips, rest } = viewOf({ style })
