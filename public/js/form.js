@@ -177,12 +177,14 @@ function enhance(form) {
     const note = find('[data-faint-note]')
     if (!style) return
     const { faint = '', better = '' } = style.dataset
-    note.hidden = !isFaint(faint.split(' '), enteredLook().backgroundColor)
+    const look = enteredLook()
+    note.hidden = !isFaint(faint.split(' '), look.backgroundColor)
     if (note.hidden) return
     for (const [i, link] of [...note.querySelectorAll('[data-better]')].entries()) {
       const colour = better.split(' ')[i]
       const swatch = find(`[name="backgroundColor"][value="${colour}"]`).parentElement
       link.dataset.better = colour
+      link.href = lookUrl({ ...look, backgroundColor: colour, backgroundColorFill: '' })
       link.title = swatch.title
       link.replaceChildren(...[...swatch.children].slice(1).map((child) => child.cloneNode(true)))
     }

@@ -328,9 +328,19 @@ test('the form follows the style: credit, moods, sizes, background, and better c
     const colours = await page
       .locator('.faint a')
       .evaluateAll((all) =>
-        all.map((one) => [one.firstElementChild?.firstElementChild?.getAttribute('fill'), one.dataset.better]),
+        all.map((one) => [
+          one.firstElementChild?.firstElementChild?.getAttribute('fill'),
+          one.dataset.better,
+          one.getAttribute('href'),
+        ]),
       )
-    for (const [fill, colour] of colours) expect(fill).toBe(`#${colour}`)
+    for (const [fill, colour, href] of colours) {
+      expect(fill).toBe(`#${colour}`)
+      // The same look as after a click, for a new tab.
+      const { searchParams } = new URL(href ?? '', app.url)
+      const names = ['style', 'backgroundColor', 'backgroundColorFill']
+      expect(names.map((name) => searchParams.get(name))).toEqual(['constellation', colour, null])
+    }
     // As its address says, a better colour is the only one.
     await page.locator('.faint a').first().click()
     await page.waitForURL((url) => url.searchParams.get('backgroundColor') === colours[0]?.[1])
