@@ -16,6 +16,13 @@ async function openChange(page: Page) {
   await page.locator('#here').waitFor()
 }
 const addressOf = (page: Page) => new URL(page.url()).searchParams
+/**
+ * Waits until the history has this many avatars. Without script `page.waitForFunction` would hang, because it checks
+ * again in an animation frame.
+ */
+const untilLooks = (page: Page, count: number) =>
+  expect.poll(() => page.locator('a[href^="/show_avatar?avatar="]').count(), { timeout: 30_000 }).toBe(count)
+
 /** The query of a picture's address. */
 const pictureQuery = async (page: Page, selector: string) =>
   new URL((await page.locator(selector).first().getAttribute('src')) ?? '', app.url).searchParams
@@ -178,11 +185,11 @@ describe('accessibility', () => {
       await page.keyboard.press('ArrowRight')
       await press(/^Make this one$/)
       await page.getByText(/^Lorelei, happy, from the seed/).waitFor()
-      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await untilLooks(page, 2)
       await press(/^Adventurer, happy from the seed “fern”$/)
       await page.getByText(/^Adventurer, happy, from the seed/).waitFor()
       await press(/^Remove Adventurer, happy, from the seed “\u2068fern\u2069”$/)
-      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      await untilLooks(page, 1)
       expect((await looks.first().textContent())?.trim()).toBe('Lorelei, happy from the seed “fern”')
     })
   })
@@ -924,7 +931,7 @@ describe('the avatar’s page', () => {
         'fern',
       ])
       await page.locator('#here').waitFor({ state: 'detached' })
-      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await untilLooks(page, 2)
     })
   })
 
@@ -938,14 +945,14 @@ describe('the avatar’s page', () => {
       await page.getByRole('button', { name: 'amber acorn' }).click()
       await page.getByText('from the seed “amber acorn”.').waitFor()
       const looks = page.locator('a[href^="/show_avatar?avatar="]')
-      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 2)
+      await untilLooks(page, 2)
       await looks.last().click()
       await page.getByText('from the seed “fern”.').waitFor()
       await page
         .getByRole('button', { name: /^Remove/ })
         .last()
         .click()
-      await page.waitForFunction(() => document.querySelectorAll('a[href^="/show_avatar?avatar="]').length === 1)
+      await untilLooks(page, 1)
     })
   })
 
